@@ -1,0 +1,1 @@
+"""Face images and their labels: readers of the official layouts, packed frames, sampling, augmentation."""

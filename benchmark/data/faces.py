@@ -1,0 +1,111 @@
+"""`FaceSet`, the one interface between a dataset on disk and everything that reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from benchmark.errors import UserError
+from benchmark.results import Origin
+
+UNKNOWN = -1
+"""Label value of a cell that nobody knows: it gives no loss and no count."""
+
+MARKER = "standin.json"
+"""Stands in the data root of a stand-in, and nowhere else."""
+MARKER_FORMAT = "mal-benchmark stand-in 1"
+JPEG_COMMENT = b"mal-benchmark stand-in"
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Images that are still files, and their labels.
+
+    Attributes:
+        dataset: "bp4d", "rafdb", ...
+        root: The folder that `table.path` is relative to.
+        table: One row an image: `path` (relative, "/" separated), `subject`, `sequence`, `frame`, in an order
+            that depends on those values alone, never on the order of a directory.
+        labels: int8; (N, J) of 0, 1 or `UNKNOWN` for AUs, (N,) class indices for emotions.
+        label_names: The J AUs, or the Q emotions.
+        origin: Whose faces these are.
+        note: One line for readers: what was found.
+        label_files: The files that the labels came from, for the fingerprint.
+    """
+
+    dataset: str
+    root: Path
+    table: pd.DataFrame
+    labels: npt.NDArray[np.int8]
+    label_names: tuple[str, ...]
+    origin: Origin
+    note: str
+    label_files: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.table) != len(self.labels):
+            raise ValueError(f"{len(self.table)} images with {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
+    """Check that a data root holds the dataset folders `needs`.
+
+    Raises:
+        UserError: It is no folder, or it lacks one of them.
+    """
+    layout = " and ".join(f"{folder}/" for folder in needs)
+    if not path.is_dir():
+        raise UserError(
+            "the data root is not a folder", where=path, remedy=f"name the folder that holds {layout} with --data"
+        )
+    missing = [folder for folder in needs if not (path / folder).is_dir()]
+    if missing:
+        beside = sorted(p.name for p in path.iterdir() if p.is_dir())
+        parent = path.name in needs and path.parent
+        raise UserError(
+            f"the data root lacks {', '.join(missing)}",
+            where=path,
+            expected=f"a folder that holds {layout}",
+            found=", ".join(beside[:12]) + (", ..." if len(beside) > 12 else "") if beside else "no folders",
+            remedy=f"name its parent: --data {parent}" if parent else "put the datasets there under their usual names",
+        )
+    return path
+
+
+def is_standin(root: Path, first_image: Path) -> bool:
+    """Whether a data root holds procedural faces: told by its marker, or by the comment inside its images.
+
+    The comment makes a stand-in recognisable even after its folders were copied without the marker.
+
+    Raises:
+        UserError: There is a marker, and it is not one that this version writes.
+    """
+    marker = root / MARKER
+    if marker.is_file():
+        try:
+            found = json.loads(marker.read_text(encoding="utf-8")).get("format")
+        except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+            found = "something that is not JSON"
+        if found != MARKER_FORMAT:
+            raise UserError(
+                "the stand-in marker is damaged or from another version",
+                where=marker,
+                expected=MARKER_FORMAT,
+                found=str(found),
+                remedy="write the stand-in again: malbench data standin bp4d --out DIR",
+            )
+        return True
+    try:
+        with Image.open(first_image) as image:
+            return image.info.get("comment") == JPEG_COMMENT
+    except OSError:
+        return False  # packing names an unreadable image with its own error

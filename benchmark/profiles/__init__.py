@@ -1,0 +1,1 @@
+"""Budgets and settings, one TOML file a profile."""

@@ -1,0 +1,86 @@
+"""What the paper fixes for each dataset: AUs, subjects, parts, and the sizes by which a full copy is known.
+
+Sources: paper §4.1 and its Tables 1 to 3. Subject parts of BP4D: the lists published with JAA-Net
+(github.com/ZhiwenShao/PyTorch-JAANet, data/list), which ME-GraphAU, AU-Net and FG-Net share as sets. The
+same sets carry different fold numbers in different repositories, so a part is always named by the
+subjects that are *tested* (ambiguity A15).
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from benchmark.errors import UserError, did_you_mean
+
+PROTOCOL_VERSION = 1
+"""Raised when a change of this file can change a result; part of every trial's key."""
+
+EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+"""The seven classes in the order of RAF-DB's codes 1 to 7."""
+
+
+class Protocol(BaseModel):
+    """One AU dataset as the paper uses it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    """Name on the command line."""
+    folder: str
+    """Name of the dataset's folder below the data root."""
+    title: str
+    """The table of the paper that holds its results."""
+    aus: tuple[int, ...]
+    """The AUs that are scored, in the paper's order."""
+    parts: dict[str, tuple[str, ...]]
+    """Test part -> its subjects. A trial trains on the subjects of all other parts."""
+    frames: int
+    """Coded frames in the full dataset, by which a complete copy is told from a partial one."""
+    sequences: int
+    """Videos in the full dataset."""
+
+    @model_validator(mode="after")
+    def _parts_are_disjoint(self) -> Protocol:
+        subjects = [s for part in self.parts.values() for s in part]
+        if len(set(subjects)) != len(subjects):
+            raise ValueError("a subject stands in two parts")
+        return self
+
+    @property
+    def au_names(self) -> tuple[str, ...]:
+        """`AU1`, `AU2`, ... in the paper's order."""
+        return tuple(f"AU{k}" for k in self.aus)
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        return frozenset(s for part in self.parts.values() for s in part)
+
+
+BP4D = Protocol(
+    dataset="bp4d",
+    folder="BP4D",
+    title="Table 1",
+    aus=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24),
+    parts={
+        "part1": tuple("F001 F002 F008 F009 F010 F016 F018 F023 M001 M004 M007 M008 M012 M014".split()),
+        "part2": tuple("F003 F005 F011 F013 F020 F022 M002 M005 M010 M011 M013 M016 M017 M018".split()),
+        "part3": tuple("F004 F006 F007 F012 F014 F015 F017 F019 F021 M003 M006 M009 M015".split()),
+    },
+    frames=146_847,
+    sequences=328,
+)
+
+PROTOCOLS = MappingProxyType({p.dataset: p for p in (BP4D,)})
+
+
+def get_protocol(dataset: str) -> Protocol:
+    """The protocol of a dataset.
+
+    Raises:
+        UserError: No dataset of that name.
+    """
+    if dataset not in PROTOCOLS:
+        raise UserError(f"unknown dataset '{dataset}'", remedy=did_you_mean(dataset, PROTOCOLS))
+    return PROTOCOLS[dataset]

@@ -1,0 +1,226 @@
+"""The base net of the paper (§3.1) over any timm backbone, and where its weights come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from benchmark.errors import UserError, did_you_mean
+
+
+class Outputs(NamedTuple):
+    """What the base net says of A AU images and E FE images.
+
+    Attributes:
+        features: (A + E, C), AU rows first.
+        au_logits: (A, J).
+        fe_logits: (E, Q).
+    """
+
+    features: Tensor
+    au_logits: Tensor
+    fe_logits: Tensor
+
+
+class BaseNet(nn.Module):
+    """Backbone f, then a linear AU classifier and a linear FE classifier side by side (§3.1).
+
+    Args:
+        backbone: Maps images (B, 3, H, W) to features (B, C).
+        feature_dim: C.
+        n_aus: J outputs of the AU classifier.
+        n_emotions: Q outputs of the FE classifier; 0 for none.
+        separate_streams: One backbone pass a stream instead of one over all rows (A13); they differ in the
+            statistics of batch normalisation.
+        channels_last: Memory layout.
+        amp: Run in bfloat16 autocast; outputs are in the parameters' type all the same.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        feature_dim: int,
+        n_aus: int,
+        n_emotions: int = 0,
+        *,
+        separate_streams: bool = False,
+        channels_last: bool = False,
+        amp: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head_au = nn.Linear(feature_dim, n_aus)
+        self.head_fe = nn.Linear(feature_dim, n_emotions) if n_emotions else None
+        self.feature_dim = feature_dim
+        self.separate_streams = separate_streams
+        self.amp = amp
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
+
+    def forward(self, au_images: Tensor, fe_images: Tensor | None = None) -> Outputs:
+        """Logits of each stream by its own classifier; FE images are optional."""
+        dtype = self.head_au.weight.dtype
+        with torch.autocast(au_images.device.type, torch.bfloat16, enabled=self.amp):
+            if fe_images is None:
+                features = self.features(au_images)
+            elif self.separate_streams:
+                features = torch.cat([self.features(au_images), self.features(fe_images)])
+            else:
+                features = self.features(torch.cat([au_images, fe_images]))
+            au_rows, fe_rows = features[: len(au_images)], features[len(au_images) :]
+            au_logits = self.head_au(au_rows)
+            fe_logits = self.head_fe(fe_rows) if self.head_fe is not None else fe_rows.new_empty(len(fe_rows), 0)
+        return Outputs(features.to(dtype), au_logits.to(dtype), fe_logits.to(dtype))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Backbone features (B, C)."""
+        output: Tensor = self.backbone(images.contiguous(memory_format=self.memory_format))
+        return output
+
+
+@contextmanager
+def batch_norm_buffers_untouched(module: nn.Module) -> Iterator[None]:
+    """Passes inside normalise with the statistics of their batch and leave the running statistics alone (A5).
+
+    In training mode a batch-norm layer that tracks nothing gets no running statistics to move, and no tensor
+    that forward-mode differentiation could touch in place.
+    """
+    tracking = [
+        m
+        for m in module.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training and m.track_running_stats
+    ]
+    for layer in tracking:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in tracking:
+            layer.track_running_stats = True
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Passes inside run in evaluation mode; the mode before is restored."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+def build_net(
+    backbone: str,
+    weights: str,
+    *,
+    n_aus: int,
+    n_emotions: int,
+    separate_streams: bool = False,
+    channels_last: bool = False,
+    amp: bool = False,
+) -> BaseNet:
+    """A base net over the timm model `backbone`.
+
+    Args:
+        backbone: Any timm model name, with or without the tag of its weights.
+        weights: `scratch`, `pretrained`, or the path of a .safetensors or .pth file with the backbone's weights;
+            classifier weights in it are ignored.
+        n_aus: J.
+        n_emotions: Q, or 0.
+        separate_streams: See `BaseNet`.
+        channels_last: See `BaseNet`.
+        amp: See `BaseNet`.
+
+    Raises:
+        UserError: No such model; the weights cannot be downloaded or read, or do not fit the model.
+    """
+    architecture = backbone.split(".")[0]
+    if not timm.is_model(architecture):
+        raise UserError(f"unknown timm backbone '{backbone}'", remedy=_suggest_backbone(architecture))
+    model = _pretrained(backbone) if weights == "pretrained" else timm.create_model(architecture, num_classes=0)
+    if weights not in ("scratch", "pretrained"):
+        _load_backbone_file(model, Path(weights))
+    return BaseNet(
+        model,
+        model.num_features,
+        n_aus,
+        n_emotions,
+        separate_streams=separate_streams,
+        channels_last=channels_last,
+        amp=amp,
+    )
+
+
+def _pretrained(backbone: str) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(backbone, pretrained=True, num_classes=0)
+    except Exception as error:  # timm, its hub client and the network raise types of their own
+        raise UserError(
+            f"the pretrained weights of '{backbone}' cannot be had",
+            where=f"timm.create_model({backbone!r}, pretrained=True)",
+            found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            remedy="connect to the internet; or fetch the file elsewhere and say --set method.weights=FILE; "
+            "or train from random weights with --set method.weights=scratch",
+        ) from error
+    return model
+
+
+def _load_backbone_file(model: nn.Module, file: Path) -> None:
+    if not file.is_file():
+        raise UserError(
+            "no file of backbone weights",
+            where=file,
+            expected="scratch, pretrained, or a .safetensors or .pth file",
+            found=str(file),
+            remedy="check --set method.weights=...",
+        )
+    try:
+        if file.suffix == ".safetensors":
+            state = load_file(file)
+        else:
+            # weights_only: nothing in the file is executed
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, AttributeError, KeyError) as error:
+        raise _unreadable(file, error) from error
+    except Exception as error:
+        # torch raises pickle.UnpicklingError for a file that holds more than weights
+        raise _unreadable(file, error) from error
+    own = model.state_dict()
+    given = {name.removeprefix("backbone."): tensor for name, tensor in state.items()}
+    absent = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
+    wrong = [name for name in own if name in given and given[name].shape != own[name].shape]
+    if absent or wrong:
+        name = (absent or wrong)[0]
+        raise UserError(
+            "the file of backbone weights does not fit the backbone",
+            where=file,
+            expected=f"{len(own)} tensors with timm's names, among them {name} {tuple(own[name].shape)}",
+            found=f"{len(absent)} missing, {len(wrong)} of another shape",
+            remedy="choose the backbone that the file was made for, with --set method.backbone=NAME",
+        )
+    model.load_state_dict({n: given.get(n, own[n]) for n in own})
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    return UserError(
+        "the file of backbone weights cannot be read",
+        where=file,
+        expected="tensors alone, as safetensors or as a .pth state dict",
+        found=str(error).splitlines()[0][:160] if str(error) else type(error).__name__,
+        remedy="save it as safetensors: safetensors.torch.save_file(model.state_dict(), FILE)",
+    )
+
+
+def _suggest_backbone(name: str) -> str:
+    near = did_you_mean(name, timm.list_models())
+    return near.split(" known:")[0] if near.startswith("did you mean") else "list the names with timm.list_models()"

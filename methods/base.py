@@ -1,0 +1,190 @@
+"""The contract of a method: it owns its networks and optimisers, learns by `update`, and answers by `predict`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from methods.backbone import BaseNet, build_net
+
+
+class Stream(StrEnum):
+    """A row of batches that a method may ask for."""
+
+    AU = "au"
+    """Training images with AU labels."""
+    FE = "fe"
+    """Training images with an emotion label."""
+    AU_VAL = "au_val"
+    """The AU validation set, reserved from the training subjects (§4.1.1)."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images of one stream and their labels.
+
+    Attributes:
+        images: float32 (B, 3, H, W), augmented and normalised.
+        labels: AU streams: int8 (B, J) of 0, 1 or -1 = unknown. FE: int64 (B,) class indices.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+Batch = Mapping[Stream, Samples]
+Scalars = dict[str, Tensor]
+"""Named 0-d tensors without a graph: what a step tells the history."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a method may know of its task before the first batch; never which dataset it is.
+
+    Attributes:
+        aus: Names of the J AUs.
+        emotions: Names of the Q emotions.
+        steps: Updates in the whole training.
+        au_val_labels: int8 (K, J), labels of the AU validation set.
+        amp: Run forward passes in bfloat16 autocast.
+    """
+
+    aus: tuple[str, ...]
+    emotions: tuple[str, ...]
+    steps: int
+    au_val_labels: Tensor
+    amp: bool = False
+
+
+class Method(nn.Module):
+    """Base of all methods.
+
+    A subclass names its `streams`, may widen `HParams`, and implements `update`. Optimisers are plain
+    attributes; together with the modules they are the training state.
+    """
+
+    name: ClassVar[str]
+    """Registry name, set by `register`; also the name of the file."""
+    paper_row: ClassVar[str]
+    """The paper's spelling in its tables, "" for a method that the paper does not have."""
+    version: ClassVar[int] = 1
+    """Raised when a change can change results; part of every trial's key."""
+    streams: ClassVar[frozenset[Stream]] = frozenset({Stream.AU})
+
+    class HParams(BaseModel):
+        """Settings that all methods share, so that a comparison is of methods alone."""
+
+        model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+        backbone: str = "resnet34.tv_in1k"
+        """Name of a timm model (§4.1.2: ResNet-34)."""
+        weights: str = "scratch"
+        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), or a .safetensors or .pth file."""
+        optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+        """Optimiser of the base net (A3)."""
+        lr: float = Field(default=1e-3, gt=0)
+        """Learning rate of the actual step (§4.1.2: alpha = 0.001)."""
+        momentum: float = Field(default=0.0, ge=0, lt=1)
+        """Momentum of SGD (A3)."""
+        weight_decay: float = Field(default=0.0, ge=0)
+        """Weight decay of the base net (A3)."""
+        schedule: Literal["constant", "cosine"] = "constant"
+        """Learning rate over training (A3)."""
+        batch_norm_streams: Literal["concat", "separate"] = "concat"
+        """One forward pass over AU and FE rows together, or one a stream (A13)."""
+        memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+        """Layout of images and weights in memory; changes speed, and results by rounding."""
+
+    def __init__(self, net: BaseNet, hparams: HParams, spec: TaskSpec) -> None:
+        super().__init__()
+        self.net = net
+        self.hparams = hparams
+        self.spec = spec
+        self.optimizer = make_optimizer(net, hparams)
+
+    @classmethod
+    def build(cls, hparams: HParams, spec: TaskSpec, device: torch.device) -> Self:
+        """The method over a fresh base net; its FE classifier exists if the method learns from FE images."""
+        net = build_net(
+            hparams.backbone,
+            hparams.weights,
+            n_aus=len(spec.aus),
+            n_emotions=len(spec.emotions) if Stream.FE in cls.streams else 0,
+            separate_streams=hparams.batch_norm_streams == "separate",
+            channels_last=hparams.memory_format == "channels_last",
+            amp=spec.amp,
+        )
+        return cls(net.to(device), hparams, spec).to(device)
+
+    def update(self, batch: Batch, step: int) -> Scalars:
+        """Learn from one batch of each stream in `streams`; `step` counts from 0."""
+        raise NotImplementedError
+
+    def predict(self, images: Tensor) -> Tensor:
+        """AU logits (B, J) of images (B, 3, H, W); the method is in evaluation mode."""
+        logits: Tensor = self.net(images).au_logits
+        return logits
+
+    def sample_weight(self, images: Tensor) -> Tensor | None:
+        """Raw weight (B,) that the method gives to images, if it weighs samples; evaluation mode."""
+        return None
+
+    def descend(self, loss: Tensor, step: int) -> None:
+        """One step of the base net's optimiser along the gradient of `loss`."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate = self.hparams.lr * schedule_factor(self.hparams.schedule, step, self.spec.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+
+    def training_state(self) -> dict[str, Any]:
+        """Everything that `update` changes: modules with buffers, and every optimiser attribute."""
+        return {"modules": self.state_dict(), "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()}}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Continue bit for bit from a `training_state`."""
+        self.load_state_dict(state["modules"])
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {n: v for n, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)}
+
+
+def make_optimizer(module: nn.Module, hparams: Method.HParams) -> torch.optim.Optimizer:
+    """The base net's optimiser (A3)."""
+    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
+        "sgd": lambda: torch.optim.SGD(
+            module.parameters(), hparams.lr, momentum=hparams.momentum, weight_decay=hparams.weight_decay
+        ),
+        "adam": lambda: torch.optim.Adam(module.parameters(), hparams.lr, weight_decay=hparams.weight_decay),
+        "adamw": lambda: torch.optim.AdamW(module.parameters(), hparams.lr, weight_decay=hparams.weight_decay),
+    }
+    return makers[hparams.optimizer]()
+
+
+def schedule_factor(schedule: str, step: int, steps: int) -> float:
+    """The learning rate of step `step` of `steps`, as a share of its start: a pure function, so no state to resume."""
+    return 0.5 * (1 + math.cos(math.pi * step / steps)) if schedule == "cosine" else 1.0
+
+
+M = TypeVar("M", bound=type[Method])
+
+
+def register(name: str, *, paper_row: str = "") -> Callable[[M], M]:
+    """Mark a class as the method `name`; the registry finds it by this mark, in the file `methods/<name>.py`."""
+
+    def mark(cls: M) -> M:
+        cls.name = name
+        cls.paper_row = paper_row
+        return cls
+
+    return mark
