@@ -39,7 +39,12 @@ class UserError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        rows = [("where", self.where), ("expected", self.expected), ("found", self.found), ("remedy", self.remedy)]
+        rows = [
+            ("where", self.where),
+            ("expected", self.expected),
+            ("found", self.found),
+            ("remedy", self.remedy),
+        ]
         return "\n".join([self.what, *(f"  {name + ':':<10}{text}" for name, text in rows if text is not None)])
 
 

@@ -81,9 +81,7 @@ class Results:
         """The tables of several results under one another; none at all is `empty`."""
         if not parts:
             return cls.empty()
-        return cls(
-            **{f.name: pd.concat([getattr(p, f.name) for p in parts], ignore_index=True) for f in fields(cls)}
-        )
+        return cls(**{f.name: pd.concat([getattr(p, f.name) for p in parts], ignore_index=True) for f in fields(cls)})
 
     def __post_init__(self) -> None:
         for name in COLUMNS:

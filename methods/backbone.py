@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import UserError, did_you_mean
+
+with warnings.catch_warnings():
+    # timm scripts some functions on import, which recent torch versions announce to be deprecated.
+    warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
+    import timm
 
 
 class Outputs(NamedTuple):
@@ -143,7 +148,7 @@ def build_net(
     Raises:
         UserError: No such model; the weights cannot be downloaded or read, or do not fit the model.
     """
-    architecture = backbone.split(".")[0]
+    architecture = backbone.split(".", maxsplit=1)[0]
     if not timm.is_model(architecture):
         raise UserError(f"unknown timm backbone '{backbone}'", remedy=_suggest_backbone(architecture))
     model = _pretrained(backbone) if weights == "pretrained" else timm.create_model(architecture, num_classes=0)

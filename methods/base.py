@@ -147,7 +147,10 @@ class Method(nn.Module):
 
     def training_state(self) -> dict[str, Any]:
         """Everything that `update` changes: modules with buffers, and every optimiser attribute."""
-        return {"modules": self.state_dict(), "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()}}
+        return {
+            "modules": self.state_dict(),
+            "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
+        }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Continue bit for bit from a `training_state`."""

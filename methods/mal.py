@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec, register
@@ -69,7 +70,10 @@ class MAL(Method):
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
         self.meta_net = MetaNet(net.feature_dim)
-        makers: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+        makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+            "sgd": torch.optim.SGD,
+            "adam": torch.optim.Adam,
+        }
         self.meta_optimizer = makers[self.hparams.meta_optimizer](self.meta_net.parameters(), self.hparams.beta)
         class_weights = val_class_weights(spec.au_val_labels, self.hparams.val_weighting)
         self.register_buffer("class_weights", class_weights)
@@ -115,17 +119,15 @@ class MAL(Method):
     def weigh(self, psi: Params, features: Tensor, n_au: int) -> Tensor:
         """Eq. 4 and 9 with the normalisation of §4.1.2 (A2, A19): (N, C), AU rows first, to (N,)."""
         raw: Tensor = functional_call(self.meta_net, psi, (features,))
-        if self.hparams.normalise == "sum":
-            norm = raw.sum()
-        else:
-            norm = raw[:n_au].mean() + raw[n_au:].mean()
+        norm = raw.sum() if self.hparams.normalise == "sum" else raw[:n_au].mean() + raw[n_au:].mean()
         return raw / norm * (2.0 if self.hparams.match_scale else 1.0)
 
     def per_sample(self, au: Samples, fe: Samples) -> Callable[[Params], tuple[Tensor, Tensor]]:
         """θ to the batch's losses and features, leaving the running statistics alone."""
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
-            with batch_norm_buffers_untouched(self.net):
+            # Fused attention has no forward-mode derivative; the plain form has one, and convolutions do not care.
+            with batch_norm_buffers_untouched(self.net), sdpa_kernel(SDPBackend.MATH):
                 out: Outputs = functional_call(self.net, theta, (au.images, fe.images))
             return sample_losses(out, au, fe), out.features
 

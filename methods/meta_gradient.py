@@ -36,7 +36,11 @@ def sgd_step(theta: Params, grads: Params, alpha: float) -> Params:
 def gradients(loss: Tensor, params: Params, *, retain_graph: bool = False, create_graph: bool = False) -> Params:
     """∇ loss for each of `params` that the loss depends on."""
     found = torch.autograd.grad(
-        loss, list(params.values()), retain_graph=retain_graph, create_graph=create_graph, allow_unused=True
+        loss,
+        list(params.values()),
+        retain_graph=retain_graph or create_graph,
+        create_graph=create_graph,
+        allow_unused=True,
     )
     return {name: g for name, g in zip(params, found, strict=True) if g is not None}
 

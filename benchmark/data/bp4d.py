@@ -35,9 +35,7 @@ _FRAME_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
 _LAYOUT = f"{BP4D.folder}/{CODING}/F001_T1.csv and {BP4D.folder}/{SEQUENCES}/F001/T1/*.jpg"
 
 
-def read_bp4d(
-    root: Path, protocol: Protocol = BP4D, progress: Callable[[int, int], None] | None = None
-) -> FaceSet:
+def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, int], None] | None = None) -> FaceSet:
     """Read the coded frames of BP4D below the data root `root`.
 
     Args:
@@ -220,7 +218,10 @@ def _origin(root: Path, table: pd.DataFrame, protocol: Protocol) -> tuple[Origin
     )
     if complete:
         return "complete", f"BP4D: {size}"
-    return "partial", f"partial data in BP4D's layout: {size}, of {protocol.frames:,} frames and {protocol.sequences} sequences"
+    return (
+        "partial",
+        f"partial data in BP4D's layout: {size}, of {protocol.frames:,} frames and {protocol.sequences} sequences",
+    )
 
 
 def _listing(folder: Path) -> str:

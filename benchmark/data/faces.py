@@ -65,7 +65,9 @@ def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
     layout = " and ".join(f"{folder}/" for folder in needs)
     if not path.is_dir():
         raise UserError(
-            "the data root is not a folder", where=path, remedy=f"name the folder that holds {layout} with --data"
+            "the data root is not a folder",
+            where=path,
+            remedy=f"name the folder that holds {layout} with --data",
         )
     missing = [folder for folder in needs if not (path / folder).is_dir()]
     if missing:

@@ -39,9 +39,7 @@ class PackedFaces:
     fingerprint: str
 
 
-def pack(
-    faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], None] | None = None
-) -> PackedFaces:
+def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
     """Decode and resize every image once; a later call with the same files maps what is there.
 
     A frame that is not square is resized to a square, as the paper resizes to 256x256 (§4.1.2).
@@ -78,9 +76,7 @@ def _label_bytes(faces: FaceSet) -> bytes:
     return columns.encode() + faces.labels.tobytes() + ",".join(faces.label_names).encode()
 
 
-def _write_pack(
-    faces: FaceSet, size: int, folder: Path, progress: Callable[[int, int], None] | None
-) -> None:
+def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(faces), size, size, 3)
     needed, free = int(np.prod(shape)), shutil.disk_usage(folder.parent).free
@@ -106,7 +102,12 @@ def _write_pack(
                     progress(index + 1, len(paths))
         frames.flush()
         del frames
-        meta = {"fingerprint": digest.hexdigest(), "dataset": faces.dataset, "frames": len(paths), "size": size}
+        meta = {
+            "fingerprint": digest.hexdigest(),
+            "dataset": faces.dataset,
+            "frames": len(paths),
+            "size": size,
+        }
         (temporary / "pack.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         try:
             temporary.rename(folder)

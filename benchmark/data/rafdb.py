@@ -69,7 +69,9 @@ def read_rafdb(root: Path, images: Literal["train", "all"] = "train") -> FaceSet
     wanted = {stem: rest for stem, rest in sorted(lines.items()) if images == "all" or rest[0] == "train"}
     if not wanted:
         raise UserError(
-            "the RAF-DB label list names no training image", where=file, remedy="copy the list from RAF-DB anew"
+            "the RAF-DB label list names no training image",
+            where=file,
+            remedy="copy the list from RAF-DB anew",
         )
     folder = home / ALIGNED
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -95,7 +97,11 @@ def read_rafdb(root: Path, images: Literal["train", "all"] = "train") -> FaceSet
     standin = is_standin(root, root / str(table["path"].iloc[0]))
     complete = not standin and sum(split == "train" for split, _, _ in lines.values()) == TRAIN_IMAGES
     note = f"{len(table):,} FE images, " + (
-        "stand-in (procedural faces in RAF-DB's layout)" if standin else "RAF-DB basic" if complete else "partial data in RAF-DB's layout"
+        "stand-in (procedural faces in RAF-DB's layout)"
+        if standin
+        else "RAF-DB basic"
+        if complete
+        else "partial data in RAF-DB's layout"
     )
     origin = "stand-in" if standin else "complete" if complete else "partial"
     return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note, (file,))  # type: ignore[arg-type]

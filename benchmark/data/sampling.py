@@ -32,9 +32,7 @@ class Fold:
     test: Indices
 
 
-def make_fold(
-    faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fraction: float, minimum: int
-) -> Fold:
+def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fraction: float, minimum: int) -> Fold:
     """Split by subject: `part` is tested, all other parts train, and the AU validation set is reserved from them.
 
     Args:

@@ -1,0 +1,352 @@
+"""The command line: `malbench run | report | status | data | methods`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from benchmark.data.faces import UNKNOWN, FaceSet
+from benchmark.data.standin.write import write_standin
+from benchmark.errors import UserError, did_you_mean
+from benchmark.profile import Profile, load_profile
+from benchmark.protocol import Protocol, get_protocol
+from benchmark.provenance import PROJECT
+from benchmark.report.render import build_report
+from benchmark.results import Results
+from benchmark.runner import (
+    RunOptions,
+    State,
+    TrialData,
+    prepare_data,
+    read_data,
+    run_trials,
+    source_hashes,
+    standin_root,
+    state_of,
+    with_progress,
+)
+from benchmark.store import read_results, read_trial, trial_folders
+from benchmark.trial import Trial, expand, method_hparams
+from methods import discover
+
+app = typer.Typer(
+    help="Reproducibility benchmark for Meta Auxiliary Learning for Facial Action Unit Detection (Li & Shan, 2021).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+USER_MISTAKE = 2
+
+Dataset = Annotated[str, typer.Argument(help="bp4d")]
+Root = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/; none: the stand-in."),
+]
+Runs = Annotated[Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.")]
+Cache = Annotated[Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.")]
+ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, standin, smoke, or a .toml file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile.")
+]
+
+DEFAULT_RUNS = PROJECT / "runs"
+DEFAULT_CACHE = PROJECT / ".cache"
+DEFAULT_REPORTS = PROJECT / "reports"
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user is printed as one block and ends with status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USER_MISTAKE)
+
+
+@app.command()
+def run(
+    dataset: Dataset,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Instead of the profile's seeds; may be repeated.")] = None,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    runs: Runs = DEFAULT_RUNS,
+    cache: Cache = DEFAULT_CACHE,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes the first GPU if there is one.")
+    ] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for as many as there are cores.")] = 0,
+    amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16 (train.amp = true).")] = False,
+    checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
+) -> None:
+    """Train and score every trial of DATASET that is not done."""
+    registry = discover()
+    protocol = get_protocol(dataset)
+    settings, changed = load_profile(
+        profile or _default_profile(data), [*(overrides or []), *(["train.amp=true"] if amp else [])]
+    )
+    options = RunOptions(device=_device(device), checkpoint_s=checkpoint_every)
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    selection: dict[str, Any] = {
+        "methods": tuple(method or ()),
+        "parts": tuple(part or ()),
+        "seeds": tuple(seed or ()),
+    }
+    # Settings are checked before any data is touched: a misspelt name costs no minute.
+    expand(protocol, settings, changed, registry, ("", ""), **selection)
+    console = Console()
+    with _progress(console) as bars:
+        trial_data = _ready(console, bars, data, protocol, settings, cache)
+        fingerprints = (trial_data.au.fingerprint, trial_data.fe.fingerprint)
+        trials = expand(protocol, settings, changed, registry, fingerprints, **selection)
+        whole = bars.task(f"{len(trials)} trials", len(trials))
+
+        def on_trial(trial: Trial, state: State) -> None:
+            words = {
+                State.DONE: "done already",
+                State.RUNNING: "left to the process that runs it",
+                State.TO_DO: "training",
+            }
+            console.print(f"{escape(trial.label)} ({trial.key}): {words[state]}")
+            if state == State.TO_DO:
+                bars.name = trial.label
+
+        outcomes = []
+        for trial in trials:
+            stepping = with_progress(options, lambda done, total: bars(bars.name, done, total))
+            outcomes += run_trials([trial], registry, protocol, trial_data, runs, stepping, on_trial)
+            bars.advance(whole)
+    for title, state in (
+        ("run", State.TO_DO),
+        ("done before", State.DONE),
+        ("left to others", State.RUNNING),
+    ):
+        count = sum(o.state == state for o in outcomes)
+        if count:
+            console.print(f"{count} trials {title}")
+    console.print(f"store: {runs}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    runs: Runs = DEFAULT_RUNS,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
+    results: Annotated[Path | None, typer.Option(help="Build from this results.parquet instead of the store.")] = None,
+) -> None:
+    """Build the tables and figures from finished trials, or from a results file alone."""
+    console = Console()
+    kept = out / "results.parquet"
+    if results is not None:
+        source, found = results, Results.read(results)
+    else:
+        source, found = runs, read_results(runs, source_hashes(discover()))
+        if found.trials.empty and kept.is_file():
+            source, found = kept, Results.read(kept)
+    if found.trials.empty:
+        raise UserError(
+            "no finished trial",
+            where=runs,
+            expected="trial folders with DONE, or a results file",
+            remedy="run `malbench run bp4d` first, or name a file with --results",
+        )
+    console.print(f"from {source}", soft_wrap=True)
+    for path in build_report(found, out, templates=PROJECT / "templates"):
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
+def status(runs: Runs = DEFAULT_RUNS) -> None:
+    """Show every trial of the store and where it stands."""
+    sources = source_hashes(discover())
+    table = Table("dataset", "method", "part", "seed", "profile", "key", "state")
+    for folder in trial_folders(runs):
+        trial, _ = read_trial(folder)
+        table.add_row(
+            *(escape(str(x)) for x in (trial.dataset, trial.method, trial.part, trial.seed, trial.profile, trial.key)),
+            str(state_of(folder, sources)),
+        )
+    console = Console()
+    console.print(table if table.row_count else f"no trial in {runs}")
+
+
+@app.command()
+def methods(profile: ProfileName = "paper") -> None:
+    """List the methods and their settings under a profile."""
+    registry = discover()
+    settings, _ = load_profile(profile or "paper")
+    table = Table("method", "paper's row", "streams", "what it is", "settings", show_lines=True)
+    for name, cls in registry.items():
+        hparams = method_hparams(settings, name, registry).model_dump()
+        own = "\n".join(f"{key} = {value}" for key, value in hparams.items())
+        summary = (cls.__doc__ or "").strip().splitlines()[0]
+        table.add_row(name, cls.paper_row or "-", " ".join(sorted(cls.streams)), escape(summary), escape(own))
+    Console().print(table)
+
+
+@data_app.command()
+def standin(
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option(help="Folder to write; it must be empty or absent.")],
+    profile: ProfileName = "standin",
+    overrides: Overrides = None,
+) -> None:
+    """Write procedural faces with known ground truth in the official layouts."""
+    get_protocol(dataset)
+    settings, _ = load_profile(profile or "standin", overrides or [])
+    console = Console()
+    with _progress(console) as bars:
+        write_standin(out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total))
+    console.print(f"wrote the stand-in to {out}; use it with --data {out}", soft_wrap=True)
+
+
+@data_app.command()
+def check(dataset: Dataset, data: Root = None, profile: ProfileName = "paper") -> None:
+    """Read the labels and file names of a data root, and show what was found beside what is known."""
+    protocol = get_protocol(dataset)
+    settings, _ = load_profile(profile or "paper")
+    console = Console()
+    with _progress(console) as bars:
+        au, fe = read_data(_given(data), protocol, settings, bars)
+    console.print(f"{au.note}\n{fe.note}", soft_wrap=True)
+    console.print(_found_and_known(au, protocol))
+
+
+@data_app.command()
+def prepare(
+    dataset: Dataset,
+    data: Root = None,
+    profile: ProfileName = "paper",
+    overrides: Overrides = None,
+    cache: Cache = DEFAULT_CACHE,
+) -> None:
+    """Decode every image once into packed frames, so that no trial has to."""
+    protocol = get_protocol(dataset)
+    settings, _ = load_profile(profile or "paper", overrides or [])
+    console = Console()
+    with _progress(console) as bars:
+        ready = prepare_data(read_data(_given(data), protocol, settings, bars), settings, cache, bars)
+    for packed in (ready.au, ready.fe):
+        size = packed.frames.nbytes / 2**20
+        console.print(f"{packed.faces.note}: {size:.0f} MiB, fingerprint {packed.fingerprint}", soft_wrap=True)
+
+
+class Bars:
+    """Progress bars by name; called as (name, done, total)."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+        self.name = ""
+
+    def task(self, name: str, total: int) -> Any:
+        return self._progress.add_task(name, total=total)
+
+    def advance(self, task: Any) -> None:
+        self._progress.advance(task)
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(escape(name), total=total)
+        self._progress.update(self._tasks[name], completed=done)
+        if done == total:
+            self._progress.remove_task(self._tasks.pop(name))
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Bars]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bars(progress)
+
+
+def _ready(
+    console: Console, bars: Bars, root: Path | None, protocol: Protocol, settings: Profile, cache: Path
+) -> TrialData:
+    if root is None:
+        root = standin_root(cache, settings.standin, bars)
+        console.print(
+            "No data root was given: running on the STAND-IN (procedural faces, no licensed image).\n"
+            f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in.",
+            soft_wrap=True,
+        )
+    faces = read_data(root, protocol, settings, bars)
+    for face_set in faces:
+        console.print(face_set.note, soft_wrap=True)
+    return prepare_data(faces, settings, cache, bars)
+
+
+def _default_profile(data: Path | None) -> str:
+    return "standin" if data is None else "paper"
+
+
+def _given(data: Path | None) -> Path:
+    if data is None:
+        raise UserError("no data root", remedy="name it with --data ROOT or MALBENCH_DATA")
+    return data
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"the device '{name}' cannot be used",
+            found=str(error).splitlines()[0][:160],
+            remedy=did_you_mean(name, ["auto", "cpu", "cuda", "mps"]),
+        ) from error
+    return device
+
+
+def _found_and_known(faces: FaceSet, protocol: Protocol) -> Table:
+    table = Table("", "found", "known of the full dataset")
+    rows = faces.table
+    table.add_row("frames", f"{len(rows):,}", f"{protocol.frames:,}")
+    table.add_row("sequences", str(rows["sequence"].nunique()), str(protocol.sequences))
+    for part, subjects in protocol.parts.items():
+        inside = rows["subject"].isin(subjects)
+        missing = sorted(set(subjects) - set(rows["subject"]))
+        found = f"{rows.loc[inside, 'subject'].nunique()} subjects, {int(inside.sum()):,} frames"
+        table.add_row(part, found + (f"; missing {' '.join(missing)}" if missing else ""), f"{len(subjects)} subjects")
+    for au, column in zip(faces.label_names, faces.labels.T, strict=True):
+        known = column != UNKNOWN
+        rate = f"{100 * np.mean(column[known] == 1):.1f} % active" if known.any() else "no known label"
+        table.add_row(au, f"{rate}, {int((~known).sum()):,} unknown", "")
+    return table
+
+
+if __name__ == "__main__":
+    main()

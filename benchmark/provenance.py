@@ -1,0 +1,93 @@
+"""What made a result: versions, hardware, commit, and the hash of the sources that can change it."""
+
+from __future__ import annotations
+
+import ast
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import cache
+from hashlib import blake2b
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PROJECT = Path(__file__).resolve().parents[1]
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
+"""Those whose version can change a result."""
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Versions, hardware and commit of this process."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "device_type": device.type,
+        "threads": torch.get_num_threads(),
+        "commit": _git("rev-parse", "HEAD") or "unknown",
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def cpu_name() -> str:
+    """The processor as the system names it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory so far: of the device's allocator on CUDA, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def source_hash(method_file: Path) -> str:
+    """Hash of the code that can change this method's results: its file, and what all methods share.
+
+    Comments, docstrings and layout do not count.
+    """
+    shared = [
+        *(PROJECT / "benchmark" / "data").glob("*.py"),
+        *(PROJECT / "benchmark" / f"{name}.py" for name in ("metrics", "protocol", "trainer")),
+        *(PROJECT / "methods" / f"{name}.py" for name in ("base", "backbone", "losses", "meta_gradient")),
+    ]
+    return _hash_sources((*sorted(shared), method_file))
+
+
+@cache
+def _hash_sources(files: Iterable[Path]) -> str:
+    digest = blake2b(digest_size=8)
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                # Docstrings, and the strings below a field that document it.
+                node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
+        digest.update(f"{file.name}\n{ast.unparse(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,204 @@
+"""From a data root and a profile to finished trials: what is to do, what is done, who has it."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from benchmark.data.bp4d import read_bp4d
+from benchmark.data.faces import MARKER, FaceSet, data_root
+from benchmark.data.frames import pack
+from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
+from benchmark.data.rafdb import read_rafdb
+from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.profile import Profile
+from benchmark.protocol import Protocol
+from benchmark.provenance import peak_memory_mb, provenance, source_hash
+from benchmark.results import Origin
+from benchmark.store import ERROR, TrialFolder, read_trial
+from benchmark.trainer import RunOptions, TrialData, train_trial
+from benchmark.trial import Trial
+from methods import Registry
+from methods.base import Method
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is done, how much of it is done, how much there is)."""
+
+READERS: Mapping[str, Callable[[Path, Protocol, Callable[[int, int], None] | None], FaceSet]] = {"bp4d": read_bp4d}
+"""Reader of each AU dataset."""
+
+
+class State(StrEnum):
+    """Where a trial stands."""
+
+    DONE = "done"
+    STALE = "stale"  # done by other sources than the present ones, with no version raised
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    TO_DO = "to do"
+
+
+def standin_root(cache: Path, settings: StandinSettings, progress: Progress | None = None) -> Path:
+    """The stand-in with these settings, written into the cache the first time."""
+    digest = blake2b(settings.model_dump_json().encode(), digest_size=6).hexdigest()
+    root = cache / "standin" / digest
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.parent / f".{digest}.lock"):
+        if not (root / MARKER).is_file():
+            write_standin(root, settings, _named(progress, "drawing stand-in faces"))
+    return root
+
+
+def read_data(
+    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None
+) -> tuple[FaceSet, FaceSet]:
+    """The AU faces of a dataset and the FE faces of RAF-DB, read from their official layouts.
+
+    Raises:
+        UserError: Something is missing or wrong in either.
+    """
+    data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
+    au = READERS[protocol.dataset](root, protocol, _named(progress, f"reading {protocol.folder}"))
+    return au, read_rafdb(root, profile.data.fe_images)
+
+
+def prepare_data(
+    faces: tuple[FaceSet, FaceSet], profile: Profile, cache: Path, progress: Progress | None = None
+) -> TrialData:
+    """Pack both, once.
+
+    Raises:
+        UserError: An image is damaged, or the disk is too small.
+    """
+    packed = [
+        pack(f, profile.data.frame_size, cache / "frames", _named(progress, f"packing {f.dataset}")) for f in faces
+    ]
+    return TrialData(*packed)
+
+
+def state_of(folder: TrialFolder, sources: Mapping[str, str]) -> State:
+    """Where a trial stands, from its folder alone."""
+    if folder.is_done:
+        trial, made = read_trial(folder)
+        return State.DONE if made.get("source_hash") == sources.get(trial.method) else State.STALE
+    lock = FileLock(folder.lock)
+    try:
+        with lock.acquire(blocking=False):
+            pass
+    except Timeout:
+        return State.RUNNING
+    if (folder.path / ERROR).is_file():
+        return State.FAILED
+    return State.INTERRUPTED if (folder.path / "trial.json").is_file() else State.TO_DO
+
+
+def source_hashes(registry: Registry) -> dict[str, str]:
+    """Hash of the present sources of each method."""
+    return {name: source_hash(_file_of(cls)) for name, cls in registry.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one trial."""
+
+    trial: Trial
+    state: State
+    """`done` (it was already), `running` (by another process, left to it) or `to do` (it was run now)."""
+
+
+def run_trials(
+    trials: Iterable[Trial],
+    registry: Registry,
+    protocol: Protocol,
+    data: TrialData,
+    runs: Path,
+    options: RunOptions,
+    on_trial: Callable[[Trial, State], None] | None = None,
+) -> list[Outcome]:
+    """Run every trial that is not done; one that another process runs is left to it.
+
+    Raises:
+        UserError: A trial failed by a mistake of the user; the trials before it are kept.
+    """
+    outcomes = []
+    for trial in trials:
+        folder = TrialFolder(trial.folder(runs))
+        state = State.DONE
+        if not folder.is_done:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            try:
+                with FileLock(folder.lock).acquire(timeout=1):  # `status` holds it for a moment
+                    if not folder.is_done:
+                        state = State.TO_DO
+                        if on_trial is not None:
+                            on_trial(trial, state)
+                        run_trial(trial, registry[trial.method], protocol, data, folder, options)
+            except Timeout:
+                state = State.RUNNING
+        if state != State.TO_DO and on_trial is not None:
+            on_trial(trial, state)
+        outcomes.append(Outcome(trial, state))
+    return outcomes
+
+
+def run_trial(
+    trial: Trial,
+    method_class: type[Method],
+    protocol: Protocol,
+    data: TrialData,
+    folder: TrialFolder,
+    options: RunOptions,
+) -> None:
+    """Run one trial in its folder, from its checkpoint if there is one. A failure is recorded and never a result."""
+    folder.write_json("trial.json", trial.model_dump(mode="json"))
+    made = provenance(options.device)
+    made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        learned = train_trial(trial, method_class, protocol, data, folder, options)
+    except Exception:
+        folder.write_text(ERROR, traceback.format_exc())
+        raise
+    folder.write_json(
+        "provenance.json",
+        {
+            **made,
+            **learned,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "peak_memory_mb": round(peak_memory_mb(options.device), 1),
+            "paper_row": method_class.paper_row,
+            "source_hash": source_hash(_file_of(method_class)),
+            "origin": joint_origin(data),
+            "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
+        },
+    )
+    folder.finish(trial.key)
+
+
+def joint_origin(data: TrialData) -> Origin:
+    """One word for AU and FE data together: a result is the paper's only if both are complete."""
+    origins = {data.au.faces.origin, data.fe.faces.origin}
+    if origins == {"complete"}:
+        return "complete"
+    return "stand-in" if "stand-in" in origins else "partial"
+
+
+def with_progress(options: RunOptions, on_step: Callable[[int, int], None]) -> RunOptions:
+    """The same options with another observer."""
+    return replace(options, on_step=on_step)
+
+
+def _file_of(cls: type[Method]) -> Path:
+    return Path(inspect.getfile(cls))
+
+
+def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)

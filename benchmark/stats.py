@@ -1,0 +1,311 @@
+"""F1 from counts, the paired bootstrap over subjects, the spread over seeds, and verdicts. NumPy alone.
+
+F1 = 2 TP / (2 TP + FP + FN). It is undefined, NaN here and "n/a" in reports, where neither truth nor prediction has
+a positive, or no label is known; averages leave undefined values out.
+
+Three folds become one number by F1 per AU and part, averaged over parts, then over AUs (A8); the F1 of the
+counts of all parts stands beside it as *pooled*. With several seeds, F1 is taken per seed and then averaged.
+
+F1 is a fraction, 0 to 1, everywhere but in `verdict`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from benchmark.results import Origin
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+TP, FP, FN, TN = range(4)
+"""Places in the last axis of counts."""
+
+DRAWS = 10_000
+LEVEL = 0.95
+SEED = 2105_06620
+"""Of the bootstrap. Fixed, so that a report has one reading."""
+
+INCONCLUSIVE_ABOVE = 2.0
+"""Half-width of an interval, in F1 points, above which holding the paper's value says little."""
+
+Verdict = Literal["reproduced", "differs", "inconclusive", "not run", "other data", "incomplete"]
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """Confusion counts of one test part.
+
+    Attributes:
+        subjects: S names.
+        counts: (R, S, J, 4), seeds × subjects × AUs × (TP, FP, FN, TN), over known labels.
+    """
+
+    part: str
+    subjects: tuple[str, ...]
+    counts: IntArray
+
+
+@dataclass(frozen=True)
+class MethodCounts:
+    """Confusion counts of one method on one dataset.
+
+    Attributes:
+        aus: J names.
+        seeds: R numbers; every part has all of them.
+        parts: The test parts, of which no two share a subject.
+    """
+
+    aus: tuple[str, ...]
+    seeds: tuple[int, ...]
+    parts: tuple[PartCounts, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts or not self.seeds:
+            raise ValueError("counts of no part or no seed")
+        for part in self.parts:
+            shape = (len(self.seeds), len(part.subjects), len(self.aus), 4)
+            if part.counts.shape != shape:
+                raise ValueError(f"counts of {part.part} have shape {part.counts.shape}, not {shape}")
+            if not part.subjects:
+                raise ValueError(f"{part.part} has no subject")
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        return tuple(part.part for part in self.parts)
+
+    def select(self, parts: Iterable[str], seeds: Iterable[int]) -> MethodCounts:
+        """The counts of these parts and seeds alone, in their present order."""
+        names, numbers = set(parts), set(seeds)
+        keep = [i for i, seed in enumerate(self.seeds) if seed in numbers]
+        return MethodCounts(
+            aus=self.aus,
+            seeds=tuple(self.seeds[i] for i in keep),
+            parts=tuple(replace(p, counts=p.counts[keep]) for p in self.parts if p.part in names),
+        )
+
+
+@dataclass(frozen=True)
+class Average:
+    """A score averaged over seeds.
+
+    Attributes:
+        per_au: (J,).
+        ave: Over AUs.
+        ave_by_seed: (R,), before the average over seeds.
+    """
+
+    per_au: FloatArray
+    ave: float
+    ave_by_seed: FloatArray
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Bootstrap draws of F1: `per_au` (D, J) and `ave` (D,)."""
+
+    per_au: FloatArray
+    ave: FloatArray
+
+    def __sub__(self, other: Draws) -> Draws:
+        return Draws(self.per_au - other.per_au, self.ave - other.ave)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Percentile interval; NaN at both ends where no draw is defined."""
+
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Scored:
+    """F1 with its interval over subjects: one of each AU, in the order of `aus`, and of their average."""
+
+    per_au: FloatArray
+    per_au_intervals: tuple[Interval, ...]
+    ave: float
+    ave_interval: Interval
+
+
+def f1(counts: npt.NDArray[np.int64] | FloatArray) -> FloatArray:
+    """F1 of each cell of `counts` (..., >= 3), whose last axis starts with TP, FP, FN; NaN where undefined."""
+    cells = np.asarray(counts, dtype=np.float64)
+    hits = 2 * cells[..., TP]
+    return _divide(hits, hits + cells[..., FP] + cells[..., FN])
+
+
+def mean_defined(values: FloatArray, axis: int) -> FloatArray:
+    """Mean of the values that are not NaN; NaN where all are."""
+    defined = ~np.isnan(values)
+    number = np.asarray(defined.sum(axis=axis), dtype=np.float64)
+    total = np.asarray(np.where(defined, values, 0.0).sum(axis=axis), dtype=np.float64)
+    return _divide(total, number)
+
+
+def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    ratio = np.full(denominator.shape, np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    return ratio
+
+
+def average(values: FloatArray) -> Average:
+    """Mean over parts, then over AUs for `ave`, then over seeds; undefined values are left out of each.
+
+    Args:
+        values: (R, P, J), seeds × parts × AUs.
+    """
+    by_seed = mean_defined(values, axis=1)
+    ave_by_seed = mean_defined(by_seed, axis=1)
+    return Average(mean_defined(by_seed, axis=0), float(mean_defined(ave_by_seed, axis=0)), ave_by_seed)
+
+
+def mean_over_parts(method: MethodCounts) -> Average:
+    """F1 per AU and part, averaged over parts (A8)."""
+    return average(np.stack([f1(part.counts.sum(axis=1)) for part in method.parts], axis=1))
+
+
+def pooled(method: MethodCounts) -> Average:
+    """F1 of the counts of all parts together."""
+    totals = np.sum([part.counts.sum(axis=1) for part in method.parts], axis=0)
+    return average(f1(totals)[:, None])
+
+
+def seed_spread(ave_by_seed: FloatArray) -> float | None:
+    """Sample standard deviation over seeds (ddof 1), None with fewer than two defined values."""
+    defined = ave_by_seed[~np.isnan(ave_by_seed)]
+    return float(defined.std(ddof=1)) if len(defined) > 1 else None
+
+
+def all_positive(method: MethodCounts) -> MethodCounts:
+    """The counts of a detector that finds every AU in every frame with a known label.
+
+    Labels do not depend on the seed, so those of the first stand for all.
+    """
+    return replace(
+        method,
+        seeds=method.seeds[:1],
+        parts=tuple(replace(part, counts=_always(part.counts[:1])) for part in method.parts),
+    )
+
+
+def _always(counts: IntArray) -> IntArray:
+    always = np.zeros_like(counts)
+    always[..., TP] = counts[..., TP] + counts[..., FN]
+    always[..., FP] = counts[..., FP] + counts[..., TN]
+    return always
+
+
+def subject_weights(sizes: Iterable[int], draws: int = DRAWS, seed: int = SEED) -> list[FloatArray]:
+    """How often each subject is drawn: one (draws, S) matrix a part, each row summing to S.
+
+    Subjects are resampled within each part, since the parts are fixed and not drawn.
+
+    Args:
+        sizes: S of each part.
+    """
+    generator = np.random.default_rng(seed)
+    return [generator.multinomial(size, np.full(size, 1 / size), size=draws).astype(np.float64) for size in sizes]
+
+
+def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Draws:
+    """F1 (mean over parts) of resampled subjects.
+
+    Two methods with the same parts and subjects get the same resamples, so their draws can be subtracted.
+    A draw in which the F1 of a cell is undefined leaves the cell out of that draw's averages.
+    """
+    weights = subject_weights((len(part.subjects) for part in method.parts), draws, seed)
+    per_au, ave = [], []
+    for r in range(len(method.seeds)):
+        # One product a part: (draws, S) @ (S, 3 J). An array of draws × subjects × AUs never exists.
+        parts = [f1(_weighted(w, part.counts[r])) for w, part in zip(weights, method.parts, strict=True)]
+        per_au.append(mean_defined(np.stack(parts), axis=0))
+        ave.append(mean_defined(per_au[-1], axis=1))
+    return Draws(mean_defined(np.stack(per_au), axis=0), mean_defined(np.stack(ave), axis=0))
+
+
+def _weighted(weights: FloatArray, counts: IntArray) -> FloatArray:
+    """Counts (S, J, 4) summed over subjects with weights (D, S): (D, J, 3); TN plays no part in F1."""
+    cells = counts[..., :TN].astype(np.float64)
+    return (weights @ cells.reshape(len(cells), -1)).reshape(len(weights), *cells.shape[1:])
+
+
+def percentile_interval(draws: FloatArray, level: float = LEVEL) -> Interval:
+    """Percentile interval of draws (D,), over those that are defined."""
+    defined = draws[~np.isnan(draws)]
+    if not len(defined):
+        return Interval(math.nan, math.nan)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def score(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Scored:
+    """F1 (mean over parts) of each AU and of their average, with 95 % intervals over subjects."""
+    return _scored(mean_over_parts(method), bootstrap(method, draws, seed))
+
+
+def difference(a: MethodCounts, b: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Scored:
+    """F1 of `a` − F1 of `b`, with intervals from the same resampled subjects for both.
+
+    Raises:
+        ValueError: Different AUs, parts or subjects: nothing to pair.
+    """
+    if a.aus != b.aus:
+        raise ValueError(f"cannot pair AUs {a.aus} with {b.aus}")
+    if [(p.part, p.subjects) for p in a.parts] != [(p.part, p.subjects) for p in b.parts]:
+        raise ValueError(f"cannot pair: parts {a.part_names} and {b.part_names}, or their subjects, differ")
+    ours, theirs = mean_over_parts(a), mean_over_parts(b)
+    point = replace(ours, per_au=ours.per_au - theirs.per_au, ave=ours.ave - theirs.ave)
+    return _scored(point, bootstrap(a, draws, seed) - bootstrap(b, draws, seed))
+
+
+def _scored(point: Average, draws: Draws) -> Scored:
+    return Scored(
+        per_au=point.per_au,
+        per_au_intervals=tuple(percentile_interval(column) for column in draws.per_au.T),
+        ave=point.ave,
+        ave_interval=percentile_interval(draws.ave),
+    )
+
+
+def verdict(paper: float, interval: Interval | None, *, origin: Origin, complete: bool) -> Verdict:
+    """What one cell of ours says about the paper's.
+
+    The paper prints no spread, so its value can only be held against our interval.
+
+    Args:
+        paper: F1 × 100 as printed.
+        interval: Ours, in F1 × 100; None where the method was not run, NaN where our F1 is undefined.
+        origin: Of our data; only a complete copy of the dataset can reproduce a value or fail to.
+        complete: Whether all of the paper's test parts were run.
+
+    Returns:
+        `differs` where the paper's value lies outside our interval, however wide; `reproduced` where it lies inside
+        and the interval is narrow enough for that to mean something, else `inconclusive`.
+    """
+    if interval is None:
+        return "not run"
+    if origin != "complete":
+        return "other data"
+    if not complete:
+        return "incomplete"
+    if math.isnan(interval.low):
+        return "inconclusive"
+    if not interval.holds(paper):
+        return "differs"
+    return "reproduced" if interval.half_width <= INCONCLUSIVE_ABOVE else "inconclusive"

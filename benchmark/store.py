@@ -1,0 +1,224 @@
+"""One folder a trial: atomic writes, checkpoints without pickle, and the one reader of finished trials.
+
+Files of a finished trial: `trial.json provenance.json history.parquet scores.parquet counts.parquet
+predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` where the method weighs samples.
+`predictions.parquet` holds one row a test frame and stays with the owner of the data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.results import Results
+from benchmark.trial import Trial
+
+CHECKPOINT = "checkpoint.safetensors"
+DONE = "DONE"
+ERROR = "ERROR.txt"
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The files of one trial."""
+
+    path: Path
+
+    @property
+    def is_done(self) -> bool:
+        return (self.path / DONE).is_file()
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        write_atomically(self.path / name, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        write_atomically(self.path / name, table.to_parquet(None, index=False, compression="zstd"))
+
+    def write_text(self, name: str, text: str) -> None:
+        write_atomically(self.path / name, text.encode())
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint; the last good one stays until the next is whole on disk."""
+        save_tree(self.path / CHECKPOINT, state)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        file = self.path / CHECKPOINT
+        return load_tree(file) if file.is_file() else None
+
+    def finish(self, key: str) -> None:
+        """Mark the trial as done and drop what only a restart needs."""
+        write_atomically(self.path / DONE, f"{key}\n".encode())
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
+        (self.path / ERROR).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name, sync, rename: a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def save_tree(path: Path, tree: Any) -> None:
+    """Write nested dicts, lists, numbers, strings and tensors as one safetensors file, atomically."""
+    tensors: dict[str, Tensor] = {}
+    plan = json.dumps(_flatten(tree, tensors))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, temporary, metadata={"tree": plan})
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def load_tree(path: Path) -> Any:
+    """Read what `save_tree` wrote.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            plan = json.loads((file.metadata() or {})["tree"])
+            return _unflatten(plan, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            "a checkpoint is damaged",
+            where=path,
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            remedy="delete this file: the trial then starts anew",
+        ) from error
+
+
+def _flatten(node: Any, tensors: dict[str, Tensor]) -> Any:
+    """A JSON form in which each tensor is replaced by its place; dicts become pairs, so that keys keep their type."""
+    if isinstance(node, Tensor):
+        name = f"t{len(tensors)}"
+        # A copy of its own: safetensors refuses tensors that share memory.
+        tensors[name] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(node, Mapping):
+        return {"dict": [[key, _flatten(value, tensors)] for key, value in node.items()]}
+    if isinstance(node, list | tuple):
+        return {"list": [_flatten(value, tensors) for value in node]}
+    return {"value": node}
+
+
+def _unflatten(node: dict[str, Any], tensors: Mapping[str, Tensor]) -> Any:
+    ((kind, content),) = node.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _unflatten(value, tensors) for key, value in content}
+    if kind == "list":
+        return [_unflatten(value, tensors) for value in content]
+    return content
+
+
+def trial_folders(runs: Path) -> list[TrialFolder]:
+    """Every trial folder below a store, finished or not, in the order of their names."""
+    return [TrialFolder(file.parent) for file in sorted(runs.glob("*/*/*/trial.json"))]
+
+
+def read_trial(folder: TrialFolder) -> tuple[Trial, dict[str, Any]]:
+    """The trial of a folder, and its provenance (empty while it runs).
+
+    Raises:
+        UserError: `trial.json` is damaged.
+    """
+    file = folder.path / "trial.json"
+    try:
+        trial = Trial.model_validate_json(file.read_text(encoding="utf-8"))
+        made = folder.path / "provenance.json"
+        return trial, json.loads(made.read_text(encoding="utf-8")) if made.is_file() else {}
+    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            "a trial folder cannot be read",
+            where=file,
+            found=str(error).splitlines()[0],
+            remedy="it is damaged or from another version: take the folder out of the store",
+        ) from error
+
+
+def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
+    """All finished trials of a store.
+
+    Args:
+        runs: The store.
+        sources: Hash of the present sources of each method: a trial made by others is marked stale.
+
+    Raises:
+        UserError: A finished folder lacks a file or is damaged.
+    """
+    return Results.concat([_read_finished(f, sources) for f in trial_folders(runs) if f.is_done])
+
+
+def _read_finished(folder: TrialFolder, sources: Mapping[str, str]) -> Results:
+    trial, made = read_trial(folder)
+    try:
+        counts, scores, history = (
+            pd.read_parquet(folder.path / f"{name}.parquet") for name in ("counts", "scores", "history")
+        )
+        row = {
+            "trial": trial.key,
+            "dataset": trial.dataset,
+            "part": trial.part,
+            "method": trial.method,
+            "paper_row": made["paper_row"],
+            "seed": trial.seed,
+            "profile": trial.profile,
+            "shared_overrides": trial.shared_overrides,
+            "variant": trial.variant,
+            "origin": made["origin"],
+            "data_note": made["data_note"],
+            "fingerprint": "+".join(trial.fingerprints),
+            "backbone": trial.hparams["backbone"],
+            "weights": trial.hparams["weights"],
+            "method_version": trial.method_version,
+            "stale": made["source_hash"] != sources.get(trial.method),
+            "steps": made["steps"],
+            "parameters": made["parameters"],
+            "time_train_s": made["time_train_s"],
+            "peak_memory_mb": made["peak_memory_mb"],
+            "settings": trial.model_dump_json(),
+            "provenance": json.dumps(made, sort_keys=True),
+        }
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            "a finished trial is damaged",
+            where=folder.path,
+            found=f"{type(error).__name__}: {error}",
+            remedy="delete its DONE file and run again, or take the folder out of the store",
+        ) from error
+    curves = history.melt(id_vars="step", var_name="series", value_name="value")
+    return Results(
+        trials=pd.DataFrame([row]),
+        counts=counts.assign(trial=trial.key),
+        scores=scores.assign(trial=trial.key),
+        curves=curves.assign(trial=trial.key),
+    )

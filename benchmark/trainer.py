@@ -1,0 +1,238 @@
+"""The one training loop: seed, step, checkpoint, resume, score. It knows no method and no dataset by name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from benchmark.data.augment import ImageInput
+from benchmark.data.frames import PackedFaces
+from benchmark.data.sampling import BatchOrder, Fold, generator, make_fold
+from benchmark.errors import UserError
+from benchmark.metrics import count, score
+from benchmark.protocol import EMOTIONS, Protocol
+from benchmark.store import TrialFolder, save_tree
+from benchmark.trial import Trial
+from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec
+
+LOG_EVERY = 20
+"""The paper's figures show a point every 20 iterations (§4.4)."""
+TEST_BATCH = 128
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """The frames of a trial: the AU dataset and the FE dataset."""
+
+    au: PackedFaces
+    fe: PackedFaces
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a trial is run; nothing here changes its result on one kind of hardware.
+
+    Attributes:
+        device: Where it trains.
+        checkpoint_s: Seconds between checkpoints; 0 for one after every step.
+        on_step: Called after every step with (steps done, steps).
+    """
+
+    device: torch.device
+    checkpoint_s: float = 60.0
+    on_step: Callable[[int, int], None] | None = None
+
+
+class Streams:
+    """The batches of a trial, each a pure function of (seed, stream, step)."""
+
+    def __init__(self, trial: Trial, data: TrialData, fold: Fold, images: ImageInput) -> None:
+        self._images = images
+        self._data = data
+        settings, everyone = trial.train, np.arange(len(data.fe.faces))
+        self._orders = {
+            Stream.AU: BatchOrder(fold.train, settings.batch_au, trial.seed, "au"),
+            Stream.FE: BatchOrder(everyone, settings.batch_fe, trial.seed, "fe"),
+            Stream.AU_VAL: BatchOrder(
+                fold.val, settings.batch_val, trial.seed, "au_val", replace=settings.batch_val > len(fold.val)
+            ),
+        }
+
+    def batch(self, streams: frozenset[Stream], step: int) -> Batch:
+        """The batches of step `step` of the streams that a method asks for."""
+        return {stream: self._samples(stream, step) for stream in sorted(streams)}
+
+    def _samples(self, stream: Stream, step: int) -> Samples:
+        order = self._orders[stream]
+        packed = self._data.fe if stream == Stream.FE else self._data.au
+        rows = order.indices(step)
+        labels = torch.from_numpy(packed.faces.labels[rows]).to(self._images.device)
+        images = self._images.train(packed.frames[rows], order.augmentation(step))
+        return Samples(images, labels.long() if stream == Stream.FE else labels)
+
+
+def train_trial(
+    trial: Trial,
+    method_class: type[Method],
+    protocol: Protocol,
+    data: TrialData,
+    folder: TrialFolder,
+    options: RunOptions,
+) -> dict[str, Any]:
+    """Train and score one trial, from its checkpoint if it has one, and write its tables and weights.
+
+    Returns:
+        What provenance wants to know: steps, parameters, time_train_s.
+
+    Raises:
+        UserError: A loss is not finite, or the checkpoint is damaged.
+    """
+    settings = trial.data
+    fold = make_fold(
+        data.au.faces,
+        protocol,
+        trial.part,
+        trial.seed,
+        fraction=settings.val_fraction,
+        minimum=settings.val_minimum,
+    )
+    steps = trial.train.steps or math.ceil((trial.train.epochs or 0) * len(fold.train) / trial.train.batch_au)
+    images = ImageInput(settings.crop_size, settings.normalise, options.device)
+    streams = Streams(trial, data, fold, images)
+    spec = TaskSpec(
+        aus=protocol.au_names,
+        emotions=EMOTIONS,
+        steps=steps,
+        au_val_labels=torch.from_numpy(data.au.faces.labels[fold.val]),
+        amp=trial.train.amp,
+    )
+    with seeded(trial.seed, options.device):
+        method = method_class.build(method_class.HParams.model_validate(trial.hparams), spec, options.device)
+        history, seconds = _learn(trial, method, streams, steps, folder, options)
+        _score(method, images, data, fold, folder)
+        fe_weights = _fe_weights(method, images, data.fe)
+    if fe_weights is not None:
+        folder.write_table("fe_weights.parquet", fe_weights)
+    folder.write_table("history.parquet", history)
+    save_tree(folder.path / "model.safetensors", method.state_dict())
+    return {
+        "steps": steps,
+        "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
+        "time_train_s": round(seconds, 3),
+        "frames": {"train": len(fold.train), "au_val": len(fold.val), "test": len(fold.test)},
+    }
+
+
+def _learn(
+    trial: Trial, method: Method, streams: Streams, steps: int, folder: TrialFolder, options: RunOptions
+) -> tuple[pd.DataFrame, float]:
+    start, rows, seconds = 0, [], 0.0
+    checkpoint = folder.load_checkpoint()
+    if checkpoint is not None:
+        method.load_training_state(checkpoint["method"])
+        start, rows, seconds = checkpoint["step"], checkpoint["history"], checkpoint["seconds"]
+    method.train()
+    began = saved = time.monotonic()
+    for step in range(start, steps):
+        # Whatever randomness a method draws is a function of the step too, so resuming needs no generator's state.
+        torch.manual_seed(int(generator(trial.seed, "update", step).integers(2**62)))
+        scalars = method.update(streams.batch(method.streams, step), step)
+        if step % LOG_EVERY == 0 or step == steps - 1:
+            rows.append({"step": step, **_finite(scalars, trial, step)})
+        if options.on_step is not None:
+            options.on_step(step + 1, steps)
+        now = time.monotonic()
+        if now - saved >= options.checkpoint_s and step + 1 < steps:
+            folder.save_checkpoint(
+                {
+                    "step": step + 1,
+                    "history": rows,
+                    "seconds": seconds + now - began,
+                    "method": method.training_state(),
+                }
+            )
+            saved = time.monotonic()
+    return pd.DataFrame(rows), seconds + time.monotonic() - began
+
+
+def _finite(scalars: Scalars, trial: Trial, step: int) -> dict[str, float]:
+    values = {name: float(value) for name, value in scalars.items()}
+    wrong = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        raise UserError(
+            "training diverged: a value is not finite",
+            where=f"{trial.label}, step {step}",
+            found=", ".join(wrong),
+            remedy="lower the learning rate with --set method.lr=VALUE",
+        )
+    return values
+
+
+@torch.no_grad()
+def _score(method: Method, images: ImageInput, data: TrialData, fold: Fold, folder: TrialFolder) -> None:
+    """Score the test subjects, once."""
+    faces = data.au.faces
+    logits = _over_batches(data.au.frames, fold.test, images, method, method.predict)
+    labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
+    aus = faces.label_names
+    counts = count(logits, labels, rows["subject"].to_numpy(), aus)
+    predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
+    predictions[[f"logit_{au}" for au in aus]] = logits
+    predictions[[f"label_{au}" for au in aus]] = labels
+    folder.write_table("counts.parquet", counts)
+    folder.write_table("scores.parquet", score(logits, labels, counts, aus))
+    folder.write_table("predictions.parquet", predictions)
+
+
+@torch.no_grad()
+def _fe_weights(method: Method, images: ImageInput, fe: PackedFaces) -> pd.DataFrame | None:
+    """The weight of every FE image after training, if the method weighs samples (A17: evaluation mode, centre crop)."""
+    if Stream.FE not in method.streams or method.sample_weight(images.test(fe.frames[:1])) is None:
+        return None
+    rows = np.arange(len(fe.faces))
+
+    def weigh(batch: torch.Tensor) -> torch.Tensor:
+        weight = method.sample_weight(batch)
+        assert weight is not None
+        return weight
+
+    weights = _over_batches(fe.frames, rows, images, method, weigh)
+    return pd.DataFrame({"path": fe.faces.table["path"], "label": fe.faces.labels.astype(np.int64), "weight": weights})
+
+
+def _over_batches(
+    frames: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    images: ImageInput,
+    method: Method,
+    function: Callable[[torch.Tensor], torch.Tensor],
+) -> npt.NDArray[np.float32]:
+    method.eval()
+    outputs = [
+        function(images.test(frames[rows[i : i + TEST_BATCH]])).float().cpu().numpy()
+        for i in range(0, len(rows), TEST_BATCH)
+    ]
+    return np.concatenate(outputs)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch and ask for deterministic kernels inside; the state before is restored."""
+    before = torch.are_deterministic_algorithms_enabled()
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)

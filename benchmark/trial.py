@@ -1,0 +1,140 @@
+"""A trial and its key, and the trials that a profile stands for."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from benchmark.errors import UserError, did_you_mean
+from benchmark.profile import DataSettings, Profile, Settings, TrainSettings, settings_error
+from benchmark.protocol import PROTOCOL_VERSION, Protocol
+from methods import Registry
+from methods.base import Method
+
+LABELS = {"profile", "shared_overrides", "variant"}
+"""Fields that name a trial for readers and cannot change its result."""
+
+
+class Trial(Settings):
+    """One (dataset, part, method, seed, settings, data): everything that can change a result."""
+
+    dataset: str
+    part: str
+    """The part that is tested (A15)."""
+    method: str
+    seed: int
+    method_version: int
+    protocol_version: int = PROTOCOL_VERSION
+    data: DataSettings
+    train: TrainSettings
+    hparams: dict[str, Any]
+    """The method's settings, all of them."""
+    weights_hash: str = ""
+    """Of the file of backbone weights, if one was given."""
+    fingerprints: tuple[str, str]
+    """Of the AU and the FE data."""
+
+    profile: str
+    shared_overrides: str = ""
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits that change with anything that can change the result."""
+        content = self.model_dump(mode="json", exclude=LABELS)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+    def folder(self, runs: Path) -> Path:
+        """Where the trial's files are."""
+        return runs / self.dataset / self.method / f"{self.part}-seed{self.seed}-{self.key}"
+
+    @property
+    def label(self) -> str:
+        """Short name for people."""
+        return f"{self.dataset} {self.method} {self.part} seed {self.seed}"
+
+
+def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HParams:
+    """A method's settings: its own over the shared ones over the defaults.
+
+    Raises:
+        UserError: An unknown setting or a wrong value.
+    """
+    cls = registry[name]
+    where = f"profile {profile.name}, or --set"
+    own = profile.methods.get(name, {})
+    try:
+        Method.HParams.model_validate(profile.method)
+        return cls.HParams.model_validate({**profile.method, **own})
+    except ValidationError as error:
+        place = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
+        prefix = f"methods.{name}." if place in own else "method."
+        raise settings_error(error, cls.HParams, where, prefix=prefix) from error
+
+
+def expand(
+    protocol: Protocol,
+    profile: Profile,
+    overrides: tuple[str, ...],
+    registry: Registry,
+    fingerprints: tuple[str, str],
+    *,
+    methods: tuple[str, ...] = (),
+    parts: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (),
+) -> list[Trial]:
+    """All trials of a dataset under a profile, or those of the named methods, parts and seeds.
+
+    Raises:
+        UserError: An unknown method, part or setting.
+    """
+    for name in profile.methods:
+        if name not in registry:
+            raise UserError(
+                f"the profile sets an unknown method '{name}'",
+                where=profile.name,
+                remedy=did_you_mean(name, registry),
+            )
+    for part in parts:
+        if part not in protocol.parts:
+            raise UserError(f"unknown part '{part}' of {protocol.dataset}", remedy=did_you_mean(part, protocol.parts))
+    trials = []
+    for name in dict.fromkeys(methods or registry):
+        hparams = method_hparams(profile, name, registry)
+        own = f"methods.{name}."
+        trials += [
+            Trial(
+                dataset=protocol.dataset,
+                part=part,
+                method=name,
+                seed=seed,
+                method_version=registry[name].version,
+                data=profile.data,
+                train=profile.train,
+                hparams=hparams.model_dump(mode="json"),
+                weights_hash=_file_hash(hparams.weights),
+                fingerprints=fingerprints,
+                profile=profile.name,
+                shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),
+                variant="; ".join(o.removeprefix(own) for o in overrides if o.startswith(own)),
+            )
+            for part in dict.fromkeys(parts or protocol.parts)
+            for seed in dict.fromkeys(seeds or profile.seeds)
+        ]
+    return trials
+
+
+def _file_hash(weights: str) -> str:
+    file = Path(weights)
+    if weights in ("scratch", "pretrained") or not file.is_file():
+        return ""  # building the backbone names a missing file with its own error
+    with file.open("rb") as stream:
+        digest = blake2b(digest_size=8)
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

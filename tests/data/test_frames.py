@@ -1,0 +1,76 @@
+"""Packed frames: decoded once, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.data import frames as frames_module
+from benchmark.data.bp4d import read_bp4d
+from benchmark.data.frames import pack
+from benchmark.errors import UserError
+
+
+def test_frames_are_the_images_in_table_order(data: Path, tmp_path: Path) -> None:
+    faces = read_bp4d(data)
+    seen = []
+    packed = pack(faces, 16, tmp_path / "cache", lambda done, total: seen.append((done, total)))
+    assert packed.frames.shape == (72, 16, 16, 3)
+    assert packed.frames.dtype == np.uint8
+    assert seen[-1] == (72, 72)
+    for row in (0, 40, 71):
+        with Image.open(data / faces.table["path"][row]) as image:
+            whole = np.asarray(image.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR)).astype(int)
+        # The decoder may use a reduced JPEG scale, so pixels agree but for rounding.
+        assert np.abs(packed.frames[row].astype(int) - whole).mean() < 6
+
+
+def test_no_image_is_decoded_twice(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = read_bp4d(data)
+    first = pack(faces, 16, tmp_path / "cache")
+    monkeypatch.setattr(frames_module, "_decode", lambda *_: pytest.fail("decoded again"))
+    second = pack(read_bp4d(data), 16, tmp_path / "cache")
+    assert first.fingerprint == second.fingerprint
+    assert isinstance(second.frames, np.memmap)
+
+
+def test_the_fingerprint_follows_content_and_not_place(data: Path, tmp_path: Path) -> None:
+    here = pack(read_bp4d(data), 16, tmp_path / "cache")
+    there = tmp_path / "moved"
+    shutil.copytree(data, there)
+    assert pack(read_bp4d(there), 16, tmp_path / "cache").fingerprint == here.fingerprint
+    image = there / str(here.faces.table["path"][5])
+    Image.new("RGB", (24, 20), "red").save(image)
+    os.utime(image, (1, 1))
+    assert pack(read_bp4d(there), 16, tmp_path / "cache").fingerprint != here.fingerprint
+    assert pack(read_bp4d(data), 20, tmp_path / "cache").fingerprint != here.fingerprint
+
+
+def test_a_truncated_jpeg_is_named_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    faces = read_bp4d(data)
+    victim = data / str(faces.table["path"][7])
+    victim.write_bytes(victim.read_bytes()[:300])
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        pack(faces, 16, tmp_path / "cache")
+    assert caught.value.where == str(victim)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_huge_image_is_refused_before_it_is_decoded(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames_module, "MAX_PIXELS", 100)
+    with pytest.raises(UserError, match="too large"):
+        pack(read_bp4d(data), 16, tmp_path / "cache")
+
+
+def test_a_full_disk_is_told_before_writing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match="not enough disk"):
+        pack(read_bp4d(data), 16, tmp_path / "cache")

@@ -1,0 +1,150 @@
+"""Eq. 7 in forward mode against double backward and against finite differences, in float64, ψ not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from methods.backbone import BaseNet, build_net
+from methods.base import Samples, TaskSpec
+from methods.mal import MAL
+from methods.meta_gradient import Params, double_backward, forward_mode, gradients, sgd_step
+from tests.methods.tiny import tiny_net
+
+ALPHA = 0.05
+
+
+class Plain(nn.Module):
+    """A backbone without batch normalisation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, 2)
+        self.mix = nn.Conv2d(width, width, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.gelu(self.mix(torch.tanh(self.conv(x)))).mean((2, 3))
+
+
+def make_method(net: BaseNet, n_aus: int, reading: str, normalise: str, seed: int = 0) -> MAL:
+    spec = TaskSpec(tuple("abcdefghijkl"[:n_aus]), ("x", "y", "z"), 1, torch.randint(-1, 2, (30, n_aus)))
+    method = MAL(net.double(), MAL.HParams(alpha=ALPHA, reading=reading, normalise=normalise), spec).double()
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in method.meta_net.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return method.train()
+
+
+def make_samples(
+    n_aus: int, sizes: tuple[int, int, int], pixels: int, seed: int = 0
+) -> tuple[Samples, Samples, Samples]:
+    g = torch.Generator().manual_seed(seed)
+    draw = lambda n: torch.randn(n, 3, pixels, pixels, generator=g, dtype=torch.float64)  # noqa: E731
+    au, fe, val = sizes
+    return (
+        Samples(draw(au), torch.randint(-1, 2, (au, n_aus), generator=g)),
+        Samples(draw(fe), torch.randint(0, 3, (fe,), generator=g)),
+        Samples(draw(val), torch.randint(-1, 2, (val, n_aus), generator=g)),
+    )
+
+
+def both(method: MAL, au: Samples, fe: Samples, val: Samples) -> tuple[Params, Params, Callable[[Params], Tensor]]:
+    """Forward mode, double backward, and L_val(θ*(ψ)) as a plain function of ψ."""
+    theta = dict(method.net.named_parameters())
+    psi = {n: p.detach() for n, p in method.meta_net.named_parameters()}
+    weigh = partial(method.weigh, n_au=len(au.images))
+    per_sample = method.per_sample(au, fe)
+    reading = method.hparams.reading
+
+    def virtual(psi: Params) -> Params:
+        losses, seen = per_sample(theta)
+        weights = weigh(psi, seen.detach() if reading == "constant" else seen)
+        return sgd_step(theta, gradients((weights * losses).sum(), theta), ALPHA)
+
+    _, v = method.val_gradient(virtual(psi), val)
+    fast = forward_mode(per_sample, theta, v, ALPHA, weigh, psi, reading)
+    slow = double_backward(per_sample, lambda t: method.val_loss(t, val), theta, ALPHA, weigh, psi, reading)
+    return fast, slow, lambda psi: method.val_loss(virtual(psi), val)
+
+
+def assert_same(fast: Params, slow: Params, rtol: float) -> None:
+    for name, expected in slow.items():
+        scale = expected.abs().max().item()
+        assert scale > 1e-12, "a gradient of zero would show nothing"
+        assert (fast[name] - expected).abs().max().item() <= rtol * scale
+
+
+@pytest.mark.parametrize("normalise", ["sum", "mean"])
+@pytest.mark.parametrize("reading", ["constant", "through"])
+def test_against_finite_differences(reading: str, normalise: str) -> None:
+    method = make_method(tiny_net(), 4, reading, normalise)
+    au, fe, val = make_samples(4, (5, 4, 6), 16)
+    fast, _, loss = both(method, au, fe, val)
+    psi = {n: p.detach() for n, p in method.meta_net.named_parameters()}
+    step = 1e-5
+    numeric, exact = [], []
+    for name, value in psi.items():
+        for i in range(value.numel()):
+            shift = torch.zeros(value.numel(), dtype=torch.float64)
+            shift[i] = step
+            up, down = ({**psi, name: value + s * shift.view_as(value)} for s in (1, -1))
+            numeric.append((loss(up) - loss(down)).item() / (2 * step))
+            exact.append(fast[name].flatten()[i].item())
+    np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-6 * np.abs(numeric).max())
+
+
+@pytest.mark.parametrize("reading", ["constant", "through"])
+@pytest.mark.parametrize("backbone", ["resnet34", "vit_tiny_patch16_224"])
+def test_against_double_backward_on_timm_backbones(backbone: str, reading: str) -> None:
+    torch.manual_seed(0)
+    pixels = 224 if backbone.startswith("vit") else 32
+    net = build_net(backbone, "scratch", n_aus=12, n_emotions=3)
+    method = make_method(net, 12, reading, "sum")
+    fast, slow, _ = both(method, *make_samples(12, (2, 2, 2), pixels))
+    assert_same(fast, slow, 1e-10)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    width=st.integers(1, 6),
+    sizes=st.tuples(st.integers(2, 6), st.integers(2, 6), st.integers(2, 7)),
+    n_aus=st.integers(1, 5),
+    reading=st.sampled_from(["constant", "through"]),
+    normalise=st.sampled_from(["sum", "mean"]),
+    separate=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_against_double_backward_on_random_networks(
+    width: int, sizes: tuple[int, int, int], n_aus: int, reading: str, normalise: str, separate: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    net = BaseNet(nn.Sequential(Plain(width), nn.BatchNorm1d(width)), width, n_aus, 3, separate_streams=separate)
+    method = make_method(net, n_aus, reading, normalise, seed)
+    au, fe, val = make_samples(n_aus, sizes, 9, seed)
+    # Every AU is known somewhere, or its gradient is zero on both sides.
+    val = Samples(val.images, val.labels.clamp_min(0))
+    fast, slow, _ = both(method, au, fe, val)
+    for name, expected in slow.items():
+        assert (fast[name] - expected).abs().max() <= 1e-9 * expected.abs().max() + 1e-14
+
+
+def test_the_two_readings_differ() -> None:
+    au, fe, val = make_samples(4, (5, 4, 6), 16)
+    one, other = (both(make_method(tiny_net(), 4, r, "sum"), au, fe, val)[0] for r in ("constant", "through"))
+    name = "linear.weight"
+    assert (one[name] - other[name]).abs().max() > 0.01 * one[name].abs().max()
+
+
+def test_forward_mode_leaves_running_statistics_alone() -> None:
+    method = make_method(tiny_net(), 4, "constant", "sum")
+    before = {n: b.clone() for n, b in method.net.named_buffers()}
+    both(method, *make_samples(4, (5, 4, 6), 16))
+    for name, buffer in method.net.named_buffers():
+        assert torch.equal(buffer, before[name]), name
