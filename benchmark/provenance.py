@@ -26,7 +26,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        # torch's own string names its build too (CPU, CUDA version)
+        "packages": {name: metadata.version(name) for name in PACKAGES} | {"torch": torch.__version__},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "device_type": device.type,
         "threads": torch.get_num_threads(),

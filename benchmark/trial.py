@@ -65,16 +65,16 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
     Raises:
         UserError: An unknown setting or a wrong value.
     """
-    cls = registry[name]
+    cls, own = registry[name], profile.methods.get(name, {})
     where = f"profile {profile.name}, or --set"
-    own = profile.methods.get(name, {})
     try:
         Method.HParams.model_validate(profile.method)
+    except ValidationError as error:
+        raise settings_error(error, Method.HParams, where, prefix="method.") from error
+    try:
         return cls.HParams.model_validate({**profile.method, **own})
     except ValidationError as error:
-        place = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
-        prefix = f"methods.{name}." if place in own else "method."
-        raise settings_error(error, cls.HParams, where, prefix=prefix) from error
+        raise settings_error(error, cls.HParams, where, prefix=f"methods.{name}.") from error
 
 
 def expand(

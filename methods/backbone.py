@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import UserError, did_you_mean
-
-with warnings.catch_warnings():
-    # timm scripts some functions on import, which recent torch versions announce to be deprecated.
-    warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-    import timm
 
 
 class Outputs(NamedTuple):

@@ -13,6 +13,7 @@ forward mode is used: second-order forward mode through batch normalisation is w
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -69,7 +70,10 @@ def forward_mode(
     """
     primal = {name: p.detach() for name, p in theta.items()}
     tangent = {name: v[name] if name in v else torch.zeros_like(p) for name, p in primal.items()}
-    (losses, seen), (d_losses, d_seen) = jvp(per_sample, (primal,), (tangent,))
+    with warnings.catch_warnings():
+        # torch scripts decompositions of its own at the first such pass, and calls that deprecated.
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
+        (losses, seen), (d_losses, d_seen) = jvp(per_sample, (primal,), (tangent,))
     psi = leaves(psi)
     if reading == "constant":
         surrogate = (weigh(psi, seen) * d_losses).sum()

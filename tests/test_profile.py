@@ -1,0 +1,140 @@
+"""Profiles and the keys of trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.profile import load_profile, profile_names
+from benchmark.protocol import BP4D
+from benchmark.provenance import source_hash
+from benchmark.trial import Trial, expand
+from methods import discover
+
+REGISTRY = discover()
+
+
+def trials(
+    name: str = "paper", *overrides: str, prints: tuple[str, str] = ("a", "b"), **selection: object
+) -> list[Trial]:
+    profile, changed = load_profile(name, overrides)
+    return expand(BP4D, profile, changed, REGISTRY, prints, **selection)  # type: ignore[arg-type]
+
+
+def test_every_profile_expands() -> None:
+    assert set(profile_names()) >= {"paper", "standin", "smoke"}
+    for name in profile_names():
+        assert len(trials(name)) == 3 * len(REGISTRY)
+
+
+def test_every_setting_of_the_paper_profile_cites_its_source() -> None:
+    text = (Path(__file__).parents[1] / "benchmark/profiles/paper.toml").read_text()
+    settings = [row for row in text.splitlines() if "=" in row.split("#")[0]]
+    uncited = [r for r in settings if "§" not in r and " A" not in r.split("#")[-1] and "paper" not in r]
+    assert [r.split()[0] for r in uncited] == ["amp"]  # the one setting that is about the machine
+
+
+def test_the_paper_profile_is_the_papers_protocol() -> None:
+    trial = next(t for t in trials() if t.method == "mal")
+    assert (trial.data.frame_size, trial.data.crop_size) == (256, 224)
+    assert (trial.train.epochs, trial.train.batch_au, trial.train.batch_fe, trial.train.batch_val) == (30, 64, 64, 256)
+    assert trial.hparams["alpha"] == trial.hparams["beta"] == trial.hparams["lr"] == 0.001
+    assert trial.hparams["optimizer"] == trial.hparams["meta_optimizer"] == "sgd"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["train.epochs=31", "train.amp=true", "data.crop_size=200", "method.lr=0.01", "methods.mal.normalise=mean"],
+)
+def test_a_setting_changes_the_key(override: str) -> None:
+    (before,), (after,) = (trials("paper", *o, methods=("mal",), parts=("part1",)) for o in ((), (override,)))
+    assert before.key != after.key
+    assert override.removeprefix("methods.mal.") in (after.shared_overrides, after.variant)
+
+
+def test_seed_part_method_data_and_version_change_the_key_and_names_do_not() -> None:
+    base = trials(methods=("mal",), parts=("part1",))[0]
+    others = [
+        *trials(methods=("mal",), parts=("part2",)),
+        *trials(methods=("mal",), parts=("part1",), seeds=(7,)),
+        *trials(methods=("mtl",), parts=("part1",)),
+        *trials(methods=("mal",), parts=("part1",), prints=("a", "c")),
+        base.model_copy(update={"method_version": 2}),
+        base.model_copy(update={"protocol_version": 99}),
+    ]
+    assert len({t.key for t in [base, *others]}) == 7
+    assert base.model_copy(update={"profile": "renamed"}).key == base.key
+
+
+def test_an_override_that_changes_nothing_is_no_override() -> None:
+    same = trials("paper", "train.epochs=30", "method.lr=0.001", methods=("stl",), parts=("part1",))[0]
+    assert same.shared_overrides == ""
+    assert same.key == trials(methods=("stl",), parts=("part1",))[0].key
+
+
+def test_another_methods_override_leaves_a_method_alone() -> None:
+    plain, changed = (
+        trials("paper", *o, methods=("stl",), parts=("part1",))[0] for o in ((), ("methods.mal.beta=1.0",))
+    )
+    assert plain == changed
+
+
+def test_steps_replace_epochs() -> None:
+    assert trials("paper", "train.steps=5")[0].train.epochs is None
+
+
+@pytest.mark.parametrize(
+    ("override", "what", "hint"),
+    [
+        ("train.batch_aus=3", "unknown setting 'train.batch_aus'", "did you mean 'batch_au'"),
+        ("trian.steps=3", "unknown setting 'trian'", "did you mean 'train'"),
+        ("method.lrr=3", "unknown setting 'method.lrr'", "did you mean 'lr'"),
+        ("methods.mal.betta=3", "unknown setting 'methods.mal.betta'", "did you mean 'beta'"),
+        ("methods.mall.beta=3", "unknown method 'mall'", "did you mean 'mal'"),
+        ("method.beta=3", "unknown setting 'method.beta'", "known"),
+    ],
+)
+def test_unknown_settings_are_refused_with_a_suggestion(override: str, what: str, hint: str) -> None:
+    with pytest.raises(UserError, match=what) as caught:
+        trials("paper", override)
+    assert caught.value.remedy is not None
+    assert hint in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["train.epochs=many", "train.epochs=0", "method.lr=-1", "methods.mal.reading=sideways", "data.crop_size=300"],
+)
+def test_wrong_values_are_refused(override: str) -> None:
+    with pytest.raises(UserError) as caught:
+        trials("paper", override)
+    assert caught.value.expected
+
+
+def test_a_profile_of_the_wrong_type_names_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("seeds = [0]\n[train]\nsteps = 'many'\n")
+    with pytest.raises(UserError, match="wrong value for the setting 'train.steps'") as caught:
+        load_profile(str(file))
+    assert caught.value.where == f"{file}:3"
+    assert caught.value.found == "'many'"
+    file.write_text("seeds = [0\n[train]\n")
+    with pytest.raises(UserError, match="not TOML") as caught:
+        load_profile(str(file))
+    assert caught.value.where is not None
+    with pytest.raises(UserError, match="unknown profile 'papper'") as caught:
+        load_profile("papper")
+    assert "did you mean 'paper'" in str(caught.value.remedy)
+
+
+def test_the_source_hash_sees_code_and_not_comments(tmp_path: Path) -> None:
+    file = tmp_path / "m.py"
+    hashes = []
+    for text in ("x = 1\n", "# why\nx  =  1\n", '"""Doc."""\nx = 1\n', "x = 2\n"):
+        file = tmp_path / str(len(hashes)) / "m.py"
+        file.parent.mkdir()
+        file.write_text(text)
+        hashes.append(source_hash(file))
+    assert hashes[0] == hashes[1] == hashes[2] != hashes[3]

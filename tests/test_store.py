@@ -1,0 +1,94 @@
+"""Checkpoints without pickle, and the results file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmark.errors import UserError
+from benchmark.results import COLUMNS, Results
+from benchmark.store import load_tree, save_tree
+
+leaf = st.one_of(
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.integers(0, 3).map(lambda n: torch.arange(n * 2, dtype=torch.float32).reshape(n, 2)),
+)
+trees = st.recursive(
+    leaf,
+    lambda c: st.one_of(st.lists(c, max_size=3), st.dictionaries(st.one_of(st.text(max_size=3), st.integers()), c)),
+)
+
+
+def same(a: object, b: object) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and a == b
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tree=trees)
+def test_trees_round_trip_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, tree: object) -> None:
+    file = tmp_path_factory.mktemp("t") / "x.safetensors"
+    save_tree(file, tree)
+    assert same(load_tree(file), tree)
+    assert [p.name for p in file.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_a_damaged_checkpoint_is_a_plain_error(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    save_tree(file, {"a": torch.zeros(100)})
+    file.write_bytes(file.read_bytes()[:150])
+    with pytest.raises(UserError, match="damaged"):
+        load_tree(file)
+
+
+def some_results() -> Results:
+    row = {
+        name: {"string": "x", "int64": 3, "float64": 0.5, "bool": True}[kind]
+        for name, kind in COLUMNS["trials"].items()
+    }
+    return Results(
+        trials=pd.DataFrame([row]),
+        counts=pd.DataFrame([{"trial": "x", "subject": "F001", "au": "AU1", "tp": 1, "fp": 2, "fn": 3, "tn": 4}]),
+        scores=pd.DataFrame([{"trial": "x", "au": "AU1", "f1": 0.25, "auc": np.nan}]),
+        curves=pd.DataFrame([{"trial": "x", "step": 0, "series": "loss_au", "value": 8.3}]),
+    )
+
+
+def test_results_round_trip(tmp_path: Path) -> None:
+    before = some_results()
+    before.write(tmp_path / "r.parquet")
+    after = Results.read(tmp_path / "r.parquet")
+    for name in COLUMNS:
+        pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
+
+
+def test_strange_results_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no results file"):
+        Results.read(tmp_path / "nothing")
+    file = tmp_path / "r.parquet"
+    file.write_bytes(b"not parquet")
+    with pytest.raises(UserError, match="not a readable parquet"):
+        Results.read(file)
+    pd.DataFrame({"a": [1]}).to_parquet(file)
+    with pytest.raises(UserError, match="not a results file"):
+        Results.read(file)
+
+
+def test_one_trial_stands_once() -> None:
+    with pytest.raises(ValueError, match="stands twice"):
+        Results.concat([some_results(), some_results()])

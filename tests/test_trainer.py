@@ -1,0 +1,209 @@
+"""Whole trials on a small data root: what is written, and resuming after a kill."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from filelock import FileLock
+from sklearn.metrics import f1_score
+
+from benchmark.data.sampling import make_fold
+from benchmark.errors import UserError
+from benchmark.profile import Profile, load_profile
+from benchmark.protocol import BP4D, EMOTIONS
+from benchmark.runner import RunOptions, State, TrialData, prepare_data, read_data, run_trials, source_hashes, state_of
+from benchmark.store import TrialFolder, read_results
+from benchmark.trainer import Streams, train_trial
+from benchmark.trial import Trial, expand
+from methods import discover
+from methods.base import Stream
+from tests.conftest import write_bp4d, write_rafdb
+
+REGISTRY = discover()
+SETTINGS = (
+    "data.frame_size=36",
+    "method.backbone=test_resnet",
+    "method.optimizer=adam",
+    "train.steps=24",
+    "train.batch_au=6",
+    "train.batch_fe=6",
+)
+CPU = torch.device("cpu")
+
+
+def load(root: Path) -> tuple[Profile, tuple[str, ...], TrialData]:
+    profile, changed = load_profile("smoke", SETTINGS)
+    return profile, changed, prepare_data(read_data(root, BP4D, profile), profile, root / "cache")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_bp4d(root)
+    write_rafdb(root)
+    return root
+
+
+def trial_of(root: Path, method: str, part: str = "part1") -> tuple[Trial, TrialData]:
+    profile, changed, data = load(root)
+    prints = (data.au.fingerprint, data.fe.fingerprint)
+    return expand(BP4D, profile, changed, REGISTRY, prints, methods=(method,), parts=(part,))[0], data
+
+
+def train(root: Path, runs: Path, method: str, kill_at: int | None = None) -> None:
+    """Run one trial with a checkpoint after every step; die without warning at step `kill_at`."""
+    torch.set_num_threads(1)
+    trial, data = trial_of(root, method)
+
+    def on_step(done: int, _: int) -> None:
+        if done == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    options = RunOptions(CPU, checkpoint_s=0.0, on_step=on_step)
+    run_trials([trial], REGISTRY, BP4D, data, runs, options)
+
+
+def in_process(*arguments: object) -> int | None:
+    process = multiprocessing.get_context("spawn").Process(target=train, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+RESULT_FILES = {"counts.parquet", "scores.parquet", "predictions.parquet", "history.parquet", "model.safetensors"}
+
+
+def test_killed_three_times_it_ends_bit_identical(root: Path, tmp_path: Path) -> None:
+    method = "mal"  # the method with the most state: two optimisers, a meta net, batch-norm buffers
+    assert in_process(root, tmp_path / "whole", method) == 0
+    for kill_at in (1, 9, 22):
+        assert in_process(root, tmp_path / "killed", method, kill_at) == -signal.SIGKILL
+    (folder,) = (tmp_path / "killed" / "bp4d" / method).iterdir()
+    assert not (folder / "DONE").exists()
+    assert state_of(TrialFolder(folder), source_hashes(REGISTRY)) == State.INTERRUPTED
+    assert in_process(root, tmp_path / "killed", method) == 0
+    (whole,) = (tmp_path / "whole" / "bp4d" / method).iterdir()
+    assert whole.name == folder.name
+    for name in RESULT_FILES | {"fe_weights.parquet"}:
+        assert (whole / name).read_bytes() == (folder / name).read_bytes(), name
+    assert not (folder / "checkpoint.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trial, TrialData]:
+    runs = tmp_path_factory.mktemp("runs")
+    trial, data = trial_of(root, "mal")
+    run_trials([trial], REGISTRY, BP4D, data, runs, RunOptions(CPU))
+    return runs, trial, data
+
+
+def test_a_finished_trial_has_its_files(finished: tuple[Path, Trial, TrialData]) -> None:
+    runs, trial, _ = finished
+    folder = trial.folder(runs)
+    names = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+    assert names == RESULT_FILES | {"trial.json", "provenance.json", "fe_weights.parquet", "DONE"}
+    made = json.loads((folder / "provenance.json").read_text())
+    assert made["origin"] == "partial"
+    assert made["frames"] == {"train": 36, "au_val": 12, "test": 24}
+    assert made["packages"]["torch"] == torch.__version__
+    history = pd.read_parquet(folder / "history.parquet")
+    assert list(history["step"]) == [0, 20, 23]
+    assert history["weight_fe"][0] == 0.5
+    assert len(pd.read_parquet(folder / "fe_weights.parquet")) == 14
+
+
+def test_scores_follow_from_the_stored_predictions(finished: tuple[Path, Trial, TrialData]) -> None:
+    runs, trial, data = finished
+    folder = trial.folder(runs)
+    predictions, counts, scores = (
+        pd.read_parquet(folder / f"{n}.parquet") for n in ("predictions", "counts", "scores")
+    )
+    assert set(predictions["subject"]) == set(BP4D.parts["part1"]) & set(data.au.faces.table["subject"])
+    for au in BP4D.au_names:
+        known = predictions[f"label_{au}"] >= 0
+        truth, predicted = predictions.loc[known, f"label_{au}"], predictions.loc[known, f"logit_{au}"] > 0
+        expected = f1_score(truth, predicted, zero_division=np.nan)
+        assert scores.set_index("au").loc[au, "f1"] == pytest.approx(expected, nan_ok=True)
+        cells = counts[counts["au"] == au][["tp", "fp", "fn", "tn"]].to_numpy()
+        assert cells.sum() == known.sum()
+
+
+def test_results_of_the_store(finished: tuple[Path, Trial, TrialData]) -> None:
+    runs, trial, _ = finished
+    results = read_results(runs, source_hashes(REGISTRY))
+    row = results.trials.iloc[0]
+    assert row["trial"] == trial.key
+    assert row["paper_row"] == "MAL"
+    assert not row["stale"]
+    assert row["steps"] == 24
+    assert set(results.curves["series"]) >= {"loss_au", "loss_fe", "weight_au", "weight_fe", "fe_share"}
+    assert bool(read_results(runs, {"mal": "other sources"}).trials["stale"].iloc[0])
+
+
+def test_a_done_trial_is_skipped_and_a_locked_one_left(finished: tuple[Path, Trial, TrialData], tmp_path: Path) -> None:
+    runs, trial, data = finished
+    arguments = (REGISTRY, BP4D, data)
+    assert run_trials([trial], *arguments, runs, RunOptions(CPU))[0].state == State.DONE
+    elsewhere = TrialFolder(trial.folder(tmp_path))
+    elsewhere.path.mkdir(parents=True)
+    with FileLock(elsewhere.lock):
+        assert run_trials([trial], *arguments, tmp_path, RunOptions(CPU))[0].state == State.RUNNING
+    assert not elsewhere.is_done
+
+
+def test_divergence_is_a_plain_error_and_never_a_result(root: Path, tmp_path: Path) -> None:
+    profile, _ = load_profile("smoke", [*SETTINGS, "method.lr=1e30", "method.optimizer=sgd"])
+    data = load(root)[2]
+    trial = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))[0]
+    with pytest.raises(UserError, match="diverged"):
+        run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    folder = TrialFolder(trial.folder(tmp_path))
+    assert not folder.is_done
+    assert state_of(folder, {}) == State.FAILED
+    assert "diverged" in (folder.path / "ERROR.txt").read_text()
+
+
+@pytest.mark.parametrize("part", BP4D.parts)
+def test_validation_frames_are_in_neither_train_nor_test_batches(
+    root: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Watches which frames a whole MAL trial really touches, stream by stream."""
+    trial, data = trial_of(root, "mal", part)
+    touched: dict[Stream, set[int]] = {s: set() for s in Stream}
+    original = Streams._samples
+
+    def spy(self: Streams, stream: Stream, step: int):  # noqa: ANN202
+        touched[stream] |= set(self._orders[stream].indices(step).tolist())
+        return original(self, stream, step)
+
+    monkeypatch.setattr(Streams, "_samples", spy)
+    folder = TrialFolder(trial.folder(root / f"spied-{part}"))
+    folder.path.mkdir(parents=True)
+    train_trial(trial, REGISTRY["mal"], BP4D, data, folder, RunOptions(CPU))
+    fold = make_fold(data.au.faces, BP4D, part, trial.seed, fraction=0.02, minimum=16)
+    assert touched[Stream.AU] == set(fold.train.tolist())
+    assert touched[Stream.AU_VAL] <= set(fold.val.tolist())
+    assert not touched[Stream.AU] & touched[Stream.AU_VAL]
+    tested = set(pd.read_parquet(folder.path / "predictions.parquet")["subject"])
+    learned = data.au.faces.table.iloc[sorted(touched[Stream.AU] | touched[Stream.AU_VAL])]["subject"]
+    assert not tested & set(learned)
+
+
+def test_methods_at_one_seed_see_the_same_au_batches(root: Path) -> None:
+    profile, changed, data = load(root)
+    trials = expand(BP4D, profile, changed, REGISTRY, ("a", "b"), parts=("part1",))
+    orders = []
+    for trial in trials:
+        fold = make_fold(data.au.faces, BP4D, "part1", trial.seed, fraction=0.02, minimum=16)
+        streams = Streams(trial, data, fold, None)  # type: ignore[arg-type]
+        orders.append([streams._orders[Stream.AU].indices(t).tolist() for t in range(5)])
+    assert all(order == orders[0] for order in orders)
+    assert len(EMOTIONS) == 7
