@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10.9"
+nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["bp4d"]
-nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
-ENVIRONMENT = ".nox/malbench"
 # Every file of methods/ that registers a method is one isolated session; no import, so torch need not be installed yet.
 METHODS = [
     nox.param(p.stem, id=p.stem)
@@ -21,59 +21,61 @@ METHODS = [
     if re.search(r"^@register\(", p.read_text(encoding="utf-8"), flags=re.MULTILINE)
 ]
 
-shared = nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+# Every session but `environment` runs the programs of that one environment.
+shared = nox.session(venv_backend="none", requires=["environment"])
 
 
-def install(session: nox.Session) -> None:
-    """Install the suite once; again only when its requirements change."""
-    wanted = hashlib.sha256(
-        b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "requirements.lock"))
-    ).hexdigest()
+@nox.session(reuse_venv=True, default=False)
+def environment(session: nox.Session) -> None:
+    """Build the one environment; install again only when the requirements change."""
+    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "requirements.lock")))
     stamp = Path(session.virtualenv.location) / "malbench-requirements"
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
-        session.install("--constraint", "requirements.lock", "--editable", ".[dev]")
-        stamp.write_text(wanted, encoding="utf-8")
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted.hexdigest():
+        session.install("--constraint", "requirements.lock", "--editable", ".[dev]", silent=False)
+        stamp.write_text(wanted.hexdigest(), encoding="utf-8")
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the shared environment."""
+    folder = "Scripts" if os.name == "nt" else "bin"
+    session.run(str(ROOT / ".nox" / "environment" / folder / program), *arguments, external=True)
 
 
 @shared
 @nox.parametrize("method", METHODS)
 def bp4d(session: nox.Session, method: str) -> None:
     """Run one method on BP4D (or its stand-in), then rebuild the report; `nox -s bp4d` runs them all."""
-    install(session)
-    session.run("malbench", "run", "bp4d", "--method", method, *session.posargs)
+    run(session, "malbench", "run", "bp4d", "--method", method, *session.posargs)
     session.notify("report", posargs=store_arguments(session.posargs))
 
 
 @shared
 def report(session: nox.Session) -> None:
     """Rebuild reports/ from finished trials, or from reports/results.parquet alone."""
-    install(session)
-    session.run("malbench", "report", *session.posargs)
+    run(session, "malbench", "report", *session.posargs)
 
 
 @shared
 def smoke(session: nox.Session) -> None:
     """Some steps of every method, every part, with the paper's backbone, in a store of its own."""
-    install(session)
     scratch = session.create_tmp()
-    session.run("malbench", "run", "bp4d", "--profile", "smoke", "--runs", f"{scratch}/runs", *session.posargs)
-    session.run("malbench", "report", "--runs", f"{scratch}/runs", "--out", f"{scratch}/reports")
+    shutil.rmtree(Path(scratch) / "runs", ignore_errors=True)  # finished trials would be skipped
+    run(session, "malbench", "run", "bp4d", "--profile", "smoke", "--runs", f"{scratch}/runs", *session.posargs)
+    run(session, "malbench", "report", "--runs", f"{scratch}/runs", "--out", f"{scratch}/reports")
 
 
 @shared
 def tests(session: nox.Session) -> None:
     """Every test but the benchmarks."""
-    install(session)
-    session.run("pytest", *session.posargs)
+    run(session, "pytest", *session.posargs)
 
 
 @shared
 def lint(session: nox.Session) -> None:
     """ruff and mypy."""
-    install(session)
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "mypy")
 
 
 def store_arguments(posargs: list[str]) -> list[str]:

@@ -33,9 +33,7 @@ from benchmark.provenance import PROJECT
 from benchmark.report.render import build_report
 from benchmark.results import Results
 from benchmark.runner import (
-    RunOptions,
     State,
-    TrialData,
     prepare_data,
     read_data,
     run_trials,
@@ -45,6 +43,7 @@ from benchmark.runner import (
     with_progress,
 )
 from benchmark.store import read_results, read_trial, trial_folders
+from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import Trial, expand, method_hparams
 from methods import discover
 

@@ -240,7 +240,7 @@ def settings_error(
 def _fields_at(model: type[BaseModel], names: list[str]) -> list[str]:
     for name in names:
         field = model.model_fields.get(name)
-        nested = list((field.annotation, *get_args(field.annotation))) if field is not None else []
+        nested = [field.annotation, *get_args(field.annotation)] if field is not None else []
         models = [t for t in nested if isinstance(t, type) and issubclass(t, BaseModel)]
         if not models:
             return []

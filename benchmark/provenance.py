@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -46,12 +48,26 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Let `peak_memory_mb` count from here, where the system can (Linux; CUDA)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    # 5 resets the peak resident size of the process, see proc_pid_clear_refs(5).
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory so far: of the device's allocator on CUDA, else of this process."""
+    """Peak memory: of the device's allocator on CUDA, else the resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if peak is not None:
+            return int(peak[1]) / 2**10
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return maximum / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def source_hash(method_file: Path) -> str:

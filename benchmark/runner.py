@@ -21,7 +21,7 @@ from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.profile import Profile
 from benchmark.protocol import Protocol
-from benchmark.provenance import peak_memory_mb, provenance, source_hash
+from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash
 from benchmark.results import Origin
 from benchmark.store import ERROR, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
@@ -161,6 +161,7 @@ def run_trial(
     """Run one trial in its folder, from its checkpoint if there is one. A failure is recorded and never a result."""
     folder.write_json("trial.json", trial.model_dump(mode="json"))
     made = provenance(options.device)
+    reset_peak_memory(options.device)
     made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         learned = train_trial(trial, method_class, protocol, data, folder, options)

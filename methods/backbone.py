@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -149,9 +149,10 @@ def build_net(
     model = _pretrained(backbone) if weights == "pretrained" else timm.create_model(architecture, num_classes=0)
     if weights not in ("scratch", "pretrained"):
         _load_backbone_file(model, Path(weights))
+    feature_dim: Any = model.num_features
     return BaseNet(
         model,
-        model.num_features,
+        feature_dim,
         n_aus,
         n_emotions,
         separate_streams=separate_streams,

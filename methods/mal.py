@@ -83,7 +83,7 @@ class MAL(Method):
         """One iteration of Algorithm 1."""
         au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
         n_au = len(au.images)
-        theta = dict(self.net.named_parameters())
+        theta: Params = dict(self.net.named_parameters())
         psi = {name: p.detach() for name, p in self.meta_net.named_parameters()}  # follow the optimiser in place
         weigh = partial(self.weigh, n_au=n_au)
 

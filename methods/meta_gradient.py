@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -51,6 +51,12 @@ def leaves(params: Params) -> Params:
     return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
+def derivative_along(function: Callable[[Any], Any], at: Any, along: Any) -> tuple[Any, Any]:
+    """The value of a function and its derivative along a direction, by one forward-mode pass."""
+    value, derivative = jvp(function, (at,), (along,))  # type: ignore[misc]  # a third output only if it is asked for
+    return value, derivative
+
+
 def forward_mode(
     per_sample: PerSample, theta: Params, v: Params, alpha: float, weigh: Weigh, psi: Params, reading: Reading
 ) -> Params:
@@ -73,12 +79,12 @@ def forward_mode(
     with warnings.catch_warnings():
         # torch scripts decompositions of its own at the first such pass, and calls that deprecated.
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-        (losses, seen), (d_losses, d_seen) = jvp(per_sample, (primal,), (tangent,))
+        (losses, seen), (d_losses, d_seen) = derivative_along(per_sample, primal, tangent)
     psi = leaves(psi)
     if reading == "constant":
         surrogate = (weigh(psi, seen) * d_losses).sum()
     else:
-        weights, d_weights = jvp(lambda x: weigh(psi, x), (seen,), (d_seen,))
+        weights, d_weights = derivative_along(lambda x: weigh(psi, x), seen, d_seen)
         surrogate = (d_weights * losses + weights * d_losses).sum()
     return {name: -alpha * g for name, g in gradients(surrogate, psi).items()}
 

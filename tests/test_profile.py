@@ -116,7 +116,7 @@ def test_wrong_values_are_refused(override: str) -> None:
 def test_a_profile_of_the_wrong_type_names_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("seeds = [0]\n[train]\nsteps = 'many'\n")
-    with pytest.raises(UserError, match="wrong value for the setting 'train.steps'") as caught:
+    with pytest.raises(UserError, match=r"wrong value for the setting 'train\.steps'") as caught:
         load_profile(str(file))
     assert caught.value.where == f"{file}:3"
     assert caught.value.found == "'many'"

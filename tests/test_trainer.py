@@ -19,9 +19,9 @@ from benchmark.data.sampling import make_fold
 from benchmark.errors import UserError
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import BP4D, EMOTIONS
-from benchmark.runner import RunOptions, State, TrialData, prepare_data, read_data, run_trials, source_hashes, state_of
+from benchmark.runner import State, prepare_data, read_data, run_trials, source_hashes, state_of
 from benchmark.store import TrialFolder, read_results
-from benchmark.trainer import Streams, train_trial
+from benchmark.trainer import RunOptions, Streams, TrialData, train_trial
 from benchmark.trial import Trial, expand
 from methods import discover
 from methods.base import Stream
@@ -180,7 +180,7 @@ def test_validation_frames_are_in_neither_train_nor_test_batches(
     touched: dict[Stream, set[int]] = {s: set() for s in Stream}
     original = Streams._samples
 
-    def spy(self: Streams, stream: Stream, step: int):  # noqa: ANN202
+    def spy(self: Streams, stream: Stream, step: int):
         touched[stream] |= set(self._orders[stream].indices(step).tolist())
         return original(self, stream, step)
 

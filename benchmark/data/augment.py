@@ -44,7 +44,7 @@ class ImageInput:
         """
         count, size = frames.shape[:2]
         tops, lefts = rng.integers(0, size - self.crop_size + 1, size=(2, count))
-        flips = rng.random(count) < 0.5
+        flips = np.less(rng.random(count), 0.5)
         crops = np.empty((count, self.crop_size, self.crop_size, 3), dtype=np.uint8)
         for i, (top, left, flip) in enumerate(zip(tops, lefts, flips, strict=True)):
             crop = frames[i, top : top + self.crop_size, left : left + self.crop_size]
@@ -64,4 +64,5 @@ class ImageInput:
             std, mean = torch.std_mean(scaled, dim=(1, 2, 3), keepdim=True)
             # A flat image has no contrast to scale by.
             return (scaled - mean) / std.clamp_min(1e-3)
-        return tv.normalize(scaled, list(IMAGENET_MEAN), list(IMAGENET_STD))
+        normalised: Tensor = tv.normalize(scaled, list(IMAGENET_MEAN), list(IMAGENET_STD))
+        return normalised

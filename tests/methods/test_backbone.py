@@ -14,7 +14,7 @@ from benchmark.errors import UserError
 from methods.backbone import batch_norm_buffers_untouched, build_net, evaluation_mode
 
 
-def small(weights: str = "scratch", backbone: str = "test_resnet", **kwargs: bool):  # noqa: ANN201
+def small(weights: str = "scratch", backbone: str = "test_resnet", **kwargs: bool):
     return build_net(backbone, weights, n_aus=12, n_emotions=7, **kwargs)
 
 

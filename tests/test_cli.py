@@ -1,0 +1,181 @@
+"""The command line as a user meets it: one block for a mistake, exit 2, nothing half-written; and the whole path."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli import main
+from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.results import Results
+
+TINY = [
+    *("--profile", "smoke"),
+    *("--set", "method.backbone=test_resnet", "--set", "train.steps=2", "--set", "data.frame_size=36"),
+]
+
+
+@pytest.fixture
+def malbench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Runs the command line in a store and cache of its own; returns status, output and error output."""
+    monkeypatch.setenv("MALBENCH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MALBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MALBENCH_DATA", raising=False)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["malbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+            sys.exit(0)
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def damage_nothing(root: Path) -> None:
+    pass
+
+
+def no_coding(root: Path) -> None:
+    shutil.rmtree(root / "BP4D" / "AUCoding")
+
+
+def wrong_header(root: Path) -> None:
+    edit(root / "BP4D/AUCoding/AU_OCC/F001_T1.csv", 0, "frame,au1,au2")
+
+
+def code_of_7(root: Path) -> None:
+    edit(root / "BP4D/AUCoding/AU_OCC/F001_T1.csv", 2, "96," + ",".join(["7"] * 23))
+
+
+def image_gone(root: Path) -> None:
+    next((root / "BP4D/Sequences(2D+3D)/F001/T1").glob("*97.jpg")).unlink()
+
+
+def truncated_jpeg(root: Path) -> None:
+    file = next((root / "BP4D/Sequences(2D+3D)/F001/T1").glob("*97.jpg"))
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def wrong_dataset(root: Path) -> None:
+    shutil.rmtree(root / "BP4D")
+    shutil.copytree(root / "RAF-DB", root / "BP4D")
+
+
+def no_rafdb(root: Path) -> None:
+    shutil.rmtree(root / "RAF-DB")
+
+
+def edit(file: Path, line: int, text: str) -> None:
+    lines = file.read_text().splitlines()
+    lines[line] = text
+    file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "extra", "words"),
+    [
+        (no_coding, [], ["no AU coding files", "AU_OCC"]),
+        (wrong_header, [], ["wrong header", "F001_T1.csv:1", "frame,au1,au2"]),
+        (code_of_7, [], ["wrong code for AU1", "F001_T1.csv:3", "found:    7"]),
+        (image_gone, [], ["have no image", "F001_T1.csv:4"]),
+        (truncated_jpeg, [], ["cannot be read", "97.jpg"]),
+        (wrong_dataset, [], ["no AU coding files", "basic"]),
+        (no_rafdb, [], ["lacks RAF-DB"]),
+        (damage_nothing, ["--method", "mall"], ["unknown method 'mall'", "did you mean 'mal'"]),
+        (damage_nothing, ["--set", "train.stebs=3"], ["unknown setting 'train.stebs'", "did you mean 'steps'"]),
+        (damage_nothing, ["--part", "fold1"], ["unknown part 'fold1'", "part1"]),
+        (damage_nothing, ["--device", "cuda:77"], ["cannot be used"]),
+        (damage_nothing, ["--set", "steps"], ["KEY=VALUE"]),
+        (damage_nothing, ["--set", "method.weights=/no/such.safetensors"], ["no file of backbone weights"]),
+    ],
+)
+def test_a_mistake_is_one_block_and_exit_2(malbench, data: Path, tmp_path: Path, damage, extra, words) -> None:
+    damage(data)
+    status, _, error = malbench("run", "bp4d", "--data", data, *TINY, *extra)
+    assert status == 2
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    for word in words:
+        assert word in error, error
+    assert "remedy:" in error
+    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.parts[len(tmp_path.parts)] in ("runs", "cache")]
+    assert not [p for p in left if p.name == "DONE"]
+    assert not list((tmp_path / "cache").rglob(".packing-*"))
+    assert not list((tmp_path / "cache").rglob("*bp4d*/pack.json")) or damage is damage_nothing
+
+
+def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "mine.toml"
+    profile.write_text("[train]\nsteps = 'many'\n")
+    status, _, error = malbench("run", "bp4d", "--data", data, "--profile", profile)
+    assert (status, f"where:    {profile}:2" in error) == (2, True)
+    status, _, error = malbench("run", "bp4d", "--data", data / "BP4D")
+    assert (status, f"--data {data}" in error) == (2, True)
+    status, _, error = malbench("run", "bp4d", "--data", tmp_path / "nowhere")
+    assert (status, "not a folder" in error) == (2, True)
+    status, _, error = malbench("run", "bp5d")
+    assert (status, "did you mean 'bp4d'" in error) == (2, True)
+    status, _, error = malbench("report", "--out", tmp_path / "empty")
+    assert (status, "no finished trial" in error) == (2, True)
+
+
+def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> None:
+    status, out, _ = malbench("run", "bp4d", "--data", data, *TINY)
+    assert status == 0
+    assert "partial data in BP4D's layout" in out
+    status, out, _ = malbench("run", "bp4d", "--data", data, *TINY)
+    assert out.count("done already") == len(list((tmp_path / "runs").glob("*/*/*/DONE")))
+    reports = tmp_path / "reports"
+    assert malbench("report", "--out", reports)[0] == 0
+    text = (reports / "tables.md").read_text()
+    assert "partial" in text
+    assert "Table 1" in text
+    assert list((reports / "figures").glob("figure3*.png"))
+    # The same report from the results file alone.
+    again = tmp_path / "again"
+    assert malbench("report", "--results", reports / "results.parquet", "--out", again)[0] == 0
+    assert (again / "tables.md").read_text() == text
+    status, out, _ = malbench("status")
+    assert "done" in out
+    status, out, _ = malbench("methods")
+    assert all(name in out for name in ("stl", "mtl", "mal"))
+
+
+def test_the_stand_in_says_so_everywhere(malbench, tmp_path: Path) -> None:
+    status, out, _ = malbench("run", "bp4d", *TINY, "--method", "stl")
+    assert status == 0
+    assert "STAND-IN" in out
+    results = tmp_path / "reports"
+    assert malbench("report", "--out", results)[0] == 0
+    assert "stand-in" in (results / "tables.md").read_text().lower()
+    assert set(Results.read(results / "results.parquet").trials["origin"]) == {"stand-in"}
+
+
+def test_check_and_prepare_a_written_stand_in(malbench, tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    small = ["--profile", "smoke"]
+    assert malbench("data", "standin", "bp4d", "--out", root, *small)[0] == 0
+    status, out, _ = malbench("data", "check", "bp4d", "--data", root)
+    assert status == 0
+    assert "stand-in" in out
+    status, out, _ = malbench("data", "prepare", "bp4d", "--data", root, *small)
+    assert status == 0
+    assert "fingerprint" in out
+    status, _, error = malbench("data", "standin", "bp4d", "--out", root, *small)
+    assert status == 2
+    status, _, error = malbench("data", "check", "bp4d")
+    assert (status, "no data root" in error) == (2, True)
+
+
+def test_a_stand_in_without_its_marker_is_still_known(malbench, tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    write_standin(root, StandinSettings(size=40, frames_per_sequence=1, fe_train=20, fe_test=2))
+    (root / "standin.json").unlink()
+    status, out, _ = malbench("data", "check", "bp4d", "--data", root)
+    assert status == 0
+    assert out.count("stand-in") == 2
