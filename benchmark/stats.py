@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -211,8 +212,9 @@ def _always(counts: IntArray) -> IntArray:
     return always
 
 
-def subject_weights(sizes: Iterable[int], draws: int = DRAWS, seed: int = SEED) -> list[FloatArray]:
-    """How often each subject is drawn: one (draws, S) matrix a part, each row summing to S.
+@lru_cache(maxsize=8)
+def subject_weights(sizes: tuple[int, ...], draws: int = DRAWS, seed: int = SEED) -> tuple[FloatArray, ...]:
+    """How often each subject is drawn: one read-only (draws, S) matrix a part, each row summing to S.
 
     Subjects are resampled within each part, since the parts are fixed and not drawn.
 
@@ -220,7 +222,12 @@ def subject_weights(sizes: Iterable[int], draws: int = DRAWS, seed: int = SEED) 
         sizes: S of each part.
     """
     generator = np.random.default_rng(seed)
-    return [generator.multinomial(size, np.full(size, 1 / size), size=draws).astype(np.float64) for size in sizes]
+    weights = []
+    for size in sizes:
+        drawn = generator.multinomial(size, np.full(size, 1 / size), size=draws).astype(np.float64)
+        drawn.flags.writeable = False  # all methods share it
+        weights.append(drawn)
+    return tuple(weights)
 
 
 def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Draws:
@@ -229,7 +236,7 @@ def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Dra
     Two methods with the same parts and subjects get the same resamples, so their draws can be subtracted.
     A draw in which the F1 of a cell is undefined leaves the cell out of that draw's averages.
     """
-    weights = subject_weights((len(part.subjects) for part in method.parts), draws, seed)
+    weights = subject_weights(tuple(len(part.subjects) for part in method.parts), draws, seed)
     per_au, ave = [], []
     for r in range(len(method.seeds)):
         # One product a part: (draws, S) @ (S, 3 J). An array of draws × subjects × AUs never exists.

@@ -1,0 +1,310 @@
+"""Writes the stand-in: procedural faces in the official layouts of BP4D and RAF-DB, with their ground truth.
+
+A pure function of the settings: the same settings give the same bytes (with the same versions of NumPy, OpenCV
+and Pillow), whatever the number of processes, since every image has its own seed.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+from pydantic import BaseModel, Field
+
+from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
+from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
+from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
+from benchmark.data.standin.render import Scene, draw_scene, render_face
+from benchmark.data.standin.sample import (
+    CUES,
+    SUBJECTS,
+    TASKS,
+    Sequences,
+    class_counts,
+    draw_expression,
+    draw_sequences,
+)
+from benchmark.errors import UserError
+
+CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28)
+"""The AU columns of a coding file of BP4D. Those that nothing draws are coded 9, unknown."""
+
+NEUTRAL = 7
+ANNOTATORS = 40
+JPEG_QUALITY = 92
+
+# First words of a seed: they keep the random streams apart.
+_AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD = range(7)
+
+_SERIAL_BELOW = 1500
+"""Images below which starting processes costs more than it saves."""
+
+
+class StandinSettings(BaseModel, frozen=True, extra="forbid"):
+    """What a stand-in depends on."""
+
+    size: int = Field(64, ge=16, le=512)
+    """Side of the square images on disk, px."""
+    frames_per_sequence: int = Field(12, ge=1, le=1000)
+    """Coded frames in each of BP4D's 41 subjects x 8 tasks."""
+    fe_train: int = Field(4000, ge=1, le=99_999)
+    """Training images in RAF-DB."""
+    fe_test: int = Field(400, ge=0, le=9_999)
+    """Test images in RAF-DB."""
+    fe_ambiguous: float = Field(0.3, ge=0, le=1)
+    """Share of RAF-DB images whose label the AUs do not carry: half cue-only, half with a wrong label."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything that is drawn."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One image to write: where, and the seed words of its own random stream."""
+
+    path: str
+    intensity: Floats
+    person: tuple[int, ...]
+    stream: tuple[int, ...]
+    base: tuple[Pose, Scene] | None
+    """The pose and the scene that a frame varies around; None for a web photograph."""
+    cue: tuple[float, float, float] | None = None
+
+
+def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int, int], None] | None = None) -> None:
+    """Write `OUT/BP4D`, `OUT/RAF-DB`, `OUT/truth/*.parquet` and the marker `OUT/standin.json`.
+
+    Everything goes into a temporary folder beside `out` first and is then renamed, so `out` is either complete
+    or not there. Processes are started for large stand-ins; their number changes no byte.
+
+    Args:
+        out: A folder that does not exist yet, or is empty.
+        settings: Everything the files depend on.
+        progress: Called with (images written, images).
+
+    Raises:
+        UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(
+            "the output folder of the stand-in exists and is not empty",
+            where=out,
+            remedy="name a new folder, or remove this one",
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
+    try:
+        _write(scratch, settings, os.cpu_count() or 1, progress)
+        scratch.chmod(0o755)  # mkdtemp makes a private folder; data are for whoever may read the parent
+        if out.exists():
+            out.rmdir()
+        scratch.rename(out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write(home: Path, settings: StandinSettings, workers: int, progress: Callable[[int, int], None] | None) -> None:
+    (home / "truth").mkdir()
+    frames, batches = _plan_bp4d(home, settings)
+    faces, more = _plan_rafdb(home, settings)
+    batches += more
+    total, done = sum(len(batch) for batch in batches), 0
+    rows: dict[str, dict[str, float]] = {}
+    for written in _run(home, settings, batches, 1 if total < _SERIAL_BELOW else workers):
+        rows.update(written)
+        done += len(written)
+        if progress is not None:
+            progress(done, total)
+    for name, table in (("bp4d", frames), ("rafdb", faces)):
+        drawn = pd.DataFrame([rows[path] for path in table["path"]], index=table.index)
+        pd.concat([table, drawn], axis=1).to_parquet(home / "truth" / f"{name}.parquet", index=False)
+    marker = {
+        "format": MARKER_FORMAT,
+        "settings": settings.model_dump(),
+        "note": "procedural faces; no person, no licensed image",
+    }
+    (home / MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+
+
+def _run(
+    home: Path, settings: StandinSettings, batches: list[list[_Picture]], workers: int
+) -> Iterator[dict[str, dict[str, float]]]:
+    if workers == 1:
+        for batch in batches:
+            yield _write_batch(home, settings, batch)
+        return
+    # Spawned, not forked: a fork of a process in which torch or OpenCV run threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(batches)), context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(_write_batch, [home] * len(batches), [settings] * len(batches), batches)
+
+
+def _write_batch(home: Path, settings: StandinSettings, batch: list[_Picture]) -> dict[str, dict[str, float]]:
+    """Write some images; returns, by path, what was drawn for each beyond its plan."""
+    people: dict[tuple[int, ...], Identity] = {}
+    rows = {}
+    for picture in batch:
+        who = people.get(picture.person)
+        if who is None:
+            who = people.setdefault(picture.person, draw_identity(_rng(settings, *picture.person)))
+        rng = _rng(settings, *picture.stream)
+        pose, scene = _pose_and_scene(rng, picture)
+        image = render_face(who, picture.intensity.tolist(), pose, scene, settings.size)
+        path = home / picture.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+        rows[picture.path] = asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise}
+    return rows
+
+
+def _pose_and_scene(rng: np.random.Generator, picture: _Picture) -> tuple[Pose, Scene]:
+    if picture.base is None:
+        pose, scene = draw_pose(rng, 1.5), draw_scene(rng, 1.6)
+        if picture.cue is not None:
+            gaze_x, gaze_y, roll = picture.cue
+            sides = rng.choice((-1.0, 1.0), size=2)
+            jitter = 0.08 * np.clip(rng.normal(size=2), -2, 2)
+            pose = replace(
+                pose,
+                gaze_x=float(sides[0] * gaze_x + jitter[0]),
+                gaze_y=float(gaze_y + jitter[1]),
+                roll=float(sides[1] * roll + 0.3 * pose.roll),
+            )
+        return pose, scene
+    # A subject moves around the pose of the sequence, before the same wall; light and camera vary a little.
+    pose, scene = picture.base
+    step = draw_pose(rng, 0.7)
+    turned = replace(
+        pose,
+        yaw=pose.yaw + step.yaw,
+        pitch=pose.pitch + step.pitch,
+        roll=pose.roll + step.roll,
+        dx=pose.dx + step.dx,
+        dy=pose.dy + step.dy,
+        scale=pose.scale * step.scale / MEAN_SCALE,
+        gaze_x=step.gaze_x,
+        gaze_y=step.gaze_y,
+    )
+    return turned, replace(draw_scene(rng), background=scene.background)
+
+
+def _rng(settings: StandinSettings, *words: int) -> np.random.Generator:
+    return np.random.default_rng([settings.seed, *words])
+
+
+def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, list[list[_Picture]]]:
+    """Draw the AUs of all sequences, write the coding files, and plan the images, one batch a subject."""
+    rng = _rng(settings, _CODED)
+    shape = (len(SUBJECTS), len(TASKS))
+    # Some sequences hold frames before and after their coded range; a range rarely starts at frame 1.
+    before = np.where(rng.random(shape) < 0.3, rng.integers(1, 4, size=shape), 0)
+    after = np.where(rng.random(shape) < 0.3, rng.integers(1, 4, size=shape), 0)
+    first = np.where(rng.random(shape) < 0.08, 1, rng.integers(5, 1600, size=shape))
+    before = np.where(first == 1, 0, before)
+    digits = rng.integers(3, 5, size=shape)
+    slots = 3 + settings.frames_per_sequence + 3
+    coded = np.zeros((*shape, slots), dtype=bool)
+    coded[..., 3 : 3 + settings.frames_per_sequence] = True
+    sequences = draw_sequences(_rng(settings, _AUS), coded)
+    coding = home / "BP4D" / "AUCoding" / "AU_OCC"
+    coding.mkdir(parents=True)
+    rows: list[dict[str, object]] = []
+    batches: list[list[_Picture]] = []
+    for s, subject in enumerate(SUBJECTS):
+        batch: list[_Picture] = []
+        for t, task in enumerate(TASKS):
+            own = _rng(settings, _SEQUENCE, s, t)
+            base = (draw_pose(own), draw_scene(own))
+            numbers = first[s, t] - 3 + np.arange(slots)
+            _write_coding(coding / f"{subject}_{task}.csv", numbers, coded[s, t], sequences, (s, t))
+            for f in range(3 - before[s, t], slots - 3 + after[s, t]):
+                number = int(numbers[f])
+                path = f"BP4D/Sequences(2D+3D)/{subject}/{task}/{number:0{digits[s, t]}d}.jpg"
+                values = sequences.intensity[s, t, f]
+                batch.append(_Picture(path, values, (_PERSON, s), (_FRAME, s, t, f), base))
+                row = {"subject": subject, "task": task, "frame": number, "path": path}
+                rows.append(row | {"coded": bool(coded[s, t, f])} | _au_columns(values))
+        batches.append(batch)
+    return pd.DataFrame(rows), batches
+
+
+def _write_coding(
+    file: Path,
+    numbers: npt.NDArray[np.int64],
+    coded: npt.NDArray[np.bool_],
+    sequences: Sequences,
+    at: tuple[int, int],
+) -> None:
+    """One `AU_OCC` file: header of AU numbers after a first cell 0, codes 0, 1, and 9 for unknown."""
+    codes = np.full((len(numbers), len(CODED_COLUMNS)), 9)
+    for column, au in enumerate(CODED_COLUMNS):
+        if au in DRAWN_AUS:
+            k = DRAWN_AUS.index(au)
+            codes[:, column] = np.where(sequences.unknown[at][:, k], 9, sequences.occurrence[at][:, k])
+    lines = [",".join(map(str, (0, *CODED_COLUMNS)))]
+    lines += [",".join(map(str, (number, *row))) for number, row in zip(numbers[coded], codes[coded], strict=True)]
+    file.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+
+
+def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, list[list[_Picture]]]:
+    """Draw labels and AUs, write the label list, and plan the images: everyone is seen once."""
+    rows: list[dict[str, object]] = []
+    pictures: list[_Picture] = []
+    for split, images, digits in (("train", settings.fe_train, 5), ("test", settings.fe_test, 4)):
+        rng = _rng(settings, _LABELS, digits)
+        codes = rng.permutation(np.repeat(np.arange(1, NEUTRAL + 1), class_counts(images)))
+        kinds = rng.permutation(np.array(_kinds(images, settings.fe_ambiguous)))
+        for i, (code, kind) in enumerate(zip(codes.tolist(), kinds.tolist(), strict=True)):
+            name = f"{split}_{i + 1:0{digits}d}"
+            true = code
+            if kind == "wrong_label":
+                true = int(rng.choice([c for c in range(1, NEUTRAL + 1) if c != code]))
+            values = draw_expression(rng, NEUTRAL if kind == "cue_only" else true)
+            if kind == "cue_only":
+                values = np.minimum(values, 0.06)
+            path = f"RAF-DB/basic/Image/aligned/{name}_aligned.jpg"
+            stream = (_WILD, digits, i)
+            cue = CUES[code - 1] if kind == "cue_only" else None
+            pictures.append(_Picture(path, values, (_PERSON, *stream), stream, None, cue))
+            row = {"name": f"{name}.jpg", "path": path, "label": code, "true_label": true, "kind": kind}
+            rows.append(row | {"consistency": _consistency(rng, kind, values)} | _au_columns(values))
+    file = home / "RAF-DB" / "basic" / "EmoLabel" / "list_patition_label.txt"
+    file.parent.mkdir(parents=True)
+    lines = "".join(f"{row['name']} {row['label']}\n" for row in rows)
+    file.write_text(lines, encoding="ascii", newline="\n")
+    return pd.DataFrame(rows), [pictures[i : i + 250] for i in range(0, len(pictures), 250)]
+
+
+def _kinds(images: int, ambiguous: float) -> list[str]:
+    unclear = round(images * ambiguous)
+    cue_only = unclear // 2
+    return ["clear"] * (images - unclear) + ["cue_only"] * cue_only + ["wrong_label"] * (unclear - cue_only)
+
+
+def _consistency(rng: np.random.Generator, kind: str, intensity: Floats) -> float:
+    """Share of simulated annotators who choose the label: more for strong AUs, few for a wrong label."""
+    strong = float(intensity.max())
+    chance = {
+        "clear": 0.70 + 0.25 * (strong if strong > 0.3 else 0.6),
+        "cue_only": float(rng.uniform(0.35, 0.65)),
+        "wrong_label": float(rng.uniform(0.02, 0.20)),
+    }[kind]
+    return int(rng.binomial(ANNOTATORS, chance)) / ANNOTATORS
+
+
+def _au_columns(intensity: Floats) -> dict[str, float]:
+    return {f"AU{au}": float(value) for au, value in zip(DRAWN_AUS, intensity, strict=True)}

@@ -1,0 +1,228 @@
+"""Figure 3 of the paper from our runs: losses of MTL and MAL, and MAL's sample weights, over training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from benchmark.protocol import PROTOCOLS
+from benchmark.report.groups import Group, Row
+from benchmark.stats import FloatArray
+
+# Okabe and Ito's palette: told apart by readers with any colour vision.
+BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"
+
+SMOOTHING_SHARE = 1 / 15
+"""Width of the moving mean, of the number of points."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series of a panel."""
+
+    series: str
+    label: str
+    color: str
+    thin: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of panels."""
+
+    paper_row: str
+    title: str
+    ylabel: str
+    log: bool
+    lines: tuple[Line, ...]
+
+
+_LOSSES = (Line("loss_au", "AU", BLUE), Line("loss_fe", "FE", VERMILLION))
+_WEIGHTS = (
+    Line("weight_au", "AU", BLUE),
+    Line("weight_fe", "FE", VERMILLION),
+    Line("fe_share", "FE share", GREY, thin=True),
+)
+COLUMNS = (
+    Column("MTL", "MTL: losses", "batch-mean loss (nats)", True, _LOSSES),
+    Column("MAL", "MAL: losses", "batch-mean loss (nats)", True, _LOSSES),
+    Column("MAL", "MAL: raw sample weights", "batch-mean weight", False, _WEIGHTS),
+)
+
+Curves = dict[str, tuple[FloatArray, FloatArray]]
+"""Series -> (steps, values)."""
+
+
+def figure3(group: Group) -> Figure:
+    """The paper's grid: a row of panels for each test part; first seed, default setting.
+
+    A panel without a trial says "not run". Losses are on a logarithmic axis, shared by all panels: AU's is a sum
+    over AUs and on another scale than FE's, and equal slopes are equal relative falls.
+    """
+    known = PROTOCOLS.get(group.dataset)
+    parts = tuple(known.parts) if known is not None else group.parts
+    height = 2.1 * len(parts) + 1.0
+    below_title = (0, 0, 1, 1 - 0.55 / height)
+    figure = Figure(figsize=(11, height), layout=ConstrainedLayoutEngine(rect=below_title))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(parts), len(COLUMNS), squeeze=False)
+    panels = [[_curves(group, column, part) for column in COLUMNS] for part in parts]
+    limits = [_limits([row[i] for row in panels], log=column.log) for i, column in enumerate(COLUMNS)]
+    shared = _union([limit for limit, column in zip(limits, COLUMNS, strict=True) if column.log])
+    for r, part in enumerate(parts):
+        for c, column in enumerate(COLUMNS):
+            axes = grid[r, c]
+            if r == 0:
+                axes.set_title(column.title, fontsize=10, loc="left")
+            _panel(axes, column, panels[r][c], shared if column.log else limits[c])
+            if c == 0:
+                axes.set_ylabel(f"{part} tested\n{column.ylabel}" if panels[r][c] else f"{part} tested", fontsize=9)
+    _titles(figure, group, height)
+    return figure
+
+
+def write_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png and `stem`.svg, the same bytes for the same figure."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path"}):
+        figure.savefig(png, dpi=150, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    return [png, svg]
+
+
+def _curves(group: Group, column: Column, part: str) -> Curves | None:
+    """The series of a panel; None if there is no trial for it."""
+    rows = [row for row in group.rows if row.paper_row == column.paper_row and not row.variant]
+    trials = [trial for row in rows if (trial := _first_seed(row, part)) is not None]
+    if not trials:
+        return None
+    table = group.results.curves
+    table = table[table["trial"] == trials[0]].sort_values("step", kind="stable")
+    return {line.series: _series(table, line.series) for line in column.lines}
+
+
+def _first_seed(row: Row, part: str) -> str | None:
+    of_part = row.trials[row.trials["part"] == part].sort_values("seed")
+    return None if of_part.empty else str(of_part["trial"].iloc[0])
+
+
+def _series(table: pd.DataFrame, series: str) -> tuple[FloatArray, FloatArray]:
+    points = table[(table["series"] == series) & np.isfinite(table["value"])]
+    return points["step"].to_numpy(dtype=np.float64), points["value"].to_numpy(dtype=np.float64)
+
+
+def _limits(panels: list[Curves | None], *, log: bool) -> tuple[float, float] | None:
+    """Limits of the vertical axis that hold all values; None if there are none."""
+    values = np.concatenate([v for panel in panels if panel for _, v in panel.values()] or [np.empty(0)])
+    if log:
+        values = values[values > 0]
+    if not len(values):
+        return None
+    low, high = float(values.min()), float(values.max())
+    if log:
+        return low / 1.15, high * 1.15
+    # Weights start at 0.5 and may hardly move: no closer look than a tenth, so that noise is not taken for a trend.
+    pad = max(0.05 * (high - low), (0.1 - (high - low)) / 2)
+    return low - pad, high + pad
+
+
+def _union(limits: list[tuple[float, float] | None]) -> tuple[float, float] | None:
+    known = [limit for limit in limits if limit is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+
+
+def _panel(axes: Axes, column: Column, curves: Curves | None, limits: tuple[float, float] | None) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    drawn = [] if curves is None else [line for line in column.lines if len(curves[line.series][0])]
+    if curves is None or not drawn or limits is None:
+        axes.set_xticks([])
+        axes.yaxis.set_major_locator(NullLocator())
+        axes.text(
+            0.5,
+            0.5,
+            "not run" if curves is None else "no curve stored",
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            color=GREY,
+        )
+        return
+    if column.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(*limits)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlabel("iteration", fontsize=9)
+    axes.set_ylabel(column.ylabel, fontsize=9)
+    ends = []
+    for line in drawn:
+        steps, values = curves[line.series]
+        smooth = smoothed(values)
+        axes.plot(steps, values, color=line.color, alpha=0.35, linewidth=0.7)
+        axes.plot(
+            steps, smooth, color=line.color, linewidth=1.0 if line.thin else 1.8, dashes=(4, 2) if line.thin else ()
+        )
+        ends.append((float(steps[-1]), float(smooth[-1]), line))
+    _label_ends(axes, ends)
+
+
+def smoothed(values: FloatArray) -> FloatArray:
+    """Centred moving mean, over the points that there are where the window reaches past an end."""
+    half = int(len(values) * SMOOTHING_SHARE / 2)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    first, last = np.maximum(place - half, 0), np.minimum(place + half + 1, len(values))
+    means: FloatArray = (sums[last] - sums[first]) / (last - first)
+    return means
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
+    """Name each line at its right end, moved apart where lines end close together."""
+    gap = 0.13
+    heights = [float(axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]) for x, y, _ in ends]
+    order = np.argsort(heights)
+    wanted = np.clip(np.array(heights)[order], 0.03, 0.97)
+    placed = wanted.copy()
+    for i in range(1, len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + gap)
+    placed -= (placed - wanted).mean()  # labels of lines that end together stand around them, not above
+    for i in range(len(placed) - 1, -1, -1):  # and down again, if that pushed the topmost out
+        placed[i] = min(placed[i], 1.0 - gap * (len(placed) - 1 - i))
+    for height, index in zip(placed, order, strict=True):
+        line = ends[index][2]
+        axes.text(
+            1.01, height, line.label, transform=axes.transAxes, color=line.color, fontsize=9, va="center", ha="left"
+        )
+
+
+def _titles(figure: Figure, group: Group, height: float) -> None:
+    """Title and the mark of the data's origin. Text from data is never read as mathematics."""
+    top = 1 - 0.12 / height
+    overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
+    title = f"Training curves as in Figure 3: {group.paper.title}, profile {group.profile}{overrides}"
+    figure.text(0.01, top, title, fontsize=11, va="top", parse_math=False)
+    if group.origin != "complete":
+        figure.text(
+            0.99,
+            top,
+            group.origin_label,
+            fontsize=10,
+            va="top",
+            ha="right",
+            color="black",
+            bbox={"boxstyle": "round,pad=0.3", "facecolor": "#F0E442", "edgecolor": "none"},
+        )

@@ -1,0 +1,219 @@
+"""Trials sorted into groups that may be compared, and the rows within them.
+
+A group shares dataset, data, profile and the settings of all methods; a row is a method with its own settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from benchmark.errors import UserError
+from benchmark.paper import PaperTable, paper_table
+from benchmark.results import Origin, Results
+from benchmark.stats import FloatArray, IntArray, MethodCounts, PartCounts
+
+ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
+"""How reports name the data's origin, in the order in which they show it."""
+
+GROUP_FIELDS = ["origin", "profile", "dataset", "fingerprint", "shared_overrides"]
+ROW_FIELDS = ["method", "paper_row", "variant"]
+_COUNTS = ["tp", "fp", "fn", "tn"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method with one setting: the trials that its numbers come from.
+
+    Every seed has every part: a seed with fewer parts than the fullest is left out, since its F1 is of another
+    test set.
+    """
+
+    method: str
+    paper_row: str
+    variant: str
+    trials: pd.DataFrame
+    """One a part and seed."""
+    counts: MethodCounts
+    auc: FloatArray
+    """(R, P, J), in the order of `counts`."""
+    left_out: int
+    """Trials of seeds with fewer parts."""
+    superseded: int
+    """Trials of a part and seed for which a newer one stands in `trials`."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self.counts.part_names
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return self.counts.seeds
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that may be compared with one another."""
+
+    dataset: str
+    origin: Origin
+    fingerprint: str
+    profile: str
+    shared_overrides: str
+    results: Results
+    """Of this group alone."""
+    rows: tuple[Row, ...]
+
+    @property
+    def paper(self) -> PaperTable:
+        return paper_table(self.dataset)
+
+    @property
+    def origin_label(self) -> str:
+        return ORIGINS[self.origin]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All parts that some row tested."""
+        return tuple(sorted({part for row in self.rows for part in row.parts}))
+
+    def is_complete(self, row: Row) -> bool:
+        """Whether a row has all test parts of the paper."""
+        return len(row.parts) >= self.paper.folds
+
+    @cached_property
+    def reference(self) -> MethodCounts:
+        """Counts that hold the labels of every part: of the first row that tested it. The predictions are mixed."""
+        sources: dict[str, PartCounts] = {}
+        for row in self.rows:
+            for part in row.counts.parts:
+                sources.setdefault(part.part, PartCounts(part.part, part.subjects, part.counts[:1]))
+        return MethodCounts(self.paper.aus, (0,), tuple(sources[name] for name in sorted(sources)))
+
+    @property
+    def frames(self) -> int:
+        """Test frames of all parts with a known label of at least one AU, as far as counts can tell: of the AU that
+        has most."""
+        return sum(int(part.counts[0].sum(axis=(0, 2)).max()) for part in self.reference.parts)
+
+
+def group_results(results: Results) -> tuple[Group, ...]:
+    """Groups in the order of the report: complete data first, then by profile and dataset.
+
+    Raises:
+        UserError: No trial, an unknown dataset or AU, or trials of one part that tested different subjects.
+    """
+    if results.trials.empty:
+        raise UserError("the results hold no trial", remedy="run `malbench run` first, then `malbench report`")
+    groups = [_group(results.select(table["trial"])) for _, table in results.trials.groupby(GROUP_FIELDS, sort=True)]
+    order = list(ORIGINS)
+    return tuple(
+        sorted(
+            groups,
+            key=lambda g: (order.index(g.origin), g.profile, g.paper.number, g.fingerprint, g.shared_overrides),
+        )
+    )
+
+
+def _group(results: Results) -> Group:
+    first = results.trials.iloc[0]
+    table = paper_table(str(first["dataset"]))
+    if first["origin"] not in ORIGINS:
+        raise UserError(
+            "a trial says of its data what no report knows",
+            where=f"trial {first['trial']}, column origin",
+            expected=", ".join(ORIGINS),
+            found=str(first["origin"]),
+            remedy="read the results with the version of the suite that wrote them",
+        )
+    unknown = sorted(set(results.counts["au"]) - set(table.aus))
+    if unknown:
+        raise UserError(
+            f"results of {table.title} count an AU that the paper does not score",
+            where=f"trial {results.counts.loc[results.counts['au'] == unknown[0], 'trial'].iloc[0]}",
+            expected=", ".join(table.aus),
+            found=", ".join(unknown),
+            remedy="run the trials of this dataset again",
+        )
+    _check_subjects(results)
+    rows = [_row(rows, results, table.aus) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
+    in_print = {row.method: i for i, row in enumerate(table.rows)}
+    rows.sort(key=lambda row: (in_print.get(row.paper_row, len(in_print)), row.method, row.variant))
+    return Group(
+        dataset=table.dataset,
+        origin=first["origin"],
+        fingerprint=str(first["fingerprint"]),
+        profile=str(first["profile"]),
+        shared_overrides=str(first["shared_overrides"]),
+        results=results,
+        rows=tuple(rows),
+    )
+
+
+def _check_subjects(results: Results) -> None:
+    """The paired bootstrap needs the same subjects in every trial of a part."""
+    tested = {str(trial): tuple(sorted(set(t["subject"]))) for trial, t in results.counts.groupby("trial")}
+    for part, trials in results.trials.groupby("part"):
+        sets = {trial: tested.get(trial, ()) for trial in sorted(trials["trial"])}
+        first = next(iter(sets))
+        for trial, subjects in sets.items():
+            if not subjects or subjects != sets[first]:
+                raise UserError(
+                    f"two trials of {part} on the same data tested different subjects",
+                    where=f"trials {first} and {trial}",
+                    expected=", ".join(sets[first]) or "at least one subject",
+                    found=", ".join(subjects) or "none",
+                    remedy="run both trials again",
+                )
+
+
+def _row(trials: pd.DataFrame, results: Results, aus: tuple[str, ...]) -> Row:
+    chosen = _newest(trials)
+    full, left_out = _full_seeds(chosen)
+    parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})
+    keys = {(str(p), int(s)): str(t) for p, s, t in zip(full["part"], full["seed"], full["trial"], strict=True)}
+    selected = results.select(full["trial"])
+    counts = []
+    for part in parts:
+        of_part = [selected.counts[selected.counts["trial"] == keys[part, seed]] for seed in seeds]
+        subjects = tuple(sorted(set(of_part[0]["subject"])))
+        counts.append(PartCounts(part, subjects, np.stack([_cells(table, subjects, aus) for table in of_part])))
+    auc = selected.scores.pivot_table(index="trial", columns="au", values="auc", dropna=False, aggfunc="first")
+    auc = auc.reindex(index=[keys[part, seed] for seed in seeds for part in parts], columns=list(aus))
+    first = trials.iloc[0]
+    return Row(
+        method=str(first["method"]),
+        paper_row=str(first["paper_row"]),
+        variant=str(first["variant"]),
+        trials=full,
+        counts=MethodCounts(aus, tuple(seeds), tuple(counts)),
+        auc=auc.to_numpy(dtype=np.float64).reshape(len(seeds), len(parts), len(aus)),
+        left_out=left_out,
+        superseded=len(trials) - len(chosen),
+    )
+
+
+def _newest(trials: pd.DataFrame) -> pd.DataFrame:
+    """One trial a part and seed: not stale before stale, then the highest version, then the last key."""
+    ordered = trials.sort_values(["stale", "method_version", "trial"], ascending=[True, False, False])
+    return ordered.drop_duplicates(["part", "seed"]).sort_values(["seed", "part"])
+
+
+def _full_seeds(trials: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The trials of the parts of the seed with most parts (the lowest such seed), for each seed that has them all,
+    and how many other trials there are."""
+    parts = {int(s): frozenset(trials.loc[trials["seed"] == s, "part"]) for s in sorted(set(trials["seed"]))}
+    fullest = max(parts.values(), key=len)
+    seeds = [seed for seed, names in parts.items() if names >= fullest]
+    keep = trials["seed"].isin(seeds) & trials["part"].isin(fullest)
+    return trials[keep], int((~keep).sum())
+
+
+def _cells(table: pd.DataFrame, subjects: tuple[str, ...], aus: tuple[str, ...]) -> IntArray:
+    """Counts (S, J, 4) of one trial; a subject and AU without a row has no known label."""
+    index = pd.MultiIndex.from_product([subjects, aus])
+    cells = table.groupby(["subject", "au"])[_COUNTS].sum().reindex(index, fill_value=0)
+    return cells.to_numpy(dtype=np.int64).reshape(len(subjects), len(aus), len(_COUNTS))

@@ -1,0 +1,38 @@
+"""Markdown as GitHub renders it: text from data shows as text, tables as pipe tables."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from benchmark.paper import Mark
+from benchmark.report.cells import Cell, Table
+
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MARKS: dict[Mark | None, str] = {None: "{}", "bold": "**{}**", "underline": "<u>{}</u>"}
+
+
+def escape(text: object) -> str:
+    """Text that shows as it is within a line or a cell: no markup, link, mathematics or line break is left.
+
+    At the start of a line, a list or a heading could still begin: templates put a word before it.
+    """
+    shown = re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
+    shown = re.sub(r"[\\`*_~$|]", r"\\\g<0>", shown)
+    shown = re.sub(r"\](?=[(\[:])", r"\]", shown)  # links and their definitions; [49.0, 55.3] stays readable
+    return re.sub(r"[&<>]", lambda hit: _HTML[hit[0]], shown)
+
+
+def markdown_table(table: Table) -> str:
+    """A pipe table: first column left, the others right."""
+    frame = pd.DataFrame(
+        [[_cell(cell) for cell in row] for row in table.rows], columns=[escape(name) for name in table.header]
+    )
+    align = ("left", *["right"] * (len(table.header) - 1))
+    # As strings: tabulate would else read "48.0" as a number and write "48".
+    return frame.to_markdown(index=False, disable_numparse=True, colalign=align)
+
+
+def _cell(cell: Cell) -> str:
+    return _MARKS[cell.mark].format(escape(cell.text))

@@ -1,0 +1,271 @@
+"""Our F1 × 100 of each row with its intervals, and the tables that hold it against the paper and against itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark import stats
+from benchmark.paper import AVE, PaperRow, best_of
+from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
+from benchmark.report.groups import Group, Row
+from benchmark.stats import Interval, MethodCounts, Scored
+
+BASELINES = ("STL", "MTL")
+"""Rows of the paper that every other method is compared with, besides all-positive."""
+
+ALL_POSITIVE = "all positive"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A row of ours and its F1 × 100 by column."""
+
+    row: Row
+    name: str
+    label: str
+    """The name with the origin of the data, as every table shows it."""
+    values: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class OursOfGroup:
+    """The rows of a group, scored, and the all-positive detector beside them."""
+
+    group: Group
+    rows: tuple[Ours, ...]
+    reference: MethodCounts
+    """All positive, on all parts of the group."""
+    reference_label: str
+    reference_values: Mapping[str, float]
+    reference_intervals: Mapping[str, Interval]
+
+    def of(self, printed: PaperRow) -> list[Ours]:
+        """Our rows of a method of the paper."""
+        return [ours for ours in self.rows if ours.row.paper_row == printed.method]
+
+    @property
+    def beyond(self) -> list[Ours]:
+        """Our rows of methods that the paper's table lacks."""
+        return [ours for ours in self.rows if self.group.paper.row(ours.row.paper_row) is None]
+
+    @property
+    def ranked(self) -> list[Ours]:
+        """Our rows of the paper's multi-task methods; none unless there are several, all of the same parts."""
+        rows = [ours for printed in self.group.paper.of_group("multitask") for ours in self.of(printed)]
+        return rows if len(rows) > 1 and len({ours.row.parts for ours in rows}) == 1 else []
+
+
+def score_group(group: Group) -> OursOfGroup:
+    """Score all rows of a group. This is where the bootstrap runs."""
+    reference = stats.all_positive(group.reference)
+    scored = stats.score(reference)
+    return OursOfGroup(
+        group=group,
+        rows=tuple(_score(group, row) for row in group.rows),
+        reference=reference,
+        reference_label=f"{ALL_POSITIVE} ({group.origin_label})",
+        reference_values=_values(group, scored),
+        reference_intervals=_intervals(group, scored),
+    )
+
+
+def _score(group: Group, row: Row) -> Ours:
+    scored = stats.score(row.counts)
+    name = _name(group, row)
+    parts = "" if group.is_complete(row) else f", {len(row.parts)} of {group.paper.folds} parts"
+    label = _label(name, group, parts)
+    return Ours(row, name, label, _values(group, scored), _intervals(group, scored))
+
+
+def _name(group: Group, row: Row) -> str:
+    """The paper's spelling where its table has the method, and what else tells the row from the others."""
+    if group.paper.row(row.paper_row) is None:
+        name = row.method
+    else:
+        rivals = {other.method for other in group.rows if other.paper_row == row.paper_row}
+        name = row.paper_row if len(rivals) == 1 else f"{row.paper_row} by {row.method}"
+    return f"{name} [{row.variant}]" if row.variant else name
+
+
+def _label(name: str, group: Group, parts: str = "") -> str:
+    return f"{name} (ours, {group.origin_label}{parts})"
+
+
+def _values(group: Group, scored: Scored) -> dict[str, float]:
+    return dict(zip(group.paper.columns, (100 * np.append(scored.per_au, scored.ave)).tolist(), strict=True))
+
+
+def _intervals(group: Group, scored: Scored) -> dict[str, Interval]:
+    intervals = (*scored.per_au_intervals, scored.ave_interval)
+    return dict(zip(group.paper.columns, map(percent, intervals), strict=True))
+
+
+def printed_table(group: Group) -> Table:
+    """The paper's rows with the marks that the rule gives."""
+    rows = [
+        [Cell(f"{row.method} *" if row.reported else row.method), *_paper_cells(group, row)] for row in group.paper.rows
+    ]
+    return table(["method", *group.paper.columns], rows)
+
+
+def _paper_cells(group: Group, row: PaperRow) -> list[Cell]:
+    return [Cell(number(row.values[c]), group.paper.mark(row, c)) for c in group.paper.columns]
+
+
+def compared_table(ours: OursOfGroup) -> Table:
+    """Paper, ours, difference and verdict of each multi-task method, and of other printed methods that we ran."""
+    group, columns = ours.group, ours.group.paper.columns
+    best = {column: best_of({o.label: o.values[column] for o in ours.ranked}) for column in columns}
+    rows = []
+    for printed in group.paper.rows:
+        runs = ours.of(printed)
+        if not runs and printed.group != "multitask":
+            continue
+        rows.append([Cell(f"{printed.method} (paper)"), *_paper_cells(group, printed)])
+        if not runs:
+            rows += _unrun(group, printed)
+        for run in runs:
+            values = [Cell(number(run.values[c]), "bold" if run.label in best[c] else None) for c in columns]
+            rows += [[Cell(run.label), *values], *_against(group, printed, run)]
+    rows.append(cells(ours.reference_label, *[number(ours.reference_values[c]) for c in columns]))
+    return table(["method", *columns], rows)
+
+
+def _unrun(group: Group, printed: PaperRow) -> list[list[Cell]]:
+    blank = [UNRUN] * len(group.paper.columns)
+    verdict = stats.verdict(np.nan, None, origin=group.origin, complete=False)
+    return [
+        cells(_label(printed.method, group), *blank),
+        cells(_difference_name(printed.method, group), *blank),
+        cells(f"{printed.method} verdict", *[verdict] * len(blank)),
+    ]
+
+
+def _difference_name(name: str, group: Group) -> str:
+    return f"{name} difference ({group.origin_label} − paper)"
+
+
+def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
+    """Difference and verdict of a row against the paper's; "-" where the paper prints no value."""
+    differences, verdicts = [], []
+    for column in group.paper.columns:
+        paper = printed.values[column]
+        if paper is None:
+            differences.append(UNRUN)
+            verdicts.append(UNRUN)
+            continue
+        difference = number(run.values[column] - paper, sign=True)
+        verdict = stats.verdict(paper, run.intervals[column], origin=group.origin, complete=group.is_complete(run.row))
+        differences.append(difference)
+        verdicts.append(f"differs by {difference}" if verdict == "differs" else verdict)
+    return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict", *verdicts)]
+
+
+def beyond_table(ours: OursOfGroup) -> Table | None:
+    """Methods that the paper's table lacks; None where there are none."""
+    columns = ours.group.paper.columns
+    rows = [cells(o.label, *[number(o.values[c]) for c in columns]) for o in ours.beyond]
+    return table(["method", *columns], rows) if rows else None
+
+
+def interval_table(ours: OursOfGroup) -> Table:
+    """Each value of ours with its 95 % interval over subjects."""
+    columns = ours.group.paper.columns
+    rows = [(o.label, o.values, o.intervals) for o in ours.rows]
+    rows.append((ours.reference_label, ours.reference_values, ours.reference_intervals))
+    return table(
+        ["method", *columns],
+        [cells(label, *[with_interval(values[c], ends[c]) for c in columns]) for label, values, ends in rows],
+    )
+
+
+def difference_table(ours: OursOfGroup) -> Table:
+    """Differences in `ave` F1, paired by subject, on the parts and seeds that both rows have."""
+    header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "parts", "seeds"]
+    return table(header, [_pair_row(ours, a, b) for a, b in _pairs(ours)])
+
+
+def _pairs(ours: OursOfGroup) -> Iterator[tuple[Ours, Ours | None]]:
+    """Each row against all-positive (None), then against each baseline in its default setting."""
+    yield from ((o, None) for o in ours.rows)
+    seen: set[tuple[str, str]] = set()
+    for name in BASELINES:
+        for base in ours.rows:
+            if base.row.paper_row != name or base.row.variant:
+                continue
+            for other in ours.rows:
+                if other is not base and (base.label, other.label) not in seen:
+                    seen.add((other.label, base.label))
+                    yield other, base
+
+
+def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
+    pair = f"{a.name} − {ALL_POSITIVE if b is None else b.name} ({ours.group.origin_label})"
+    if b is None:
+        parts, seeds = a.row.parts, a.row.seeds
+        theirs = ours.reference.select(parts, ours.reference.seeds)
+    else:
+        parts = tuple(part for part in a.row.parts if part in b.row.parts)
+        seeds = tuple(seed for seed in a.row.seeds if seed in b.row.seeds)
+        if not parts or not seeds:
+            return cells(pair, UNRUN, UNRUN, "none in common", UNRUN)
+        theirs = b.row.counts.select(parts, seeds)
+    scored = stats.difference(a.row.counts.select(parts, seeds), theirs)
+    interval = percent(scored.ave_interval)
+    return cells(
+        pair,
+        with_interval(100 * scored.ave, interval, sign=True),
+        "no" if interval.holds(0.0) else "yes",
+        ", ".join(parts),
+        ", ".join(map(str, seeds)),
+    )
+
+
+def summary_table(ours: OursOfGroup) -> Table:
+    """One line a row: what it rests on, its averages and both spreads, and what it cost."""
+    header = [
+        "method",
+        "parts",
+        "seeds",
+        "F1 ave, mean over parts [95 % over subjects]",
+        "F1 ave, pooled",
+        "SD over seeds",
+        "AUC",
+        "parameters",
+        "training time (s)",
+        "peak memory (MB)",
+        "stale",
+    ]
+    rows = [_summary_row(ours.group, o) for o in ours.rows]
+    reference = with_interval(ours.reference_values[AVE], ours.reference_intervals[AVE])
+    pooled = number(100 * stats.pooled(ours.reference).ave)
+    parts = _parts(ours.reference.part_names, ours.group)
+    rows.append(cells(ours.reference_label, parts, UNRUN, reference, pooled, *[UNRUN] * (len(header) - 5)))
+    return table(header, rows)
+
+
+def _summary_row(group: Group, ours: Ours) -> list[Cell]:
+    row, trials = ours.row, ours.row.trials
+    spread = stats.seed_spread(stats.mean_over_parts(row.counts).ave_by_seed)
+    parameters = sorted(set(trials["parameters"]))
+    return cells(
+        ours.label,
+        _parts(row.parts, group),
+        ", ".join(map(str, row.seeds)),
+        with_interval(ours.values[AVE], ours.intervals[AVE]),
+        number(100 * stats.pooled(row.counts).ave),
+        number(None if spread is None else 100 * spread),
+        number(stats.average(row.auc).ave, digits=3),
+        " to ".join(f"{count:,}" for count in dict.fromkeys((parameters[0], parameters[-1]))),
+        number(float(trials["time_train_s"].sum(skipna=False))),
+        number(float(trials["peak_memory_mb"].max(skipna=False)), digits=0),
+        "yes" if trials["stale"].any() else "no",
+    )
+
+
+def _parts(names: tuple[str, ...], group: Group) -> str:
+    return f"{len(names)} of {group.paper.folds}"

@@ -1,0 +1,241 @@
+"""The stand-in: deterministic bytes, exact base rates, the official layouts, and AUs that show."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
+from benchmark.data.standin import write
+from benchmark.data.standin.anatomy import DRAWN_AUS
+from benchmark.data.standin.identity import Pose, draw_identity
+from benchmark.data.standin.render import Scene, render_face
+from benchmark.data.standin.sample import BASE_RATES, SCORED_AUS, class_counts, draw_expression, draw_sequences
+from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.errors import UserError
+
+TINY = StandinSettings(size=32, frames_per_sequence=2, fe_train=40, fe_test=10)
+
+# Rows of a face seen from the front that each AU may change, in face units (-1 top, 1 bottom).
+REGIONS = {
+    1: (-0.95, -0.25), 2: (-0.95, -0.25), 4: (-0.75, -0.05), 5: (-0.45, -0.05), 6: (-0.4, 0.4), 7: (-0.4, 0.1),
+    9: (-0.6, 0.5), 10: (-0.1, 0.75), 12: (0.0, 0.8), 14: (0.3, 0.75), 15: (0.35, 0.9), 17: (0.3, 1.0),
+    23: (0.3, 0.75), 24: (0.3, 0.75), 25: (0.35, 0.75), 26: (0.35, 1.0),
+}  # fmt: skip
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("standin") / "out"
+    write_standin(out, TINY)
+    return out
+
+
+def codings(root: Path) -> dict[str, list[list[str]]]:
+    folder = root / "BP4D" / "AUCoding" / "AU_OCC"
+    return {p.stem: list(csv.reader(p.read_text().splitlines())) for p in sorted(folder.glob("*.csv"))}
+
+
+def test_same_settings_give_the_same_bytes_and_another_seed_others(root: Path, tmp_path: Path) -> None:
+    write_standin(tmp_path / "again", TINY)
+    write_standin(tmp_path / "other", TINY.model_copy(update={"seed": 1}))
+    first = digests(root)
+    assert first == digests(tmp_path / "again")
+    other = digests(tmp_path / "other")
+    faces = [p for p in first if p.startswith("RAF-DB") and p.endswith(".jpg")]
+    assert all(first[p] != other[p] for p in faces)
+
+
+def test_the_number_of_processes_changes_no_byte(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "_SERIAL_BELOW", 0)
+    monkeypatch.setattr(write.os, "cpu_count", lambda: 2)
+    seen: list[tuple[int, int]] = []
+    write_standin(tmp_path / "two", TINY, lambda done, total: seen.append((done, total)))
+    assert digests(tmp_path / "two") == digests(root)
+    assert seen[-1][0] == seen[-1][1] == len(list((tmp_path / "two").rglob("*.jpg")))
+    assert seen == sorted(seen)
+
+
+def test_base_rates_are_exact_over_the_known_cells(root: Path) -> None:
+    counts = {au: [0, 0] for au in SCORED_AUS}
+    nines = cells = 0
+    for rows in codings(root).values():
+        for row in rows[1:]:
+            codes = dict(zip(rows[0], row, strict=True))
+            for au in SCORED_AUS:
+                code = codes[str(au)]
+                cells += 1
+                nines += code == "9"
+                if code != "9":
+                    counts[au][int(code)] += 1
+    for au, (absent, present) in counts.items():
+        assert abs(present / (absent + present) - BASE_RATES[au]) <= 1 / (absent + present), au
+    assert 0.002 < nines / cells < 0.01
+
+
+def test_intensity_follows_occurrence() -> None:
+    coded = np.ones((10, 8, 6), dtype=bool)
+    drawn = draw_sequences(np.random.default_rng(0), coded)
+    assert drawn.intensity[drawn.occurrence].min() >= 0.4
+    assert drawn.intensity[~drawn.occurrence].max() <= 0.3
+    assert drawn.intensity.max() <= 1
+    one, two = (drawn.occurrence[..., DRAWN_AUS.index(au)].ravel() for au in (1, 2))
+    assert np.corrcoef(one, two)[0, 1] > 0.2  # AUs 1 and 2 come together
+
+
+def test_bp4d_layout(root: Path) -> None:
+    files = codings(root)
+    assert len(files) == 41 * 8
+    assert {"F001_T1", "F023_T8", "M018_T8"} <= set(files)
+    firsts, widths, extra = [], set(), 0
+    for name, rows in files.items():
+        assert rows[0] == ["0", *map(str, write.CODED_COLUMNS)]
+        frames = [int(row[0]) for row in rows[1:]]
+        assert frames == list(range(frames[0], frames[0] + 2))
+        firsts.append(frames[0])
+        assert {row[rows[0].index("27")] for row in rows[1:]} == {"9"}  # nothing draws AU 27
+        images = [p.stem for p in (root / "BP4D" / "Sequences(2D+3D)" / name[:4] / name[5:]).glob("*.jpg")]
+        assert set(frames) <= {int(stem) for stem in images}
+        assert min(int(stem) for stem in images) >= 1
+        widths |= {len(stem) for stem in images if stem.startswith("0")}
+        extra += len(images) - len(frames)
+    assert widths == {3, 4}
+    assert extra > 0
+    assert 0 < firsts.count(1) < len(firsts) / 4
+
+
+def test_rafdb_layout(root: Path) -> None:
+    basic = root / "RAF-DB" / "basic"
+    lines = (basic / "EmoLabel" / "list_patition_label.txt").read_text().splitlines()
+    assert len(lines) == 50
+    names = [line.split(" ")[0] for line in lines]
+    assert names[0] == "train_00001.jpg"
+    assert names[40] == "test_0001.jpg"
+    aligned = {p.name for p in (basic / "Image" / "aligned").iterdir()}
+    assert aligned == {name.replace(".jpg", "_aligned.jpg") for name in names}
+    labels = [int(line.split(" ")[1]) for line in lines[:40]]
+    assert [labels.count(code) for code in range(1, 8)] == class_counts(40)
+    assert sum(class_counts(12_271)) == 12_271
+    assert class_counts(12_271)[3] == 4772
+
+
+def test_marker_and_jpeg_comment(root: Path) -> None:
+    marker = json.loads((root / MARKER).read_text())
+    assert marker["format"] == MARKER_FORMAT
+    assert StandinSettings(**marker["settings"]) == TINY
+    for path in list(root.rglob("*.jpg"))[::50]:
+        with Image.open(path) as image:
+            assert image.info["comment"] == JPEG_COMMENT
+            assert image.size == (32, 32)
+            assert image.mode == "RGB"
+
+
+def test_truth_matches_the_files(root: Path) -> None:
+    frames = pd.read_parquet(root / "truth" / "bp4d.parquet")
+    assert set(frames["path"]) == {p.relative_to(root).as_posix() for p in (root / "BP4D").rglob("*.jpg")}
+    files = codings(root)
+    known = 0
+    for row in frames[frames["coded"]].itertuples():
+        rows = files[f"{row.subject}_{row.task}"]
+        codes = {int(r[0]): dict(zip(rows[0], r, strict=True)) for r in rows[1:]}[row.frame]
+        for au in DRAWN_AUS:
+            code = codes.get(str(au), "9")  # 25 and 26 are drawn, not coded
+            if code != "9":
+                known += 1
+                assert (getattr(row, f"AU{au}") > 0.35) == (code == "1")
+    assert known > 0.98 * 14 * int(frames["coded"].sum())
+    assert {"yaw", "pitch", "roll", "scale", "light"} <= set(frames.columns)
+
+    faces = pd.read_parquet(root / "truth" / "rafdb.parquet")
+    lines = (root / "RAF-DB" / "basic" / "EmoLabel" / "list_patition_label.txt").read_text().splitlines()
+    assert [f"{r.name_} {r.label}" for r in faces.rename(columns={"name": "name_"}).itertuples()] == lines
+    assert faces["kind"].value_counts().to_dict() == {"clear": 35, "cue_only": 7, "wrong_label": 8}
+    wrong = faces["kind"] == "wrong_label"
+    assert (faces["label"] != faces["true_label"]).equals(wrong)
+    assert faces.loc[faces["kind"] == "cue_only", [f"AU{au}" for au in DRAWN_AUS]].to_numpy().max() < 0.1
+    means = faces.groupby("kind")["consistency"].mean()
+    assert means["clear"] > means["cue_only"] > means["wrong_label"]
+
+
+def test_expressions_follow_their_prototypes() -> None:
+    rng = np.random.default_rng(0)
+    mean = {code: np.mean([draw_expression(rng, code) for _ in range(200)], axis=0) for code in range(1, 8)}
+    smile, corner = DRAWN_AUS.index(12), DRAWN_AUS.index(15)
+    assert mean[4][smile] > 0.6
+    assert mean[5][smile] < 0.1
+    assert mean[5][corner] > 0.5
+    assert mean[7].max() < 0.1
+
+
+@pytest.mark.parametrize("au", DRAWN_AUS)
+def test_each_au_changes_its_region(au: int) -> None:
+    size, k = 64, DRAWN_AUS.index(au)
+    rows = np.linspace(-1, 1, size)
+    inside = (rows >= REGIONS[au][0]) & (rows <= REGIONS[au][1])
+    for person in range(3):
+        who = draw_identity(np.random.default_rng(person))
+        still = np.zeros(len(DRAWN_AUS))
+        moved = still.copy()
+        moved[k] = 1
+        a, b = (render_face(who, v.tolist(), Pose(), Scene(), size).astype(float) for v in (still, moved))
+        change = np.abs(a - b).mean(axis=(1, 2))
+        assert change[inside].mean() > 0.5
+        assert change[inside].sum() > 3 * change[~inside].sum()
+
+
+def test_an_image_has_its_size_and_its_own_noise() -> None:
+    who = draw_identity(np.random.default_rng(0))
+    noisy = [render_face(who, [0.0] * 16, Pose(yaw=0.3), Scene(noise=4, noise_seed=s), size=48) for s in (1, 1, 2)]
+    assert noisy[0].shape == (48, 48, 3)
+    assert noisy[0].dtype == np.uint8
+    assert (noisy[0] == noisy[1]).all()
+    assert (noisy[0] != noisy[2]).any()
+
+
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        write_standin(out, TINY)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (out / "mine.txt").read_text() == "mine"
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_standin(tmp_path / "out", TINY, stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    write_standin(out, StandinSettings(size=16, frames_per_sequence=1, fe_train=1, fe_test=0))
+    assert (out / MARKER).is_file()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("wrong", [{"size": 4}, {"fe_ambiguous": 1.5}, {"frames": 3}])
+def test_settings_are_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        StandinSettings(**wrong)

@@ -1,0 +1,375 @@
+"""The report of made-up results: what it says, what it never says, and that it says it the same way twice."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.paper import paper_table
+from benchmark.report.figures import figure3, smoothed
+from benchmark.report.groups import group_results
+from benchmark.report.markdown import escape
+from benchmark.report.render import build_report, render_markdown
+from benchmark.report.tables import build_context
+from benchmark.results import Results
+from tests.report.conftest import GOLDEN, TEMPLATES, make_results, without_labels
+
+
+def text_of(results: Results) -> str:
+    return render_markdown(build_context(results), TEMPLATES)
+
+
+def rows_of(text: str, start: str) -> list[list[str]]:
+    """Cells of the table rows whose first cell starts with `start`."""
+    split = [[cell.strip() for cell in line.strip("|\n").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
+    return [row for row in split if row[0].startswith(start)]
+
+
+@pytest.fixture(scope="module")
+def one() -> Results:
+    return make_results(("stl", "mal"))
+
+
+@pytest.fixture(scope="module")
+def text(one: Results) -> str:
+    return text_of(one)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    out = tmp_path_factory.mktemp("report")
+    return out, build_report(make_results(), out, templates=TEMPLATES)
+
+
+def test_files(built: tuple[Path, list[Path]]) -> None:
+    out, files = built
+    assert [str(f.relative_to(out)) for f in files] == [
+        "tables.md",
+        "figures/figure3.png",
+        "figures/figure3.svg",
+        "results.parquet",
+    ]
+    assert all(f.stat().st_size for f in files)
+    assert {p.name for p in out.iterdir()} == {"tables.md", "figures", "results.parquet"}  # nothing left over
+
+
+def test_golden_tables(built: tuple[Path, list[Path]]) -> None:
+    """MALBENCH_GOLDEN=1 writes the file anew: read the difference before it is committed."""
+    found = (built[0] / "tables.md").read_text(encoding="utf-8")
+    if os.environ.get("MALBENCH_GOLDEN"):
+        GOLDEN.write_text(found, encoding="utf-8", newline="\n")
+    assert found == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_same_bytes_from_the_results_read_back_in_any_order(built: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    out, files = built
+    stored = Results.read(out / "results.parquet")
+    shuffled = replace(stored, trials=stored.trials.iloc[::-1], counts=stored.counts.sample(frac=1, random_state=0))
+    again = build_report(shuffled, tmp_path, templates=TEMPLATES)
+    for before, after in zip(files[:-1], again[:-1], strict=True):
+        assert before.read_bytes() == after.read_bytes(), before.name
+    build_report(stored, tmp_path, templates=TEMPLATES)
+    assert (tmp_path / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
+
+
+def test_sections_and_banner(text: str) -> None:
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[:3] == [
+        "# Meta Auxiliary Learning for Facial Action Unit Detection: tables",
+        "## How to read the tables",
+        "## BP4D, stand-in, profile standin",
+    ]
+    assert "> **Stand-in data.**" in text.split("## How", maxsplit=1)[0]
+    assert "Table 2: " not in text  # no trial on DISFA, so no section
+    assert "Beyond the paper" not in text
+    assert "backbone: resnet18; weights: scratch; steps: 2,000; seeds: 0; parts: part1, part2, part3" in text
+    assert "device: Some CPU; torch: 2.9.0; trials: 6." in text
+    assert "`malbench report`" in text.splitlines()[-1]
+
+
+def test_a_method_that_was_not_run_has_no_number(text: str) -> None:
+    (ours,) = rows_of(text, "MTL (ours, stand-in)")
+    (difference,) = rows_of(text, "MTL difference")
+    (verdict,) = rows_of(text, "MTL verdict")
+    assert set(ours[1:]) == set(difference[1:]) == {"-"}
+    assert set(verdict[1:]) == {"not run"}
+
+
+def test_origin_stands_in_the_name_of_every_row_of_ours(text: str) -> None:
+    section = text.split("beside the paper's\n")[1].split("## The printed tables", maxsplit=1)[0]
+    names = [row[0] for row in rows_of(section, "") if row[0] not in {"method", "pair"} and row[0][0] != ":"]
+    others = [name for name in names if not name.endswith(("(paper)", "verdict"))]
+    assert len(others) == 2 * 5 + 1 + 3 + 3 + 3  # ours and difference; all positive; intervals; pairs; summary
+    assert all("stand-in" in name for name in others)
+
+
+def test_values_and_differences(one: Results, text: str) -> None:
+    """Each cell from the results by another way: the scores table holds F1 a part."""
+    trials = one.trials.loc[one.trials["method"] == "mal", "trial"]
+    by_au = 100 * one.scores[one.scores["trial"].isin(trials)].groupby("au")["f1"].mean()
+    paper = paper_table("bp4d").row("MAL")
+    assert paper is not None
+    expected = [by_au[au] for au in paper_table("bp4d").aus]
+    expected.append(np.mean(expected))
+    ours = rows_of(text, "MAL (ours, stand-in)")
+    assert [cell.strip("*") for cell in ours[0][1:]] == [f"{v:.1f}" for v in expected]
+    differences = [v - p for v, p in zip(expected, paper.values.values(), strict=True) if p is not None]
+    assert rows_of(text, "MAL difference")[0][1:] == [f"{d:+.1f}" for d in differences]
+    assert set(rows_of(text, "MAL verdict")[0][1:]) == {"other data"}
+    assert all(cell.startswith(f"{v:.1f} [") for cell, v in zip(ours[1][1:], expected, strict=True))
+
+
+def test_bold_is_the_best_of_ours(text: str) -> None:
+    stl, mal = rows_of(text, "STL (ours")[0], rows_of(text, "MAL (ours")[0]
+    for a, b in zip(stl[1:], mal[1:], strict=True):
+        x, y = float(a.strip("*")), float(b.strip("*"))
+        assert (a.startswith("**"), b.startswith("**")) == (x >= y, y >= x)
+
+
+def test_printed_rows_carry_their_marks(text: str) -> None:
+    roi, mal = rows_of(text, "ROI \\*")[0], rows_of(text, "MAL ")[0]
+    assert roi[6] == "<u>85.0</u>"
+    assert mal[1] == "**47.9**"
+    assert mal[6] == "82.8"
+
+
+def test_all_positive_and_pairs(text: str) -> None:
+    pairs = [row[0] for row in rows_of(text, "") if " − " in row[0] and "difference" not in row[0]]
+    assert pairs == [
+        "STL − all positive (stand-in)",
+        "MAL − all positive (stand-in)",
+        "MAL − STL (stand-in)",
+    ]
+    assert len(rows_of(text, "all positive (stand-in)")) == 3
+
+
+def test_undefined_cells(one: Results) -> None:
+    text = text_of(without_labels(one, "AU7"))
+    for name in ("STL (ours", "STL difference", "MAL (ours", "all positive"):
+        for row in rows_of(text, name)[:2]:
+            assert row[5] == "n/a"
+    assert not [row for row in rows_of(text, "") if "nan" in row]
+    assert rows_of(text, "STL (ours")[0][-1].strip("*")[0].isdigit()  # `ave` leaves it out
+
+
+def test_complete_data_get_verdicts() -> None:
+    text = text_of(make_results(("stl", "mal"), origin="complete"))
+    verdicts = set(rows_of(text, "MAL verdict")[0][1:]) | set(rows_of(text, "STL verdict")[0][1:])
+    assert any(v.startswith("differs by ") for v in verdicts)
+    assert {v for v in verdicts if not v.startswith("differs by ")} <= {"reproduced", "inconclusive"}
+    assert "WARNING" not in text
+    assert "MAL (ours, complete data)" in text
+
+
+def test_missing_parts_are_incomplete_and_said() -> None:
+    results = Results.concat(
+        [make_results(("mal",), origin="complete"), make_results(("stl",), origin="complete", parts=("part2",))]
+    )
+    text = text_of(results)
+    ours = rows_of(text, "STL (ours, complete data, 1 of 3 parts)")[0]
+    assert set(rows_of(text, "STL verdict")[0][1:]) == {"incomplete"}
+    assert not any("**" in cell for cell in ours + rows_of(text, "MAL (ours")[0])  # not the same parts: no rank
+    assert rows_of(text, "MAL − STL")[0][3] == "part2"
+    assert "Not all rows were tested on the same parts" in text
+
+
+def test_partial_data_say_so() -> None:
+    text = text_of(make_results(("stl",), origin="partial"))
+    assert "> **Partial data.** Every number marked *partial data* comes from 1,640 labelled" in text  # 41 × 40
+    assert "STL (ours, partial data)" in text
+
+
+def test_seeds_variants_and_methods_beyond_the_paper() -> None:
+    results = Results.concat(
+        [
+            make_results(("mal",), seeds=(0, 1)),
+            make_results(("mal",), variant="meta_lr=0.1"),
+            make_results(("mine",), seeds=(0, 1)),
+            make_results(("mine",), seeds=(2,), parts=("part1",)),
+        ]
+    )
+    text = text_of(results)
+    default, variant = rows_of(text, "MAL (ours")[-1], rows_of(text, "MAL [meta\\_lr=0.1] (ours")[-1]
+    assert default[5] not in {"-", "n/a"}  # SD over seeds
+    assert (default[2], variant[2], variant[5]) == ("0, 1", "0", "-")
+    beyond = text.split("### Beyond the paper")[1].split("###")[0]
+    assert len(rows_of(beyond, "mine (ours, stand-in)")) == 1
+    assert rows_of(text, "mine (ours")[-1][2] == "0, 1"
+    assert "Not in any table, because their seed lacks a test part: 1 trials." in text
+    group = build_context(results).groups[0].group
+    assert [row.left_out for row in group.rows] == [0, 0, 1]
+
+
+def test_pairs_are_compared_on_their_common_seeds() -> None:
+    text = text_of(Results.concat([make_results(("stl",), seeds=(1, 0)), make_results(("mal",), seeds=(1, 2))]))
+    both = text_of(make_results(("stl", "mal"), seeds=(1,)))
+    row = rows_of(text, "MAL − STL")[0]
+    assert row[-1] == "1"
+    assert row == rows_of(both, "MAL − STL")[0]
+    apart = Results.concat([make_results(("stl",)), make_results(("mal",), seeds=(2,))])
+    assert rows_of(text_of(apart), "MAL − STL")[0][1:] == ["-", "-", "none in common", "-"]
+
+
+def test_auc_is_averaged_per_seed_over_parts_and_aus() -> None:
+    results = make_results(("mal",), seeds=(0, 1))
+    results.scores["auc"] = np.nan
+    auc = results.scores["auc"]
+    # Seed 0: AU1 0.6 in part 1 and 0.8 in part 3, AU2 0.5 in part 1: (0.7 + 0.5) / 2 = 0.6.
+    # Seed 1: AU1 0.9 in part 3. Over seeds: 0.75.
+    cells = {("part1", 0, "AU1"): 0.6, ("part3", 0, "AU1"): 0.8, ("part1", 0, "AU2"): 0.5, ("part3", 1, "AU1"): 0.9}
+    for (part, seed, au), value in cells.items():
+        auc = auc.mask(
+            (results.scores["trial"].str.startswith(f"mal-{part}-{seed}-")) & (results.scores["au"] == au), value
+        )
+    text = text_of(replace(results, scores=results.scores.assign(auc=auc)))
+    assert rows_of(text, "MAL (ours")[-1][6] == "0.750"
+
+
+def test_two_methods_of_one_printed_row_are_told_apart() -> None:
+    results = Results.concat([make_results(("mal",)), make_results(("mal2",), paper_row="MAL")])
+    names = {row[0] for row in rows_of(text_of(results), "MAL by")}
+    assert {"MAL by mal (ours, stand-in)", "MAL by mal2 (ours, stand-in)"} <= names
+
+
+def test_a_newer_trial_supersedes_an_older() -> None:
+    old = make_results(("mal",), parts=("part1",), stale=True)
+    results = Results.concat([make_results(("mal",)), old])
+    (row,) = group_results(results)[0].rows
+    assert row.superseded == 1
+    assert not row.trials["stale"].any()
+    assert rows_of(text_of(old), "MAL (ours")[-1][-1] == "yes"
+
+
+def test_groups_are_apart_and_ordered() -> None:
+    results = Results.concat(
+        [
+            make_results(("mal",), parts=("part1",)),
+            make_results(("mal",), parts=("part1",), profile="paper", origin="complete"),
+            make_results(("mal",), parts=("part1",), profile="a", fingerprint="ff"),
+            make_results(("mal",), parts=("part1",), profile="a", fingerprint="ff", shared_overrides="train.steps=9"),
+            make_results(("mal",), parts=("part1",), origin="partial"),
+        ]
+    )
+    context = build_context(results)
+    assert [section.title for section in context.groups] == [
+        "BP4D, complete data, profile paper",
+        "BP4D, partial data, profile standin",
+        "BP4D, stand-in, profile a",
+        "BP4D, stand-in, profile a, with train.steps=9",
+        "BP4D, stand-in, profile standin",
+    ]
+    assert [section.figure for section in context.groups] == [
+        "figure3",
+        "figure3-standin-partial-01234567",
+        "figure3-a-stand-in-ff",
+        "figure3-a-stand-in-ff~2",
+        "figure3-standin-stand-in-01234567",
+    ]
+
+
+HOSTILE = "$\\frac$ x|y<b>*z*</b>`[a](http://b)$q$ _u_ ~s~ &lt; \n# h"
+
+
+def test_hostile_names_show_as_text(tmp_path: Path) -> None:
+    results = make_results(
+        ("mine",), parts=("part1",), variant=HOSTILE, profile=HOSTILE, data_note=HOSTILE, weights=HOSTILE, backbone=""
+    )
+    build_report(results, tmp_path, templates=TEMPLATES)
+    text = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    shown = r"\$\\frac\$ x\|y&lt;b&gt;\*z\*&lt;/b&gt;\`[a\](http://b)\$q\$ \_u\_ \~s\~ &amp;lt; # h"
+    assert f"mine [{shown}] (ours, stand-in, 1 of 3 parts)" in text
+    assert f"## BP4D, stand-in, profile {shown}\n" in text
+    assert "<b>" not in text
+    assert "\n# h" not in text
+    assert "backbone: unknown;" in text
+
+
+def test_escape_leaves_plain_text_alone() -> None:
+    assert escape("52.1 [49.0, 55.3]") == "52.1 [49.0, 55.3]"
+    assert escape("-") == "-"
+    assert escape("a\x00\x1b[31mb\r\n") == "a [31mb"
+
+
+def test_provenance_may_be_anything() -> None:
+    for odd in ("", "not json", "[]", '{"packages": 3, "device": null}'):
+        assert "device: unknown; torch: unknown;" in text_of(make_results(("stl",), parts=("part1",), provenance=odd))
+
+
+def test_no_trial_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no trial"):
+        build_report(Results.empty(), tmp_path / "out", templates=TEMPLATES)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_template_is_an_error(one: Results, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"template is missing"):
+        build_report(one, tmp_path / "out", templates=tmp_path)
+
+
+def test_results_that_do_not_fit_together_are_errors(one: Results) -> None:
+    first = one.trials["trial"].iloc[0]
+    lost = one.counts[(one.counts["trial"] != first) | (one.counts["subject"] != "F001")]
+    with pytest.raises(UserError, match="different subjects"):
+        build_context(replace(one, counts=lost))
+    with pytest.raises(UserError, match="does not score"):
+        build_context(replace(one, counts=one.counts.replace({"au": {"AU1": "AU99"}})))
+    with pytest.raises(UserError, match="what no report knows"):
+        build_context(replace(one, trials=one.trials.assign(origin="elsewhere")))
+    with pytest.raises(UserError, match="no table for 'raf'"):
+        build_context(replace(one, trials=one.trials.assign(dataset="raf")))
+
+
+def texts_of(results: Results) -> list[str]:
+    (group,) = group_results(results)
+    figure = figure3(group)
+    return [t.get_text() for t in (*figure.texts, *(t for axes in figure.axes for t in axes.texts))]
+
+
+def test_figure_says_what_it_lacks() -> None:
+    assert texts_of(make_results(("mal",), parts=("part1", "part2"))).count("not run") == 3 + 2
+    bare = replace(make_results(), curves=Results.empty().curves)
+    assert texts_of(bare).count("no curve stored") == 9
+    full = texts_of(make_results())
+    assert full.count("FE") == 9
+    assert full.count("FE share") == 3
+    assert "not run" not in full
+
+
+def test_figure_shows_the_default_setting_and_the_first_seed() -> None:
+    assert texts_of(make_results(("mal",), variant="meta_lr=0.1")).count("not run") == 9
+    (group,) = group_results(make_results(("mal",), seeds=(3, 1), parts=("part1",)))
+    curves = group.results.curves
+    first = curves[(curves["trial"] == "mal-part1-1-") & (curves["series"] == "loss_au")]
+    raw = figure3(group).axes[1].lines[0]
+    np.testing.assert_array_equal(raw.get_ydata(), first["value"])
+
+
+def test_figure_names_other_data_than_the_papers() -> None:
+    for origin, label in (("stand-in", "stand-in"), ("partial", "partial data")):
+        assert label in texts_of(make_results(("mal",), parts=("part1",), origin=origin))
+    assert not {"stand-in", "complete data"} & set(
+        texts_of(make_results(("mal",), parts=("part1",), origin="complete"))
+    )
+
+
+def test_figure_is_a_picture(built: tuple[Path, list[Path]]) -> None:
+    pixels = matplotlib.image.imread(built[1][1])
+    assert pixels.shape[1] == 1650
+    assert pixels[..., :3].std() > 0.05
+    assert b"<dc:date>" not in built[1][2].read_bytes()
+
+
+def test_smoothing_by_hand() -> None:
+    # 30 points: half a window is int(30 / 15 / 2) = 1, so three points, and two at the ends.
+    values = np.zeros(30)
+    values[[0, 10]] = 3.0, 6.0
+    expected = np.zeros(30)
+    expected[[0, 1]] = 1.5, 1.0
+    expected[9:12] = 2.0
+    np.testing.assert_allclose(smoothed(values), expected, atol=1e-12)
