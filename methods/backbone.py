@@ -118,6 +118,17 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
+@contextmanager
+def full_precision(net: BaseNet) -> Iterator[None]:
+    """Passes inside run without autocast; the setting before is restored."""
+    amp = net.amp
+    net.amp = False
+    try:
+        yield
+    finally:
+        net.amp = amp
+
+
 def build_net(
     backbone: str,
     weights: str,

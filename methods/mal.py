@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode
+from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode, full_precision
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec, register
 from methods.losses import ValWeighting, au_loss, fe_loss, val_class_weights
 from methods.meta_gradient import Params, Reading, forward_mode, gradients, leaves, sgd_step
@@ -41,6 +41,7 @@ class MAL(Method):
     Differs from the paper:
       - Eq. 7 is computed by forward mode instead of double backward: the same number, less memory.
       - Eq. 6 is plain SGD always; the step of Eq. 11 uses the optimiser that all methods share (A3).
+      - With `amp`, the forward-mode pass alone stays in full precision.
       - What the paper leaves open is a setting with a stated default: A1, A2, A4, A5, A6, A13, A19.
     """
 
@@ -126,8 +127,9 @@ class MAL(Method):
         """θ to the batch's losses and features, leaving the running statistics alone."""
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
-            # Fused attention has no forward-mode derivative; the plain form has one, and convolutions do not care.
-            with batch_norm_buffers_untouched(self.net), sdpa_kernel(SDPBackend.MATH):
+            # Neither fused attention nor batch norm under autocast has a forward-mode derivative that torch can use:
+            # plain attention and full precision have.
+            with batch_norm_buffers_untouched(self.net), full_precision(self.net), sdpa_kernel(SDPBackend.MATH):
                 out: Outputs = functional_call(self.net, theta, (au.images, fe.images))
             return sample_losses(out, au, fe), out.features
 

@@ -19,9 +19,11 @@ METHODS = dict(discover())
 every_method = pytest.mark.parametrize("name", METHODS)
 
 
-def make(name: str, *, seed: int = 0, steps: int = 60, val: Tensor | None = None, **hparams: object) -> Method:
+def make(
+    name: str, *, seed: int = 0, steps: int = 60, val: Tensor | None = None, amp: bool = False, **hparams: object
+) -> Method:
     cls = METHODS[name]
-    spec = TaskSpec(BP4D.au_names, EMOTIONS, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val)
+    spec = TaskSpec(BP4D.au_names, EMOTIONS, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val, amp)
     torch.manual_seed(seed)
     settings = {"backbone": "test_resnet", "optimizer": "adam", "lr": 2e-3, **hparams}
     return cls.build(cls.HParams.model_validate(settings), spec, CPU).train()
@@ -113,6 +115,14 @@ def test_all_methods_start_from_one_backbone_and_au_classifier(name: str) -> Non
     shared = [n for n in reference if n.startswith(("backbone.", "head_au."))]
     assert shared
     assert all(torch.equal(method[n], reference[n]) for n in shared)
+
+
+@every_method
+def test_bfloat16_runs_and_stays_near(name: str) -> None:
+    exact, rough = make(name), make(name, amp=True)
+    one, two = (m.update(only(m, planted(0)), 0) for m in (exact, rough))
+    assert one["loss_au"] != two["loss_au"]
+    assert abs(one["loss_au"] - two["loss_au"]) < 0.02 * one["loss_au"]
 
 
 @every_method
