@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from rich.table import Table
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.standin.write import write_standin
 from benchmark.errors import UserError, did_you_mean
+from benchmark.machine import available_cores
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
 from benchmark.provenance import PROJECT
@@ -40,7 +40,6 @@ from benchmark.runner import (
     source_hashes,
     standin_root,
     state_of,
-    with_progress,
 )
 from benchmark.store import read_results, read_trial, trial_folders
 from benchmark.trainer import RunOptions, TrialData
@@ -57,6 +56,13 @@ data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.",
 app.add_typer(data_app, name="data")
 
 USER_MISTAKE = 2
+
+WORDS = {
+    State.DONE: "done already",
+    State.STALE: "done already, but by other sources than the present ones: delete its folder to run it again",
+    State.RUNNING: "left to the process that runs it",
+    State.TO_DO: "training",
+}
 
 Dataset = Annotated[str, typer.Argument(help="bp4d")]
 Root = Annotated[
@@ -80,8 +86,23 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(USER_MISTAKE)
+        _fail(error)
+    except torch.OutOfMemoryError as error:
+        remedy = "choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp"
+        _fail(UserError("the device has too little memory", found=str(error).splitlines()[0], remedy=remedy))
+    except OSError as error:
+        _fail(
+            UserError(
+                f"the system refuses: {error.strerror or error}",
+                where=error.filename,
+                remedy="check that the path is what you meant, may be written, and that the disk is not full",
+            )
+        )
+
+
+def _fail(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    sys.exit(USER_MISTAKE)
 
 
 @app.command()
@@ -89,7 +110,7 @@ def run(
     dataset: Dataset,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Instead of the profile's seeds; may be repeated.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Instead of the profile's; may be repeated.")] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
@@ -108,45 +129,28 @@ def run(
     settings, changed = load_profile(
         profile or _default_profile(data), [*(overrides or []), *(["train.amp=true"] if amp else [])]
     )
-    options = RunOptions(device=_device(device), checkpoint_s=checkpoint_every)
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads or available_cores())
     selection: dict[str, Any] = {
         "methods": tuple(method or ()),
         "parts": tuple(part or ()),
         "seeds": tuple(seed or ()),
     }
-    # Settings are checked before any data is touched: a misspelt name costs no minute.
+    # Settings and the device are checked before any data is touched: a misspelt name costs no minute.
+    chosen = _device(device)
     expand(protocol, settings, changed, registry, ("", ""), **selection)
     console = Console()
     with _progress(console) as bars:
         trial_data = _ready(console, bars, data, protocol, settings, cache)
         fingerprints = (trial_data.au.fingerprint, trial_data.fe.fingerprint)
         trials = expand(protocol, settings, changed, registry, fingerprints, **selection)
-        whole = bars.task(f"{len(trials)} trials", len(trials))
+        options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars)
 
         def on_trial(trial: Trial, state: State) -> None:
-            words = {
-                State.DONE: "done already",
-                State.RUNNING: "left to the process that runs it",
-                State.TO_DO: "training",
-            }
-            console.print(f"{escape(trial.label)} ({trial.key}): {words[state]}")
-            if state == State.TO_DO:
-                bars.name = trial.label
+            console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}")
 
-        outcomes = []
-        for trial in trials:
-            stepping = with_progress(options, lambda done, total: bars(bars.name, done, total))
-            outcomes += run_trials([trial], registry, protocol, trial_data, runs, stepping, on_trial)
-            bars.advance(whole)
-    for title, state in (
-        ("run", State.TO_DO),
-        ("done before", State.DONE),
-        ("left to others", State.RUNNING),
-    ):
-        count = sum(o.state == state for o in outcomes)
-        if count:
-            console.print(f"{count} trials {title}")
+        outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial)
+    ran = sum(outcome.state == State.TO_DO for outcome in outcomes)
+    console.print(f"{ran} trials run, {len(outcomes) - ran} done before or left to others")
     console.print(f"store: {runs}", soft_wrap=True)
 
 
@@ -158,13 +162,14 @@ def report(
 ) -> None:
     """Build the tables and figures from finished trials, or from a results file alone."""
     console = Console()
+    sources = source_hashes(discover())
     kept = out / "results.parquet"
     if results is not None:
-        source, found = results, Results.read(results)
+        source, found = results, Results.read(results).marked(sources)
     else:
-        source, found = runs, read_results(runs, source_hashes(discover()))
+        source, found = runs, read_results(runs, sources)
         if found.trials.empty and kept.is_file():
-            source, found = kept, Results.read(kept)
+            source, found = kept, Results.read(kept).marked(sources)
     if found.trials.empty:
         raise UserError(
             "no finished trial",
@@ -259,13 +264,6 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
-        self.name = ""
-
-    def task(self, name: str, total: int) -> Any:
-        return self._progress.add_task(name, total=total)
-
-    def advance(self, task: Any) -> None:
-        self._progress.advance(task)
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name not in self._tasks:

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from benchmark.stats import f1
+
 THRESHOLD = 0.0
 """An AU is predicted where its logit is above this, i.e. its probability above 0.5 (A16)."""
 
@@ -62,10 +64,10 @@ def score(
     Returns:
         Columns au, f1, auc; one row an AU.
     """
-    total = counts.groupby("au")[["tp", "fp", "fn"]].sum().loc[list(aus)]
-    denominator = 2 * total["tp"] + total["fp"] + total["fn"]
-    f1 = (2 * total["tp"] / denominator.where(denominator > 0)).to_numpy()
-    return pd.DataFrame({"au": aus, "f1": f1, "auc": [_auc(logits[:, j], labels[:, j]) for j in range(len(aus))]})
+    totals = counts.groupby("au")[["tp", "fp", "fn", "tn"]].sum().loc[list(aus)].to_numpy()
+    return pd.DataFrame(
+        {"au": aus, "f1": f1(totals), "auc": [_auc(logits[:, j], labels[:, j]) for j in range(len(aus))]}
+    )
 
 
 def _auc(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.data.augment import Normalise
 from benchmark.data.standin.write import StandinSettings
 from benchmark.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Source:
+    """A profile's file with its text, and the keys that the command line put over it."""
+
+    path: Path
+    text: str
+    overridden: tuple[str, ...] = ()
 
 
 class Settings(BaseModel):
@@ -72,7 +82,9 @@ class Profile(Settings):
 
     name: str = ""
     """The file's name without its ending."""
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, strict=False)
+    path: str = ""
+    """The file."""
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field(default=(0,), min_length=1, strict=False)
     """Seeds of the trials."""
     data: DataSettings = DataSettings()
     train: TrainSettings
@@ -81,6 +93,11 @@ class Profile(Settings):
     methods: dict[str, dict[str, Any]] = {}
     """Settings of one method each, over the shared ones."""
     standin: StandinSettings = StandinSettings()
+
+    @property
+    def source(self) -> Source:
+        """Where a wrong setting is to be looked for."""
+        return Source(Path(self.path), Path(self.path).read_text(encoding="utf-8"))
 
 
 def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Profile, tuple[str, ...]]:
@@ -98,7 +115,10 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
         UserError: No such profile, no TOML, an unknown key, or a value of the wrong type.
     """
     path = _find(name)
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("the profile is not text", where=path, expected="UTF-8", found=str(error)) from error
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -110,7 +130,8 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
             found=str(error),
             remedy="mend that line, or start from a copy of a profile in benchmark/profiles/",
         ) from error
-    base = _validated({**raw, "name": path.stem}, path, text)
+    names = {"name": path.stem, "path": str(path)}
+    base = _validated({**raw, **names}, Source(path, text))
     changed = []
     for override in overrides:
         key, value = _parse_override(override)
@@ -118,7 +139,7 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
         _assign(raw, key, value)
         if before != value:
             changed.append(f"{key}={value if isinstance(value, str) else _toml(value)}")
-    profile = _validated({**raw, "name": path.stem}, path, text, from_overrides=[o.split("=")[0] for o in overrides])
+    profile = _validated({**raw, **names}, Source(path, text, tuple(o.split("=")[0] for o in overrides)))
     return (profile, tuple(sorted(set(changed)))) if profile != base else (profile, ())
 
 
@@ -193,32 +214,34 @@ def _toml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _validated(raw: dict[str, Any], path: Path, text: str, from_overrides: list[str] | None = None) -> Profile:
+def _validated(raw: dict[str, Any], source: Source) -> Profile:
     try:
         return Profile.model_validate(raw)
     except ValidationError as error:
-        raise settings_error(error, Profile, path, text, overridden=from_overrides or []) from error
+        raise settings_error(error, Profile, source) from error
 
 
-def settings_error(
-    error: ValidationError,
-    model: type[BaseModel],
-    where: Path | str,
-    text: str = "",
-    *,
-    prefix: str = "",
-    overridden: list[str] | None = None,
-) -> UserError:
-    """The first fault that pydantic found, as a `UserError` with the line in `text` and the nearest key."""
+def settings_error(error: ValidationError, model: type[BaseModel], source: Source, *, prefix: str = "") -> UserError:
+    """The first fault that pydantic found, as a `UserError` with its line and the nearest key.
+
+    Args:
+        error: What pydantic raised.
+        model: The model it raised it for.
+        source: The profile.
+        prefix: Of the keys of `model` in the profile, for instance `method.`.
+    """
     fault = error.errors()[0]
     names = [str(part) for part in fault["loc"] if not isinstance(part, int)]
     dotted = prefix + ".".join(names)
-    line = None
-    if names and dotted in (overridden or []):
-        where = f"--set {dotted}"
-    elif names:
-        hits = [i for i, row in enumerate(text.splitlines(), 1) if re.match(rf"\s*{re.escape(names[-1])}\s*=", row)]
-        line = hits[0] if len(hits) == 1 else None
+    where: Path | str = source.path
+    hits = []
+    if names:
+        key = re.compile(rf"\s*{re.escape(names[-1])}\s*=")
+        hits = [i for i, row in enumerate(source.text.splitlines(), 1) if key.match(row)]
+    # A key that stands in no line of the file, or that was put over it, came from the command line.
+    if names and (dotted in source.overridden or not hits):
+        where, hits = f"--set {dotted}" if fault["type"] != "missing" else source.path, []
+    line = hits[0] if len(hits) == 1 else None
     if fault["type"] == "extra_forbidden":
         return UserError(
             f"unknown setting '{dotted}'",

@@ -30,8 +30,6 @@ class Protocol(BaseModel):
     """Name on the command line."""
     folder: str
     """Name of the dataset's folder below the data root."""
-    title: str
-    """The table of the paper that holds its results."""
     aus: tuple[int, ...]
     """The AUs that are scored, in the paper's order."""
     parts: dict[str, tuple[str, ...]]
@@ -61,7 +59,6 @@ class Protocol(BaseModel):
 BP4D = Protocol(
     dataset="bp4d",
     folder="BP4D",
-    title="Table 1",
     aus=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24),
     parts={
         "part1": (

@@ -70,21 +70,27 @@ def peak_memory_mb(device: torch.device) -> float:
     return maximum / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def source_hash(method_file: Path) -> str:
-    """Hash of the code that can change this method's results: its file, and what all methods share.
+def source_hash(method_files: Iterable[Path]) -> str:
+    """Hash of the code that can change a method's results.
 
-    Comments, docstrings and layout do not count.
+    Args:
+        method_files: What `methods.source_files` names.
     """
-    shared = [
+    suite = [
         *(PROJECT / "benchmark" / "data").glob("*.py"),
-        *(PROJECT / "benchmark" / f"{name}.py" for name in ("metrics", "protocol", "trainer")),
-        *(PROJECT / "methods" / f"{name}.py" for name in ("base", "backbone", "losses", "meta_gradient")),
+        *(PROJECT / "benchmark" / f"{name}.py" for name in ("metrics", "protocol", "stats", "store", "trainer")),
     ]
-    return _hash_sources((*sorted(shared), method_file))
+    return hash_sources((*sorted(suite), *method_files))
+
+
+def standin_hash() -> str:
+    """Hash of the code that draws the stand-in: faces drawn by other code are never taken for these."""
+    return hash_sources(tuple(sorted((PROJECT / "benchmark" / "data" / "standin").glob("*.py"))))
 
 
 @cache
-def _hash_sources(files: Iterable[Path]) -> str:
+def hash_sources(files: tuple[Path, ...]) -> str:
+    """Hash of Python files without their comments, docstrings and layout."""
     digest = blake2b(digest_size=8)
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))

@@ -6,7 +6,9 @@ training curves, and what made each trial. That is enough for every table and fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +21,7 @@ from benchmark.errors import UserError
 Origin = Literal["stand-in", "complete", "partial"]
 """Whose faces made a number: procedural ones, a copy of the dataset with the known counts, anything else."""
 
-FORMAT = "mal-benchmark results 1"
+FORMAT = "mal-benchmark results 2"
 
 COLUMNS: dict[str, dict[str, str]] = {
     "trials": {
@@ -31,7 +33,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "seed": "int64",
         "profile": "string",
         "shared_overrides": "string",  # settings of all methods that differ from the profile, "" for none
+        "shared_digest": "string",  # of the settings that make trials comparable, whatever their names
         "variant": "string",  # this method's settings that differ from the profile, "" for none
+        "own_digest": "string",  # of this method's settings
         "origin": "string",
         "data_note": "string",  # one line for readers: what data this was
         "fingerprint": "string",  # of images and labels
@@ -93,6 +97,18 @@ class Results:
     def select(self, keys: pd.Series) -> Results:
         """The results of the trials named by `keys` alone."""
         return Results(**{n: t[t["trial"].isin(keys)].reset_index(drop=True) for n, t in self._tables().items()})
+
+    def marked(self, sources: Mapping[str, str]) -> Results:
+        """The same results, stale where a method's present sources are not those that made the trial.
+
+        Args:
+            sources: Hash of the present sources of each method.
+        """
+        stale = [
+            json.loads(made).get("source_hash") != sources.get(method)
+            for made, method in zip(self.trials["provenance"], self.trials["method"], strict=True)
+        ]
+        return replace(self, trials=self.trials.assign(stale=stale))
 
     def _tables(self) -> dict[str, pd.DataFrame]:
         return {name: getattr(self, name) for name in COLUMNS}

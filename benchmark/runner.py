@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -21,12 +20,12 @@ from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.profile import Profile
 from benchmark.protocol import Protocol
-from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash
+from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
 from benchmark.store import ERROR, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import Trial
-from methods import Registry
+from methods import Registry, source_files
 from methods.base import Method
 
 Progress = Callable[[str, int, int], None]
@@ -48,8 +47,8 @@ class State(StrEnum):
 
 
 def standin_root(cache: Path, settings: StandinSettings, progress: Progress | None = None) -> Path:
-    """The stand-in with these settings, written into the cache the first time."""
-    digest = blake2b(settings.model_dump_json().encode(), digest_size=6).hexdigest()
+    """The stand-in with these settings, drawn by the present code, written into the cache the first time."""
+    digest = blake2b(f"{settings.model_dump_json()} {standin_hash()}".encode(), digest_size=6).hexdigest()
     root = cache / "standin" / digest
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / f".{digest}.lock"):
@@ -85,11 +84,11 @@ def prepare_data(
     return TrialData(*packed)
 
 
-def state_of(folder: TrialFolder, sources: Mapping[str, str]) -> State:
-    """Where a trial stands, from its folder alone."""
+def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
+    """Where a trial stands, from its folder and the `present` hash of each method's sources."""
     if folder.is_done:
         trial, made = read_trial(folder)
-        return State.DONE if made.get("source_hash") == sources.get(trial.method) else State.STALE
+        return State.DONE if made.get("source_hash") == present.get(trial.method) else State.STALE
     lock = FileLock(folder.lock)
     try:
         with lock.acquire(blocking=False):
@@ -103,7 +102,12 @@ def state_of(folder: TrialFolder, sources: Mapping[str, str]) -> State:
 
 def source_hashes(registry: Registry) -> dict[str, str]:
     """Hash of the present sources of each method."""
-    return {name: source_hash(_file_of(cls)) for name, cls in registry.items()}
+    return {name: sources(cls) for name, cls in registry.items()}
+
+
+def sources(cls: type[Method]) -> str:
+    """Hash of the present sources of one method."""
+    return source_hash(source_files(cls))
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Outcome:
 
     trial: Trial
     state: State
-    """`done` (it was already), `running` (by another process, left to it) or `to do` (it was run now)."""
+    """`done` or `stale` (it was already), `running` (by another process, left to it) or `to do` (it was run now)."""
 
 
 def run_trials(
@@ -132,16 +136,18 @@ def run_trials(
     outcomes = []
     for trial in trials:
         folder = TrialFolder(trial.folder(runs))
-        state = State.DONE
+        cls = registry[trial.method]
+        state = state_of(folder, {trial.method: sources(cls)}) if folder.is_done else State.TO_DO
         if not folder.is_done:
             folder.path.mkdir(parents=True, exist_ok=True)
             try:
                 with FileLock(folder.lock).acquire(timeout=1):  # `status` holds it for a moment
-                    if not folder.is_done:
-                        state = State.TO_DO
+                    if TrialFolder(folder.path).is_done:  # another process finished it meanwhile
+                        state = State.DONE
+                    else:
                         if on_trial is not None:
                             on_trial(trial, state)
-                        run_trial(trial, registry[trial.method], protocol, data, folder, options)
+                        run_trial(trial, cls, protocol, data, folder, options)
             except Timeout:
                 state = State.RUNNING
         if state != State.TO_DO and on_trial is not None:
@@ -162,9 +168,10 @@ def run_trial(
     folder.write_json("trial.json", trial.model_dump(mode="json"))
     made = provenance(options.device)
     reset_peak_memory(options.device)
+    made["source_hash"] = sources(method_class)
     made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        learned = train_trial(trial, method_class, protocol, data, folder, options)
+        learned = train_trial(trial, method_class, protocol, data, folder, options, made["source_hash"])
     except Exception:
         folder.write_text(ERROR, traceback.format_exc())
         raise
@@ -176,7 +183,6 @@ def run_trial(
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "peak_memory_mb": round(peak_memory_mb(options.device), 1),
             "paper_row": method_class.paper_row,
-            "source_hash": source_hash(_file_of(method_class)),
             "origin": joint_origin(data),
             "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
         },
@@ -190,15 +196,6 @@ def joint_origin(data: TrialData) -> Origin:
     if origins == {"complete"}:
         return "complete"
     return "stand-in" if "stand-in" in origins else "partial"
-
-
-def with_progress(options: RunOptions, on_step: Callable[[int, int], None]) -> RunOptions:
-    """The same options with another observer."""
-    return replace(options, on_step=on_step)
-
-
-def _file_of(cls: type[Method]) -> Path:
-    return Path(inspect.getfile(cls))
 
 
 def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:

@@ -37,7 +37,9 @@ SEED = 2105_06620
 INCONCLUSIVE_ABOVE = 2.0
 """Half-width of an interval, in F1 points, above which holding the paper's value says little."""
 
-Verdict = Literal["reproduced", "differs", "inconclusive", "not run", "other data", "incomplete"]
+Verdict = Literal[
+    "reproduced", "differs", "inconclusive", "not run", "other data", "other settings", "stale", "incomplete"
+]
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,15 @@ def _scored(point: Average, draws: Draws) -> Scored:
     )
 
 
-def verdict(paper: float, interval: Interval | None, *, origin: Origin, complete: bool) -> Verdict:
+def verdict(
+    paper: float,
+    interval: Interval | None,
+    *,
+    origin: Origin,
+    complete: bool,
+    protocol: bool = True,
+    stale: bool = False,
+) -> Verdict:
     """What one cell of ours says about the paper's.
 
     The paper prints no spread, so its value can only be held against our interval.
@@ -300,19 +310,22 @@ def verdict(paper: float, interval: Interval | None, *, origin: Origin, complete
         interval: Ours, in F1 × 100; None where the method was not run, NaN where our F1 is undefined.
         origin: Of our data; only a complete copy of the dataset can reproduce a value or fail to.
         complete: Whether all of the paper's test parts were run.
+        protocol: Whether the budget and the shared settings are the paper's.
+        stale: Whether the code has changed since.
 
     Returns:
         `differs` where the paper's value lies outside our interval, however wide; `reproduced` where it lies inside
         and the interval is narrow enough for that to mean something, else `inconclusive`.
     """
-    if interval is None:
-        return "not run"
-    if origin != "complete":
-        return "other data"
-    if not complete:
-        return "incomplete"
-    if math.isnan(interval.low):
-        return "inconclusive"
-    if not interval.holds(paper):
-        return "differs"
-    return "reproduced" if interval.half_width <= INCONCLUSIVE_ABOVE else "inconclusive"
+    # What stands in the way of a comparison, the first of it; then the comparison.
+    reasons: tuple[tuple[bool, Verdict], ...] = (
+        (interval is None, "not run"),
+        (origin != "complete", "other data"),
+        (not protocol, "other settings"),
+        (stale, "stale"),
+        (not complete, "incomplete"),
+        (interval is not None and math.isnan(interval.low), "inconclusive"),
+        (interval is not None and not interval.holds(paper), "differs"),
+        (interval is not None and interval.half_width > INCONCLUSIVE_ABOVE, "inconclusive"),
+    )
+    return next((verdict for applies, verdict in reasons if applies), "reproduced")

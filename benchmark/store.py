@@ -175,11 +175,25 @@ def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
     Raises:
         UserError: A finished folder lacks a file or is damaged.
     """
-    return Results.concat([_read_finished(f, sources) for f in trial_folders(runs) if f.is_done])
+    folders: dict[str, Path] = {}
+    parts = []
+    for folder in trial_folders(runs):
+        if not folder.is_done:
+            continue
+        trial, made = read_trial(folder)
+        if trial.key in folders:
+            raise UserError(
+                "a trial stands twice in the store",
+                where=folder.path,
+                found=f"the same trial as in {folders[trial.key]}",
+                remedy="take one of the two folders out of the store",
+            )
+        folders[trial.key] = folder.path
+        parts.append(_read_finished(folder, trial, made))
+    return Results.concat(parts).marked(sources)
 
 
-def _read_finished(folder: TrialFolder, sources: Mapping[str, str]) -> Results:
-    trial, made = read_trial(folder)
+def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -> Results:
     try:
         counts, scores, history = (
             pd.read_parquet(folder.path / f"{name}.parquet") for name in ("counts", "scores", "history")
@@ -193,14 +207,16 @@ def _read_finished(folder: TrialFolder, sources: Mapping[str, str]) -> Results:
             "seed": trial.seed,
             "profile": trial.profile,
             "shared_overrides": trial.shared_overrides,
+            "shared_digest": trial.shared_digest,
             "variant": trial.variant,
+            "own_digest": trial.own_digest,
             "origin": made["origin"],
             "data_note": made["data_note"],
             "fingerprint": "+".join(trial.fingerprints),
             "backbone": trial.hparams["backbone"],
             "weights": trial.hparams["weights"],
             "method_version": trial.method_version,
-            "stale": made["source_hash"] != sources.get(trial.method),
+            "stale": False,  # told below, for all trials at once
             "steps": made["steps"],
             "parameters": made["parameters"],
             "time_train_s": made["time_train_s"],

@@ -44,12 +44,12 @@ class RunOptions:
     Attributes:
         device: Where it trains.
         checkpoint_s: Seconds between checkpoints; 0 for one after every step.
-        on_step: Called after every step with (steps done, steps).
+        on_step: Called after every step with (label of the trial, steps done, steps).
     """
 
     device: torch.device
     checkpoint_s: float = 60.0
-    on_step: Callable[[int, int], None] | None = None
+    on_step: Callable[[str, int, int], None] | None = None
 
 
 class Streams:
@@ -87,8 +87,18 @@ def train_trial(
     data: TrialData,
     folder: TrialFolder,
     options: RunOptions,
+    sources: str = "",
 ) -> dict[str, Any]:
     """Train and score one trial, from its checkpoint if it has one, and write its tables and weights.
+
+    Args:
+        trial: What to do.
+        method_class: The method of that name.
+        protocol: Of the AU dataset.
+        data: The frames.
+        folder: Where the files go.
+        options: Device, checkpoints, progress.
+        sources: Hash of the code; a checkpoint made by other code is not continued.
 
     Returns:
         What provenance wants to know: steps, parameters, time_train_s.
@@ -114,11 +124,12 @@ def train_trial(
         steps=steps,
         au_val_labels=torch.from_numpy(data.au.faces.labels[fold.val]),
         amp=trial.train.amp,
+        image_size=settings.crop_size,
     )
     with seeded(trial.seed, options.device):
         method = method_class.build(method_class.HParams.model_validate(trial.hparams), spec, options.device)
-        history, seconds = _learn(trial, method, streams, steps, folder, options)
-        _score(method, images, data, fold, folder)
+        history, seconds = _learn(trial, method, streams, steps, folder, options, sources)
+        _score(trial, method, images, data, fold, folder)
         fe_weights = _fe_weights(method, images, data.fe)
     if fe_weights is not None:
         folder.write_table("fe_weights.parquet", fe_weights)
@@ -133,11 +144,17 @@ def train_trial(
 
 
 def _learn(
-    trial: Trial, method: Method, streams: Streams, steps: int, folder: TrialFolder, options: RunOptions
+    trial: Trial,
+    method: Method,
+    streams: Streams,
+    steps: int,
+    folder: TrialFolder,
+    options: RunOptions,
+    sources: str,
 ) -> tuple[pd.DataFrame, float]:
     start, rows, seconds = 0, [], 0.0
     checkpoint = folder.load_checkpoint()
-    if checkpoint is not None:
+    if checkpoint is not None and checkpoint["sources"] == sources:
         method.load_training_state(checkpoint["method"])
         start, rows, seconds = checkpoint["step"], checkpoint["history"], checkpoint["seconds"]
     method.train()
@@ -149,11 +166,12 @@ def _learn(
         if step % LOG_EVERY == 0 or step == steps - 1:
             rows.append({"step": step, **_finite(scalars, trial, step)})
         if options.on_step is not None:
-            options.on_step(step + 1, steps)
+            options.on_step(trial.label, step + 1, steps)
         now = time.monotonic()
         if now - saved >= options.checkpoint_s and step + 1 < steps:
             folder.save_checkpoint(
                 {
+                    "sources": sources,
                     "step": step + 1,
                     "history": rows,
                     "seconds": seconds + now - began,
@@ -168,20 +186,26 @@ def _finite(scalars: Scalars, trial: Trial, step: int) -> dict[str, float]:
     values = {name: float(value) for name, value in scalars.items()}
     wrong = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
     if wrong:
-        raise UserError(
-            "training diverged: a value is not finite",
-            where=f"{trial.label}, step {step}",
-            found=", ".join(wrong),
-            remedy="lower the learning rate with --set method.lr=VALUE",
-        )
+        raise _diverged(f"{trial.label}, step {step}", ", ".join(wrong))
     return values
 
 
+def _diverged(where: str, found: str) -> UserError:
+    return UserError(
+        "training diverged: a value is not finite",
+        where=where,
+        found=found,
+        remedy="lower the learning rate with --set method.lr=VALUE",
+    )
+
+
 @torch.no_grad()
-def _score(method: Method, images: ImageInput, data: TrialData, fold: Fold, folder: TrialFolder) -> None:
+def _score(trial: Trial, method: Method, images: ImageInput, data: TrialData, fold: Fold, folder: TrialFolder) -> None:
     """Score the test subjects, once."""
     faces = data.au.faces
     logits = _over_batches(data.au.frames, fold.test, images, method, method.predict)
+    if not np.isfinite(logits).all():
+        raise _diverged(f"{trial.label}, after the last step", "logits that are not finite")
     labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
     aus = faces.label_names
     counts = count(logits, labels, rows["subject"].to_numpy(), aus)

@@ -13,10 +13,11 @@ from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import DataSettings, Profile, Settings, TrainSettings, settings_error
 from benchmark.protocol import PROTOCOL_VERSION, Protocol
 from methods import Registry
+from methods.backbone import PRETRAINED, SCRATCH, check_backbone
 from methods.base import Method
 
 LABELS = {"profile", "shared_overrides", "variant"}
-"""Fields that name a trial for readers and cannot change its result."""
+"""Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""
 
 
 class Trial(Settings):
@@ -35,6 +36,8 @@ class Trial(Settings):
     """The method's settings, all of them."""
     weights_hash: str = ""
     """Of the file of backbone weights, if one was given."""
+    shared_digest: str
+    """Of what all methods of one comparison share: budget, images, and settings of every method's base net."""
     fingerprints: tuple[str, str]
     """Of the AU and the FE data."""
 
@@ -45,13 +48,16 @@ class Trial(Settings):
     @property
     def key(self) -> str:
         """Sixteen hex digits that change with anything that can change the result."""
-        content = self.model_dump(mode="json", exclude=LABELS)
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return blake2b(canonical.encode(), digest_size=8).hexdigest()
+        return _digest(self.model_dump(mode="json", exclude=LABELS))
 
     def folder(self, runs: Path) -> Path:
         """Where the trial's files are."""
         return runs / self.dataset / self.method / f"{self.part}-seed{self.seed}-{self.key}"
+
+    @property
+    def own_digest(self) -> str:
+        """Of the method's settings: trials that differ here are no repetitions of one another."""
+        return _digest({"hparams": self.hparams, "weights_hash": self.weights_hash})
 
     @property
     def label(self) -> str:
@@ -66,15 +72,25 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
         UserError: An unknown setting or a wrong value.
     """
     cls, own = registry[name], profile.methods.get(name, {})
-    where = f"profile {profile.name}, or --set"
+    shared_hparams(profile)
     try:
-        Method.HParams.model_validate(profile.method)
+        hparams = cls.HParams.model_validate({**profile.method, **own})
     except ValidationError as error:
-        raise settings_error(error, Method.HParams, where, prefix="method.") from error
+        raise settings_error(error, cls.HParams, profile.source, prefix=f"methods.{name}.") from error
+    check_backbone(hparams.backbone, hparams.weights)
+    return hparams
+
+
+def shared_hparams(profile: Profile) -> Method.HParams:
+    """The settings that every method starts from.
+
+    Raises:
+        UserError: An unknown setting or a wrong value.
+    """
     try:
-        return cls.HParams.model_validate({**profile.method, **own})
+        return Method.HParams.model_validate(profile.method)
     except ValidationError as error:
-        raise settings_error(error, cls.HParams, where, prefix=f"methods.{name}.") from error
+        raise settings_error(error, Method.HParams, profile.source, prefix="method.") from error
 
 
 def expand(
@@ -103,6 +119,17 @@ def expand(
     for part in parts:
         if part not in protocol.parts:
             raise UserError(f"unknown part '{part}' of {protocol.dataset}", remedy=did_you_mean(part, protocol.parts))
+    shared = shared_hparams(profile)
+    check_backbone(shared.backbone, shared.weights)
+    shared_digest = _digest(
+        {
+            "data": profile.data.model_dump(mode="json"),
+            "train": profile.train.model_dump(mode="json"),
+            "method": shared.model_dump(mode="json"),
+            "weights_hash": _file_hash(shared.weights),
+            "protocol": PROTOCOL_VERSION,
+        }
+    )
     trials = []
     for name in dict.fromkeys(methods or registry):
         hparams = method_hparams(profile, name, registry)
@@ -118,6 +145,7 @@ def expand(
                 train=profile.train,
                 hparams=hparams.model_dump(mode="json"),
                 weights_hash=_file_hash(hparams.weights),
+                shared_digest=shared_digest,
                 fingerprints=fingerprints,
                 profile=profile.name,
                 shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),
@@ -129,10 +157,15 @@ def expand(
     return trials
 
 
+def _digest(content: Any) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
 def _file_hash(weights: str) -> str:
     file = Path(weights)
-    if weights in ("scratch", "pretrained") or not file.is_file():
-        return ""  # building the backbone names a missing file with its own error
+    if weights in (SCRATCH, PRETRAINED):
+        return ""
     with file.open("rb") as stream:
         digest = blake2b(digest_size=8)
         while block := stream.read(1 << 20):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmark.errors import UserError, did_you_mean
 from methods.base import Method
 
+MARK = re.compile(r"^@register\(", flags=re.MULTILINE)
+"""What a method file has and a support file has not."""
 PACKAGE = Path(__file__).parent
 
 
@@ -29,6 +33,13 @@ class Registry(Mapping[str, type[Method]]):
 
     def __len__(self) -> int:
         return len(self._methods)
+
+
+def source_files(cls: type[Method]) -> tuple[Path, ...]:
+    """The files of `methods/` that can change a method's results: its own, its bases', and all support files."""
+    bases = {Path(inspect.getfile(c)) for c in cls.__mro__ if issubclass(c, Method)}
+    support = {f for f in PACKAGE.glob("*.py") if not MARK.search(f.read_text(encoding="utf-8"))}
+    return tuple(sorted(bases | support))
 
 
 def discover(package: str = __name__, folder: Path = PACKAGE) -> Registry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import timm
 import torch
@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import UserError, did_you_mean
+
+SCRATCH, PRETRAINED = "scratch", "pretrained"
 
 
 class Outputs(NamedTuple):
@@ -135,6 +137,7 @@ def build_net(
     *,
     n_aus: int,
     n_emotions: int,
+    image_size: int = 224,
     separate_streams: bool = False,
     channels_last: bool = False,
     amp: bool = False,
@@ -147,23 +150,25 @@ def build_net(
             classifier weights in it are ignored.
         n_aus: J.
         n_emotions: Q, or 0.
+        image_size: Side of the images in pixels.
         separate_streams: See `BaseNet`.
         channels_last: See `BaseNet`.
         amp: See `BaseNet`.
 
     Raises:
-        UserError: No such model; the weights cannot be downloaded or read, or do not fit the model.
+        UserError: No such model, or none for images of this size; the weights cannot be downloaded or read, or do
+            not fit the model.
     """
-    architecture = backbone.split(".", maxsplit=1)[0]
-    if not timm.is_model(architecture):
-        raise UserError(f"unknown timm backbone '{backbone}'", remedy=_suggest_backbone(architecture))
-    model = _pretrained(backbone) if weights == "pretrained" else timm.create_model(architecture, num_classes=0)
-    if weights not in ("scratch", "pretrained"):
+    check_backbone(backbone, weights)
+    if weights == PRETRAINED:
+        model = _pretrained(backbone, image_size)
+    else:
+        model = _create(backbone.split(".", maxsplit=1)[0], image_size)
+    if weights not in (SCRATCH, PRETRAINED):
         _load_backbone_file(model, Path(weights))
-    feature_dim: Any = model.num_features
     return BaseNet(
         model,
-        feature_dim,
+        _feature_dim(model, backbone, image_size),
         n_aus,
         n_emotions,
         separate_streams=separate_streams,
@@ -172,9 +177,51 @@ def build_net(
     )
 
 
-def _pretrained(backbone: str) -> nn.Module:
+def check_backbone(backbone: str, weights: str) -> None:
+    """Refuse a backbone that timm does not have, and a file of weights that is not there.
+
+    Raises:
+        UserError: Either.
+    """
+    architecture = backbone.split(".", maxsplit=1)[0]
+    if not timm.is_model(architecture):
+        raise UserError(f"unknown timm backbone '{backbone}'", remedy=_suggest_backbone(architecture))
+    if weights not in (SCRATCH, PRETRAINED) and not Path(weights).is_file():
+        raise UserError(
+            "no file of backbone weights",
+            where=weights,
+            expected="scratch, pretrained, or a .safetensors or .pth file",
+            found="no such file",
+            remedy="check --set method.weights=...",
+        )
+
+
+def _create(name: str, image_size: int, **kwargs: bool) -> nn.Module:
+    # Transformers are built for one image size; convolutional networks take any and refuse the argument.
     try:
-        model: nn.Module = timm.create_model(backbone, pretrained=True, num_classes=0)
+        model: nn.Module = timm.create_model(name, num_classes=0, img_size=image_size, **kwargs)
+    except TypeError:
+        model = timm.create_model(name, num_classes=0, **kwargs)
+    return model
+
+
+def _feature_dim(model: nn.Module, backbone: str, image_size: int) -> int:
+    """Width of the features, by trial: for some models timm's `num_features` is the width before the last layer."""
+    try:
+        with torch.no_grad(), evaluation_mode(model):
+            shape = model(torch.zeros(1, 3, image_size, image_size)).shape
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"the backbone '{backbone}' takes no images of {image_size} x {image_size} pixels",
+            found=str(error).splitlines()[0][:160] if str(error) else type(error).__name__,
+            remedy="choose another --set method.backbone=NAME or data.crop_size=PIXELS",
+        ) from error
+    return int(shape[1])
+
+
+def _pretrained(backbone: str, image_size: int) -> nn.Module:
+    try:
+        model = _create(backbone, image_size, pretrained=True)
     except Exception as error:  # timm, its hub client and the network raise types of their own
         raise UserError(
             f"the pretrained weights of '{backbone}' cannot be had",
@@ -187,14 +234,6 @@ def _pretrained(backbone: str) -> nn.Module:
 
 
 def _load_backbone_file(model: nn.Module, file: Path) -> None:
-    if not file.is_file():
-        raise UserError(
-            "no file of backbone weights",
-            where=file,
-            expected="scratch, pretrained, or a .safetensors or .pth file",
-            found=str(file),
-            remedy="check --set method.weights=...",
-        )
     try:
         if file.suffix == ".safetensors":
             state = load_file(file)

@@ -54,6 +54,7 @@ class TaskSpec:
         steps: Updates in the whole training.
         au_val_labels: int8 (K, J), labels of the AU validation set.
         amp: Run forward passes in bfloat16 autocast.
+        image_size: Side of the images in pixels.
     """
 
     aus: tuple[str, ...]
@@ -61,6 +62,7 @@ class TaskSpec:
     steps: int
     au_val_labels: Tensor
     amp: bool = False
+    image_size: int = 224
 
 
 class Method(nn.Module):
@@ -117,6 +119,7 @@ class Method(nn.Module):
             hparams.weights,
             n_aus=len(spec.aus),
             n_emotions=len(spec.emotions) if Stream.FE in cls.streams else 0,
+            image_size=spec.image_size,
             separate_streams=hparams.batch_norm_streams == "separate",
             channels_last=hparams.memory_format == "channels_last",
             amp=spec.amp,

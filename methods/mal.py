@@ -66,7 +66,7 @@ class MAL(Method):
         val_weighting: ValWeighting = "balanced"
         """Class re-weighting in L_val (A6)."""
         match_scale: bool = False
-        """Double L_total, so that equal weights give MTL's step (A19)."""
+        """Double L_total (A19): with `normalise = sum` and as many AU as FE rows, equal weights give MTL's step."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)

@@ -89,6 +89,12 @@ def edit(file: Path, line: int, text: str) -> None:
         (damage_nothing, ["--method", "mall"], ["unknown method 'mall'", "did you mean 'mal'"]),
         (damage_nothing, ["--set", "train.stebs=3"], ["unknown setting 'train.stebs'", "did you mean 'steps'"]),
         (damage_nothing, ["--part", "fold1"], ["unknown part 'fold1'", "part1"]),
+        (damage_nothing, ["--set", "method.backbone=resnet43"], ["unknown timm backbone 'resnet43'", "did you mean"]),
+        (
+            damage_nothing,
+            ["--set", "seeds=[-1]"],
+            ["setting 'seeds'", "greater than or equal to 0"],
+        ),
         (damage_nothing, ["--device", "cuda:77"], ["cannot be used"]),
         (damage_nothing, ["--set", "steps"], ["KEY=VALUE"]),
         (damage_nothing, ["--set", "method.weights=/no/such.safetensors"], ["no file of backbone weights"]),
@@ -103,10 +109,9 @@ def test_a_mistake_is_one_block_and_exit_2(malbench, data: Path, tmp_path: Path,
     for word in words:
         assert word in error, error
     assert "remedy:" in error
-    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.parts[len(tmp_path.parts)] in ("runs", "cache")]
-    assert not [p for p in left if p.name == "DONE"]
-    assert not list((tmp_path / "cache").rglob(".packing-*"))
-    assert not list((tmp_path / "cache").rglob("*bp4d*/pack.json")) or damage is damage_nothing
+    # Nothing half-written: no trial folder, no pack, only the locks of the cache.
+    assert not (tmp_path / "runs").exists()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
 def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
@@ -120,6 +125,13 @@ def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
     assert (status, "not a folder" in error) == (2, True)
     status, _, error = malbench("run", "bp5d")
     assert (status, "did you mean 'bp4d'" in error) == (2, True)
+    profile.write_text("[train]\nsteps = 3\n[methods.mal]\nbetta = 1\n")
+    status, _, error = malbench("run", "bp4d", "--data", data, "--profile", profile)
+    assert (status, f"where:    {profile}:4" in error, "did you mean 'beta'" in error) == (2, True, True)
+    profile.write_bytes(b"\xff\xfe\x00")
+    assert malbench("run", "bp4d", "--data", data, "--profile", profile)[0] == 2
+    status, _, error = malbench("data", "prepare", "bp4d", "--data", data, "--cache", profile)
+    assert (status, "the system refuses" in error, str(profile) in error) == (2, True, True)
     status, _, error = malbench("report", "--out", tmp_path / "empty")
     assert (status, "no finished trial" in error) == (2, True)
 

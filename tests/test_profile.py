@@ -136,5 +136,5 @@ def test_the_source_hash_sees_code_and_not_comments(tmp_path: Path) -> None:
         file = tmp_path / str(len(hashes)) / "m.py"
         file.parent.mkdir()
         file.write_text(text)
-        hashes.append(source_hash(file))
+        hashes.append(source_hash([file]))
     assert hashes[0] == hashes[1] == hashes[2] != hashes[3]

@@ -257,6 +257,14 @@ def test_verdicts(paper: float, interval: Interval | None, origin: str, complete
     assert stats.verdict(paper, interval, origin=origin, complete=complete) == expected  # type: ignore[arg-type]
 
 
+def test_other_settings_and_stale_code_say_nothing_about_the_paper() -> None:
+    ours = Interval(48.5, 51.5)
+    for paper in (50.0, 60.0):
+        assert stats.verdict(paper, ours, origin="complete", complete=True, protocol=False) == "other settings"
+        assert stats.verdict(paper, ours, origin="complete", complete=True, stale=True) == "stale"
+        assert stats.verdict(paper, ours, origin="stand-in", complete=True, protocol=False) == "other data"
+
+
 def test_statistics_and_reports_do_not_import_torch() -> None:
     code = "import sys, benchmark.report.render; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

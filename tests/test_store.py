@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,16 @@ def test_strange_results_files_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(file)
     with pytest.raises(UserError, match="not a results file"):
         Results.read(file)
+
+
+def test_staleness_is_told_anew_from_a_results_file(tmp_path: Path) -> None:
+    results = some_results()
+    made = replace(results, trials=results.trials.assign(provenance='{"source_hash": "abc"}', method="mal"))
+    made.write(tmp_path / "r.parquet")
+    again = Results.read(tmp_path / "r.parquet")
+    assert not again.marked({"mal": "abc"}).trials["stale"].any()
+    assert again.marked({"mal": "other"}).trials["stale"].all()
+    assert again.marked({}).trials["stale"].all()  # a method that is not here any more
 
 
 def test_one_trial_stands_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -32,6 +33,9 @@ SETTINGS = (
     "data.frame_size=36",
     "method.backbone=test_resnet",
     "method.optimizer=adam",
+    "method.memory_format=channels_last",
+    "method.schedule=cosine",
+    "methods.mal.meta_optimizer=adam",
     "train.steps=24",
     "train.batch_au=6",
     "train.batch_fe=6",
@@ -63,7 +67,7 @@ def train(root: Path, runs: Path, method: str, kill_at: int | None = None) -> No
     torch.set_num_threads(1)
     trial, data = trial_of(root, method)
 
-    def on_step(done: int, _: int) -> None:
+    def on_step(_: str, done: int, __: int) -> None:
         if done == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -146,6 +150,37 @@ def test_results_of_the_store(finished: tuple[Path, Trial, TrialData]) -> None:
     assert row["steps"] == 24
     assert set(results.curves["series"]) >= {"loss_au", "loss_fe", "weight_au", "weight_fe", "fe_share"}
     assert bool(read_results(runs, {"mal": "other sources"}).trials["stale"].iloc[0])
+
+
+def test_a_copied_folder_is_named(finished: tuple[Path, Trial, TrialData], tmp_path: Path) -> None:
+    runs, trial, _ = finished
+    for name in (trial.folder(runs).name, "backup"):
+        shutil.copytree(trial.folder(runs), tmp_path / "bp4d" / "mal" / name)
+    with pytest.raises(UserError, match="stands twice"):
+        read_results(tmp_path, {})
+
+
+def test_a_checkpoint_of_other_code_is_not_continued(root: Path, tmp_path: Path) -> None:
+    trial, data = trial_of(root, "stl")
+    folder = TrialFolder(tmp_path)
+    steps: list[int] = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(_: str, done: int, __: int) -> None:
+        steps.append(done)
+        if done == 5:
+            raise Stop
+
+    arguments = (trial, REGISTRY["stl"], BP4D, data, folder)
+    with pytest.raises(Stop):
+        train_trial(*arguments, RunOptions(CPU, 0.0, stop), "code a")
+    for code, first in (("code a", 5), ("code b", 1)):
+        steps.clear()
+        with pytest.raises(Stop):
+            train_trial(*arguments, RunOptions(CPU, 0.0, stop), code)
+        assert steps[0] == first
 
 
 def test_a_done_trial_is_skipped_and_a_locked_one_left(finished: tuple[Path, Trial, TrialData], tmp_path: Path) -> None:

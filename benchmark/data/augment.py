@@ -55,7 +55,7 @@ class ImageInput:
         """Centre crop (ambiguity A12): uint8 (B, S, S, 3) to float32 (B, 3, crop_size, crop_size)."""
         start = (frames.shape[1] - self.crop_size) // 2
         stop = start + self.crop_size
-        return self._to_input(np.ascontiguousarray(frames[:, start:stop, start:stop]))
+        return self._to_input(np.array(frames[:, start:stop, start:stop]))
 
     def _to_input(self, crops: npt.NDArray[np.uint8]) -> Tensor:
         images = torch.from_numpy(crops).to(self.device, non_blocking=True).permute(0, 3, 1, 2)

@@ -49,7 +49,8 @@ def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, in
     """
     home = root / protocol.folder
     coding = home / CODING
-    files = sorted(coding.glob("*.csv")) if coding.is_dir() else []
+    # macOS leaves files called ._NAME beside those it copies.
+    files = sorted(f for f in coding.glob("*.csv") if not f.name.startswith(".")) if coding.is_dir() else []
     if not files:
         raise UserError(
             "no AU coding files",
@@ -81,7 +82,7 @@ def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, in
     if table.empty:
         raise UserError("the AU coding files hold no frame", where=coding, remedy="copy AUCoding/AU_OCC anew")
     origin, note = _origin(root, table, protocol)
-    return FaceSet("bp4d", root, table, np.concatenate(labels), protocol.au_names, origin, note, tuple(files))
+    return FaceSet("bp4d", root, table, np.concatenate(labels), protocol.au_names, origin, note)
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = csv.reader(stream)
         header = [cell.strip() for cell in next(rows, [])]
-        names_are_numbers = all(cell.isdecimal() for cell in header)
-        if not header or not names_are_numbers or header[0] != "0" or len(set(header)) != len(header):
+        # Cells that no AU is looked up by may hold anything: FERA-2015's scripts know of an occlusion flag at the end.
+        if not header or header[0] != "0" or any(header.count(str(au)) > 1 for au in aus):
             raise UserError(
                 "wrong header in an AU coding file",
                 where=file,
@@ -208,7 +209,7 @@ def _match_frames(folder: Path, coded: Coding) -> list[Path]:
 def _origin(root: Path, table: pd.DataFrame, protocol: Protocol) -> tuple[Origin, str]:
     subjects, sequences = table["subject"].nunique(), table["sequence"].nunique()
     size = f"{len(table):,} frames of {subjects} subjects in {sequences} sequences"
-    if is_standin(root, root / str(table["path"].iloc[0])):
+    if is_standin(root, table):
         return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}"
     # Public frame lists differ by up to 0.2 % (facts of section 1.5 in JAA-Net, AU-Net and ME-GraphAU).
     complete = (
@@ -217,7 +218,7 @@ def _origin(root: Path, table: pd.DataFrame, protocol: Protocol) -> tuple[Origin
         and abs(len(table) - protocol.frames) <= 0.005 * protocol.frames
     )
     if complete:
-        return "complete", f"BP4D: {size}"
+        return "complete", f"BP4D: {size}, images as they are on disk (no alignment, A12)"
     return (
         "partial",
         f"partial data in BP4D's layout: {size}, of {protocol.frames:,} frames and {protocol.sequences} sequences",

@@ -36,7 +36,6 @@ class FaceSet:
         label_names: The J AUs, or the Q emotions.
         origin: Whose faces these are.
         note: One line for readers: what was found.
-        label_files: The files that the labels came from, for the fingerprint.
     """
 
     dataset: str
@@ -46,7 +45,6 @@ class FaceSet:
     label_names: tuple[str, ...]
     origin: Origin
     note: str
-    label_files: tuple[Path, ...]
 
     def __post_init__(self) -> None:
         if len(self.table) != len(self.labels):
@@ -83,10 +81,15 @@ def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
     return path
 
 
-def is_standin(root: Path, first_image: Path) -> bool:
+def is_standin(root: Path, table: pd.DataFrame) -> bool:
     """Whether a data root holds procedural faces: told by its marker, or by the comment inside its images.
 
-    The comment makes a stand-in recognisable even after its folders were copied without the marker.
+    The comment makes a stand-in recognisable even after its folders were copied without the marker. One image of
+    each sequence is looked at. Images that another program has re-encoded carry no comment any more.
+
+    Args:
+        root: The data root.
+        table: As in `FaceSet`.
 
     Raises:
         UserError: There is a marker, and it is not one that this version writes.
@@ -106,8 +109,12 @@ def is_standin(root: Path, first_image: Path) -> bool:
                 remedy="write the stand-in again: malbench data standin bp4d --out DIR",
             )
         return True
+    return any(_has_comment(root / str(path)) for path in table.drop_duplicates("sequence")["path"])
+
+
+def _has_comment(path: Path) -> bool:
     try:
-        with Image.open(first_image) as image:
+        with Image.open(path) as image:
             return image.info.get("comment") == JPEG_COMMENT
     except OSError:
         return False  # packing names an unreadable image with its own error

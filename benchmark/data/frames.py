@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.data.faces import FaceSet
 from benchmark.errors import UserError
+from benchmark.machine import available_cores
 
 PACK_FORMAT = 1
+PORTION = 256
+"""Images that are decoded before the next are begun."""
 MAX_PIXELS = 64_000_000
 """A larger image is refused before it is decoded: BP4D's frames have 1.4 million pixels."""
 
@@ -54,8 +56,11 @@ def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], 
         UserError: An image is damaged or too large, or the disk is too small.
     """
     folder = cache / f"{faces.dataset}-{size}px-{_signature(faces, size)}"
-    if not (folder / "pack.json").is_file():
-        _write_pack(faces, size, folder, progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    # Processes that need the same frames wait for the first of them.
+    with FileLock(cache / f".{folder.name}.lock"):
+        if not (folder / "pack.json").is_file():
+            _write_pack(faces, size, folder, progress)
     meta = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     return PackedFaces(faces, frames, meta["fingerprint"])
@@ -77,7 +82,6 @@ def _label_bytes(faces: FaceSet) -> bytes:
 
 
 def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(faces), size, size, 3)
     needed, free = int(np.prod(shape)), shutil.disk_usage(folder.parent).free
     if needed > free:
@@ -88,18 +92,23 @@ def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int
             found=f"{free / 2**30:.1f} GiB free",
             remedy="free some space, or name another folder with --cache",
         )
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".packing-"))
+    temporary = folder.with_name(f".packing-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a killed process left
+    temporary.mkdir()
     try:
         frames = np.lib.format.open_memmap(temporary / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
-        digest = blake2b(f"{size}\n".encode() + _label_bytes(faces), digest_size=8)
+        digest = blake2b(f"{PACK_FORMAT} {size}\n".encode() + _label_bytes(faces), digest_size=8)
         paths = [faces.root / path for path in faces.table["path"]]
         # Decoding and resizing release the interpreter lock, so threads use all cores.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for index, (frame, file_hash) in enumerate(pool.map(lambda p: _decode(p, size), paths)):
-                frames[index] = frame
-                digest.update(file_hash)
-                if progress is not None:
-                    progress(index + 1, len(paths))
+        with ThreadPoolExecutor(available_cores()) as pool:
+            # In portions, so that decoded frames do not pile up in memory before a slow disk.
+            for start in range(0, len(paths), PORTION):
+                decoded = pool.map(lambda path: _decode(path, size), paths[start : start + PORTION])
+                for index, (frame, file_hash) in enumerate(decoded, start):
+                    frames[index] = frame
+                    digest.update(file_hash)
+                    if progress is not None:
+                        progress(index + 1, len(paths))
         frames.flush()
         del frames
         meta = {
@@ -109,11 +118,7 @@ def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int
             "size": size,
         }
         (temporary / "pack.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        try:
-            temporary.rename(folder)
-        except OSError:  # another process packed the same files meanwhile
-            if not (folder / "pack.json").is_file():
-                raise
+        temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -20,6 +20,7 @@ import pandas as pd
 from benchmark.data.faces import FaceSet, is_standin
 from benchmark.errors import UserError
 from benchmark.protocol import EMOTIONS
+from benchmark.results import Origin
 
 FOLDER = "RAF-DB"
 LABELS = "basic/EmoLabel/list_patition_label.txt"
@@ -94,7 +95,7 @@ def read_rafdb(root: Path, images: Literal["train", "all"] = "train") -> FaceSet
         }
     )
     labels = np.array([code - 1 for _, code, _ in wanted.values()], dtype=np.int8)
-    standin = is_standin(root, root / str(table["path"].iloc[0]))
+    standin = is_standin(root, table)
     complete = not standin and sum(split == "train" for split, _, _ in lines.values()) == TRAIN_IMAGES
     note = f"{len(table):,} FE images, " + (
         "stand-in (procedural faces in RAF-DB's layout)"
@@ -103,5 +104,5 @@ def read_rafdb(root: Path, images: Literal["train", "all"] = "train") -> FaceSet
         if complete
         else "partial data in RAF-DB's layout"
     )
-    origin = "stand-in" if standin else "complete" if complete else "partial"
-    return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note, (file,))  # type: ignore[arg-type]
+    origin: Origin = "stand-in" if standin else "complete" if complete else "partial"
+    return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note)

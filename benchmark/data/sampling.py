@@ -44,7 +44,7 @@ def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fract
         minimum: The least size of the reserve on small data (ambiguity A18).
 
     Raises:
-        UserError: A side of the split has no subject, or no training frame would be left.
+        UserError: A side of the split has no subject, or there are too few frames to train on and to reserve.
     """
     subjects = faces.table["subject"].to_numpy()
     tested = np.isin(subjects, protocol.parts[part])
@@ -59,6 +59,14 @@ def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fract
         )
     val = reserve(subjects, rest, seed, fraction=fraction, minimum=minimum)
     train = np.setdiff1d(rest, val)
+    if not len(val) or not len(train):
+        raise UserError(
+            f"too few frames to train on for {protocol.dataset} {part}",
+            where=faces.root,
+            expected="at least four training frames, of which one is reserved for validation",
+            found=f"{len(rest)} training frames",
+            remedy="bring more frames",
+        )
     fold = Fold(part, train, val, test)
     check_fold(fold, faces)
     return fold

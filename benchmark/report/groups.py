@@ -19,8 +19,10 @@ from benchmark.stats import FloatArray, IntArray, MethodCounts, PartCounts
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
 """How reports name the data's origin, in the order in which they show it."""
 
-GROUP_FIELDS = ["origin", "profile", "dataset", "fingerprint", "shared_overrides"]
-ROW_FIELDS = ["method", "paper_row", "variant"]
+# By digests of the settings: names of profiles and overrides are for readers, and two may name the same or differ.
+GROUP_FIELDS = ["origin", "dataset", "fingerprint", "shared_digest"]
+ROW_FIELDS = ["method", "paper_row", "own_digest"]
+PAPER_PROFILE = "paper"
 _COUNTS = ["tp", "fp", "fn", "tn"]
 
 
@@ -79,6 +81,11 @@ class Group:
     def parts(self) -> tuple[str, ...]:
         """All parts that some row tested."""
         return tuple(sorted({part for row in self.rows for part in row.parts}))
+
+    @property
+    def is_protocol(self) -> bool:
+        """Whether budget and shared settings are those of the profile `paper`, unchanged."""
+        return self.profile == PAPER_PROFILE and not self.shared_overrides
 
     def is_complete(self, row: Row) -> bool:
         """Whether a row has all test parts of the paper."""
@@ -197,7 +204,7 @@ def _row(trials: pd.DataFrame, results: Results, aus: tuple[str, ...]) -> Row:
 
 
 def _newest(trials: pd.DataFrame) -> pd.DataFrame:
-    """One trial a part and seed: not stale before stale, then the highest version, then the last key."""
+    """One trial a part and seed: not stale before stale, then the highest version of the method."""
     ordered = trials.sort_values(["stale", "method_version", "trial"], ascending=[True, False, False])
     return ordered.drop_duplicates(["part", "seed"]).sort_values(["seed", "part"])
 

@@ -159,7 +159,14 @@ def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
             verdicts.append(UNRUN)
             continue
         difference = number(run.values[column] - paper, sign=True)
-        verdict = stats.verdict(paper, run.intervals[column], origin=group.origin, complete=group.is_complete(run.row))
+        verdict = stats.verdict(
+            paper,
+            run.intervals[column],
+            origin=group.origin,
+            complete=group.is_complete(run.row),
+            protocol=group.is_protocol,
+            stale=bool(run.row.trials["stale"].any()),
+        )
         differences.append(difference)
         verdicts.append(f"differs by {difference}" if verdict == "differs" else verdict)
     return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict", *verdicts)]

@@ -112,6 +112,15 @@ def test_a_code_of_7_names_file_line_and_au(data: Path) -> None:
     assert caught.value.found == "7"
 
 
+def test_cells_that_no_au_is_looked_up_by_may_hold_anything(data: Path) -> None:
+    before = read_bp4d(data)
+    file = coding(data)
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0] + ",occluded", *(line + ",1" for line in lines[1:])]))
+    (file.parent / "._F001_T1.csv").write_bytes(b"\x00\x05")  # macOS
+    assert np.array_equal(read_bp4d(data).labels, before.labels)
+
+
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [

@@ -64,7 +64,7 @@ def test_same_settings_give_the_same_bytes_and_another_seed_others(root: Path, t
 
 def test_the_number_of_processes_changes_no_byte(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "_SERIAL_BELOW", 0)
-    monkeypatch.setattr(write.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(write, "available_cores", lambda: 2)
     seen: list[tuple[int, int]] = []
     write_standin(tmp_path / "two", TINY, lambda done, total: seen.append((done, total)))
     assert digests(tmp_path / "two") == digests(root)

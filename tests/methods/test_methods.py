@@ -125,6 +125,18 @@ def test_bfloat16_runs_and_stays_near(name: str) -> None:
     assert abs(one["loss_au"] - two["loss_au"]) < 0.02 * one["loss_au"]
 
 
+def test_bfloat16_keeps_the_direction_of_the_meta_gradient() -> None:
+    grads = []
+    for amp in (False, True):
+        method = make("mal", amp=amp, seed=3)
+        assert isinstance(method, MAL)
+        torch.nn.init.normal_(method.meta_net.linear.weight, generator=torch.Generator().manual_seed(0))
+        method.update(only(method, planted(0)), 0)
+        grads.append(torch.cat([p.grad.flatten() for p in method.meta_net.parameters() if p.grad is not None]))
+    assert torch.nn.functional.cosine_similarity(*grads, dim=0) > 0.98
+    assert not torch.equal(*grads)
+
+
 @every_method
 def test_scalars_have_no_graph(name: str) -> None:
     method = make(name)

@@ -71,6 +71,9 @@ def _trial(method: str, part: str, seed: int, skill: float, columns: dict[str, o
         "provenance": json.dumps({"device": "Some CPU", "packages": {"torch": "2.9.0"}, "threads": 2}),
         **columns,
     }
+    # As the suite does: digests follow the settings, which these names stand for here.
+    row.setdefault("shared_digest", f"{row['profile']} {row['shared_overrides']}")
+    row.setdefault("own_digest", f"{row['method']} {row['variant']}")
     labels = np.random.default_rng([0, ord(part[-1])])
     rng = np.random.default_rng([seed, ord(part[-1]), *method.encode()])
     counts, scores = [], []

@@ -159,7 +159,7 @@ def test_undefined_cells(one: Results) -> None:
 
 
 def test_complete_data_get_verdicts() -> None:
-    text = text_of(make_results(("stl", "mal"), origin="complete"))
+    text = text_of(make_results(("stl", "mal"), origin="complete", profile="paper"))
     verdicts = set(rows_of(text, "MAL verdict")[0][1:]) | set(rows_of(text, "STL verdict")[0][1:])
     assert any(v.startswith("differs by ") for v in verdicts)
     assert {v for v in verdicts if not v.startswith("differs by ")} <= {"reproduced", "inconclusive"}
@@ -169,7 +169,10 @@ def test_complete_data_get_verdicts() -> None:
 
 def test_missing_parts_are_incomplete_and_said() -> None:
     results = Results.concat(
-        [make_results(("mal",), origin="complete"), make_results(("stl",), origin="complete", parts=("part2",))]
+        [
+            make_results(("mal",), origin="complete", profile="paper"),
+            make_results(("stl",), origin="complete", profile="paper", parts=("part2",)),
+        ]
     )
     text = text_of(results)
     ours = rows_of(text, "STL (ours, complete data, 1 of 3 parts)")[0]
@@ -373,3 +376,26 @@ def test_smoothing_by_hand() -> None:
     expected[[0, 1]] = 1.5, 1.0
     expected[9:12] = 2.0
     np.testing.assert_allclose(smoothed(values), expected, atol=1e-12)
+
+
+def test_names_do_not_make_groups_and_settings_do() -> None:
+    """Two budgets under one profile name are two sections; one setting under two names is one."""
+    short = make_results(("mal", "stl"), shared_digest="steps 100")
+    long = make_results(("mal",), parts=("part1",), shared_digest="steps 2000", steps=4000)
+    groups = group_results(Results.concat([short, long]))
+    assert [len(group.rows) for group in groups] == [2, 1]
+    assert [group.rows[0].parts for group in groups] == [("part1", "part2", "part3"), ("part1",)]
+    renamed = make_results(("mtl",), shared_digest="steps 100", profile="mine")
+    assert len(group_results(Results.concat([short, renamed]))) == 1
+
+
+def test_only_the_papers_settings_get_a_verdict() -> None:
+    def verdicts(**columns: object) -> set[str]:
+        results = make_results(("mal",), origin="complete", **columns)
+        text = text_of(results)
+        return {cell for row in rows_of(text, "MAL verdict") for cell in row[1:]}
+
+    assert not verdicts(profile="paper") & {"other settings", "stale"}
+    assert verdicts(profile="smoke") == {"other settings"}
+    assert verdicts(profile="paper", shared_overrides="train.epochs=1") == {"other settings"}
+    assert verdicts(profile="paper", stale=True) == {"stale"}

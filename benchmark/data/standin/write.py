@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,6 +36,7 @@ from benchmark.data.standin.sample import (
     draw_sequences,
 )
 from benchmark.errors import UserError
+from benchmark.machine import available_cores
 
 CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28)
 """The AU columns of a coding file of BP4D. Those that nothing draws are coded 9, unknown."""
@@ -108,7 +108,7 @@ def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int,
     except OSError as error:
         raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
     try:
-        _write(scratch, settings, os.cpu_count() or 1, progress)
+        _write(scratch, settings, available_cores(), progress)
         scratch.chmod(0o755)  # mkdtemp makes a private folder; data are for whoever may read the parent
         if out.exists():
             out.rmdir()
