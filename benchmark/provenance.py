@@ -99,8 +99,20 @@ def hash_sources(files: tuple[Path, ...]) -> str:
             if isinstance(body, list):
                 # Docstrings, and the strings below a field that document it.
                 node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
-        digest.update(f"{file.name}\n{ast.unparse(tree)}\n".encode())
+        digest.update(f"{file.name}\n{_shape(tree)}\n".encode())
     return digest.hexdigest()
+
+
+def _shape(node: object) -> str:
+    """A syntax tree as text, alike under all Python versions; what `ast.dump` and `ast.unparse` write differs."""
+    if isinstance(node, ast.AST):
+        fields = [
+            f"{name}={_shape(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []
+        ]
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(_shape(item) for item in node)}]"
+    return repr(node)
 
 
 def _is_text(node: ast.AST) -> bool:
