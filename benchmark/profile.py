@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -14,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.data.augment import Normalise
 from benchmark.data.standin.write import StandinSettings
 from benchmark.errors import UserError, did_you_mean
+
+OWN = Path(__file__).parent / "profiles"
+"""The profiles that come with the suite."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Profile(Settings):
     """One TOML file."""
 
     name: str = ""
-    """The file's name without its ending."""
+    """Of a profile of the suite its bare name, of a user's file the file's name: only the former can be `paper`."""
     path: str = ""
     """The file."""
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field(default=(0,), min_length=1, strict=False)
@@ -130,7 +132,7 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
             found=str(error),
             remedy="mend that line, or start from a copy of a profile in benchmark/profiles/",
         ) from error
-    names = {"name": path.stem, "path": str(path)}
+    names = {"name": path.stem if path.parent == OWN else path.name, "path": str(path)}
     base = _validated({**raw, **names}, Source(path, text))
     changed = []
     for override in overrides:
@@ -145,13 +147,11 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
 
 def profile_names() -> list[str]:
     """Names of the profiles that come with the suite."""
-    return sorted(
-        Path(str(p)).stem for p in resources.files("benchmark.profiles").iterdir() if p.name.endswith(".toml")
-    )
+    return sorted(path.stem for path in OWN.glob("*.toml"))
 
 
 def _find(name: str) -> Path:
-    own = Path(str(resources.files("benchmark.profiles"))) / f"{name}.toml"
+    own = OWN / f"{name}.toml"
     if own.is_file():
         return own
     if name.endswith(".toml"):

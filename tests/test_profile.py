@@ -81,6 +81,12 @@ def test_another_methods_override_leaves_a_method_alone() -> None:
     assert plain == changed
 
 
+def test_a_users_file_is_never_called_paper(tmp_path: Path) -> None:
+    (tmp_path / "paper.toml").write_text("[train]\nsteps = 3\n")
+    assert load_profile(str(tmp_path / "paper.toml"))[0].name == "paper.toml"
+    assert load_profile("paper")[0].name == "paper"
+
+
 def test_steps_replace_epochs() -> None:
     assert trials("paper", "train.steps=5")[0].train.epochs is None
 
