@@ -247,6 +247,8 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
             f"unknown setting '{dotted}'",
             where=where,
             line=line,
+            expected="a setting that exists",
+            found=f"{dotted} = {fault['input']!r}"[:120],
             remedy=did_you_mean(names[-1], _fields_at(model, names[:-1])),
         )
     found = repr(fault["input"]) if fault["type"] != "missing" else "nothing"
