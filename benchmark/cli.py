@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,10 +24,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.standin.write import write_standin
-from benchmark.errors import UserError, did_you_mean
+from benchmark.describe import describe
+from benchmark.errors import UserError
 from benchmark.machine import available_cores
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
@@ -43,8 +47,8 @@ from benchmark.runner import (
 )
 from benchmark.store import read_results, read_trial, trial_folders
 from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import Trial, expand, method_hparams
-from methods import discover
+from benchmark.trial import Trial, expand
+from methods import Registry, discover
 
 app = typer.Typer(
     help="Reproducibility benchmark for Meta Auxiliary Learning for Facial Action Unit Detection (Li & Shan, 2021).",
@@ -108,7 +112,10 @@ def _fail(error: UserError) -> NoReturn:
 @app.command()
 def run(
     dataset: Dataset,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="A method, or `paper` (the default: the five of the paper), `beyond`, `all`; repeatable."),
+    ] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Instead of the profile's; may be repeated.")] = None,
     profile: ProfileName = None,
@@ -131,7 +138,7 @@ def run(
     )
     torch.set_num_threads(threads or available_cores())
     selection: dict[str, Any] = {
-        "methods": tuple(method or ()),
+        "methods": _methods(method or ["paper"], registry),
         "parts": tuple(part or ()),
         "seeds": tuple(seed or ()),
     }
@@ -198,17 +205,31 @@ def status(runs: Runs = DEFAULT_RUNS) -> None:
 
 
 @app.command()
-def methods(profile: ProfileName = "paper") -> None:
-    """List the methods and their settings under a profile."""
+def methods(
+    name: Annotated[list[str] | None, typer.Argument(help="Only these, with their settings.")] = None,
+    profile: ProfileName = "paper",
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """List every method: its row in the paper, streams, trained parameters at the profile's backbone, and source."""
     registry = discover()
     settings, _ = load_profile(profile or "paper")
-    table = Table("method", "paper's row", "streams", "what it is", "settings", show_lines=True)
-    for name, cls in registry.items():
-        hparams = method_hparams(settings, name, registry).model_dump()
-        own = "\n".join(f"{key} = {value}" for key, value in hparams.items())
-        summary = (cls.__doc__ or "").strip().splitlines()[0]
-        table.add_row(name, cls.paper_row or "-", " ".join(sorted(cls.streams)), escape(summary), escape(own))
-    Console().print(table)
+    described = [describe(each, settings, registry) for each in name or registry]
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps(described))
+        return
+    for about in described:
+        facts = [
+            f"row {about['paper_row']}" if about["paper_row"] else "beyond the paper",
+            f"streams {' '.join(about['streams'])}",
+            *(f"starts from {stage}" for stage in about["prerequisites"].values()),
+            f"{about['parameters']:,} parameters",
+        ]
+        console.print(Text(about["method"], style="bold"), Text(f"({'; '.join(facts)})", style="dim"))
+        console.print(Padding(Text(f"{about['summary']}\n{about['citation']}"), (0, 0, 0, 2)))
+        for key, setting in about["settings"].items() if name else []:
+            console.print(Text(f"  {key} = {setting['value']}"), Text(setting["meaning"], style="dim"))
+    console.print(f"profile {settings.name}; settings: malbench methods NAME, or --json")
 
 
 @data_app.command()
@@ -303,6 +324,16 @@ def _ready(
     return prepare_data(faces, settings, cache, bars)
 
 
+def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:
+    """Names of methods, where those of sets stand for their members."""
+    sets = {
+        "paper": tuple(name for name, cls in registry.items() if cls.paper_row),
+        "beyond": tuple(name for name, cls in registry.items() if not cls.paper_row),
+        "all": tuple(registry),
+    }
+    return tuple(member for name in names for member in sets.get(name, (name,)))
+
+
 def _default_profile(data: Path | None) -> str:
     return "standin" if data is None else "paper"
 
@@ -323,7 +354,8 @@ def _device(name: str) -> torch.device:
         raise UserError(
             f"the device '{name}' cannot be used",
             found=str(error).splitlines()[0][:160],
-            remedy=did_you_mean(name, ["auto", "cpu", "cuda", "mps"]),
+            expected="a device that this machine has",
+            remedy="--device auto takes the first GPU, and the CPU where there is none; --device cpu always works",
         ) from error
     return device
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from benchmark.stats import f1
+from benchmark.f1 import f1
 
 THRESHOLD = 0.0
 """An AU is predicted where its logit is above this, i.e. its probability above 0.5 (A16)."""

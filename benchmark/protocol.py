@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from benchmark.errors import UserError, did_you_mean
 
+FE_DATASET = "rafdb"
+"""Whose trials are stages that learn from FE images alone."""
 PROTOCOL_VERSION = 1
 """Raised when a change of this file can change a result; part of every trial's key."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
+PACKAGES = ("torch", "torchvision", "timm", "torchjd", "numpy", "pillow")
 """Those whose version can change a result."""
 
 
@@ -34,7 +34,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "device_type": device.type,
         "threads": torch.get_num_threads(),
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        # Reports are made from results and change none.
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")),
     }
 
 
@@ -48,13 +49,14 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def reset_peak_memory(device: torch.device) -> None:
-    """Let `peak_memory_mb` count from here, where the system can (Linux; CUDA)."""
+def reset_peak_memory(device: torch.device) -> float:
+    """Let `peak_memory_mb` count from here, where the system can (Linux; CUDA); what it says now."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     # 5 resets the peak resident size of the process, see proc_pid_clear_refs(5).
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return peak_memory_mb(device)
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -73,14 +75,13 @@ def peak_memory_mb(device: torch.device) -> float:
 def source_hash(method_files: Iterable[Path]) -> str:
     """Hash of the code that can change a method's results.
 
+    What the readers of datasets and the protocol say is part of a trial's key, so their code is not in it.
+
     Args:
         method_files: What `methods.source_files` names.
     """
-    suite = [
-        *(PROJECT / "benchmark" / "data").glob("*.py"),
-        *(PROJECT / "benchmark" / f"{name}.py" for name in ("metrics", "protocol", "stats", "store", "trainer")),
-    ]
-    return hash_sources((*sorted(suite), *method_files))
+    names = ("data/augment", "data/frames", "data/sampling", "f1", "metrics", "trainer")
+    return hash_sources((*(PROJECT / "benchmark" / f"{name}.py" for name in names), *method_files))
 
 
 def standin_hash() -> str:

@@ -21,7 +21,7 @@ from benchmark.errors import UserError
 Origin = Literal["stand-in", "complete", "partial"]
 """Whose faces made a number: procedural ones, a copy of the dataset with the known counts, anything else."""
 
-FORMAT = "mal-benchmark results 2"
+FORMAT = "mal-benchmark results 3"
 
 COLUMNS: dict[str, dict[str, str]] = {
     "trials": {
@@ -46,7 +46,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "steps": "int64",
         "parameters": "int64",  # trainable parameters
         "time_train_s": "float64",
+        "time_before_s": "float64",  # training of the trials that it starts from, which others may share
         "peak_memory_mb": "float64",
+        "base_memory_mb": "float64",  # what the process held before the trial
         "settings": "string",  # JSON
         "provenance": "string",  # JSON
     },

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +19,7 @@ from benchmark.data.frames import pack
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.errors import UserError
 from benchmark.profile import Profile
 from benchmark.protocol import Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
@@ -26,7 +28,7 @@ from benchmark.store import ERROR, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import Trial
 from methods import Registry, source_files
-from methods.base import Method
+from methods.base import Finished, Method
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
@@ -102,7 +104,7 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
 
 def source_hashes(registry: Registry) -> dict[str, str]:
     """Hash of the present sources of each method."""
-    return {name: sources(cls) for name, cls in registry.items()}
+    return {name: sources(registry.any(name)) for name in registry.names}
 
 
 def sources(cls: type[Method]) -> str:
@@ -120,7 +122,7 @@ class Outcome:
 
 
 def run_trials(
-    trials: Iterable[Trial],
+    trials: Sequence[Trial],
     registry: Registry,
     protocol: Protocol,
     data: TrialData,
@@ -130,30 +132,67 @@ def run_trials(
 ) -> list[Outcome]:
     """Run every trial that is not done; one that another process runs is left to it.
 
+    Args:
+        trials: What to run, each after those that it starts from.
+        registry: Of all methods.
+        protocol: Of the AU dataset.
+        data: The frames.
+        runs: The store.
+        options: Device, checkpoints, progress.
+        on_trial: Called before each with what becomes of it.
+
     Raises:
         UserError: A trial failed by a mistake of the user; the trials before it are kept.
     """
     outcomes = []
+    by_key = {trial.key: trial for trial in trials}
+    needed = {before.key for trial in trials for before in trial.prerequisites.values()}
     for trial in trials:
         folder = TrialFolder(trial.folder(runs))
-        cls = registry[trial.method]
+        cls = registry.any(trial.method)
         state = state_of(folder, {trial.method: sources(cls)}) if folder.is_done else State.TO_DO
         if not folder.is_done:
             folder.path.mkdir(parents=True, exist_ok=True)
             try:
-                with FileLock(folder.lock).acquire(timeout=1):  # `status` holds it for a moment
+                # `status` holds a lock for a moment; a trial that others here start from is worth waiting for.
+                with FileLock(folder.lock).acquire(timeout=-1 if trial.key in needed else 1):
                     if TrialFolder(folder.path).is_done:  # another process finished it meanwhile
                         state = State.DONE
                     else:
                         if on_trial is not None:
                             on_trial(trial, state)
-                        run_trial(trial, cls, protocol, data, folder, options)
+                        before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
+                        finished = {role: _finished(b, registry, runs) for role, b in before.items()}
+                        run_trial(trial, cls, protocol, data, folder, options, finished)
             except Timeout:
                 state = State.RUNNING
         if state != State.TO_DO and on_trial is not None:
             on_trial(trial, state)
         outcomes.append(Outcome(trial, state))
     return outcomes
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial that another one starts from: what it left, and what the other's provenance says of it."""
+
+    left: Finished
+    made: dict[str, Any]
+
+
+def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
+    folder, cls = TrialFolder(trial.folder(runs)), registry.any(trial.method)
+    _, made = read_trial(folder)
+    if made["source_hash"] != sources(cls):
+        raise UserError(
+            "a trial that others start from was made by other code than the present",
+            where=folder.path,
+            expected=f"sources {sources(cls)}",
+            found=f"sources {made['source_hash']}",
+            remedy="delete this folder and the trials that started from it, and run again",
+        )
+    said = {"key": trial.key, "method": trial.method, **{k: made[k] for k in ("steps", "time_train_s")}}
+    return FinishedTrial(Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said)
 
 
 def run_trial(
@@ -163,15 +202,18 @@ def run_trial(
     data: TrialData,
     folder: TrialFolder,
     options: RunOptions,
+    prerequisites: Mapping[str, FinishedTrial] | None = None,
 ) -> None:
     """Run one trial in its folder, from its checkpoint if there is one. A failure is recorded and never a result."""
+    prerequisites = prerequisites or {}
     folder.write_json("trial.json", trial.model_dump(mode="json"))
     made = provenance(options.device)
-    reset_peak_memory(options.device)
+    made["base_memory_mb"] = round(reset_peak_memory(options.device), 1)
     made["source_hash"] = sources(method_class)
     made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        learned = train_trial(trial, method_class, protocol, data, folder, options, made["source_hash"])
+        left = {role: done.left for role, done in prerequisites.items()}
+        learned = train_trial(trial, method_class, protocol, data, folder, options, made["source_hash"], left)
     except Exception:
         folder.write_text(ERROR, traceback.format_exc())
         raise
@@ -182,6 +224,7 @@ def run_trial(
             **learned,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "peak_memory_mb": round(peak_memory_mb(options.device), 1),
+            "prerequisites": {role: done.made for role, done in prerequisites.items()},
             "paper_row": method_class.paper_row,
             "origin": joint_origin(data),
             "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",

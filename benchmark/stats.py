@@ -1,7 +1,4 @@
-"""F1 from counts, the paired bootstrap over subjects, the spread over seeds, and verdicts. NumPy alone.
-
-F1 = 2 TP / (2 TP + FP + FN). It is undefined, NaN here and "n/a" in reports, where neither truth nor prediction has
-a positive, or no label is known; averages leave undefined values out.
+"""Average F1, the paired bootstrap over subjects, the spread over seeds, and verdicts. NumPy alone.
 
 Three folds become one number by F1 per AU and part, averaged over parts, then over AUs (A8); the F1 of the
 counts of all parts stands beside it as *pooled*. With several seeds, F1 is taken per seed and then averaged.
@@ -18,16 +15,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from benchmark.f1 import FN, FP, TN, TP, FloatArray, IntArray, f1, mean_defined
 
 if TYPE_CHECKING:
     from benchmark.results import Origin
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-TP, FP, FN, TN = range(4)
-"""Places in the last axis of counts."""
 
 DRAWS = 10_000
 LEVEL = 0.95
@@ -144,27 +136,6 @@ class Scored:
     per_au_intervals: tuple[Interval, ...]
     ave: float
     ave_interval: Interval
-
-
-def f1(counts: npt.NDArray[np.int64] | FloatArray) -> FloatArray:
-    """F1 of each cell of `counts` (..., >= 3), whose last axis starts with TP, FP, FN; NaN where undefined."""
-    cells = np.asarray(counts, dtype=np.float64)
-    hits = 2 * cells[..., TP]
-    return _divide(hits, hits + cells[..., FP] + cells[..., FN])
-
-
-def mean_defined(values: FloatArray, axis: int) -> FloatArray:
-    """Mean of the values that are not NaN; NaN where all are."""
-    defined = ~np.isnan(values)
-    number = np.asarray(defined.sum(axis=axis), dtype=np.float64)
-    total = np.asarray(np.where(defined, values, 0.0).sum(axis=axis), dtype=np.float64)
-    return _divide(total, number)
-
-
-def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    ratio = np.full(denominator.shape, np.nan)
-    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
-    return ratio
 
 
 def average(values: FloatArray) -> Average:

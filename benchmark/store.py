@@ -18,15 +18,16 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.results import Results
-from benchmark.trial import Trial
+from benchmark.trial import ALL, Trial
 
 CHECKPOINT = "checkpoint.safetensors"
 DONE = "DONE"
+MODEL = "model.safetensors"
 ERROR = "ERROR.txt"
 
 
@@ -66,6 +67,27 @@ class TrialFolder:
         file = self.path / CHECKPOINT
         return load_tree(file) if file.is_file() else None
 
+    def save_model(self, state: Mapping[str, Tensor]) -> None:
+        """Write a `state_dict` under its own names, so that any reader of safetensors can use it."""
+        _save_tensors(self.path / MODEL, {name: _own_copy(tensor) for name, tensor in state.items()})
+
+    def load_model(self) -> dict[str, Tensor]:
+        """What `save_model` wrote.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        file = self.path / MODEL
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                "the weights of a finished trial cannot be read",
+                where=file,
+                found=str(error).splitlines()[0],
+                remedy="delete this trial's folder and run again",
+            ) from error
+
     def finish(self, key: str) -> None:
         """Mark the trial as done and drop what only a restart needs."""
         write_atomically(self.path / DONE, f"{key}\n".encode())
@@ -88,12 +110,21 @@ def save_tree(path: Path, tree: Any) -> None:
     """Write nested dicts, lists, numbers, strings and tensors as one safetensors file, atomically."""
     tensors: dict[str, Tensor] = {}
     plan = json.dumps(_flatten(tree, tensors))
+    _save_tensors(path, tensors, {"tree": plan})
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, metadata={"tree": plan})
+    save_file(tensors, temporary, metadata=metadata)
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
+
+
+def _own_copy(tensor: Tensor) -> Tensor:
+    """On the CPU, and apart from all others: safetensors refuses tensors that share memory."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def load_tree(path: Path) -> Any:
@@ -119,8 +150,7 @@ def _flatten(node: Any, tensors: dict[str, Tensor]) -> Any:
     """A JSON form in which each tensor is replaced by its place; dicts become pairs, so that keys keep their type."""
     if isinstance(node, Tensor):
         name = f"t{len(tensors)}"
-        # A copy of its own: safetensors refuses tensors that share memory.
-        tensors[name] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[name] = _own_copy(node)
         return {"tensor": name}
     if isinstance(node, Mapping):
         return {"dict": [[key, _flatten(value, tensors)] for key, value in node.items()]}
@@ -181,6 +211,8 @@ def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
         if not folder.is_done:
             continue
         trial, made = read_trial(folder)
+        if trial.part == ALL:  # a stage: tested on no one
+            continue
         if trial.key in folders:
             raise UserError(
                 "a trial stands twice in the store",
@@ -220,7 +252,9 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -
             "steps": made["steps"],
             "parameters": made["parameters"],
             "time_train_s": made["time_train_s"],
+            "time_before_s": sum(before["time_train_s"] for before in made["prerequisites"].values()),
             "peak_memory_mb": made["peak_memory_mb"],
+            "base_memory_mb": made["base_memory_mb"],
             "settings": trial.model_dump_json(),
             "provenance": json.dumps(made, sort_keys=True),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,9 @@ from benchmark.data.sampling import BatchOrder, Fold, generator, make_fold
 from benchmark.errors import UserError
 from benchmark.metrics import count, score
 from benchmark.protocol import EMOTIONS, Protocol
-from benchmark.store import TrialFolder, save_tree
+from benchmark.store import TrialFolder
 from benchmark.trial import Trial
-from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec
+from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, TaskSpec
 
 LOG_EVERY = 20
 """The paper's figures show a point every 20 iterations (§4.4)."""
@@ -55,17 +55,16 @@ class RunOptions:
 class Streams:
     """The batches of a trial, each a pure function of (seed, stream, step)."""
 
-    def __init__(self, trial: Trial, data: TrialData, fold: Fold, images: ImageInput) -> None:
+    def __init__(self, trial: Trial, data: TrialData, fold: Fold | None, images: ImageInput) -> None:
         self._images = images
         self._data = data
         settings, everyone = trial.train, np.arange(len(data.fe.faces))
-        self._orders = {
-            Stream.AU: BatchOrder(fold.train, settings.batch_au, trial.seed, "au"),
-            Stream.FE: BatchOrder(everyone, settings.batch_fe, trial.seed, "fe"),
-            Stream.AU_VAL: BatchOrder(
+        self._orders = {Stream.FE: BatchOrder(everyone, settings.batch_fe, trial.seed, "fe")}
+        if fold is not None:
+            self._orders[Stream.AU] = BatchOrder(fold.train, settings.batch_au, trial.seed, "au")
+            self._orders[Stream.AU_VAL] = BatchOrder(
                 fold.val, settings.batch_val, trial.seed, "au_val", replace=settings.batch_val > len(fold.val)
-            ),
-        }
+            )
 
     def batch(self, streams: frozenset[Stream], step: int) -> Batch:
         """The batches of step `step` of the streams that a method asks for."""
@@ -88,8 +87,11 @@ def train_trial(
     folder: TrialFolder,
     options: RunOptions,
     sources: str = "",
+    prerequisites: Mapping[str, Finished] | None = None,
 ) -> dict[str, Any]:
     """Train and score one trial, from its checkpoint if it has one, and write its tables and weights.
+
+    A stage that learns from FE images alone is not scored.
 
     Args:
         trial: What to do.
@@ -99,47 +101,54 @@ def train_trial(
         folder: Where the files go.
         options: Device, checkpoints, progress.
         sources: Hash of the code; a checkpoint made by other code is not continued.
+        prerequisites: What the trials left that this one starts from.
 
     Returns:
-        What provenance wants to know: steps, parameters, time_train_s.
+        What provenance wants to know: steps, parameters, time_train_s, frames.
 
     Raises:
         UserError: A loss is not finite, or the checkpoint is damaged.
     """
-    settings = trial.data
-    fold = make_fold(
-        data.au.faces,
-        protocol,
-        trial.part,
-        trial.seed,
-        fraction=settings.val_fraction,
-        minimum=settings.val_minimum,
-    )
-    steps = trial.train.steps or math.ceil((trial.train.epochs or 0) * len(fold.train) / trial.train.batch_au)
+    settings, train = trial.data, trial.train
+    fold, epoch = None, math.ceil(len(data.fe.faces) / train.batch_fe)
+    if Stream.AU in method_class.streams:
+        fold = make_fold(
+            data.au.faces,
+            protocol,
+            trial.part,
+            trial.seed,
+            fraction=settings.val_fraction,
+            minimum=settings.val_minimum,
+        )
+        epoch = math.ceil(len(fold.train) / train.batch_au)
+    steps = train.steps or (train.epochs or 0) * epoch
     images = ImageInput(settings.crop_size, settings.normalise, options.device)
     streams = Streams(trial, data, fold, images)
     spec = TaskSpec(
         aus=protocol.au_names,
         emotions=EMOTIONS,
         steps=steps,
-        au_val_labels=torch.from_numpy(data.au.faces.labels[fold.val]),
-        amp=trial.train.amp,
+        au_val_labels=torch.from_numpy(data.au.faces.labels[fold.val if fold is not None else []]),
+        amp=train.amp,
         image_size=settings.crop_size,
+        steps_per_epoch=epoch,
+        prerequisites=prerequisites or {},
     )
     with seeded(trial.seed, options.device):
         method = method_class.build(method_class.HParams.model_validate(trial.hparams), spec, options.device)
         history, seconds = _learn(trial, method, streams, steps, folder, options, sources)
-        _score(trial, method, images, data, fold, folder)
+        if fold is not None:
+            _score(trial, method, images, data, fold, folder)
         fe_weights = _fe_weights(method, images, data.fe)
     if fe_weights is not None:
         folder.write_table("fe_weights.parquet", fe_weights)
     folder.write_table("history.parquet", history)
-    save_tree(folder.path / "model.safetensors", method.state_dict())
+    folder.save_model(method.state_dict())
     return {
         "steps": steps,
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
         "time_train_s": round(seconds, 3),
-        "frames": {"train": len(fold.train), "au_val": len(fold.val), "test": len(fold.test)},
+        "frames": {n: len(getattr(fold, n)) for n in ("train", "val", "test")} if fold is not None else {},
     }
 
 

@@ -7,17 +7,28 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import DataSettings, Profile, Settings, TrainSettings, settings_error
-from benchmark.protocol import PROTOCOL_VERSION, Protocol
+from benchmark.protocol import FE_DATASET, PROTOCOL_VERSION, Protocol
 from methods import Registry
 from methods.backbone import PRETRAINED, SCRATCH, check_backbone
-from methods.base import Method
+from methods.base import Method, Stream
+
+ALL = "all"
+"""The part of a trial that learns from everyone and is tested on no one."""
 
 LABELS = {"profile", "shared_overrides", "variant"}
 """Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""
+
+
+class Prerequisite(Settings):
+    """A trial that another one starts from."""
+
+    key: str
+    own_digest: str
+    """Of its method's settings."""
 
 
 class Trial(Settings):
@@ -29,6 +40,8 @@ class Trial(Settings):
     method: str
     seed: int
     method_version: int
+    protocol: str
+    """Digest of the dataset's AUs and parts; "" for a trial that learns from no AU data."""
     protocol_version: int = PROTOCOL_VERSION
     data: DataSettings
     train: TrainSettings
@@ -39,7 +52,9 @@ class Trial(Settings):
     shared_digest: str
     """Of what all methods of one comparison share: budget, images, and settings of every method's base net."""
     fingerprints: tuple[str, str]
-    """Of the AU and the FE data."""
+    """Of the AU and the FE data; "" for data that it does not learn from."""
+    prerequisites: dict[str, Prerequisite] = Field(default={})
+    """What it starts from, by the method's names for it."""
 
     profile: str
     shared_overrides: str = ""
@@ -57,7 +72,8 @@ class Trial(Settings):
     @property
     def own_digest(self) -> str:
         """Of the method's settings: trials that differ here are no repetitions of one another."""
-        return _digest({"hparams": self.hparams, "weights_hash": self.weights_hash})
+        before = {role: trial.own_digest for role, trial in self.prerequisites.items()}
+        return _digest({"hparams": self.hparams, "weights_hash": self.weights_hash, "prerequisites": before})
 
     @property
     def label(self) -> str:
@@ -71,7 +87,7 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
     Raises:
         UserError: An unknown setting or a wrong value.
     """
-    cls, own = registry[name], profile.methods.get(name, {})
+    cls, own = registry.any(name), profile.methods.get(name, {})
     shared_hparams(profile)
     try:
         hparams = cls.HParams.model_validate({**profile.method, **own})
@@ -106,15 +122,17 @@ def expand(
 ) -> list[Trial]:
     """All trials of a dataset under a profile, or those of the named methods, parts and seeds.
 
+    The trials that others start from stand before them, once.
+
     Raises:
         UserError: An unknown method, part or setting.
     """
     for name in profile.methods:
-        if name not in registry:
+        if name not in registry.names:
             raise UserError(
                 f"the profile sets an unknown method '{name}'",
                 where=profile.name,
-                remedy=did_you_mean(name, registry),
+                remedy=did_you_mean(name, registry.names),
             )
     for part in parts:
         if part not in protocol.parts:
@@ -130,31 +148,42 @@ def expand(
             "protocol": PROTOCOL_VERSION,
         }
     )
-    trials = []
-    for name in dict.fromkeys(methods or registry):
+    trials: dict[str, Trial] = {}
+
+    def add(name: str, part: str, seed: int) -> Trial:
+        """Put a trial after those that it starts from."""
+        cls, own = registry.any(name), f"methods.{name}."
         hparams = method_hparams(profile, name, registry)
-        own = f"methods.{name}."
-        trials += [
-            Trial(
-                dataset=protocol.dataset,
-                part=part,
-                method=name,
-                seed=seed,
-                method_version=registry[name].version,
-                data=profile.data,
-                train=profile.train,
-                hparams=hparams.model_dump(mode="json"),
-                weights_hash=_file_hash(hparams.weights),
-                shared_digest=shared_digest,
-                fingerprints=fingerprints,
-                profile=profile.name,
-                shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),
-                variant="; ".join(o.removeprefix(own) for o in overrides if o.startswith(own)),
-            )
-            for part in dict.fromkeys(parts or protocol.parts)
-            for seed in dict.fromkeys(seeds or profile.seeds)
-        ]
-    return trials
+        before = {role: add(stage.name, ALL, seed) for role, stage in cls.prerequisites.items()}
+        variant = [o.removeprefix(own) for o in overrides if o.startswith(own)]
+        variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
+        needs_au = Stream.AU in cls.streams
+        trial = Trial(
+            dataset=protocol.dataset if needs_au else FE_DATASET,
+            part=part if needs_au else ALL,
+            method=name,
+            seed=seed,
+            method_version=cls.version,
+            protocol=_digest(protocol.model_dump(include={"aus", "parts"})) if needs_au else "",
+            data=profile.data,
+            train=profile.train,
+            hparams=hparams.model_dump(mode="json"),
+            weights_hash=_file_hash(hparams.weights),
+            shared_digest=shared_digest,
+            fingerprints=(fingerprints[0] if needs_au else "", fingerprints[1]),
+            prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
+            profile=profile.name,
+            shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),
+            variant="; ".join(variant),
+        )
+        return trials.setdefault(trial.key, trial)
+
+    for name in dict.fromkeys(methods or registry):
+        registry[name]  # a stage is no method to ask for
+        for part in dict.fromkeys(parts or protocol.parts):
+            for seed in dict.fromkeys(seeds or profile.seeds):
+                add(name, part, seed)
+    return list(trials.values())
 
 
 def _digest(content: Any) -> str:

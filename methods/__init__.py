@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmark.errors import UserError, did_you_mean
 from methods.base import Method
 
-MARK = re.compile(r"^@register\(", flags=re.MULTILINE)
-"""What a method file has and a support file has not."""
 PACKAGE = Path(__file__).parent
 
 
 class Registry(Mapping[str, type[Method]]):
-    """Registered methods by name; an unknown name is an error that suggests the nearest."""
+    """Registered methods by name; an unknown name is an error that suggests the nearest.
 
-    def __init__(self, methods: Mapping[str, type[Method]]) -> None:
+    Args:
+        methods: Those that tables have.
+        stages: Those that must be done before one of them.
+    """
+
+    def __init__(self, methods: Mapping[str, type[Method]], stages: Mapping[str, type[Method]] | None = None) -> None:
         self._methods = dict(sorted(methods.items()))
+        self._all = {**(stages or {}), **self._methods}
 
     def __getitem__(self, name: str) -> type[Method]:
         if name not in self._methods:
-            raise UserError(f"unknown method '{name}'", remedy=did_you_mean(name, self._methods))
+            raise self._unknown(name)
         return self._methods[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._methods
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._methods)
@@ -34,16 +41,47 @@ class Registry(Mapping[str, type[Method]]):
     def __len__(self) -> int:
         return len(self._methods)
 
+    def any(self, name: str) -> type[Method]:
+        """A method or a stage.
+
+        Raises:
+            UserError: It is neither.
+        """
+        if name not in self._all:
+            raise self._unknown(name)
+        return self._all[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of methods and stages."""
+        return tuple(self._all)
+
+    def _unknown(self, name: str) -> UserError:
+        return UserError(
+            f"unknown method '{name}'",
+            expected="the name of a file in methods/ that registers a method",
+            found=repr(name),
+            remedy=did_you_mean(name, self._methods),
+        )
+
 
 def source_files(cls: type[Method]) -> tuple[Path, ...]:
-    """The files of `methods/` that can change a method's results: its own, its bases', and all support files."""
-    bases = {Path(inspect.getfile(c)) for c in cls.__mro__ if issubclass(c, Method)}
-    support = {f for f in PACKAGE.glob("*.py") if not MARK.search(f.read_text(encoding="utf-8"))}
-    return tuple(sorted(bases | support))
+    """The files of `methods/` that can change a method's results: its own, and what it imports from there."""
+    found, waiting = set[Path](), [Path(inspect.getfile(cls))]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            waiting += [PACKAGE / f"{name.split('.')[1]}.py" for name in named if name.startswith("methods.")]
+    return tuple(sorted(found))
 
 
 def discover(package: str = __name__, folder: Path = PACKAGE) -> Registry:
-    """Import every file of the package and collect the classes marked by `register`.
+    """Import every file of the package and collect the classes marked by `register` or `stage`.
 
     A file without such a class is support code. The name of a method is the name of its file.
 
@@ -96,4 +134,7 @@ def discover(package: str = __name__, folder: Path = PACKAGE) -> Registry:
                     remedy="give each method a file of its own",
                 )
             found[cls.name] = cls
-    return Registry(found)
+    return Registry(
+        {name: cls for name, cls in found.items() if not cls.is_stage},
+        {name: cls for name, cls in found.items() if cls.is_stage},
+    )

@@ -18,6 +18,32 @@ from benchmark.errors import UserError, did_you_mean
 SCRATCH, PRETRAINED = "scratch", "pretrained"
 
 
+class Stage(NamedTuple):
+    """What one stage of a backbone makes of B images.
+
+    Attributes:
+        before_last: (B, C, h, w), output of all blocks but the last; of a stage without several blocks, its output.
+        output: (B, C, h, w).
+    """
+
+    before_last: Tensor
+    output: Tensor
+
+
+class StageBlocks(NamedTuple):
+    """Where to listen for one stage.
+
+    Attributes:
+        width: Channels of its output.
+        before_last: The block whose output is `Stage.before_last`.
+        last: The block whose output is the stage's.
+    """
+
+    width: int
+    before_last: nn.Module
+    last: nn.Module
+
+
 class Outputs(NamedTuple):
     """What the base net says of A AU images and E FE images.
 
@@ -38,7 +64,7 @@ class BaseNet(nn.Module):
     Args:
         backbone: Maps images (B, 3, H, W) to features (B, C).
         feature_dim: C.
-        n_aus: J outputs of the AU classifier.
+        n_aus: J outputs of the AU classifier; 0 for none.
         n_emotions: Q outputs of the FE classifier; 0 for none.
         separate_streams: One backbone pass a stream instead of one over all rows (A13); they differ in the
             statistics of batch normalisation.
@@ -59,7 +85,7 @@ class BaseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head_au = nn.Linear(feature_dim, n_aus)
+        self.head_au = nn.Linear(feature_dim, n_aus) if n_aus else None
         self.head_fe = nn.Linear(feature_dim, n_emotions) if n_emotions else None
         self.feature_dim = feature_dim
         self.separate_streams = separate_streams
@@ -69,23 +95,88 @@ class BaseNet(nn.Module):
 
     def forward(self, au_images: Tensor, fe_images: Tensor | None = None) -> Outputs:
         """Logits of each stream by its own classifier; FE images are optional."""
-        dtype = self.head_au.weight.dtype
-        with torch.autocast(au_images.device.type, torch.bfloat16, enabled=self.amp):
+        with self.precision(au_images.device):
             if fe_images is None:
                 features = self.features(au_images)
             elif self.separate_streams:
                 features = torch.cat([self.features(au_images), self.features(fe_images)])
             else:
                 features = self.features(torch.cat([au_images, fe_images]))
-            au_rows, fe_rows = features[: len(au_images)], features[len(au_images) :]
-            au_logits = self.head_au(au_rows)
-            fe_logits = self.head_fe(fe_rows) if self.head_fe is not None else fe_rows.new_empty(len(fe_rows), 0)
-        return Outputs(features.to(dtype), au_logits.to(dtype), fe_logits.to(dtype))
+            return self.classify(features, len(au_images))
+
+    def classify(self, features: Tensor, n_au: int) -> Outputs:
+        """Each classifier on the features (A + E, C) of its own rows, the first `n_au` and the others."""
+        features = features.to(next(self.parameters()).dtype)
+        return Outputs(features, _logits(self.head_au, features[:n_au]), _logits(self.head_fe, features[n_au:]))
 
     def features(self, images: Tensor) -> Tensor:
-        """Backbone features (B, C)."""
-        output: Tensor = self.backbone(images.contiguous(memory_format=self.memory_format))
-        return output
+        """Backbone features (B, C), in the parameters' type."""
+        with self.precision(images.device):
+            output: Tensor = self.backbone(images.contiguous(memory_format=self.memory_format))
+        return output.to(next(self.parameters()).dtype)
+
+    def stages(self, images: Tensor) -> tuple[list[Stage], Tensor]:
+        """What every stage makes of images, and the backbone features (B, C): one pass.
+
+        Raises:
+            UserError: The backbone has no stages of feature maps.
+        """
+        seen: dict[nn.Module, Tensor] = {}
+
+        def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+            seen[module] = output
+
+        stages = self.stage_blocks()
+        modules = dict.fromkeys(module for stage in stages for module in (stage.before_last, stage.last))
+        handles = [module.register_forward_hook(keep) for module in modules]
+        try:
+            features = self.features(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        if any(seen[module].ndim != 4 for module in modules):
+            raise _no_stages(self.backbone)
+        return [Stage(seen[stage.before_last], seen[stage.last]) for stage in stages], features
+
+    def stage_blocks(self) -> list[StageBlocks]:
+        """The stages of the backbone, from first to last.
+
+        A stage is an entry of timm's `feature_info` that is a sequence of blocks (the four of a ResNet, not its
+        stem); where no entry is, every entry.
+
+        Raises:
+            UserError: The backbone names no stages.
+        """
+        info = [(str(entry["module"]), int(entry["num_chs"])) for entry in getattr(self.backbone, "feature_info", [])]
+        modules = [(self.backbone.get_submodule(name), width) for name, width in info]
+        sequences = [(module, width) for module, width in modules if isinstance(module, nn.Sequential)]
+        if not modules:
+            raise _no_stages(self.backbone)
+        stages = []
+        for module, width in sequences or modules:
+            blocks = list(module.children()) if sequences else [module]
+            stages.append(StageBlocks(width, blocks[-2] if len(blocks) > 1 else blocks[-1], blocks[-1]))
+        return stages
+
+    def precision(self, device: torch.device) -> torch.autocast:
+        """The autocast that every pass through this net runs under."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.amp)
+
+
+def _no_stages(backbone: nn.Module) -> UserError:
+    return UserError(
+        "this method needs a backbone with stages of feature maps",
+        found=type(backbone).__name__,
+        remedy="choose a convolutional one with --set method.backbone=NAME, for example resnet34",
+    )
+
+
+def _logits(head: nn.Module | None, features: Tensor) -> Tensor:
+    """What a classifier says, in the features' type; (B, 0) where there is none."""
+    if head is None:
+        return features.new_empty(len(features), 0)
+    logits: Tensor = head(features)
+    return logits.to(features.dtype)
 
 
 @contextmanager
@@ -247,7 +338,8 @@ def _load_backbone_file(model: nn.Module, file: Path) -> None:
         # torch raises pickle.UnpicklingError for a file that holds more than weights
         raise _unreadable(file, error) from error
     own = model.state_dict()
-    given = {name.removeprefix("backbone."): tensor for name, tensor in state.items()}
+    # timm's own names, or those of a trial's model.safetensors
+    given = {name.removeprefix("net.").removeprefix("backbone."): tensor for name, tensor in state.items()}
     absent = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
     wrong = [name for name in own if name in given and given[name].shape != own[name].shape]
     if absent or wrong:

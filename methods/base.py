@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -45,6 +46,19 @@ Scalars = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Finished:
+    """A prerequisite trial that is done.
+
+    Attributes:
+        hparams: Its settings.
+        state: Its `state_dict`.
+    """
+
+    hparams: Method.HParams
+    state: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """What a method may know of its task before the first batch; never which dataset it is.
 
@@ -55,6 +69,8 @@ class TaskSpec:
         au_val_labels: int8 (K, J), labels of the AU validation set.
         amp: Run forward passes in bfloat16 autocast.
         image_size: Side of the images in pixels.
+        steps_per_epoch: Updates in one pass over the AU training set.
+        prerequisites: What the method's `prerequisites` left, by their names there.
     """
 
     aus: tuple[str, ...]
@@ -63,22 +79,29 @@ class TaskSpec:
     au_val_labels: Tensor
     amp: bool = False
     image_size: int = 224
+    steps_per_epoch: int = 1
+    prerequisites: Mapping[str, Finished] = field(default_factory=dict)
 
 
 class Method(nn.Module):
     """Base of all methods.
 
     A subclass names its `streams`, may widen `HParams`, and implements `update`. Optimisers are plain
-    attributes; together with the modules they are the training state.
+    attributes; together with the modules they are the training state. A line of the docstring that begins with
+    `Citation:` names the source.
     """
 
     name: ClassVar[str]
     """Registry name, set by `register`; also the name of the file."""
+    is_stage: ClassVar[bool]
+    """Set by `stage`: others need it done before, and no table has it."""
     paper_row: ClassVar[str]
     """The paper's spelling in its tables, "" for a method that the paper does not have."""
     version: ClassVar[int] = 1
     """Raised when a change can change results; part of every trial's key."""
     streams: ClassVar[frozenset[Stream]] = frozenset({Stream.AU})
+    prerequisites: ClassVar[Mapping[str, type[Method]]] = {}
+    """Methods marked by `stage` whose trials must be done before, by the name that `TaskSpec` gives them."""
 
     class HParams(BaseModel):
         """Settings that all methods share, so that a comparison is of methods alone."""
@@ -109,15 +132,15 @@ class Method(nn.Module):
         self.net = net
         self.hparams = hparams
         self.spec = spec
-        self.optimizer = make_optimizer(net, hparams)
+        self.optimizer = make_optimizer(net.parameters(), hparams)
 
     @classmethod
     def build(cls, hparams: HParams, spec: TaskSpec, device: torch.device) -> Self:
-        """The method over a fresh base net; its FE classifier exists if the method learns from FE images."""
+        """The method over a fresh base net with a classifier for each kind of images that it learns from."""
         net = build_net(
             hparams.backbone,
             hparams.weights,
-            n_aus=len(spec.aus),
+            n_aus=len(spec.aus) if Stream.AU in cls.streams else 0,
             n_emotions=len(spec.emotions) if Stream.FE in cls.streams else 0,
             image_size=spec.image_size,
             separate_streams=hparams.batch_norm_streams == "separate",
@@ -143,9 +166,16 @@ class Method(nn.Module):
         """One step of the base net's optimiser along the gradient of `loss`."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        rate = self.hparams.lr * schedule_factor(self.hparams.schedule, step, self.spec.steps)
+        self.take_step(step)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of the base net at a step."""
+        return self.hparams.lr * schedule_factor(self.hparams.schedule, step, self.spec.steps)
+
+    def take_step(self, step: int) -> None:
+        """Move along the gradients that the parameters hold, at the rate of the step."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.rate(step)
         self.optimizer.step()
 
     def training_state(self) -> dict[str, Any]:
@@ -165,16 +195,14 @@ class Method(nn.Module):
         return {n: v for n, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)}
 
 
-def make_optimizer(module: nn.Module, hparams: Method.HParams) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[nn.Parameter], hparams: Method.HParams) -> torch.optim.Optimizer:
     """The base net's optimiser (A3)."""
-    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "sgd": lambda: torch.optim.SGD(
-            module.parameters(), hparams.lr, momentum=hparams.momentum, weight_decay=hparams.weight_decay
-        ),
-        "adam": lambda: torch.optim.Adam(module.parameters(), hparams.lr, weight_decay=hparams.weight_decay),
-        "adamw": lambda: torch.optim.AdamW(module.parameters(), hparams.lr, weight_decay=hparams.weight_decay),
+    makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": partial(torch.optim.SGD, momentum=hparams.momentum),
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
     }
-    return makers[hparams.optimizer]()
+    return makers[hparams.optimizer](parameters, lr=hparams.lr, weight_decay=hparams.weight_decay)
 
 
 def schedule_factor(schedule: str, step: int, steps: int) -> float:
@@ -187,10 +215,16 @@ M = TypeVar("M", bound=type[Method])
 
 def register(name: str, *, paper_row: str = "") -> Callable[[M], M]:
     """Mark a class as the method `name`; the registry finds it by this mark, in the file `methods/<name>.py`."""
+    return partial(_mark, name=name, paper_row=paper_row, is_stage=False)
 
-    def mark(cls: M) -> M:
-        cls.name = name
-        cls.paper_row = paper_row
-        return cls
 
-    return mark
+def stage(name: str) -> Callable[[M], M]:
+    """Mark a class as the stage `name`: a method that others name in `prerequisites`, and no row of any table."""
+    return partial(_mark, name=name, paper_row="", is_stage=True)
+
+
+def _mark(cls: M, *, name: str, paper_row: str, is_stage: bool) -> M:
+    cls.name = name
+    cls.paper_row = paper_row
+    cls.is_stage = is_stage
+    return cls

@@ -12,6 +12,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import f1_score
 
 from benchmark import stats
+from benchmark.f1 import f1
 from benchmark.stats import Interval, MethodCounts, PartCounts
 
 AUS = ("AU1", "AU2")
@@ -79,7 +80,7 @@ def test_f1_agrees_with_scikit_learn() -> None:
             [np.sum(truth & guess), np.sum(~truth & guess), np.sum(truth & ~guess), np.sum(~truth & ~guess)]
         )
         expected = f1_score(truth, guess, zero_division=np.nan)
-        np.testing.assert_allclose(stats.f1(counts), expected)
+        np.testing.assert_allclose(f1(counts), expected)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_f1_agrees_with_scikit_learn() -> None:
     ],
 )
 def test_f1_is_undefined_without_any_positive(counts: list[int], expected: float) -> None:
-    np.testing.assert_equal(float(stats.f1(np.array(counts))), expected)
+    np.testing.assert_equal(float(f1(np.array(counts))), expected)
 
 
 def test_all_undefined_stays_undefined_and_quiet() -> None:

@@ -233,7 +233,7 @@ def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
 
 
 def summary_table(ours: OursOfGroup) -> Table:
-    """One line a row: what it rests on, its averages and both spreads, and what it cost."""
+    """One line a row: what it rests on, its averages and both spreads."""
     header = [
         "method",
         "parts",
@@ -242,9 +242,6 @@ def summary_table(ours: OursOfGroup) -> Table:
         "F1 ave, pooled",
         "SD over seeds",
         "AUC",
-        "parameters",
-        "training time (s)",
-        "peak memory (MB)",
         "stale",
     ]
     rows = [_summary_row(ours.group, o) for o in ours.rows]
@@ -258,7 +255,6 @@ def summary_table(ours: OursOfGroup) -> Table:
 def _summary_row(group: Group, ours: Ours) -> list[Cell]:
     row, trials = ours.row, ours.row.trials
     spread = stats.seed_spread(stats.mean_over_parts(row.counts).ave_by_seed)
-    parameters = sorted(set(trials["parameters"]))
     return cells(
         ours.label,
         _parts(row.parts, group),
@@ -267,10 +263,46 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
         number(100 * stats.pooled(row.counts).ave),
         number(None if spread is None else 100 * spread),
         number(stats.average(row.auc).ave, digits=3),
-        " to ".join(f"{count:,}" for count in dict.fromkeys((parameters[0], parameters[-1]))),
-        number(float(trials["time_train_s"].sum(skipna=False))),
-        number(float(trials["peak_memory_mb"].max(skipna=False)), digits=0),
         "yes" if trials["stale"].any() else "no",
+    )
+
+
+def cost_table(ours: OursOfGroup) -> Table:
+    """What every row cost: parameters, time and memory."""
+    header = [
+        "method",
+        "trained parameters",
+        "time per step (ms)",
+        "× STL",
+        "training (s)",
+        "stages before (s)",
+        "peak memory (MB)",
+        "above the start (MB)",
+    ]
+    stl = [_per_step(o) for o in ours.rows if o.row.paper_row == "STL" and not o.row.variant]
+    return table(header, [_cost_row(o, stl[0] if stl else float("nan")) for o in ours.rows])
+
+
+def _per_step(ours: Ours) -> float:
+    """Milliseconds a step, over all trials of a row."""
+    trials = ours.row.trials
+    return 1000 * float(trials["time_train_s"].sum(skipna=False)) / max(int(trials["steps"].sum()), 1)
+
+
+def _cost_row(ours: Ours, stl: float) -> list[Cell]:
+    trials = ours.row.trials
+    parameters = sorted(set(trials["parameters"]))
+    above = trials["peak_memory_mb"] - trials["base_memory_mb"]
+    return cells(
+        ours.label,
+        " to ".join(f"{count:,}" for count in dict.fromkeys((parameters[0], parameters[-1]))),
+        number(_per_step(ours)),
+        number(_per_step(ours) / stl),
+        number(float(trials["time_train_s"].sum(skipna=False))),
+        # Of one stage that its parts share: counted once a seed.
+        number(float(trials.drop_duplicates("seed")["time_before_s"].sum(skipna=False))),
+        number(float(trials["peak_memory_mb"].max(skipna=False)), digits=0),
+        number(float(above.max(skipna=False)), digits=0),
     )
 
 

@@ -14,6 +14,7 @@ from benchmark.report.groups import Group, group_results
 from benchmark.report.ours import (
     beyond_table,
     compared_table,
+    cost_table,
     difference_table,
     interval_table,
     printed_table,
@@ -43,6 +44,7 @@ class GroupContext:
     intervals: Table
     differences: Table
     summary: Table
+    costs: Table
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def _group_context(group: Group, figure: str) -> GroupContext:
         intervals=interval_table(ours),
         differences=difference_table(ours),
         summary=summary_table(ours),
+        costs=cost_table(ours),
     )
 
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from methods.base import Samples, Stream, TaskSpec
-from methods.mal import MAL, sample_losses
+from methods.bilevel import sample_losses
+from methods.mal import MAL
 from methods.meta_gradient import gradients, sgd_step
-from tests.methods.tiny import recipe, reference_name, tiny_net
+from tests.methods.oracle import recipe
+from tests.methods.tiny import reference_name, tiny_net
 
 ORACLE = Path(__file__).parents[1] / "oracle" / "mal_tiny.npz"
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from benchmark.data.augment import ImageInput
+from benchmark.data.sampling import make_fold
+from benchmark.data.standin.write import write_standin
+from benchmark.profile import load_profile
 from benchmark.protocol import BP4D, EMOTIONS
+from benchmark.runner import prepare_data, read_data
+from benchmark.trainer import Streams
+from benchmark.trial import expand
 from methods import discover
-from methods.base import Batch, Method, Samples, Stream, TaskSpec
+from methods.base import Batch, Finished, Method, Samples, Stream, TaskSpec
 from methods.mal import MAL
 from methods.meta_gradient import gradients, sgd_step
 
@@ -22,11 +30,19 @@ every_method = pytest.mark.parametrize("name", METHODS)
 def make(
     name: str, *, seed: int = 0, steps: int = 60, val: Tensor | None = None, amp: bool = False, **hparams: object
 ) -> Method:
-    cls = METHODS[name]
-    spec = TaskSpec(BP4D.au_names, EMOTIONS, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val, amp)
+    """A method with its prerequisites as they start, untrained."""
+    return build(METHODS[name], seed, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val, amp, hparams)
+
+
+def build(cls: type[Method], seed: int, steps: int, val: Tensor, amp: bool, hparams: dict[str, object]) -> Method:
+    shared = {"backbone": "test_resnet", "optimizer": "adam", "lr": 2e-3}
+    before = {}
+    for role, stage in cls.prerequisites.items():
+        method = build(stage, 77, steps, val, amp, {})
+        before[role] = Finished(method.hparams, method.state_dict())
+    spec = TaskSpec(BP4D.au_names, EMOTIONS, steps, val, amp, steps_per_epoch=4, prerequisites=before)
     torch.manual_seed(seed)
-    settings = {"backbone": "test_resnet", "optimizer": "adam", "lr": 2e-3, **hparams}
-    return cls.build(cls.HParams.model_validate(settings), spec, CPU).train()
+    return cls.build(cls.HParams.model_validate({**shared, **hparams}), spec, CPU).train()
 
 
 def planted(seed: int, count: int = 12) -> Batch:
@@ -52,35 +68,53 @@ def only(method: Method, batch: Batch) -> Batch:
     return {stream: batch[stream] for stream in method.streams}
 
 
-@every_method
-def test_it_learns(name: str) -> None:
-    method = make(name, steps=60)
-    curve = [method.update(only(method, planted(t)), t)["loss_au"].item() for t in range(60)]
-    # The AU loss starts near 12 ln 2 = 8.3; the last ten steps are at least a tenth below it.
-    assert sum(curve[-10:]) / 10 < 0.9 * curve[0]
+@pytest.fixture(scope="module")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Batch]:
+    """Batches of the smoke profile's stand-in by step: 16 AU, 16 FE, 16 validation images."""
+    profile, _ = load_profile("smoke", ["train.batch_au=16", "train.batch_fe=16", "train.batch_val=16"])
+    root = tmp_path_factory.mktemp("standin") / "data"
+    write_standin(root, profile.standin)
+    data = prepare_data(read_data(root, BP4D, profile), profile, root.parent / "cache")
+    registry = discover()
+    (trial,) = expand(BP4D, profile, (), registry, ("", ""), methods=("stl",), parts=("part1",))
+    fold = make_fold(data.au.faces, BP4D, "part1", 0, fraction=0.02, minimum=16)
+    streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
+    return lambda step: streams.batch(frozenset(Stream), step)
 
 
 @every_method
-def test_every_parameter_moves_and_masked_labels_give_no_gradient(name: str) -> None:
+def test_it_learns_the_stand_in(name: str, standin: Callable[[int], Batch]) -> None:
+    """Three batches over and over: what is asked is that it fits, not that it generalises."""
+    method = make(name, steps=36, lr=5e-3)
+    curve = [method.update(only(method, standin(t % 3)), t)["loss_au"].item() for t in range(36)]
+    rates = torch.cat([standin(t)[Stream.AU].labels for t in range(3)]).float().mean(0).clamp(1e-3, 1 - 1e-3)
+    # The best constant answer has about 6.6 nats here; a half everywhere has 12 ln 2 = 8.3.
+    constant = -(rates * rates.log() + (1 - rates) * (1 - rates).log()).sum().item()
+    assert sum(curve[-3:]) / 3 < 0.8 * constant
+
+
+@every_method
+def test_what_is_meant_to_learn_moves_and_nothing_else(name: str) -> None:
     method = make(name)
-    before = {n: p.detach().clone() for n, p in method.named_parameters()}
+    before = {n: t.clone() for n, t in method.state_dict().items()}
     batch = only(method, planted(0))
-    z = batch[Stream.AU].labels.clone()
-    z[:, 3] = -1
-    batch = {**batch, Stream.AU: Samples(batch[Stream.AU].images, z)}
-    if Stream.AU_VAL in batch:
-        batch[Stream.AU_VAL] = Samples(batch[Stream.AU_VAL].images, batch[Stream.AU_VAL].labels.clone())
-        batch[Stream.AU_VAL].labels[:, 3] = -1
-    method.update(batch, 0)
-    method.update(only(method, planted(1)) | {Stream.AU: Samples(planted(1)[Stream.AU].images, z)}, 1)
-    for parameter_name, parameter in method.named_parameters():
-        if parameter_name in ("net.head_au.weight", "net.head_au.bias"):
-            # Adam moves a row only if it ever had a gradient: nobody knows AU number 3.
-            assert torch.equal(parameter[3], before[parameter_name][3])
-            moved = (parameter - before[parameter_name]).abs().flatten(1) if parameter.ndim > 1 else None
-            assert moved is None or (moved.sum(1) > 0).sum() == 11
-        else:
-            assert not torch.equal(parameter, before[parameter_name]), f"{parameter_name} does not learn"
+    for stream in batch.keys() & {Stream.AU, Stream.AU_VAL}:
+        batch[stream].labels[:, 3] = -1  # nobody knows AU number 3
+    for t in range(2):
+        method.update(batch, t)
+    trained = {n for n, p in method.named_parameters() if p.requires_grad}
+    frozen = [
+        n for n, m in method.named_modules() if [*m.parameters()] and not any(p.requires_grad for p in m.parameters())
+    ]
+    for n, tensor in method.state_dict().items():
+        if re.fullmatch(r"(net|rivals\.\d+)\.head_au\.\w+", n):
+            # Adam moves a row only if it ever had a gradient.
+            rows = (tensor - before[n]).abs().reshape(12, -1).sum(1) > 0
+            assert rows.tolist() == [j != 3 for j in range(12)], n
+        elif n in trained:
+            assert not torch.equal(tensor, before[n]), f"{n} does not learn"
+        elif any(n.startswith(f"{module}.") for module in frozen):
+            assert torch.equal(tensor, before[n]), f"{n} is frozen and moved"
 
 
 @every_method

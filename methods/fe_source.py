@@ -1,0 +1,25 @@
+"""The source network of L2T-WW: a stage, no row of any table."""
+
+from __future__ import annotations
+
+from methods.base import Batch, Method, Scalars, Stream, stage
+from methods.losses import fe_loss
+
+
+@stage("fe_source")
+class FESource(Method):
+    """Facial expression recognition alone, on the FE data (paper §4.3: the source network of L2T-WW).
+
+    Its budget, augmentation and optimiser are those of the methods; the last state is the source.
+    """
+
+    streams = frozenset({Stream.FE})
+
+    def update(self, batch: Batch, step: int) -> Scalars:
+        """One step on the batch mean of Eq. 2."""
+        fe = batch[Stream.FE]
+        logits = self.net(fe.images[:0], fe.images).fe_logits
+        loss = fe_loss(logits, fe.labels).mean()
+        self.descend(loss, step)
+        right = (logits.argmax(1) == fe.labels).to(loss.dtype).mean()
+        return {"loss_fe": loss.detach(), "accuracy": right.detach()}

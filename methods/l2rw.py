@@ -1,0 +1,43 @@
+"""Learning to reweight, the ancestor of MAL without a meta net."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Scalars, Stream, register
+from methods.bilevel import Reweighting, sample_losses, summary
+from methods.meta_gradient import Params, forward_mode
+
+
+@register("l2rw")
+class L2RW(Reweighting):
+    """Every sample's weight is how much an infinitesimal weight would lower the validation loss, if it would.
+
+    Citation: Ren et al., Learning to Reweight Examples for Robust Deep Learning, ICML 2018, Algorithm 1.
+
+    Differs from the paper:
+      - Samples are those of two tasks; the clean set is MAL's AU validation set, with its class re-weighting.
+      - The gradient with respect to the weights, at weights of zero, is computed by forward mode.
+      - The rate of the virtual step is not a setting: normalisation cancels it.
+      - Weights total two instead of one, so that equal ones give MTL's loss.
+    """
+
+    def update(self, batch: Batch, step: int) -> Scalars:
+        """One iteration of their Algorithm 1."""
+        au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
+        theta: Params = dict(self.net.named_parameters())
+        losses = sample_losses(self.net(au.images, fe.images), au, fe)
+        # At weights of zero the virtual step stays at θ.
+        loss_val, v = self.val_gradient(theta, val)
+        epsilon = {"weights": torch.zeros_like(losses)}
+
+        def weigh(weights: Params, _: Tensor) -> Tensor:
+            return weights["weights"]
+
+        gradient = forward_mode(self.per_sample(au, fe), theta, v, 1.0, weigh, epsilon, "constant")["weights"]
+        weights = (-gradient).clamp_min(0)
+        # If no sample helps, no weight is left and the step is along zero.
+        weights = 2 * weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        self.descend((weights * losses).sum(), step)
+        return {"loss_val": loss_val, **summary(losses.detach(), weights, len(au.images))}

@@ -1,0 +1,175 @@
+"""The multi-task attention network: a row of the paper's Tables 1 to 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from pydantic import Field
+from timm.models.resnet import BasicBlock, Bottleneck
+from torch import Tensor, nn
+
+from methods.backbone import BaseNet, Outputs, Stage
+from methods.base import Method, Stream, TaskSpec, make_optimizer, register
+from methods.multitask import Multitask, TaskLosses
+
+
+class Attention(nn.Sequential):
+    """Mask in (0, 1) of one task for one stage, (B, in, h, w) to (B, out, h, w)."""
+
+    def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, hidden, 1),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, out_channels, 1),
+            nn.BatchNorm2d(out_channels),
+            nn.Sigmoid(),
+        )
+
+
+class AttentionBranch(nn.Module):
+    """The attention modules of every task over the stages of one shared trunk.
+
+    Args:
+        widths: Channels of the stages.
+        tasks: Names.
+        block: Residual block of the trunk; it is the encoder between two stages, too.
+    """
+
+    def __init__(self, widths: Sequence[int], tasks: Sequence[str], block: type[BasicBlock | Bottleneck]) -> None:
+        super().__init__()
+        into = [widths[0], *(2 * width for width in widths[1:])]
+        self.att = nn.ModuleDict(
+            {
+                task: nn.ModuleList(
+                    Attention(n, out // block.expansion, out) for n, out in zip(into, widths, strict=True)
+                )
+                for task in tasks
+            }
+        )
+        self.enc = nn.ModuleList(
+            block(a, b // block.expansion, downsample=nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b)))
+            for a, b in pairwise(widths)
+        )
+        # Strided convolutions of the trunk round a side up, so this does: alike at multiples of 32 pixels.
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+
+    def forward(self, task: str, stages: Sequence[Stage]) -> Tensor:
+        """The task's feature (B, C) from what the trunk's stages make of its images."""
+        passed: list[Tensor] = []
+        for i, stage in enumerate(stages):
+            mask = self.get_submodule(f"att.{task}.{i}")(torch.cat([stage.before_last, *passed], dim=1))
+            attended = mask * stage.output
+            if i < len(self.enc):
+                passed = [self.pool(self.enc[i](attended))]
+        feature: Tensor = attended.mean((2, 3))
+        return feature
+
+
+class DynamicWeightAverage(nn.Module):
+    """λ_k(e) = K softmax_k(r_k / T), r_k the ratio of task k's mean losses in the two epochs before e.
+
+    The weights are one in the first two epochs, and constant within an epoch.
+
+    Args:
+        tasks: K.
+        temperature: T.
+    """
+
+    def __init__(self, tasks: int, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        # Mean losses of the epoch before the last and of the last, 0 while there is none; sum and steps of this one.
+        self.register_buffer("means", torch.zeros(2, tasks))
+        self.register_buffer("total", torch.zeros(tasks))
+        self.register_buffer("steps", torch.zeros(()))
+        self.means: Tensor
+        self.total: Tensor
+        self.steps: Tensor
+
+    def add(self, losses: Tensor) -> None:
+        """Count the unweighted losses (K,) of a step of this epoch."""
+        self.total += losses
+        self.steps += 1
+
+    def end_epoch(self) -> None:
+        """The mean of this epoch becomes that of the last."""
+        self.means = torch.stack([self.means[1], self.total / self.steps])
+        self.total, self.steps = torch.zeros_like(self.total), torch.zeros_like(self.steps)
+
+    def forward(self) -> Tensor:
+        """Weights (K,), with sum K."""
+        before, last = self.means
+        ratio = torch.where((before > 0).all(), last / before, torch.ones_like(last))
+        return len(ratio) * torch.softmax(ratio / self.temperature, dim=0)
+
+
+@register("mtan", paper_row="MTAN")
+class MTAN(Multitask):
+    """One shared trunk, and per task soft attention to the features of its four stages.
+
+    Citation: Liu, Johns & Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019; wiring for residual
+    networks from github.com/lorenmt/mtan (c36c30b), as generalised in github.com/median-research-group/LibMTL.
+
+    Differs from the authors' code:
+      - Images have labels of one task: each row passes the branch of its own task alone.
+      - The trunk runs once over the rows of both tasks, as in MTL; `batch_norm_streams = separate` runs it once a
+        task, which is what the reference does (A13).
+      - The head is global average pooling and one linear layer, as in MTL, instead of a dense predictor.
+      - In a stage with one block the mask is computed from the output that it multiplies, as in the authors' Wide
+        ResNet; the paper's backbones have none.
+      - Loss weights are equal by default, as in the paper's MTL (1:1); `loss_weights = dwa` is the authors' own rule.
+    """
+
+    hparams: HParams
+
+    class HParams(Method.HParams):
+        """Settings of MTAN."""
+
+        loss_weights: Literal["equal", "dwa"] = "equal"
+        """Both losses alike, or Dynamic Weight Average."""
+        temperature: float = Field(default=2.0, gt=0)
+        """T of Dynamic Weight Average (their §3.3: 2)."""
+
+    def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
+        super().__init__(net, hparams, spec)
+        stages = net.stage_blocks()
+        block = Bottleneck if isinstance(stages[-1].last, Bottleneck) else BasicBlock
+        self.branch = AttentionBranch([stage.width for stage in stages], (Stream.AU, Stream.FE), block)
+        self.branch.to(memory_format=net.memory_format)
+        self.dwa = DynamicWeightAverage(2, self.hparams.temperature)
+        self.optimizer = make_optimizer(self.parameters(), hparams)
+
+    def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
+        """Logits of each task from its own attention."""
+        n_au = len(au_images)
+        if self.net.separate_streams:
+            au, fe = self.net.stages(au_images)[0], self.net.stages(fe_images)[0]
+        else:
+            stages, _ = self.net.stages(torch.cat([au_images, fe_images]))
+            au = [Stage(*(f[:n_au] for f in stage)) for stage in stages]
+            fe = [Stage(*(f[n_au:] for f in stage)) for stage in stages]
+        with self.net.precision(au_images.device):
+            au_feature, fe_feature = self.branch(Stream.AU, au), self.branch(Stream.FE, fe)
+            features = torch.cat([au_feature, fe_feature])
+            return self.net.classify(features, n_au)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """AU logits (B, J): the AU branch alone runs."""
+        stages, _ = self.net.stages(images)
+        with self.net.precision(images.device):
+            return self.net.classify(self.branch(Stream.AU, stages), len(images)).au_logits
+
+    def learn(self, losses: TaskLosses, step: int) -> None:
+        """One step on the weighted sum."""
+        both = torch.stack([losses.au, losses.fe])
+        if self.hparams.loss_weights == "equal":
+            self.descend(both.sum(), step)
+            return
+        if step > 0 and step % self.spec.steps_per_epoch == 0:
+            self.dwa.end_epoch()
+        self.dwa.add(both.detach())
+        self.descend((self.dwa() * both).sum(), step)

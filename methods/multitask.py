@@ -1,0 +1,46 @@
+"""What methods share that learn AU detection and FER together from one loss of each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from methods.backbone import Outputs
+from methods.base import Batch, Method, Scalars, Stream
+from methods.losses import au_loss, fe_loss
+
+
+class TaskLosses(NamedTuple):
+    """Batch means of Eq. 1 and Eq. 2, and the last features (A + E, C) that both tasks share."""
+
+    au: Tensor
+    fe: Tensor
+    shared: Tensor
+
+
+class Multitask(Method):
+    """Both losses from a batch of each stream; a subclass says how it learns from them."""
+
+    streams = frozenset({Stream.AU, Stream.FE})
+
+    def update(self, batch: Batch, step: int) -> Scalars:
+        """One step on both losses."""
+        au, fe = batch[Stream.AU], batch[Stream.FE]
+        losses = task_losses(self.outputs(au.images, fe.images), au.labels, fe.labels)
+        self.learn(losses, step)
+        return {"loss_au": losses.au.detach(), "loss_fe": losses.fe.detach()}
+
+    def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
+        """What the network says of both kinds of images."""
+        out: Outputs = self.net(au_images, fe_images)
+        return out
+
+    def learn(self, losses: TaskLosses, step: int) -> None:
+        """Take a step on both losses."""
+        raise NotImplementedError
+
+
+def task_losses(out: Outputs, z: Tensor, y: Tensor) -> TaskLosses:
+    """Both losses of the outputs, for AU labels z (A, J) and emotions y (E,)."""
+    return TaskLosses(au_loss(out.au_logits, z).mean(), fe_loss(out.fe_logits, y).mean(), out.features)

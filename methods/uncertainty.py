@@ -1,0 +1,30 @@
+"""MTL whose two losses are weighted by learned uncertainties."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from methods.backbone import BaseNet
+from methods.base import Method, TaskSpec, make_optimizer, register
+from methods.multitask import Multitask, TaskLosses
+
+
+@register("uncertainty")
+class Uncertainty(Multitask):
+    """L_AU / σ_AU² + log σ_AU + L_FE / σ_FE² + log σ_FE, the log variances learned with the network.
+
+    Citation: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018, Eq. 10.
+
+    Differs from the paper: the AU loss is a sum of J binary cross-entropies with one variance for all of them.
+    """
+
+    def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
+        super().__init__(net, hparams, spec)
+        self.log_variance = nn.Parameter(torch.zeros(2))
+        self.optimizer = make_optimizer(self.parameters(), hparams)
+
+    def learn(self, losses: TaskLosses, step: int) -> None:
+        """One step on the sum, for the network and both variances."""
+        both = torch.stack([losses.au, losses.fe])
+        self.descend((torch.exp(-self.log_variance) * both + self.log_variance / 2).sum(), step)
