@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
@@ -29,7 +31,7 @@ from rich.text import Text
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.standin.write import write_standin
 from benchmark.describe import describe
-from benchmark.errors import UserError
+from benchmark.errors import Interrupted, UserError
 from benchmark.machine import available_cores
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
@@ -60,12 +62,14 @@ data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.",
 app.add_typer(data_app, name="data")
 
 USER_MISTAKE = 2
+"""Exit status; a signal that ended a run gives 128 + its number, as in a shell: 130 for SIGINT, 143 for SIGTERM."""
 
 WORDS = {
     State.DONE: "done already",
     State.STALE: "done already, but by other sources than the present ones: delete its folder to run it again",
     State.RUNNING: "left to the process that runs it",
     State.TO_DO: "training",
+    State.INTERRUPTED: "training, from its checkpoint on",
 }
 
 Dataset = Annotated[str, typer.Argument(help="bp4d")]
@@ -146,16 +150,22 @@ def run(
     chosen = _device(device)
     expand(protocol, settings, changed, registry, ("", ""), **selection)
     console = Console()
-    with _progress(console) as bars:
+    with ExitStack() as stack:
+        bars = stack.enter_context(_progress(console))
         trial_data = _ready(console, bars, data, protocol, settings, cache)
         fingerprints = (trial_data.au.fingerprint, trial_data.fe.fingerprint)
         trials = expand(protocol, settings, changed, registry, fingerprints, **selection)
-        options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars)
+        signals = stack.enter_context(_caught_signals())
+        options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars, stop=lambda: bool(signals))
 
         def on_trial(trial: Trial, state: State) -> None:
             console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}")
 
-        outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial)
+        try:
+            outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial)
+        except Interrupted as stopped:
+            console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
+            raise typer.Exit(128 + signals[0]) from stopped
     ran = sum(outcome.state == State.TO_DO for outcome in outcomes)
     console.print(f"{ran} trials run, {len(outcomes) - ran} done before or left to others")
     console.print(f"store: {runs}", soft_wrap=True)
@@ -292,6 +302,24 @@ class Bars:
         self._progress.update(self._tasks[name], completed=done)
         if done == total:
             self._progress.remove_task(self._tasks.pop(name))
+
+
+@contextmanager
+def _caught_signals() -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM inside is put into the list; a second one acts as it always does."""
+    caught: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager

@@ -48,6 +48,10 @@ class UserError(Exception):
         return "\n".join([self.what, *(f"  {name + ':':<10}{text}" for name, text in rows if text is not None)])
 
 
+class Interrupted(Exception):
+    """Work that was asked to stop, and stopped where it can be taken up again."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A remedy for an unknown `name`: the nearest of the `known` names, or all of them."""
     options = sorted(known)

@@ -19,12 +19,12 @@ from benchmark.data.frames import pack
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import UserError
+from benchmark.errors import Interrupted, UserError
 from benchmark.profile import Profile
 from benchmark.protocol import Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
-from benchmark.store import ERROR, TrialFolder, read_trial
+from benchmark.store import CHECKPOINT, ERROR, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import Trial
 from methods import Registry, source_files
@@ -160,7 +160,8 @@ def run_trials(
                         state = State.DONE
                     else:
                         if on_trial is not None:
-                            on_trial(trial, state)
+                            begun = (folder.path / CHECKPOINT).is_file()
+                            on_trial(trial, State.INTERRUPTED if begun else state)
                         before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
                         finished = {role: _finished(b, registry, runs) for role, b in before.items()}
                         run_trial(trial, cls, protocol, data, folder, options, finished)
@@ -214,6 +215,8 @@ def run_trial(
     try:
         left = {role: done.left for role, done in prerequisites.items()}
         learned = train_trial(trial, method_class, protocol, data, folder, options, made["source_hash"], left)
+    except Interrupted:
+        raise
     except Exception:
         folder.write_text(ERROR, traceback.format_exc())
         raise

@@ -17,7 +17,7 @@ import torch
 from benchmark.data.augment import ImageInput
 from benchmark.data.frames import PackedFaces
 from benchmark.data.sampling import BatchOrder, Fold, generator, make_fold
-from benchmark.errors import UserError
+from benchmark.errors import Interrupted, UserError
 from benchmark.metrics import count, score
 from benchmark.protocol import EMOTIONS, Protocol
 from benchmark.store import TrialFolder
@@ -45,11 +45,13 @@ class RunOptions:
         device: Where it trains.
         checkpoint_s: Seconds between checkpoints; 0 for one after every step.
         on_step: Called after every step with (label of the trial, steps done, steps).
+        stop: Asked after every step; if true, training writes a checkpoint and ends with `Interrupted`.
     """
 
     device: torch.device
     checkpoint_s: float = 60.0
     on_step: Callable[[str, int, int], None] | None = None
+    stop: Callable[[], bool] = lambda: False
 
 
 class Streams:
@@ -108,6 +110,7 @@ def train_trial(
 
     Raises:
         UserError: A loss is not finite, or the checkpoint is damaged.
+        Interrupted: `options.stop` said so; a checkpoint holds what was done.
     """
     settings, train = trial.data, trial.train
     fold, epoch = None, math.ceil(len(data.fe.faces) / train.batch_fe)
@@ -176,8 +179,8 @@ def _learn(
             rows.append({"step": step, **_finite(scalars, trial, step)})
         if options.on_step is not None:
             options.on_step(trial.label, step + 1, steps)
-        now = time.monotonic()
-        if now - saved >= options.checkpoint_s and step + 1 < steps:
+        now, stopping = time.monotonic(), options.stop()
+        if (stopping or now - saved >= options.checkpoint_s) and step + 1 < steps:
             folder.save_checkpoint(
                 {
                     "sources": sources,
@@ -188,6 +191,8 @@ def _learn(
                 }
             )
             saved = time.monotonic()
+        if stopping:
+            raise Interrupted(f"{trial.label}: {step + 1} of {steps} steps done")
     return pd.DataFrame(rows), seconds + time.monotonic() - began
 
 
