@@ -67,6 +67,7 @@ USER_MISTAKE = 2
 WORDS = {
     State.DONE: "done already",
     State.STALE: "done already, but by other sources than the present ones: delete its folder to run it again",
+    State.AWAITED: "waiting for the process that runs it, because others start from it",
     State.RUNNING: "left to the process that runs it",
     State.TO_DO: "training",
     State.INTERRUPTED: "training, from its checkpoint on",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +20,7 @@ from benchmark.data.frames import pack
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import Interrupted, UserError
+from benchmark.errors import Interrupted
 from benchmark.profile import Profile
 from benchmark.protocol import Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
@@ -46,6 +47,7 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"
+    AWAITED = "awaited"  # another process runs what trials here start from
 
 
 def standin_root(cache: Path, settings: StandinSettings, progress: Progress | None = None) -> Path:
@@ -146,19 +148,23 @@ def run_trials(
     """
     outcomes = []
     by_key = {trial.key: trial for trial in trials}
-    needed = {before.key for trial in trials for before in trial.prerequisites.values()}
+    waiting = [trial for trial in trials if not TrialFolder(trial.folder(runs)).is_done]
+    needed = {before.key for trial in waiting for before in trial.prerequisites.values()}
     for trial in trials:
         folder = TrialFolder(trial.folder(runs))
         cls = registry.any(trial.method)
-        state = state_of(folder, {trial.method: sources(cls)}) if folder.is_done else State.TO_DO
-        if not folder.is_done:
+        present = {trial.method: sources(cls)}
+        state = state_of(folder, present) if folder.is_done else State.TO_DO
+        # What others start from is made by the present code, like them.
+        if state == State.TO_DO or (state == State.STALE and trial.key in needed):
             folder.path.mkdir(parents=True, exist_ok=True)
             try:
-                # `status` holds a lock for a moment; a trial that others here start from is worth waiting for.
-                with FileLock(folder.lock).acquire(timeout=-1 if trial.key in needed else 1):
-                    if TrialFolder(folder.path).is_done:  # another process finished it meanwhile
+                with _lock(trial, folder, on_trial, wait=trial.key in needed):
+                    if folder.is_done and state_of(folder, present) == State.DONE:  # by another process meanwhile
                         state = State.DONE
                     else:
+                        state = State.TO_DO
+                        folder.reopen()
                         if on_trial is not None:
                             begun = (folder.path / CHECKPOINT).is_file()
                             on_trial(trial, State.INTERRUPTED if begun else state)
@@ -173,6 +179,30 @@ def run_trials(
     return outcomes
 
 
+@contextmanager
+def _lock(
+    trial: Trial, folder: TrialFolder, on_trial: Callable[[Trial, State], None] | None, *, wait: bool
+) -> Iterator[None]:
+    """Hold a trial's lock: `status` has it for a moment; a trial that others here start from is worth waiting for.
+
+    Raises:
+        Timeout: Another process runs it, and it is not waited for.
+    """
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        if not wait:
+            raise
+        if on_trial is not None:
+            on_trial(trial, State.AWAITED)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @dataclass(frozen=True)
 class FinishedTrial:
     """A trial that another one starts from: what it left, and what the other's provenance says of it."""
@@ -184,15 +214,7 @@ class FinishedTrial:
 def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
     folder, cls = TrialFolder(trial.folder(runs)), registry.any(trial.method)
     _, made = read_trial(folder)
-    if made["source_hash"] != sources(cls):
-        raise UserError(
-            "a trial that others start from was made by other code than the present",
-            where=folder.path,
-            expected=f"sources {sources(cls)}",
-            found=f"sources {made['source_hash']}",
-            remedy="delete this folder and the trials that started from it, and run again",
-        )
-    said = {"key": trial.key, "method": trial.method, **{k: made[k] for k in ("steps", "time_train_s")}}
+    said = {"key": trial.key, "method": trial.method, **{k: made[k] for k in ("steps", "time_train_s", "source_hash")}}
     return FinishedTrial(Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said)
 
 

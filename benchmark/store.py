@@ -67,6 +67,10 @@ class TrialFolder:
         file = self.path / CHECKPOINT
         return load_tree(file) if file.is_file() else None
 
+    def reopen(self) -> None:
+        """Take the mark of a whole trial away: it is to be run again."""
+        (self.path / DONE).unlink(missing_ok=True)
+
     def save_model(self, state: Mapping[str, Tensor]) -> None:
         """Write a `state_dict` under its own names, so that any reader of safetensors can use it."""
         _save_tensors(self.path / MODEL, {name: _own_copy(tensor) for name, tensor in state.items()})

@@ -147,11 +147,12 @@ def train_trial(
         folder.write_table("fe_weights.parquet", fe_weights)
     folder.write_table("history.parquet", history)
     folder.save_model(method.state_dict())
+    frames = {"train": len(fold.train), "au_val": len(fold.val), "test": len(fold.test)} if fold is not None else {}
     return {
         "steps": steps,
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
         "time_train_s": round(seconds, 3),
-        "frames": {n: len(getattr(fold, n)) for n in ("train", "val", "test")} if fold is not None else {},
+        "frames": frames,
     }
 
 

@@ -52,7 +52,7 @@ class Trial(Settings):
     shared_digest: str
     """Of what all methods of one comparison share: budget, images, and settings of every method's base net."""
     fingerprints: tuple[str, str]
-    """Of the AU and the FE data; "" for data that it does not learn from."""
+    """Of the AU and the FE data; "" for the AU data of a trial that learns from FE images alone."""
     prerequisites: dict[str, Prerequisite] = Field(default={})
     """What it starts from, by the method's names for it."""
 

@@ -74,9 +74,14 @@ def source_files(cls: type[Method]) -> tuple[Path, ...]:
             continue
         found.add(file)
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            waiting += [PACKAGE / f"{name.split('.')[1]}.py" for name in named if name.startswith("methods.")]
+            named: list[str] = []
+            if isinstance(node, ast.ImportFrom):
+                start = ".".join(filter(None, ("methods" if node.level else "", node.module)))
+                named = [start, *(f"{start}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                named = [alias.name for alias in node.names]
+            files = [PACKAGE / f"{name.split('.')[1]}.py" for name in named if name.startswith("methods.")]
+            waiting += [f for f in files if f.is_file()]
     return tuple(sorted(found))
 
 

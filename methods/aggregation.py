@@ -5,6 +5,7 @@ from __future__ import annotations
 from torchjd.aggregation import Aggregator
 from torchjd.autojac import jac_to_grad, mtl_backward
 
+from methods.base import Scalars
 from methods.multitask import Multitask, TaskLosses
 
 
@@ -15,7 +16,7 @@ class Aggregated(Multitask):
         """The rule that makes one gradient (n,) of the tasks' gradients (2, n)."""
         raise NotImplementedError
 
-    def learn(self, losses: TaskLosses, step: int) -> None:
+    def learn(self, losses: TaskLosses, step: int) -> Scalars:
         """One step along the aggregated gradient."""
         shared = list(self.net.backbone.parameters())
         self.optimizer.zero_grad(set_to_none=True)
@@ -23,3 +24,4 @@ class Aggregated(Multitask):
         mtl_backward([losses.au, losses.fe], losses.shared, shared_params=shared, parallel_chunk_size=1)
         jac_to_grad(shared, self.make_aggregator())
         self.take_step(step)
+        return {}

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmark.errors import UserError, did_you_mean
 
@@ -134,8 +135,8 @@ class BaseNet(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-        if any(seen[module].ndim != 4 for module in modules):
-            raise _no_stages(self.backbone)
+        if any(seen[stage.last].ndim != 4 or seen[stage.last].shape[1] != stage.width for stage in stages):
+            raise _no_stages(self.backbone)  # tokens, or channels last as a dimension
         return [Stage(seen[stage.before_last], seen[stage.last]) for stage in stages], features
 
     def stage_blocks(self) -> list[StageBlocks]:
@@ -220,6 +221,17 @@ def full_precision(net: BaseNet) -> Iterator[None]:
         yield
     finally:
         net.amp = amp
+
+
+@contextmanager
+def virtual_pass(net: BaseNet) -> Iterator[None]:
+    """Passes inside leave running statistics alone and can be differentiated in forward mode.
+
+    Neither fused attention nor batch norm under autocast has a forward-mode derivative that torch can use: plain
+    attention and full precision have.
+    """
+    with batch_norm_buffers_untouched(net), full_precision(net), sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def build_net(

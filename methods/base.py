@@ -168,9 +168,9 @@ class Method(nn.Module):
         loss.backward()  # type: ignore[no-untyped-call]
         self.take_step(step)
 
-    def rate(self, step: int) -> float:
-        """Learning rate of the base net at a step."""
-        return self.hparams.lr * schedule_factor(self.hparams.schedule, step, self.spec.steps)
+    def rate(self, step: int, start: float | None = None) -> float:
+        """Learning rate at a step on the schedule, from `start` or the base net's own."""
+        return (start or self.hparams.lr) * schedule_factor(self.hparams.schedule, step, self.spec.steps)
 
     def take_step(self, step: int) -> None:
         """Move along the gradients that the parameters hold, at the rate of the step."""

@@ -10,9 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode, full_precision
+from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode, virtual_pass
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec
 from methods.losses import ValWeighting, au_loss, fe_loss, val_class_weights
 from methods.meta_gradient import Params, Reading, forward_mode, gradients, leaves, sgd_step
@@ -31,11 +30,18 @@ class Reweighting(Method):
         """Batch normalisation of the validation pass: the batch's statistics or the running ones (A5)."""
         val_weighting: ValWeighting = "balanced"
         """Class re-weighting in L_val (A6)."""
+        match_scale: bool = False
+        """Double L_total (A19): with as many AU as FE rows, equal weights of full size then give MTL's step."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
         self.register_buffer("class_weights", val_class_weights(spec.au_val_labels, self.hparams.val_weighting))
         self.class_weights: Tensor
+
+    @property
+    def scale(self) -> float:
+        """What multiplies L_total (A19)."""
+        return 2.0 if self.hparams.match_scale else 1.0
 
     def look(self, losses: Tensor, features: Tensor) -> Tensor:
         """What the weigher looks at, of losses (N,) and features (N, C), AU rows first."""
@@ -45,9 +51,7 @@ class Reweighting(Method):
         """θ to the batch's losses and what the weigher looks at, leaving the running statistics alone."""
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
-            # Neither fused attention nor batch norm under autocast has a forward-mode derivative that torch can use:
-            # plain attention and full precision have.
-            with batch_norm_buffers_untouched(self.net), full_precision(self.net), sdpa_kernel(SDPBackend.MATH):
+            with virtual_pass(self.net):
                 out: Outputs = functional_call(self.net, theta, (au.images, fe.images))
             losses = sample_losses(out, au, fe)
             return losses, self.look(losses, out.features)
@@ -140,7 +144,10 @@ def sample_losses(out: Outputs, au: Samples, fe: Samples) -> Tensor:
 
 
 def summary(losses: Tensor, weights: Tensor, n_au: int) -> Scalars:
-    """Batch-mean losses and weights of both streams, and the FE samples' share of all weight (A17)."""
+    """Batch-mean losses and weights of both streams, and the FE samples' share of all weight (A17).
+
+    The weights are those that a method calls its own: raw for a meta net, normalised for L2RW.
+    """
     return {
         "loss_au": losses[:n_au].mean(),
         "loss_fe": losses[n_au:].mean(),

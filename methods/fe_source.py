@@ -8,7 +8,7 @@ from methods.losses import fe_loss
 
 @stage("fe_source")
 class FESource(Method):
-    """Facial expression recognition alone, on the FE data (paper §4.3: the source network of L2T-WW).
+    """Facial expression recognition alone, on the FE data (paper §4.2.2: the source network of L2T-WW).
 
     Its budget, augmentation and optimiser are those of the methods; the last state is the source.
     """

@@ -20,7 +20,7 @@ class L2RW(Reweighting):
       - Samples are those of two tasks; the clean set is MAL's AU validation set, with its class re-weighting.
       - The gradient with respect to the weights, at weights of zero, is computed by forward mode.
       - The rate of the virtual step is not a setting: normalisation cancels it.
-      - Weights total two instead of one, so that equal ones give MTL's loss.
+      - `match_scale` makes the weights total two instead of one (A19).
     """
 
     def update(self, batch: Batch, step: int) -> Scalars:
@@ -38,6 +38,6 @@ class L2RW(Reweighting):
         gradient = forward_mode(self.per_sample(au, fe), theta, v, 1.0, weigh, epsilon, "constant")["weights"]
         weights = (-gradient).clamp_min(0)
         # If no sample helps, no weight is left and the step is along zero.
-        weights = 2 * weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        weights = self.scale * weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
         self.descend((weights * losses).sum(), step)
         return {"loss_val": loss_val, **summary(losses.detach(), weights, len(au.images))}

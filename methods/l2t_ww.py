@@ -11,7 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from methods.backbone import SCRATCH, BaseNet, batch_norm_buffers_untouched, build_net, evaluation_mode, full_precision
+from benchmark.errors import UserError
+from methods.backbone import SCRATCH, BaseNet, build_net, evaluation_mode, virtual_pass
 from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.fe_source import FESource
 from methods.losses import au_loss
@@ -92,7 +93,7 @@ class L2TWW(Method):
         beta: float = Field(default=0.5, gt=0)
         """β, weight of the matching loss, in the real step and in the virtual ones."""
         virtual_lr: float | None = Field(default=None, gt=0)
-        """Rate of the virtual steps; none: that of the real step."""
+        """Rate of the virtual steps at the start of training, on the same schedule; none: that of the real step."""
         meta_lr: float = Field(default=1e-4, gt=0)
         """Rate of the meta networks' Adam."""
         meta_weight_decay: float = Field(default=1e-4, ge=0)
@@ -102,10 +103,16 @@ class L2TWW(Method):
         super().__init__(net, hparams, spec)
         self.source = self.make_source(spec.prerequisites["source"]).requires_grad_(False)
         ours, theirs = ([stage.width for stage in n.stage_blocks()] for n in (net, self.source))
-        last = range(4, 0, -1)
-        self.pairs = self.hparams.pairs or tuple(
-            (m, n) for m in last for n in last if m <= len(theirs) and n <= len(ours)
-        )
+        last = [range(len(widths), max(len(widths) - 4, 0), -1) for widths in (theirs, ours)]
+        self.pairs = self.hparams.pairs or tuple((m, n) for m in last[0] for n in last[1])
+        if any(m > len(theirs) or n > len(ours) for m, n in self.pairs):
+            raise UserError(
+                "a pair of stages that the networks do not have",
+                where="methods.l2t_ww.pairs",
+                expected=f"stages 1 to {len(theirs)} of the source and 1 to {len(ours)} of the target",
+                found=", ".join(map(str, self.pairs)),
+                remedy="correct --set methods.l2t_ww.pairs=[[4,4],...], or leave it out for all pairs",
+            )
         widths = [theirs[m - 1] for m, _ in self.pairs]
         self.regressors = nn.ModuleList(
             nn.Conv2d(ours[n - 1], width, 1) for width, (_, n) in zip(widths, self.pairs, strict=True)
@@ -119,8 +126,15 @@ class L2TWW(Method):
 
     def make_source(self, done: Finished) -> BaseNet:
         """The source network as its trial left it."""
-        emotions, size = len(self.spec.emotions), self.spec.image_size
-        source = build_net(done.hparams.backbone, SCRATCH, n_aus=0, n_emotions=emotions, image_size=size)
+        source = build_net(
+            done.hparams.backbone,
+            SCRATCH,
+            n_aus=0,
+            n_emotions=len(self.spec.emotions),
+            image_size=self.spec.image_size,
+            channels_last=done.hparams.memory_format == "channels_last",
+            amp=self.spec.amp,
+        )
         source.load_state_dict({name.removeprefix("net."): tensor for name, tensor in done.state.items()})
         return source
 
@@ -135,8 +149,8 @@ class L2TWW(Method):
     def source_maps(self, images: Tensor) -> list[Tensor]:
         """For every pair the source's features, evaluation mode."""
         with evaluation_mode(self.source):
-            stages, _ = self.source.stages(images)
-        return [stages[m - 1].output for m, _ in self.pairs]
+            stages, features = self.source.stages(images)
+        return [stages[m - 1].output.to(features.dtype) for m, _ in self.pairs]
 
     def matching_loss(self, sources: list[Tensor], regressed: list[Tensor], phi: Params) -> Tensor:
         """β L_wfm: the sum over pairs of the batch mean of λ Σ_c w_c times the squared distance of channel c."""
@@ -173,8 +187,7 @@ class L2TWW(Method):
         """∇_φ L_org after T virtual steps on L_wfm and one on L_org; with the virtual states and that L_org."""
 
         def run(theta: Params) -> tuple[Tensor, list[Tensor]]:
-            # Batch norm under autocast has no forward-mode derivative that torch can use.
-            with batch_norm_buffers_untouched(self.net), full_precision(self.net):
+            with virtual_pass(self.net):
                 out: tuple[Tensor, list[Tensor]] = functional_call(self, theta, (au.images,))
             return out
 
@@ -192,7 +205,7 @@ class L2TWW(Method):
 
     def virtual_rule(self, step: int) -> SgdRule:
         """Rates of the virtual steps."""
-        lr = self.hparams.virtual_lr or self.rate(step)
+        lr = self.rate(step, self.hparams.virtual_lr)
         if self.hparams.optimizer != "sgd":
             return SgdRule(lr)
         return SgdRule(lr, self.hparams.momentum, self.hparams.weight_decay)

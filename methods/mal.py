@@ -53,8 +53,6 @@ class MAL(MetaWeighting):
         """Sample weights are constants for θ, or are differentiated through the features (A1)."""
         normalise: Literal["sum", "mean"] = "sum"
         """Weights of a batch total one, or the two averages total one (A2)."""
-        match_scale: bool = False
-        """Double L_total (A19): with `normalise = sum` and as many AU as FE rows, equal weights give MTL's step."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
@@ -68,7 +66,7 @@ class MAL(MetaWeighting):
         """Eq. 4 and 9 with the normalisation of §4.1.2 (A2, A19): features (N, C), AU rows first, to (N,)."""
         raw: Tensor = functional_call(self.meta_net, psi, (seen,))
         norm = raw.sum() if self.hparams.normalise == "sum" else raw[:n_au].mean() + raw[n_au:].mean()
-        return raw / norm * (2.0 if self.hparams.match_scale else 1.0)
+        return self.scale * raw / norm
 
     def sample_weight(self, images: Tensor) -> Tensor:
         """Raw weight g(f(x); ψ) of each image (B,) (A17)."""

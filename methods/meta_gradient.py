@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
+from benchmark.errors import UserError
+
 Params = dict[str, Tensor]
 Reading = Literal["constant", "through"]
 PerSample = Callable[[Params], tuple[Tensor, Tensor]]
@@ -56,7 +58,14 @@ def derivative_along(function: Callable[[Any], Any], at: Any, along: Any) -> tup
     with warnings.catch_warnings():
         # torch scripts decompositions of its own at the first such pass, and calls that deprecated.
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-        value, derivative = jvp(function, (at,), (along,))  # type: ignore[misc]  # a third output only if asked for
+        try:
+            value, derivative = jvp(function, (at,), (along,))  # type: ignore[misc]  # a third output only if asked for
+        except NotImplementedError as error:
+            raise UserError(
+                "torch cannot differentiate a layer of this backbone in forward mode",
+                found=str(error).splitlines()[0][:160],
+                remedy="choose another with --set method.backbone=NAME, for example resnet34",
+            ) from error
     return value, derivative
 
 

@@ -34,7 +34,7 @@ class MetaWeightNet(MetaWeighting):
       - Samples are those of two tasks, with losses on two scales (Eq. 1 is a sum over AUs); one network weighs both.
       - The clean meta set is MAL's AU validation set, with its class re-weighting.
       - The virtual step uses `alpha`, the actual one the optimiser that all methods share.
-      - The total is twice the mean of weighted losses, so that weights of one give MTL's loss.
+      - `match_scale` doubles the mean of weighted losses, so that weights of one give MTL's loss (A19).
     """
 
     hparams: HParams
@@ -54,6 +54,6 @@ class MetaWeightNet(MetaWeighting):
         return losses
 
     def weigh(self, psi: Params, seen: Tensor, n_au: int) -> Tensor:
-        """V(L_i) / N, doubled: without the normalisation of MAL."""
+        """V(L_i) / N: without the normalisation of MAL."""
         raw: Tensor = functional_call(self.meta_net, psi, (seen,))
-        return 2 * raw / len(raw)
+        return self.scale * raw / len(raw)

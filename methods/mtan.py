@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -11,8 +11,9 @@ from pydantic import Field
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
 from methods.backbone import BaseNet, Outputs, Stage
-from methods.base import Method, Stream, TaskSpec, make_optimizer, register
+from methods.base import Method, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.multitask import Multitask, TaskLosses
 
 
@@ -57,16 +58,26 @@ class AttentionBranch(nn.Module):
         # Strided convolutions of the trunk round a side up, so this does: alike at multiples of 32 pixels.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
-    def forward(self, task: str, stages: Sequence[Stage]) -> Tensor:
-        """The task's feature (B, C) from what the trunk's stages make of its images."""
-        passed: list[Tensor] = []
-        for i, stage in enumerate(stages):
-            mask = self.get_submodule(f"att.{task}.{i}")(torch.cat([stage.before_last, *passed], dim=1))
-            attended = mask * stage.output
+    def forward(self, stages: Mapping[str, Sequence[Stage]], *, together: bool) -> dict[str, Tensor]:
+        """Each task's feature (B, C), from what the trunk's stages make of the task's own images.
+
+        Args:
+            stages: By task.
+            together: Each encoder passes the rows of all tasks at once, so that its batch norm sees them as the
+                trunk's does, or one task after the other (A13).
+        """
+        passed: dict[str, list[Tensor]] = {task: [] for task in stages}
+        for i in range(len(self.enc) + 1):
+            attended = {}
+            for task, own in stages.items():
+                mask = self.get_submodule(f"att.{task}.{i}")(torch.cat([own[i].before_last, *passed[task]], dim=1))
+                attended[task] = mask * own[i].output
             if i < len(self.enc):
-                passed = [self.pool(self.enc[i](attended))]
-        feature: Tensor = attended.mean((2, 3))
-        return feature
+                rows = [torch.cat([*attended.values()])] if together else list(attended.values())
+                encoded = torch.cat([self.pool(self.enc[i](x)) for x in rows])
+                sizes = [len(x) for x in attended.values()]
+                passed = {task: [x] for task, x in zip(attended, torch.split(encoded, sizes), strict=True)}
+        return {task: x.mean((2, 3)) for task, x in attended.items()}
 
 
 class DynamicWeightAverage(nn.Module):
@@ -116,8 +127,8 @@ class MTAN(Multitask):
 
     Differs from the authors' code:
       - Images have labels of one task: each row passes the branch of its own task alone.
-      - The trunk runs once over the rows of both tasks, as in MTL; `batch_norm_streams = separate` runs it once a
-        task, which is what the reference does (A13).
+      - The trunk and the shared encoders run once over the rows of both tasks, as MTL's backbone does;
+        `batch_norm_streams = separate` runs them once a task, which is what the reference does (A13).
       - The head is global average pooling and one linear layer, as in MTL, instead of a dense predictor.
       - In a stage with one block the mask is computed from the output that it multiplies, as in the authors' Wide
         ResNet; the paper's backbones have none.
@@ -132,11 +143,18 @@ class MTAN(Multitask):
         loss_weights: Literal["equal", "dwa"] = "equal"
         """Both losses alike, or Dynamic Weight Average."""
         temperature: float = Field(default=2.0, gt=0)
-        """T of Dynamic Weight Average (their §3.3: 2)."""
+        """T of Dynamic Weight Average; theirs is 2."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
         stages = net.stage_blocks()
+        if stages[-1].width != net.feature_dim:
+            raise UserError(
+                "MTAN needs a backbone whose features are the average of its last stage",
+                expected=f"{stages[-1].width} features, as many as channels of the last stage",
+                found=f"{hparams.backbone} with {net.feature_dim}",
+                remedy="choose another with --set method.backbone=NAME, for example resnet34",
+            )
         block = Bottleneck if isinstance(stages[-1].last, Bottleneck) else BasicBlock
         self.branch = AttentionBranch([stage.width for stage in stages], (Stream.AU, Stream.FE), block)
         self.branch.to(memory_format=net.memory_format)
@@ -145,31 +163,32 @@ class MTAN(Multitask):
 
     def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
         """Logits of each task from its own attention."""
-        n_au = len(au_images)
-        if self.net.separate_streams:
-            au, fe = self.net.stages(au_images)[0], self.net.stages(fe_images)[0]
-        else:
+        n_au, together = len(au_images), not self.net.separate_streams
+        if together:
             stages, _ = self.net.stages(torch.cat([au_images, fe_images]))
-            au = [Stage(*(f[:n_au] for f in stage)) for stage in stages]
-            fe = [Stage(*(f[n_au:] for f in stage)) for stage in stages]
+            au, fe = ([Stage(*(f[rows] for f in s)) for s in stages] for rows in (slice(n_au), slice(n_au, None)))
+        else:
+            au, fe = self.net.stages(au_images)[0], self.net.stages(fe_images)[0]
         with self.net.precision(au_images.device):
-            au_feature, fe_feature = self.branch(Stream.AU, au), self.branch(Stream.FE, fe)
-            features = torch.cat([au_feature, fe_feature])
-            return self.net.classify(features, n_au)
+            features = self.branch({Stream.AU: au, Stream.FE: fe}, together=together)
+            return self.net.classify(torch.cat([features[Stream.AU], features[Stream.FE]]), n_au)
 
     def predict(self, images: Tensor) -> Tensor:
         """AU logits (B, J): the AU branch alone runs."""
         stages, _ = self.net.stages(images)
         with self.net.precision(images.device):
-            return self.net.classify(self.branch(Stream.AU, stages), len(images)).au_logits
+            feature = self.branch({Stream.AU: stages}, together=True)[Stream.AU]
+            return self.net.classify(feature, len(images)).au_logits
 
-    def learn(self, losses: TaskLosses, step: int) -> None:
+    def learn(self, losses: TaskLosses, step: int) -> Scalars:
         """One step on the weighted sum."""
         both = torch.stack([losses.au, losses.fe])
         if self.hparams.loss_weights == "equal":
             self.descend(both.sum(), step)
-            return
+            return {}
         if step > 0 and step % self.spec.steps_per_epoch == 0:
             self.dwa.end_epoch()
         self.dwa.add(both.detach())
-        self.descend((self.dwa() * both).sum(), step)
+        weights = self.dwa()
+        self.descend((weights * both).sum(), step)
+        return {"dwa_au": weights[0], "dwa_fe": weights[1]}

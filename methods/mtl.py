@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from methods.base import Method, register
+from methods.base import Method, Scalars, register
 from methods.multitask import Multitask, TaskLosses
 
 
@@ -25,6 +25,7 @@ class MTL(Multitask):
         fe_weight: float = Field(default=1.0, ge=0)
         """ρ, the weight of the FER loss (§4.3: 1)."""
 
-    def learn(self, losses: TaskLosses, step: int) -> None:
+    def learn(self, losses: TaskLosses, step: int) -> Scalars:
         """One step on L_AU + ρ L_FE."""
         self.descend(losses.au + self.hparams.fe_weight * losses.fe, step)
+        return {}

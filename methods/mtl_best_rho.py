@@ -21,7 +21,8 @@ class MTLBestRho(Method):
     """MTL with every ρ of a list side by side on the same batches; the one best on the AU validation set predicts.
 
     Best is the largest average F1 over the validation batches of the last steps, in evaluation mode. The test
-    subjects are not looked at.
+    subjects are not looked at; but the validation frames are of training subjects, out of the sequences that are
+    trained on, so a ρ that fits these people best may be taken.
 
     Citation: Li & Shan, Meta Auxiliary Learning for Facial Action Unit Detection, arXiv 2105.06620, §3.2: the loss
     with weight ρ; the search is this suite's.
@@ -64,7 +65,7 @@ class MTLBestRho(Method):
             (both.au + rho * both.fe).backward()  # type: ignore[no-untyped-call]
             losses.append({"loss_au": both.au.detach(), "loss_fe": both.fe.detach()})
         self.take_step(step)
-        if step >= self.spec.steps * (1 - self.hparams.judged_share):
+        if step >= min(self.spec.steps - 1, self.spec.steps * (1 - self.hparams.judged_share)):
             self.judge(batch[Stream.AU_VAL])
         best = self.best()
         return {**losses[best], "rho": torch.tensor(self.hparams.fe_weights[best])}

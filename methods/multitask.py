@@ -28,16 +28,16 @@ class Multitask(Method):
         """One step on both losses."""
         au, fe = batch[Stream.AU], batch[Stream.FE]
         losses = task_losses(self.outputs(au.images, fe.images), au.labels, fe.labels)
-        self.learn(losses, step)
-        return {"loss_au": losses.au.detach(), "loss_fe": losses.fe.detach()}
+        more = self.learn(losses, step)
+        return {"loss_au": losses.au.detach(), "loss_fe": losses.fe.detach(), **more}
 
     def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
         """What the network says of both kinds of images."""
         out: Outputs = self.net(au_images, fe_images)
         return out
 
-    def learn(self, losses: TaskLosses, step: int) -> None:
-        """Take a step on both losses."""
+    def learn(self, losses: TaskLosses, step: int) -> Scalars:
+        """Take a step on both losses; what else the history is to hold."""
         raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from methods.backbone import BaseNet
-from methods.base import Method, TaskSpec, make_optimizer, register
+from methods.base import Method, Scalars, TaskSpec, make_optimizer, register
 from methods.multitask import Multitask, TaskLosses
 
 
@@ -14,9 +14,12 @@ from methods.multitask import Multitask, TaskLosses
 class Uncertainty(Multitask):
     """L_AU / σ_AU² + log σ_AU + L_FE / σ_FE² + log σ_FE, the log variances learned with the network.
 
-    Citation: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018, Eq. 10.
+    Citation: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
+    Semantics, CVPR 2018, §3.2; their form for a classification loss, used for both tasks.
 
-    Differs from the paper: the AU loss is a sum of J binary cross-entropies with one variance for all of them.
+    Differs from the paper:
+      - The AU loss is a sum of J binary cross-entropies with one variance for all of them.
+      - Weight decay, where it is set, holds for the log variances, too.
     """
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
@@ -24,7 +27,9 @@ class Uncertainty(Multitask):
         self.log_variance = nn.Parameter(torch.zeros(2))
         self.optimizer = make_optimizer(self.parameters(), hparams)
 
-    def learn(self, losses: TaskLosses, step: int) -> None:
+    def learn(self, losses: TaskLosses, step: int) -> Scalars:
         """One step on the sum, for the network and both variances."""
         both = torch.stack([losses.au, losses.fe])
         self.descend((torch.exp(-self.log_variance) * both + self.log_variance / 2).sum(), step)
+        au, fe = self.log_variance.detach().clone()
+        return {"log_variance_au": au, "log_variance_fe": fe}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from benchmark.errors import UserError
 from methods.backbone import batch_norm_buffers_untouched
 from methods.base import Stream, TaskSpec
 from methods.bilevel import sample_losses
@@ -46,7 +48,7 @@ def assert_same(exact: Params, numeric: Params, rtol: float = 1e-6) -> None:
 
 
 def test_l2rw_weights_are_the_negative_slopes_of_the_validation_loss() -> None:
-    method = L2RW(tiny_net(), L2RW.HParams(lr=1e-2), SPEC).double().train()
+    method = L2RW(tiny_net(), L2RW.HParams(lr=1e-2, match_scale=True), SPEC).double().train()
     au, fe, val = make_samples(4, (5, 4, 6), 16)
     theta = {n: p.detach().clone() for n, p in method.net.named_parameters()}
     rate = 0.05
@@ -106,7 +108,7 @@ def test_meta_weight_net() -> None:
 
 
 def test_meta_weight_net_with_weights_of_one_has_the_loss_of_mtl() -> None:
-    method = MetaWeightNet(tiny_net(), MetaWeightNet.HParams(hidden=4), SPEC).double().train()
+    method = MetaWeightNet(tiny_net(), MetaWeightNet.HParams(hidden=4, match_scale=True), SPEC).double().train()
     with torch.no_grad():
         method.meta_net.layers[2].bias.fill_(50.0)  # a sigmoid of one
     au, fe, _ = make_samples(4, (5, 5, 6), 16)
@@ -176,3 +178,16 @@ def test_parameters_without_a_gradient_still_follow_momentum_and_weight_decay() 
 def test_unlike_networks_have_all_pairs_that_there_are() -> None:
     method = tiny_method((4, 6, 8), (3, 5, 7), [], n_classes=4, hparams={})
     assert method.pairs == tuple((m, n) for m in (3, 2, 1) for n in (3, 2, 1))
+
+
+def test_a_pair_that_is_not_there_is_a_plain_error() -> None:
+    with pytest.raises(UserError, match="a pair of stages"):
+        tiny_method((4, 6, 8), (3, 5, 7), [(4, 1)], n_classes=4, hparams={})
+
+
+def test_virtual_rates_follow_the_schedule() -> None:
+    hparams = {"lr": 0.1, "schedule": "cosine", "virtual_lr": 0.02, "optimizer": "adam"}
+    method = tiny_method((4, 6, 8), (3, 5, 7), [(3, 3)], n_classes=4, hparams=hparams)
+    method.spec = replace(method.spec, steps=10)
+    assert method.virtual_rule(0) == SgdRule(0.02)  # beside Adam no momentum
+    assert method.virtual_rule(5).lr == pytest.approx(0.01)

@@ -9,6 +9,7 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
 from benchmark.protocol import BP4D, EMOTIONS
 from methods.backbone import BaseNet, Stage, build_net
 from methods.base import Samples, Stream, TaskSpec
@@ -93,7 +94,7 @@ def test_one_attention_stage() -> None:
     branch.enc[0], branch.pool = Passes(), nn.Identity()
     nothing = torch.zeros(2, 5, 4, 4, dtype=torch.float64)
     last = Stage(torch.zeros(2, 7, 4, 4, dtype=torch.float64), torch.zeros(2, 7, 4, 4, dtype=torch.float64))
-    branch("t", [Stage(nothing, nothing), Stage(u_b, u_t), last])
+    branch({"t": [Stage(nothing, nothing), Stage(u_b, u_t), last]}, together=False)
     pooled = pool(seen["enc_out"])
     for name in ("mask", "attended", "enc_out"):
         same(seen[name], unit[name], name)
@@ -119,7 +120,7 @@ def run_stages(method: MTAN, task: str, x: Tensor) -> tuple[dict[str, Tensor], T
         module = method.branch.get_submodule(f"enc.{i}")
         handles.append(module.register_forward_hook(lambda _, __, out, i=i: seen.update({f"encout{i}": out})))
     stages, _ = method.net.stages(x)
-    feature = method.branch(TASKS[task], stages)
+    feature = method.branch({TASKS[task]: stages}, together=False)[TASKS[task]]
     for handle in handles:
         handle.remove()
     for i, stage in enumerate(stages):
@@ -208,7 +209,11 @@ def test_a_wrong_wiring_would_be_seen(full: Archive, mutation: str) -> None:
             first = method.branch.get_submodule(f"att.fe.{i}.0")
             first.weight.data = first.weight.data.roll(first.weight.shape[1] // 2, dims=1)
     else:
-        method.net.backbone.layer2.register_forward_hook(lambda _, __, out: out * torch.sigmoid(out))
+        # What attention makes of the first stage goes on through the trunk.
+        trunk, attention = method.net.backbone, method.branch.get_submodule("att.fe.0")
+        kept: list[Tensor] = []
+        trunk.layer1[-2].register_forward_hook(lambda _, __, out: kept.append(out))
+        trunk.layer1.register_forward_hook(lambda _, __, out: out * attention(kept[-1]))
     with torch.no_grad():
         _, _, logits = run_stages(method, "FE", x)
     assert np.abs(logits.numpy() - full["eval0/FE/logits"]).max() > 1e-3
@@ -283,3 +288,24 @@ def test_weights_change_between_epochs_and_only_there() -> None:
     assert weights[6] == weights[7] == weights[8] != [1.0, 1.0]
     assert weights[9] != weights[8]
     assert sum(weights[9]) == pytest.approx(2.0)
+
+
+def test_trunk_and_encoders_normalise_the_rows_of_both_tasks_together_or_apart() -> None:
+    counts = {}
+    for streams in ("concat", "separate"):
+        spec = TaskSpec(("a", "b", "c"), ("x", "y"), 1, torch.zeros(1, 3, dtype=torch.int8))
+        hparams = MTAN.HParams(backbone="test_resnet", batch_norm_streams=streams)
+        method = MTAN.build(hparams, spec, torch.device("cpu")).train()
+        method.outputs(torch.randn(2, 3, 32, 32), torch.randn(3, 3, 32, 32))
+        layers = ("net.backbone.bn1", "branch.enc.0.bn1", "branch.att.au.0.1", "branch.att.fe.0.1")
+        counts[streams] = [int(method.get_submodule(layer).num_batches_tracked) for layer in layers]
+    assert counts == {"concat": [1, 1, 1, 1], "separate": [2, 2, 1, 1]}
+
+
+def test_a_backbone_whose_features_are_not_its_last_stage_is_refused() -> None:
+    spec = TaskSpec(("a", "b", "c"), ("x", "y"), 1, torch.zeros(1, 3, dtype=torch.int8))
+    with pytest.raises(UserError, match="average of its last stage"):
+        MTAN.build(MTAN.HParams(backbone="mobilenetv3_small_050"), spec, torch.device("cpu"))
+    with pytest.raises(UserError, match="stages of feature maps"):
+        method = MTAN.build(MTAN.HParams(backbone="test_vit"), spec, torch.device("cpu"))
+        method.outputs(torch.randn(2, 3, 224, 224), torch.randn(3, 3, 224, 224))

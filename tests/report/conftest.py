@@ -66,6 +66,8 @@ def _trial(method: str, part: str, seed: int, skill: float, columns: dict[str, o
         "steps": 2000,
         "parameters": 11_182_668,
         "time_train_s": 61.5,
+        "time_before_s": 12.5,
+        "base_memory_mb": 612.4,
         "peak_memory_mb": 812.4,
         "settings": "{}",
         "provenance": json.dumps({"device": "Some CPU", "packages": {"torch": "2.9.0"}, "threads": 2}),

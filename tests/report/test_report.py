@@ -105,7 +105,9 @@ def test_origin_stands_in_the_name_of_every_row_of_ours(text: str) -> None:
     section = text.split("beside the paper's\n")[1].split("## The printed tables", maxsplit=1)[0]
     names = [row[0] for row in rows_of(section, "") if row[0] not in {"method", "pair"} and row[0][0] != ":"]
     others = [name for name in names if not name.endswith(("(paper)", "verdict"))]
-    assert len(others) == 2 * 5 + 1 + 3 + 3 + 3  # ours and difference; all positive; intervals; pairs; summary
+    assert (
+        len(others) == 2 * 5 + 1 + 3 + 3 + 3 + 2
+    )  # ours and difference; all positive; intervals; pairs; summary; cost
     assert all("stand-in" in name for name in others)
 
 
@@ -123,6 +125,16 @@ def test_values_and_differences(one: Results, text: str) -> None:
     assert rows_of(text, "MAL difference")[0][1:] == [f"{d:+.1f}" for d in differences]
     assert set(rows_of(text, "MAL verdict")[0][1:]) == {"other data"}
     assert all(cell.startswith(f"{v:.1f} [") for cell, v in zip(ours[1][1:], expected, strict=True))
+
+
+def test_cost_by_hand(one: Results) -> None:
+    trials = one.trials.copy()
+    trials.loc[trials["method"] == "mal", "time_train_s"] *= 3
+    text = text_of(replace(one, trials=trials))
+    # Three parts of 61.5 s and 2,000 steps; one stage of 12.5 s that they share; 812.4 MB at most, from 612.4.
+    stl, mal = rows_of(text, "STL (ours")[-1], rows_of(text, "MAL (ours")[-1]
+    assert stl[1:] == ["11,182,668", "30.8", "1.0", "184.5", "12.5", "812", "200"]
+    assert mal[2:5] == ["92.2", "3.0", "553.5"]
 
 
 def test_bold_is_the_best_of_ours(text: str) -> None:
@@ -198,12 +210,12 @@ def test_seeds_variants_and_methods_beyond_the_paper() -> None:
         ]
     )
     text = text_of(results)
-    default, variant = rows_of(text, "MAL (ours")[-1], rows_of(text, "MAL [meta\\_lr=0.1] (ours")[-1]
+    default, variant = rows_of(text, "MAL (ours")[-2], rows_of(text, "MAL [meta\\_lr=0.1] (ours")[-2]
     assert default[5] not in {"-", "n/a"}  # SD over seeds
     assert (default[2], variant[2], variant[5]) == ("0, 1", "0", "-")
     beyond = text.split("### Beyond the paper")[1].split("###")[0]
     assert len(rows_of(beyond, "mine (ours, stand-in)")) == 1
-    assert rows_of(text, "mine (ours")[-1][2] == "0, 1"
+    assert rows_of(text, "mine (ours")[-2][2] == "0, 1"
     assert "Not in any table, because their seed lacks a test part: 1 trials." in text
     group = build_context(results).groups[0].group
     assert [row.left_out for row in group.rows] == [0, 0, 1]
@@ -231,7 +243,7 @@ def test_auc_is_averaged_per_seed_over_parts_and_aus() -> None:
             (results.scores["trial"].str.startswith(f"mal-{part}-{seed}-")) & (results.scores["au"] == au), value
         )
     text = text_of(replace(results, scores=results.scores.assign(auc=auc)))
-    assert rows_of(text, "MAL (ours")[-1][6] == "0.750"
+    assert rows_of(text, "MAL (ours")[-2][6] == "0.750"
 
 
 def test_two_methods_of_one_printed_row_are_told_apart() -> None:
@@ -246,7 +258,7 @@ def test_a_newer_trial_supersedes_an_older() -> None:
     (row,) = group_results(results)[0].rows
     assert row.superseded == 1
     assert not row.trials["stale"].any()
-    assert rows_of(text_of(old), "MAL (ours")[-1][-1] == "yes"
+    assert rows_of(text_of(old), "MAL (ours")[-2][-1] == "yes"
 
 
 def test_groups_are_apart_and_ordered() -> None:

@@ -1,0 +1,165 @@
+"""Trials that start from others: run once, shared, part of the key, and never taken from other code."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmark.errors import Interrupted, UserError
+from benchmark.profile import load_profile
+from benchmark.protocol import BP4D
+from benchmark.runner import State, run_trials, source_hashes, state_of
+from benchmark.store import TrialFolder, read_results
+from benchmark.trainer import RunOptions, TrialData
+from benchmark.trial import ALL, Trial, expand
+from methods import discover, source_files
+from methods.backbone import build_net
+from tests.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture
+
+REGISTRY = discover()
+
+
+def trials_of(
+    root: Path,  # noqa: F811
+    *overrides: str,
+    parts: tuple[str, ...] = ("part1", "part2"),
+    seeds: tuple[int, ...] = (0,),
+    methods: tuple[str, ...] = ("l2t_ww",),
+) -> tuple[list[Trial], TrialData]:
+    profile, changed = load_profile("smoke", [*SETTINGS, "train.steps=4", *overrides])
+    data = load(root)[2]
+    prints = (data.au.fingerprint, data.fe.fingerprint)
+    return expand(BP4D, profile, changed, REGISTRY, prints, methods=methods, parts=parts, seeds=seeds), data
+
+
+def test_one_source_a_seed_before_all_that_start_from_it(root: Path) -> None:  # noqa: F811
+    trials, _ = trials_of(root, seeds=(0, 1))
+    assert [(t.method, t.part, t.seed) for t in trials] == [
+        ("fe_source", ALL, 0),
+        ("l2t_ww", "part1", 0),
+        ("fe_source", ALL, 1),
+        ("l2t_ww", "part1", 1),
+        ("l2t_ww", "part2", 0),
+        ("l2t_ww", "part2", 1),
+    ]
+    source = trials[0]
+    assert source.dataset == "rafdb"
+    assert source.fingerprints[0] == ""  # it does not learn from AU data, and other AU datasets share it
+    assert all(t.prerequisites["source"].key == trials[2 * t.seed].key for t in trials if t.method == "l2t_ww")
+
+
+def test_a_setting_of_the_source_changes_what_starts_from_it(root: Path) -> None:  # noqa: F811
+    (plain, plain_target), (other, other_target) = (
+        trials_of(root, *o, parts=("part1",))[0] for o in ((), ("methods.fe_source.lr=0.5",))
+    )
+    assert plain.key != other.key
+    assert plain_target.key != other_target.key
+    assert plain_target.own_digest != other_target.own_digest
+    assert plain_target.shared_digest == other_target.shared_digest  # still comparable with other methods
+    assert other_target.variant == "fe_source: lr=0.5"
+    # Other seeds of one setting are repetitions, though their sources have other keys.
+    one, two = (trials_of(root, parts=("part1",), seeds=(seed,))[0][1] for seed in (0, 1))
+    assert one.prerequisites["source"].key != two.prerequisites["source"].key
+    assert one.own_digest == two.own_digest
+
+
+def test_a_stage_is_no_method_of_a_table() -> None:
+    assert "fe_source" not in list(REGISTRY)
+    with pytest.raises(UserError, match="unknown method 'fe_source'"):
+        REGISTRY["fe_source"]
+    assert {f.stem for f in source_files(REGISTRY["l2t_ww"])} >= {"l2t_ww", "fe_source", "meta_gradient", "losses"}
+    assert {f.stem for f in source_files(REGISTRY["stl"])} == {"stl", "base", "backbone", "losses"}
+
+
+def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root)
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [o.state for o in outcomes] == [State.TO_DO] * 3
+    source, target, _ = (TrialFolder(t.folder(tmp_path)) for t in trials)
+    names = {p.name for p in source.path.iterdir() if not p.name.startswith(".")}
+    assert names == {"trial.json", "provenance.json", "history.parquet", "model.safetensors", "DONE"}
+    made = json.loads((target.path / "provenance.json").read_text())
+    assert made["prerequisites"]["source"]["key"] == trials[0].key
+    results = read_results(tmp_path, source_hashes(REGISTRY))
+    assert list(results.trials["method"]) == ["l2t_ww", "l2t_ww"]
+    assert (results.trials["time_before_s"] > 0).all()
+    # The trained weights are those that the target matched.
+    kept, used = (load_file(f.path / "model.safetensors") for f in (source, target))
+    assert torch.equal(kept["net.backbone.conv1.0.weight"], used["source.backbone.conv1.0.weight"])
+    fresh = build_net("test_resnet", "scratch", n_aus=0, n_emotions=7).state_dict()
+    assert not torch.equal(kept["net.backbone.conv1.0.weight"], fresh["backbone.conv1.0.weight"])
+    # A trial's own file of weights can start a backbone.
+    build_net("test_resnet", str(source.path / "model.safetensors"), n_aus=12, n_emotions=0)
+    again = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [o.state for o in again] == [State.DONE] * 3
+
+
+def test_a_source_of_other_code_is_trained_again_for_what_is_to_do(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root)
+    run_trials(trials[:1], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    file = trials[0].folder(tmp_path) / "provenance.json"
+    made = json.loads(file.read_text())
+    file.write_text(json.dumps({**made, "source_hash": "0" * 16}))
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [o.state for o in outcomes] == [State.TO_DO] * 3
+    assert json.loads(file.read_text())["source_hash"] == made["source_hash"]
+    said = json.loads((trials[1].folder(tmp_path) / "provenance.json").read_text())["prerequisites"]["source"]
+    assert said["source_hash"] == made["source_hash"]
+    # With nothing left to do for it, it stays and is called stale, as any other trial.
+    file.write_text(json.dumps({**made, "source_hash": "0" * 16}))
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [o.state for o in outcomes] == [State.STALE, State.DONE, State.DONE]
+
+
+def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root)
+    run_trials(trials[:1], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    (trials[0].folder(tmp_path) / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="cannot be read"):
+        run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+
+
+def test_asked_to_stop_it_stops_with_a_checkpoint(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root, methods=("stl",), parts=("part1",))
+    asked = iter((False, True))
+    with pytest.raises(Interrupted, match="2 of 4 steps"):
+        run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, stop=lambda: next(asked)))
+    folder = TrialFolder(trials[0].folder(tmp_path))
+    assert state_of(folder, {}) == State.INTERRUPTED
+    seen: list[State] = []
+    run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU), lambda _, state: seen.append(state))
+    assert seen == [State.INTERRUPTED]
+    assert folder.is_done
+
+
+def one_method(root: Path, runs: Path, method: str, kill_at: int | None = None) -> None:  # noqa: F811
+    torch.set_num_threads(1)
+    trials, data = trials_of(root, methods=(method,), parts=("part1",))
+
+    def on_step(label: str, done: int, _: int) -> None:
+        if done == kill_at and method in label:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_trials(trials, REGISTRY, BP4D, data, runs, RunOptions(CPU, checkpoint_s=0.0, on_step=on_step))
+
+
+@pytest.mark.parametrize("method", ["l2t_ww", "mtl_best_rho"])
+def test_killed_it_ends_bit_identical(root: Path, tmp_path: Path, method: str) -> None:  # noqa: F811
+    # MAL has a longer test of the same in test_trainer.py.
+    for runs, kill_at, status in (("whole", None, 0), ("killed", 2, -signal.SIGKILL), ("killed", None, 0)):
+        process = multiprocessing.get_context("spawn").Process(
+            target=one_method, args=(root, tmp_path / runs, method, kill_at)
+        )
+        process.start()
+        process.join()
+        assert process.exitcode == status
+    (whole,), (killed,) = ((tmp_path / runs / "bp4d" / method).iterdir() for runs in ("whole", "killed"))
+    for name in RESULT_FILES:
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
