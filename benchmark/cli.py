@@ -78,6 +78,9 @@ Root = Annotated[
     Path | None,
     typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/; none: the stand-in."),
 ]
+GivenRoot = Annotated[
+    Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/.")
+]
 Runs = Annotated[Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.")]
 Cache = Annotated[Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.")]
 ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, standin, smoke, or a .toml file.")]
@@ -236,11 +239,13 @@ def methods(
             *(f"starts from {stage}" for stage in about["prerequisites"].values()),
             f"{about['parameters']:,} parameters",
         ]
+        own = [f"{key} = {setting['value']}" for key, setting in about["settings"].items() if not setting["shared"]]
+        text = "\n".join([about["summary"], about["citation"], *(["settings: " + ", ".join(own)] if own else [])])
         console.print(Text(about["method"], style="bold"), Text(f"({'; '.join(facts)})", style="dim"))
-        console.print(Padding(Text(f"{about['summary']}\n{about['citation']}"), (0, 0, 0, 2)))
+        console.print(Padding(Text(text), (0, 0, 0, 2)))
         for key, setting in about["settings"].items() if name else []:
-            console.print(Text(f"  {key} = {setting['value']}"), Text(setting["meaning"], style="dim"))
-    console.print(f"profile {settings.name}; settings: malbench methods NAME, or --json")
+            console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
+    console.print(f"profile {settings.name}; settings that all share and what each means: malbench methods NAME")
 
 
 @data_app.command()
@@ -256,11 +261,11 @@ def standin(
     console = Console()
     with _progress(console) as bars:
         write_standin(out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total))
-    console.print(f"wrote the stand-in to {out}; use it with --data {out}", soft_wrap=True)
+    console.print(f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True)
 
 
 @data_app.command()
-def check(dataset: Dataset, data: Root = None, profile: ProfileName = "paper") -> None:
+def check(dataset: Dataset, data: GivenRoot = None, profile: ProfileName = "paper") -> None:
     """Read the labels and file names of a data root, and show what was found beside what is known."""
     protocol = get_protocol(dataset)
     settings, _ = load_profile(profile or "paper")
@@ -274,7 +279,7 @@ def check(dataset: Dataset, data: Root = None, profile: ProfileName = "paper") -
 @data_app.command()
 def prepare(
     dataset: Dataset,
-    data: Root = None,
+    data: GivenRoot = None,
     profile: ProfileName = "paper",
     overrides: Overrides = None,
     cache: Cache = DEFAULT_CACHE,

@@ -36,7 +36,11 @@ def describe(name: str, profile: Profile, registry: Registry) -> dict[str, Any]:
         "summary": documentation.split("\n\n")[0].replace("\n", " "),
         "citation": " ".join(citation[1].split()) if citation is not None else "",
         "settings": {
-            key: {"value": value, "meaning": " ".join((cls.HParams.model_fields[key].description or "").split())}
+            key: {
+                "value": value,
+                "meaning": " ".join((cls.HParams.model_fields[key].description or "").split()),
+                "shared": key in Method.HParams.model_fields,
+            }
             for key, value in hparams.model_dump(mode="json").items()
         },
     }

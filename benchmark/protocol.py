@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from benchmark.errors import UserError, did_you_mean
 
+ALL = "all"
+"""The part of a trial that learns from everyone and is tested on no one."""
 FE_DATASET = "rafdb"
 """Whose trials are stages that learn from FE images alone."""
 PROTOCOL_VERSION = 1

@@ -75,12 +75,13 @@ def peak_memory_mb(device: torch.device) -> float:
 def source_hash(method_files: Iterable[Path]) -> str:
     """Hash of the code that can change a method's results.
 
-    What the readers of datasets and the protocol say is part of a trial's key, so their code is not in it.
+    What readers and the protocol say is part of a trial's key, and so is the format of packed frames: their code is
+    not in it.
 
     Args:
         method_files: What `methods.source_files` names.
     """
-    names = ("data/augment", "data/frames", "data/sampling", "f1", "metrics", "trainer")
+    names = ("data/augment", "data/sampling", "f1", "metrics", "trainer")
     return hash_sources((*(PROJECT / "benchmark" / f"{name}.py" for name in names), *method_files))
 
 

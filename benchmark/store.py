@@ -22,8 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.protocol import ALL
 from benchmark.results import Results
-from benchmark.trial import ALL, Trial
+from benchmark.trial import Trial
 
 CHECKPOINT = "checkpoint.safetensors"
 DONE = "DONE"

@@ -93,7 +93,7 @@ def train_trial(
 ) -> dict[str, Any]:
     """Train and score one trial, from its checkpoint if it has one, and write its tables and weights.
 
-    A stage that learns from FE images alone is not scored.
+    A trial that tests no one is not scored.
 
     Args:
         trial: What to do.
@@ -140,7 +140,7 @@ def train_trial(
     with seeded(trial.seed, options.device):
         method = method_class.build(method_class.HParams.model_validate(trial.hparams), spec, options.device)
         history, seconds = _learn(trial, method, streams, steps, folder, options, sources)
-        if fold is not None:
+        if fold is not None and len(fold.test):
             _score(trial, method, images, data, fold, folder)
         fe_weights = _fe_weights(method, images, data.fe)
     if fe_weights is not None:

@@ -11,13 +11,10 @@ from pydantic import Field, ValidationError
 
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import DataSettings, Profile, Settings, TrainSettings, settings_error
-from benchmark.protocol import FE_DATASET, PROTOCOL_VERSION, Protocol
+from benchmark.protocol import ALL, FE_DATASET, PROTOCOL_VERSION, Protocol
 from methods import Registry
 from methods.backbone import PRETRAINED, SCRATCH, check_backbone
 from methods.base import Method, Stream
-
-ALL = "all"
-"""The part of a trial that learns from everyone and is tested on no one."""
 
 LABELS = {"profile", "shared_overrides", "variant"}
 """Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""

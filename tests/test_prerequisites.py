@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from benchmark.errors import Interrupted, UserError
 from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
+from benchmark.protocol import ALL, BP4D
 from benchmark.runner import State, run_trials, source_hashes, state_of
 from benchmark.store import TrialFolder, read_results
 from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import ALL, Trial, expand
+from benchmark.trial import Trial, expand
 from methods import discover, source_files
 from methods.backbone import build_net
 from tests.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture

@@ -20,6 +20,7 @@ from benchmark.errors import UserError
 from benchmark.machine import available_cores
 
 PACK_FORMAT = 1
+"""Raised when decoding or resizing changes: part of the data's fingerprint, and so of every trial's key."""
 PORTION = 256
 """Images that are decoded before the next are begun."""
 MAX_PIXELS = 64_000_000

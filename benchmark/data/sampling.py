@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmark.data.faces import FaceSet
 from benchmark.errors import UserError
-from benchmark.protocol import Protocol
+from benchmark.protocol import ALL, Protocol
 
 Indices = npt.NDArray[np.int64]
 
@@ -38,7 +38,7 @@ def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fract
     Args:
         faces: The AU dataset.
         protocol: Its parts.
-        part: Name of the part that is tested.
+        part: Name of the part that is tested; `ALL` tests no one.
         seed: Draws the reserve.
         fraction: Share of each training subject's frames that is reserved (§4.1.1: about 2 %).
         minimum: The least size of the reserve on small data (ambiguity A18).
@@ -47,9 +47,9 @@ def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fract
         UserError: A side of the split has no subject, or there are too few frames to train on and to reserve.
     """
     subjects = faces.table["subject"].to_numpy()
-    tested = np.isin(subjects, protocol.parts[part])
+    tested = np.isin(subjects, () if part == ALL else protocol.parts[part])
     test, rest = np.flatnonzero(tested), np.flatnonzero(~tested)
-    if not len(test) or not len(rest):
+    if (not len(test) and part != ALL) or not len(rest):
         raise UserError(
             f"{protocol.dataset} {part} has no {'test' if not len(test) else 'training'} subject",
             where=faces.root,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -158,10 +159,13 @@ def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
             differences.append(UNRUN)
             verdicts.append(UNRUN)
             continue
-        difference = number(run.values[column] - paper, sign=True)
+        value, interval = run.values[column], run.intervals[column]
+        if column == AVE and any(math.isnan(run.values[c]) for c in group.paper.columns):
+            value, interval = math.nan, Interval(math.nan, math.nan)  # an average of fewer AUs than the paper's
+        difference = number(value - paper, sign=True)
         verdict = stats.verdict(
             paper,
-            run.intervals[column],
+            interval,
             origin=group.origin,
             complete=group.is_complete(run.row),
             protocol=group.is_protocol,

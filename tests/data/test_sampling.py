@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmark.data.bp4d import read_bp4d
 from benchmark.data.sampling import BatchOrder, Fold, check_fold, make_fold, reserve
 from benchmark.errors import UserError
-from benchmark.protocol import BP4D
+from benchmark.protocol import ALL, BP4D
 from tests.conftest import write_bp4d
 
 
@@ -104,3 +104,10 @@ def test_drawing_with_replacement() -> None:
     assert len(order.indices(0)) == 64
     assert np.array_equal(order.indices(3), order.indices(3))
     assert not np.array_equal(order.indices(3), order.indices(4))
+
+
+def test_everyone_trains_and_no_one_is_tested(data: Path) -> None:
+    faces = read_bp4d(data, BP4D)
+    fold = make_fold(faces, BP4D, ALL, 0, fraction=0.02, minimum=4)
+    assert len(fold.test) == 0
+    assert len(fold.train) + len(fold.val) == len(faces)

@@ -31,7 +31,9 @@ def make(
     name: str, *, seed: int = 0, steps: int = 60, val: Tensor | None = None, amp: bool = False, **hparams: object
 ) -> Method:
     """A method with its prerequisites as they start, untrained."""
-    return build(discover().any(name), seed, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val, amp, hparams)
+    return build(
+        discover().any(name), seed, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val, amp, hparams
+    )
 
 
 def build(cls: type[Method], seed: int, steps: int, val: Tensor, amp: bool, hparams: dict[str, object]) -> Method:

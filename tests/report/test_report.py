@@ -167,7 +167,8 @@ def test_undefined_cells(one: Results) -> None:
         for row in rows_of(text, name)[:2]:
             assert row[5] == "n/a"
     assert not [row for row in rows_of(text, "") if "nan" in row]
-    assert rows_of(text, "STL (ours")[0][-1].strip("*")[0].isdigit()  # `ave` leaves it out
+    assert rows_of(text, "STL (ours")[0][-1].strip("*")[0].isdigit()  # `ave` leaves it out,
+    assert rows_of(text, "STL difference")[0][-1] == "n/a"  # and is then no match for the paper's
 
 
 def test_complete_data_get_verdicts() -> None:
