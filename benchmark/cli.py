@@ -40,16 +40,19 @@ from benchmark.report.render import build_report
 from benchmark.results import Results
 from benchmark.runner import (
     State,
+    fingerprints,
     prepare_data,
     read_data,
+    protocol_at,
     run_trials,
     source_hashes,
+    start_protocol,
     standin_root,
     state_of,
 )
 from benchmark.store import read_results, read_trial, trial_folders
 from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import Trial, expand
+from benchmark.trial import AtHand, Trial, expand
 from methods import Registry, discover
 
 app = typer.Typer(
@@ -73,13 +76,13 @@ WORDS = {
     State.INTERRUPTED: "training, from its checkpoint on",
 }
 
-Dataset = Annotated[str, typer.Argument(help="bp4d")]
+Dataset = Annotated[str, typer.Argument(help="bp4d, disfa or gft")]
 Root = Annotated[
     Path | None,
-    typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/; none: the stand-in."),
+    typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/; none: the stand-in."),
 ]
 GivenRoot = Annotated[
-    Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/.")
+    Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/.")
 ]
 Runs = Annotated[Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.")]
 Cache = Annotated[Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.")]
@@ -152,13 +155,16 @@ def run(
     }
     # Settings and the device are checked before any data is touched: a misspelt name costs no minute.
     chosen = _device(device)
-    expand(protocol, settings, changed, registry, ("", ""), **selection)
+    before = start_protocol(protocol, settings)
+    unread = None if before is None else AtHand(before, ("", ""))
+    expand(protocol, settings, changed, registry, ("", ""), start=unread, **selection)
     console = Console()
     with ExitStack() as stack:
         bars = stack.enter_context(_progress(console))
-        trial_data = _ready(console, bars, data, protocol, settings, cache)
-        fingerprints = (trial_data.au.fingerprint, trial_data.fe.fingerprint)
-        trials = expand(protocol, settings, changed, registry, fingerprints, **selection)
+        protocol, trial_data, start_data = _ready(console, bars, data, protocol, settings, cache)
+        start = None if before is None or start_data is None else (before, start_data)
+        at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
+        trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
         signals = stack.enter_context(_caught_signals())
         options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars, stop=lambda: bool(signals))
 
@@ -166,7 +172,7 @@ def run(
             console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}")
 
         try:
-            outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial)
+            outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial, start)
         except Interrupted as stopped:
             console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
             raise typer.Exit(128 + signals[0]) from stopped
@@ -260,15 +266,17 @@ def standin(
     settings, _ = load_profile(profile or "standin", overrides or [])
     console = Console()
     with _progress(console) as bars:
-        write_standin(out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total))
+        write_standin(
+            out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total), dataset=dataset
+        )
     console.print(f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True)
 
 
 @data_app.command()
 def check(dataset: Dataset, data: GivenRoot = None, profile: ProfileName = "paper") -> None:
     """Read the labels and file names of a data root, and show what was found beside what is known."""
-    protocol = get_protocol(dataset)
     settings, _ = load_profile(profile or "paper")
+    protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     with _progress(console) as bars:
         au, fe = read_data(_given(data), protocol, settings, bars)
@@ -285,8 +293,8 @@ def prepare(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Decode every image once into packed frames, so that no trial has to."""
-    protocol = get_protocol(dataset)
     settings, _ = load_profile(profile or "paper", overrides or [])
+    protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     with _progress(console) as bars:
         ready = prepare_data(read_data(_given(data), protocol, settings, bars), settings, cache, bars)
@@ -344,18 +352,27 @@ def _progress(console: Console) -> Iterator[Bars]:
 
 def _ready(
     console: Console, bars: Bars, root: Path | None, protocol: Protocol, settings: Profile, cache: Path
-) -> TrialData:
+) -> tuple[Protocol, TrialData, TrialData | None]:
+    """The protocol as the data root has it, its frames, and those for the trial that its backbones start from."""
     if root is None:
-        root = standin_root(cache, settings.standin, bars)
+        root = standin_root(cache, settings.standin, protocol.dataset, bars)
         console.print(
             "No data root was given: running on the STAND-IN (procedural faces, no licensed image).\n"
             f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in.",
             soft_wrap=True,
         )
+    protocol = protocol_at(root, protocol, settings)
     faces = read_data(root, protocol, settings, bars)
-    for face_set in faces:
+    before = start_protocol(protocol, settings)
+    start_faces = None if before is None else read_data(root, before, settings, bars)
+    for face_set in (*faces, *([start_faces[0]] if start_faces is not None else [])):
         console.print(face_set.note, soft_wrap=True)
-    return prepare_data(faces, settings, cache, bars)
+    ready = prepare_data(faces, settings, cache, bars)
+    if before is None or start_faces is None:
+        return protocol, ready, None
+    subjects = [subject for part in settings.disfa_start.parts for subject in before.parts[part]]
+    start = prepare_data(start_faces, settings, cache, bars)
+    return protocol, ready, TrialData(start.au.of_subjects(subjects), start.fe)
 
 
 def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.data.augment import Normalise
+from benchmark.data.disfa import DisfaSettings
+from benchmark.data.gft import GftSettings
 from benchmark.data.standin.write import StandinSettings
 from benchmark.errors import UserError, did_you_mean
 
@@ -79,6 +81,15 @@ class TrainSettings(Settings):
         return self
 
 
+class StartSettings(Settings):
+    """The model that DISFA's methods start from (§4.1.1, A14)."""
+
+    method: str = "stl"
+    """Method whose BP4D model it is; "" for none: the backbone then starts from `method.weights`."""
+    parts: tuple[str, ...] = Field(default=("part1", "part2", "part3"), min_length=1, strict=False)
+    """BP4D parts that it learns from."""
+
+
 class Profile(Settings):
     """One TOML file."""
 
@@ -95,6 +106,9 @@ class Profile(Settings):
     methods: dict[str, dict[str, Any]] = {}
     """Settings of one method each, over the shared ones."""
     standin: StandinSettings = StandinSettings()
+    disfa: DisfaSettings = DisfaSettings()
+    disfa_start: StartSettings = StartSettings()
+    gft: GftSettings = GftSettings()
 
     @property
     def source(self) -> Source:

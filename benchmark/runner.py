@@ -15,27 +15,49 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from benchmark.data.bp4d import read_bp4d
+from benchmark.data.disfa import read_disfa
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import pack
+from benchmark.data.gft import gft_protocol, read_gft
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.errors import Interrupted
 from benchmark.profile import Profile
-from benchmark.protocol import Protocol
+from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
-from benchmark.store import CHECKPOINT, ERROR, TrialFolder, read_trial
+from benchmark.store import CHECKPOINT, ERROR, MODEL, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
-from benchmark.trial import Trial
+from benchmark.trial import START, Trial
 from methods import Registry, source_files
 from methods.base import Finished, Method
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
 
-READERS: Mapping[str, Callable[[Path, Protocol, Callable[[int, int], None] | None], FaceSet]] = {"bp4d": read_bp4d}
+Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None], FaceSet]
+
+READERS: Mapping[str, Read] = {
+    "bp4d": lambda root, protocol, _, progress: read_bp4d(root, protocol, progress),
+    "disfa": lambda root, protocol, profile, progress: read_disfa(root, protocol, progress, settings=profile.disfa),
+    "gft": lambda root, protocol, profile, progress: read_gft(root, protocol, progress, settings=profile.gft),
+}
 """Reader of each AU dataset."""
+
+
+def protocol_at(root: Path, protocol: Protocol, profile: Profile) -> Protocol:
+    """The protocol as a data root has it: GFT's split is its owner's.
+
+    Raises:
+        UserError: There is no split, or it is wrong.
+    """
+    return gft_protocol(root, protocol, profile.gft) if protocol.dataset == GFT.dataset else protocol
+
+
+def start_protocol(protocol: Protocol, profile: Profile) -> Protocol | None:
+    """The dataset on which the model is trained that this one's backbones start from (§4.1.1, A14); None for none."""
+    return BP4D if protocol.dataset == DISFA.dataset and profile.disfa_start.method else None
 
 
 class State(StrEnum):
@@ -50,14 +72,17 @@ class State(StrEnum):
     AWAITED = "awaited"  # another process runs what trials here start from
 
 
-def standin_root(cache: Path, settings: StandinSettings, progress: Progress | None = None) -> Path:
+def standin_root(
+    cache: Path, settings: StandinSettings, dataset: str = BP4D.dataset, progress: Progress | None = None
+) -> Path:
     """The stand-in with these settings, drawn by the present code, written into the cache the first time."""
-    digest = blake2b(f"{settings.model_dump_json()} {standin_hash()}".encode(), digest_size=6).hexdigest()
+    made_of = f"{settings.model_dump_json()} {dataset} {standin_hash()}"
+    digest = blake2b(made_of.encode(), digest_size=6).hexdigest()
     root = cache / "standin" / digest
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / f".{digest}.lock"):
         if not (root / MARKER).is_file():
-            write_standin(root, settings, _named(progress, "drawing stand-in faces"))
+            write_standin(root, settings, _named(progress, "drawing stand-in faces"), dataset=dataset)
     return root
 
 
@@ -70,7 +95,7 @@ def read_data(
         UserError: Something is missing or wrong in either.
     """
     data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    au = READERS[protocol.dataset](root, protocol, _named(progress, f"reading {protocol.folder}"))
+    au = READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"))
     return au, read_rafdb(root, profile.data.fe_images)
 
 
@@ -131,6 +156,7 @@ def run_trials(
     runs: Path,
     options: RunOptions,
     on_trial: Callable[[Trial, State], None] | None = None,
+    start: tuple[Protocol, TrialData] | None = None,
 ) -> list[Outcome]:
     """Run every trial that is not done; one that another process runs is left to it.
 
@@ -142,6 +168,7 @@ def run_trials(
         runs: The store.
         options: Device, checkpoints, progress.
         on_trial: Called before each with what becomes of it.
+        start: Protocol and frames for the trial that all others start from, if it is of another dataset.
 
     Raises:
         UserError: A trial failed by a mistake of the user; the trials before it are kept.
@@ -170,7 +197,9 @@ def run_trials(
                             on_trial(trial, State.INTERRUPTED if begun else state)
                         before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
                         finished = {role: _finished(b, registry, runs) for role, b in before.items()}
-                        run_trial(trial, cls, protocol, data, folder, options, finished)
+                        elsewhere = start is not None and trial.dataset == start[0].dataset
+                        where = start if start is not None and elsewhere else (protocol, data)
+                        run_trial(trial, cls, *where, folder, options, finished)
             except Timeout:
                 state = State.RUNNING
         if state != State.TO_DO and on_trial is not None:
@@ -209,13 +238,14 @@ class FinishedTrial:
 
     left: Finished
     made: dict[str, Any]
+    model: Path
 
 
 def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
     folder, cls = TrialFolder(trial.folder(runs)), registry.any(trial.method)
     _, made = read_trial(folder)
-    said = {"key": trial.key, "method": trial.method, **{k: made[k] for k in ("steps", "time_train_s", "source_hash")}}
-    return FinishedTrial(Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said)
+    said = {"key": trial.key, "dataset": trial.dataset, "part": trial.part, "method": trial.method, **{k: made[k] for k in ("steps", "time_train_s", "source_hash")}}
+    return FinishedTrial(Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said, folder.path / MODEL)
 
 
 def run_trial(
@@ -235,8 +265,12 @@ def run_trial(
     made["source_hash"] = sources(method_class)
     made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        left = {role: done.left for role, done in prerequisites.items()}
-        learned = train_trial(trial, method_class, protocol, data, folder, options, made["source_hash"], left)
+        left = {role: done.left for role, done in prerequisites.items() if role != START}
+        learner = trial
+        if START in prerequisites:
+            weights = {"weights": str(prerequisites[START].model)}
+            learner = trial.model_copy(update={"hparams": {**trial.hparams, **weights}})
+        learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
     except Interrupted:
         raise
     except Exception:
@@ -256,6 +290,11 @@ def run_trial(
         },
     )
     folder.finish(trial.key)
+
+
+def fingerprints(data: TrialData) -> tuple[str, str]:
+    """Of the AU and the FE frames."""
+    return data.au.fingerprint, data.fe.fingerprint
 
 
 def joint_origin(data: TrialData) -> Origin:

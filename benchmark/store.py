@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmark.errors import UserError
 from benchmark.protocol import ALL
 from benchmark.results import Results
-from benchmark.trial import Trial
+from benchmark.trial import START, Trial
 
 CHECKPOINT = "checkpoint.safetensors"
 DONE = "DONE"
@@ -230,6 +230,14 @@ def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
     return Results.concat(parts).marked(sources)
 
 
+def _start_of(trial: Trial, made: Mapping[str, Any]) -> str:
+    """What the backbone started from, for readers."""
+    if START not in trial.prerequisites:
+        return str(trial.hparams["weights"])
+    start = made["prerequisites"][START]
+    return f"{start['method']} trained on {start['dataset']} (trial {start['key']})"
+
+
 def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -> Results:
     try:
         counts, scores, history = (
@@ -251,7 +259,7 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -
             "data_note": made["data_note"],
             "fingerprint": "+".join(trial.fingerprints),
             "backbone": trial.hparams["backbone"],
-            "weights": trial.hparams["weights"],
+            "weights": _start_of(trial, made),
             "method_version": trial.method_version,
             "stale": False,  # told below, for all trials at once
             "steps": made["steps"],

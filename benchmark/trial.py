@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from benchmark.protocol import ALL, FE_DATASET, PROTOCOL_VERSION, Protocol
 from methods import Registry
 from methods.backbone import PRETRAINED, SCRATCH, check_backbone
 from methods.base import Method, Stream
+
+START = "start"
+"""Name of the prerequisite whose backbone a trial's own starts from (A14)."""
 
 LABELS = {"profile", "shared_overrides", "variant"}
 """Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""
@@ -78,6 +82,14 @@ class Trial(Settings):
         return f"{self.dataset} {self.method} {self.part} seed {self.seed}"
 
 
+@dataclass(frozen=True)
+class AtHand:
+    """An AU dataset as trials know it before their frames are read: protocol and fingerprints of AU and FE data."""
+
+    protocol: Protocol
+    fingerprints: tuple[str, str]
+
+
 def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HParams:
     """A method's settings: its own over the shared ones over the defaults.
 
@@ -116,10 +128,22 @@ def expand(
     methods: tuple[str, ...] = (),
     parts: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (),
+    start: AtHand | None = None,
 ) -> list[Trial]:
     """All trials of a dataset under a profile, or those of the named methods, parts and seeds.
 
     The trials that others start from stand before them, once.
+
+    Args:
+        protocol: Of the AU dataset.
+        profile: Budget and settings.
+        overrides: Those that changed the profile.
+        registry: Of all methods.
+        fingerprints: Of the AU and the FE data.
+        methods: Names; none for all.
+        parts: Names; none for all.
+        seeds: None for the profile's.
+        start: The dataset on which the model is trained that every backbone starts from (A14).
 
     Raises:
         UserError: An unknown method, part or setting.
@@ -143,11 +167,13 @@ def expand(
             "method": shared.model_dump(mode="json"),
             "weights_hash": _file_hash(shared.weights),
             "protocol": PROTOCOL_VERSION,
+            **({"start": profile.disfa_start.model_dump(mode="json")} if start is not None else {}),
         }
     )
+    here = AtHand(protocol, fingerprints)
     trials: dict[str, Trial] = {}
 
-    def add(name: str, part: str, seed: int) -> Trial:
+    def add(name: str, part: str, seed: int, at: AtHand = here) -> Trial:
         """Put a trial after those that it starts from."""
         cls, own = registry.any(name), f"methods.{name}."
         hparams = method_hparams(profile, name, registry)
@@ -155,19 +181,21 @@ def expand(
         variant = [o.removeprefix(own) for o in overrides if o.startswith(own)]
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
         needs_au = Stream.AU in cls.streams
+        if needs_au and start is not None and at is here:
+            before[START] = add(profile.disfa_start.method, ALL, seed, start)
         trial = Trial(
-            dataset=protocol.dataset if needs_au else FE_DATASET,
+            dataset=at.protocol.dataset if needs_au else FE_DATASET,
             part=part if needs_au else ALL,
             method=name,
             seed=seed,
             method_version=cls.version,
-            protocol=_digest(protocol.model_dump(include={"aus", "parts"})) if needs_au else "",
+            protocol=_digest(at.protocol.model_dump(include={"aus", "parts"})) if needs_au else "",
             data=profile.data,
             train=profile.train,
             hparams=hparams.model_dump(mode="json"),
             weights_hash=_file_hash(hparams.weights),
             shared_digest=shared_digest,
-            fingerprints=(fingerprints[0] if needs_au else "", fingerprints[1]),
+            fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
             profile=profile.name,
             shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),

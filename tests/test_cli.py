@@ -191,3 +191,41 @@ def test_a_stand_in_without_its_marker_is_still_known(malbench, tmp_path: Path) 
     status, out, _ = malbench("data", "check", "bp4d", "--data", root)
     assert status == 0
     assert out.count("stand-in") == 2
+
+
+TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
+SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
+
+
+def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None:
+    few = ("--set", "standin.gft_frames=4", "--method", "mtl", "--method", "stl")
+    status, out, _ = malbench("run", "gft", *SMALL, *few)
+    assert status == 0
+    assert "STAND-IN" in out
+    assert malbench("report", "--out", tmp_path / "reports")[0] == 0
+    text = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
+    assert "## GFT, stand-in, profile smoke" in text
+    assert "### Table 3: ours (stand-in) beside the paper's" in text
+    assert "| MTL (ours, stand-in)" in text
+    assert "split" in Results.read(tmp_path / "reports/results.parquet").trials["data_note"][0]
+
+
+def test_disfa_starts_from_a_model_trained_on_bp4d(malbench, tmp_path: Path) -> None:
+    few = ("--set", "standin.disfa_frames=6", "--set", "data.val_minimum=4", "--method", "stl")
+    status, out, _ = malbench("run", "disfa", *SMALL, *few, "--part", "part2")
+    assert status == 0
+    assert "bp4d stl all seed 0" in out
+    assert malbench("report", "--out", tmp_path / "reports")[0] == 0
+    trials = Results.read(tmp_path / "reports/results.parquet").trials
+    (start,) = (tmp_path / "runs/bp4d/stl").iterdir()
+    assert list(trials["dataset"]) == ["disfa"]
+    assert trials["weights"][0] == f"stl trained on bp4d (trial {start.name.rsplit('-', 1)[1]})"
+    text = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
+    assert "### Table 2: ours (stand-in) beside the paper's" in text
+    assert "### Figure 4" in text
+    assert (tmp_path / "reports/figures/figure4.png").is_file()
+    # Other parts of BP4D, or none, are other trials.
+    for other in ('disfa_start.parts=["part1","part3"]', "disfa_start.method="):
+        assert malbench("run", "disfa", *SMALL, *few, "--part", "part2", "--set", other)[0] == 0
+    assert len(list((tmp_path / "runs/disfa/stl").iterdir())) == 3
+    assert len(list((tmp_path / "runs/bp4d/stl").iterdir())) == 2

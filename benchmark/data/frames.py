@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
@@ -27,6 +30,17 @@ MAX_PIXELS = 64_000_000
 """A larger image is refused before it is decoded: BP4D's frames have 1.4 million pixels."""
 
 
+class RowsOf:
+    """Some rows of packed frames, without a copy."""
+
+    def __init__(self, frames: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> None:
+        self._frames, self._rows = frames, rows
+
+    def __getitem__(self, index: Any) -> npt.NDArray[np.uint8]:
+        picked: npt.NDArray[np.uint8] = self._frames[self._rows[index]]
+        return picked
+
+
 @dataclass(frozen=True)
 class PackedFaces:
     """A `FaceSet` with its frames at hand.
@@ -40,6 +54,13 @@ class PackedFaces:
     faces: FaceSet
     frames: npt.NDArray[np.uint8]
     fingerprint: str
+
+    def of_subjects(self, subjects: Collection[str]) -> PackedFaces:
+        """The frames of some subjects alone; their names are part of the new fingerprint."""
+        rows = np.flatnonzero(self.faces.table["subject"].isin(subjects).to_numpy())
+        faces = replace(self.faces, table=self.faces.table.iloc[rows].reset_index(drop=True), labels=self.faces.labels[rows])
+        names = blake2b(f"{self.fingerprint} {sorted(subjects)}".encode(), digest_size=8).hexdigest()
+        return PackedFaces(faces, cast(npt.NDArray[np.uint8], RowsOf(self.frames, rows)), names)
 
 
 def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
@@ -72,7 +93,7 @@ def _signature(faces: FaceSet, size: int) -> str:
     digest = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode(), digest_size=8)
     digest.update(_label_bytes(faces))
     for path in faces.table["path"]:
-        stat = (faces.root / path).stat()
+        stat = (faces.root / (video_of(path) or path)).stat()
         digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -99,17 +120,14 @@ def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int
     try:
         frames = np.lib.format.open_memmap(temporary / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
         digest = blake2b(f"{PACK_FORMAT} {size}\n".encode() + _label_bytes(faces), digest_size=8)
-        paths = [faces.root / path for path in faces.table["path"]]
+        paths = [str(path) for path in faces.table["path"]]
         # Decoding and resizing release the interpreter lock, so threads use all cores.
         with ThreadPoolExecutor(available_cores()) as pool:
-            # In portions, so that decoded frames do not pile up in memory before a slow disk.
-            for start in range(0, len(paths), PORTION):
-                decoded = pool.map(lambda path: _decode(path, size), paths[start : start + PORTION])
-                for index, (frame, file_hash) in enumerate(decoded, start):
-                    frames[index] = frame
-                    digest.update(file_hash)
-                    if progress is not None:
-                        progress(index + 1, len(paths))
+            for index, (frame, file_hash) in enumerate(_decoded(faces.root, paths, size, pool)):
+                frames[index] = frame
+                digest.update(file_hash)
+                if progress is not None:
+                    progress(index + 1, len(paths))
         frames.flush()
         del frames
         meta = {
@@ -124,7 +142,62 @@ def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode(path: Path, size: int) -> tuple[npt.NDArray[np.uint8], bytes]:
+Decoded = tuple[npt.NDArray[np.uint8], bytes]
+"""One packed frame, and a hash of what it was made of."""
+
+
+def _decoded(root: Path, paths: list[str], size: int, pool: ThreadPoolExecutor) -> Iterator[Decoded]:
+    """The packed frames of all rows in order; rows of one video follow one another and are read in one pass."""
+    for video, rows in groupby(paths, key=video_of):
+        own = list(rows)
+        if video is not None:
+            yield from _decode_video(root / video, [int(path.rpartition("#")[2]) for path in own], size)
+            continue
+        # In portions, so that decoded frames do not pile up in memory before a slow disk.
+        for start in range(0, len(own), PORTION):
+            yield from pool.map(lambda path: _decode(root / path, size), own[start : start + PORTION])
+
+
+def video_of(path: str) -> str | None:
+    """The video that a row's path `video.avi#17` is a frame of, None for an image."""
+    video, mark, index = path.rpartition("#")
+    return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
+
+
+def _decode_video(path: Path, indices: list[int], size: int) -> Iterator[Decoded]:
+    """The frames of a video with ascending 0-based `indices`, decoded one after the other: seeking is not exact."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    source = cv2.VideoCapture(str(path))
+    try:
+        at = -1
+        for index in indices:
+            frame = None
+            while at < index:
+                at += 1
+                if at < index:
+                    whole = source.grab()
+                else:
+                    whole, frame = source.read()
+                if not whole:
+                    raise UserError(
+                        "a video is shorter than its labels, or damaged",
+                        where=path,
+                        expected=f"a frame number {index + 1}",
+                        found=f"{at} frames that can be decoded",
+                        remedy="copy this video from your dataset anew",
+                    )
+            assert frame is not None
+            rgb = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            packed = np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
+            yield packed, blake2b(digest.digest() + str(index).encode(), digest_size=16).digest()
+    finally:
+        source.release()
+
+
+def _decode(path: Path, size: int) -> Decoded:
     try:
         data = path.read_bytes()
         with Image.open(path) as image:

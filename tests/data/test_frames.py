@@ -6,12 +6,15 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from benchmark.data import frames as frames_module
 from benchmark.data.bp4d import read_bp4d
+from benchmark.data.faces import FaceSet
 from benchmark.data.frames import pack
 from benchmark.errors import UserError
 
@@ -74,3 +77,55 @@ def test_a_full_disk_is_told_before_writing(data: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="not enough disk"):
         pack(read_bp4d(data), 16, tmp_path / "cache")
+
+
+def write_video(path: Path, frames: int, size: int = 32) -> list[np.ndarray]:
+    """A video of flat grey frames, each a little lighter than the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (size, size))
+    drawn = [np.full((size, size, 3), 20 + 8 * k, dtype=np.uint8) for k in range(frames)]
+    for frame in drawn:
+        writer.write(frame)
+    writer.release()
+    return drawn
+
+
+def of_video(root: Path, indices: list[int]) -> FaceSet:
+    table = pd.DataFrame(
+        {
+            "path": [f"V/a.avi#{k}" for k in indices],
+            "subject": "S1",
+            "sequence": "S1",
+            "frame": [k + 1 for k in indices],
+        }
+    )
+    labels = np.zeros((len(indices), 2), dtype=np.int8)
+    return FaceSet("disfa", root, table, labels, ("AU1", "AU2"), "partial", "a test")
+
+
+def test_frames_of_a_video_are_those_asked_for(tmp_path: Path) -> None:
+    drawn = write_video(tmp_path / "V" / "a.avi", 20)
+    wanted = [0, 3, 4, 11, 19]
+    packed = pack(of_video(tmp_path, wanted), 16, tmp_path / "cache")
+    for row, index in enumerate(wanted):
+        assert abs(packed.frames[row].astype(float).mean() - drawn[index].mean()) < 2, index
+    other = pack(of_video(tmp_path, [0, 3, 4, 11, 18]), 16, tmp_path / "cache")
+    assert other.fingerprint != packed.fingerprint
+
+
+def test_a_short_video_is_named(tmp_path: Path) -> None:
+    write_video(tmp_path / "V" / "a.avi", 6)
+    with pytest.raises(UserError, match="shorter than its labels") as caught:
+        pack(of_video(tmp_path, [1, 9]), 16, tmp_path / "cache")
+    assert caught.value.where == str(tmp_path / "V" / "a.avi")
+    assert caught.value.expected == "a frame number 10"
+
+
+def test_the_frames_of_some_subjects(data: Path, tmp_path: Path) -> None:
+    packed = pack(read_bp4d(data), 16, tmp_path / "cache")
+    some = packed.of_subjects({"F001", "M003"})
+    rows = np.flatnonzero(packed.faces.table["subject"].isin({"F001", "M003"}))
+    assert set(some.faces.table["subject"]) == {"F001", "M003"}
+    assert np.array_equal(some.frames[np.array([0, 5])], packed.frames[rows[[0, 5]]])
+    assert np.array_equal(some.faces.labels, packed.faces.labels[rows])
+    assert len({packed.fingerprint, some.fingerprint, packed.of_subjects({"F001"}).fingerprint}) == 3

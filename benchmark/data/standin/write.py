@@ -10,10 +10,11 @@ import json
 import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -24,6 +25,8 @@ from pydantic import BaseModel, Field
 
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
+from benchmark.data.standin.disfa import write_disfa
+from benchmark.data.standin.gft import write_gft
 from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
 from benchmark.data.standin.render import Scene, draw_scene, render_face
 from benchmark.data.standin.sample import (
@@ -65,8 +68,23 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Test images in RAF-DB."""
     fe_ambiguous: float = Field(0.3, ge=0, le=1)
     """Share of RAF-DB images whose label the AUs do not carry: half cue-only, half with a wrong label."""
+    disfa_frames: int = Field(100, ge=4, le=4845)
+    """Frames of each of DISFA's 27 videos."""
+    gft_frames: int = Field(30, ge=4, le=1800)
+    """Coded frames of each of GFT's 96 participants, before gaps."""
     seed: int = Field(0, ge=0)
     """Seed of everything that is drawn."""
+
+
+_BESIDE_BP4D: Mapping[
+    str, Callable[[Path, StandinSettings, Callable[[int, int], None] | None], pd.DataFrame]
+] = MappingProxyType(
+    {
+        "disfa": lambda home, s, progress: write_disfa(home, s.size, s.disfa_frames, s.seed, progress),
+        "gft": lambda home, s, progress: write_gft(home, s.size, s.gft_frames, s.seed, progress),
+    }
+)
+"""What a stand-in for another AU dataset has beside BP4D and RAF-DB."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +100,12 @@ class _Picture:
     cue: tuple[float, float, float] | None = None
 
 
-def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int, int], None] | None = None) -> None:
+def write_standin(
+    out: Path, settings: StandinSettings, progress: Callable[[int, int], None] | None = None, *, dataset: str = "bp4d"
+) -> None:
     """Write `OUT/BP4D`, `OUT/RAF-DB`, `OUT/truth/*.parquet` and the marker `OUT/standin.json`.
+
+    For the datasets `disfa` and `gft` write `OUT/DISFA` or `OUT/GFT`, too.
 
     Everything goes into a temporary folder beside `out` first and is then renamed, so `out` is either complete
     or not there. Processes are started for large stand-ins; their number changes no byte.
@@ -92,6 +114,7 @@ def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int,
         out: A folder that does not exist yet, or is empty.
         settings: Everything the files depend on.
         progress: Called with (images written, images).
+        dataset: The AU dataset that it is for.
 
     Raises:
         UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
@@ -109,6 +132,9 @@ def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int,
         raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
     try:
         _write(scratch, settings, available_cores(), progress)
+        if dataset in _BESIDE_BP4D:
+            truth = _BESIDE_BP4D[dataset](scratch, settings, progress)
+            truth.to_parquet(scratch / "truth" / f"{dataset}.parquet", index=False)
         scratch.chmod(0o755)  # mkdtemp makes a private folder; data are for whoever may read the parent
         if out.exists():
             out.rmdir()
