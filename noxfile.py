@@ -57,6 +57,13 @@ def bp4d_beyond(session: nox.Session, method: str) -> None:
     run_method(session, "bp4d", method)
 
 
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+@nox.parametrize("method", PAPER)
+def gft(session: nox.Session, method: str) -> None:
+    """Run a method of the paper on GFT (or its stand-in)."""
+    run_method(session, "gft", method)
+
+
 def run_method(session: nox.Session, dataset: str, method: str) -> None:
     """One method in a process of its own; the report once, after the last."""
     run(session, "malbench", "run", dataset, "--method", method, *session.posargs)

@@ -40,7 +40,9 @@ from benchmark.report.render import build_report
 from benchmark.results import Results
 from benchmark.runner import (
     State,
+    fingerprints,
     prepare_data,
+    protocol_at,
     read_data,
     run_trials,
     source_hashes,
@@ -73,13 +75,15 @@ WORDS = {
     State.INTERRUPTED: "training, from its checkpoint on",
 }
 
-Dataset = Annotated[str, typer.Argument(help="bp4d")]
+Dataset = Annotated[str, typer.Argument(help="bp4d or gft")]
 Root = Annotated[
     Path | None,
-    typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/; none: the stand-in."),
+    typer.Option(
+        "--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ or GFT/, and RAF-DB/; none: the stand-in."
+    ),
 ]
 GivenRoot = Annotated[
-    Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ and RAF-DB/.")
+    Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/ or GFT/, and RAF-DB/.")
 ]
 Runs = Annotated[Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.")]
 Cache = Annotated[Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.")]
@@ -156,9 +160,8 @@ def run(
     console = Console()
     with ExitStack() as stack:
         bars = stack.enter_context(_progress(console))
-        trial_data = _ready(console, bars, data, protocol, settings, cache)
-        fingerprints = (trial_data.au.fingerprint, trial_data.fe.fingerprint)
-        trials = expand(protocol, settings, changed, registry, fingerprints, **selection)
+        protocol, trial_data = _ready(console, bars, data, protocol, settings, cache)
+        trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), **selection)
         signals = stack.enter_context(_caught_signals())
         options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars, stop=lambda: bool(signals))
 
@@ -260,15 +263,17 @@ def standin(
     settings, _ = load_profile(profile or "standin", overrides or [])
     console = Console()
     with _progress(console) as bars:
-        write_standin(out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total))
+        write_standin(
+            out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total), dataset=dataset
+        )
     console.print(f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True)
 
 
 @data_app.command()
 def check(dataset: Dataset, data: GivenRoot = None, profile: ProfileName = "paper") -> None:
     """Read the labels and file names of a data root, and show what was found beside what is known."""
-    protocol = get_protocol(dataset)
     settings, _ = load_profile(profile or "paper")
+    protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     with _progress(console) as bars:
         au, fe = read_data(_given(data), protocol, settings, bars)
@@ -285,8 +290,8 @@ def prepare(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Decode every image once into packed frames, so that no trial has to."""
-    protocol = get_protocol(dataset)
     settings, _ = load_profile(profile or "paper", overrides or [])
+    protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     with _progress(console) as bars:
         ready = prepare_data(read_data(_given(data), protocol, settings, bars), settings, cache, bars)
@@ -344,18 +349,20 @@ def _progress(console: Console) -> Iterator[Bars]:
 
 def _ready(
     console: Console, bars: Bars, root: Path | None, protocol: Protocol, settings: Profile, cache: Path
-) -> TrialData:
+) -> tuple[Protocol, TrialData]:
+    """The protocol as the data root has it, and the frames."""
     if root is None:
-        root = standin_root(cache, settings.standin, bars)
+        root = standin_root(cache, settings.standin, protocol.dataset, bars)
         console.print(
             "No data root was given: running on the STAND-IN (procedural faces, no licensed image).\n"
             f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in.",
             soft_wrap=True,
         )
+    protocol = protocol_at(root, protocol, settings)
     faces = read_data(root, protocol, settings, bars)
     for face_set in faces:
         console.print(face_set.note, soft_wrap=True)
-    return prepare_data(faces, settings, cache, bars)
+    return protocol, prepare_data(faces, settings, cache, bars)
 
 
 def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:

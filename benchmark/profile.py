@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.data.augment import Normalise
+from benchmark.data.gft import GftSettings
 from benchmark.data.standin.write import StandinSettings
 from benchmark.errors import UserError, did_you_mean
 
@@ -95,6 +96,8 @@ class Profile(Settings):
     methods: dict[str, dict[str, Any]] = {}
     """Settings of one method each, over the shared ones."""
     standin: StandinSettings = StandinSettings()
+    gft: GftSettings = GftSettings()
+    """What is not public about GFT's files."""
 
     @property
     def source(self) -> Source:

@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 from benchmark.data.bp4d import read_bp4d
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import pack
+from benchmark.data.gft import gft_protocol, read_gft
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.errors import Interrupted
 from benchmark.profile import Profile
-from benchmark.protocol import Protocol
+from benchmark.protocol import BP4D, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
 from benchmark.store import CHECKPOINT, ERROR, TrialFolder, read_trial
@@ -34,8 +35,22 @@ from methods.base import Finished, Method
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
 
-READERS: Mapping[str, Callable[[Path, Protocol, Callable[[int, int], None] | None], FaceSet]] = {"bp4d": read_bp4d}
+Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None], FaceSet]
+
+READERS: Mapping[str, Read] = {
+    "bp4d": lambda root, protocol, _, progress: read_bp4d(root, protocol, progress),
+    "gft": lambda root, protocol, profile, progress: read_gft(root, protocol, progress, settings=profile.gft),
+}
 """Reader of each AU dataset."""
+
+
+def protocol_at(root: Path, protocol: Protocol, profile: Profile) -> Protocol:
+    """The protocol as a data root has it: GFT's split is its owner's.
+
+    Raises:
+        UserError: There is no split, or it is wrong.
+    """
+    return gft_protocol(root, protocol, profile.gft) if protocol.dataset == GFT.dataset else protocol
 
 
 class State(StrEnum):
@@ -50,14 +65,17 @@ class State(StrEnum):
     AWAITED = "awaited"  # another process runs what trials here start from
 
 
-def standin_root(cache: Path, settings: StandinSettings, progress: Progress | None = None) -> Path:
+def standin_root(
+    cache: Path, settings: StandinSettings, dataset: str = BP4D.dataset, progress: Progress | None = None
+) -> Path:
     """The stand-in with these settings, drawn by the present code, written into the cache the first time."""
-    digest = blake2b(f"{settings.model_dump_json()} {standin_hash()}".encode(), digest_size=6).hexdigest()
+    made_of = f"{settings.model_dump_json()} {dataset} {standin_hash()}"
+    digest = blake2b(made_of.encode(), digest_size=6).hexdigest()
     root = cache / "standin" / digest
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / f".{digest}.lock"):
         if not (root / MARKER).is_file():
-            write_standin(root, settings, _named(progress, "drawing stand-in faces"))
+            write_standin(root, settings, _named(progress, "drawing stand-in faces"), dataset=dataset)
     return root
 
 
@@ -70,7 +88,7 @@ def read_data(
         UserError: Something is missing or wrong in either.
     """
     data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    au = READERS[protocol.dataset](root, protocol, _named(progress, f"reading {protocol.folder}"))
+    au = READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"))
     return au, read_rafdb(root, profile.data.fe_images)
 
 
@@ -256,6 +274,11 @@ def run_trial(
         },
     )
     folder.finish(trial.key)
+
+
+def fingerprints(data: TrialData) -> tuple[str, str]:
+    """Of the AU and the FE frames."""
+    return data.au.fingerprint, data.fe.fingerprint
 
 
 def joint_origin(data: TrialData) -> Origin:

@@ -191,3 +191,20 @@ def test_a_stand_in_without_its_marker_is_still_known(malbench, tmp_path: Path) 
     status, out, _ = malbench("data", "check", "bp4d", "--data", root)
     assert status == 0
     assert out.count("stand-in") == 2
+
+
+TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
+SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
+
+
+def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None:
+    few = ("--set", "standin.gft_frames=4", "--method", "mtl", "--method", "stl")
+    status, out, _ = malbench("run", "gft", *SMALL, *few)
+    assert status == 0
+    assert "STAND-IN" in out
+    assert malbench("report", "--out", tmp_path / "reports")[0] == 0
+    text = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
+    assert "## GFT, stand-in, profile smoke" in text
+    assert "### Table 3: ours (stand-in) beside the paper's" in text
+    assert "| MTL (ours, stand-in)" in text
+    assert "split" in Results.read(tmp_path / "reports/results.parquet").trials["data_note"][0]

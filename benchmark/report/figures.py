@@ -1,4 +1,4 @@
-"""Figure 3 of the paper from our runs: losses of MTL and MAL, and MAL's sample weights, over training."""
+"""Figures 3 and 4 of the paper from our runs: losses of MTL and MAL, and MAL's sample weights, over training."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Curves = dict[str, tuple[FloatArray, FloatArray]]
 """Series -> (steps, values)."""
 
 
-def figure3(group: Group) -> Figure:
+def training_curves(group: Group) -> Figure:
     """The paper's grid: a row of panels for each test part; first seed, default setting.
 
     A panel without a trial says "not run". Losses are on a logarithmic axis, shared by all panels: AU's is a sum
@@ -213,7 +213,7 @@ def _titles(figure: Figure, group: Group, height: float) -> None:
     """Title and the mark of the data's origin. Text from data is never read as mathematics."""
     top = 1 - 0.12 / height
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
-    title = f"Training curves as in Figure 3: {group.paper.title}, profile {group.profile}{overrides}"
+    title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
     figure.text(0.01, top, title, fontsize=11, va="top", parse_math=False)
     if group.origin != "complete":
         figure.text(

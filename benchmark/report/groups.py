@@ -24,6 +24,8 @@ ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial d
 GROUP_FIELDS = ["origin", "dataset", "fingerprint", "shared_digest"]
 ROW_FIELDS = ["method", "paper_row", "own_digest"]
 PAPER_PROFILE = "paper"
+CURVES = {"bp4d": "Figure 3", "disfa": "Figure 4"}
+"""The paper's figures of training curves."""
 _COUNTS = ["tp", "fp", "fn", "tn"]
 
 
@@ -73,6 +75,11 @@ class Group:
     @property
     def paper(self) -> PaperTable:
         return paper_table(self.dataset)
+
+    @property
+    def curves_name(self) -> str:
+        """The paper's figure of training curves on this dataset; for one without, what it is."""
+        return CURVES.get(self.dataset, f"Curves {self.paper.title}")
 
     @property
     def origin_label(self) -> str:

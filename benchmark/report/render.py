@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.errors import UserError
-from benchmark.report.figures import figure3, write_figure
+from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.tables import ReportContext, build_context
 from benchmark.results import Results
@@ -37,7 +37,7 @@ def build_report(results: Results, out: Path, *, templates: Path) -> list[Path]:
     figures = [
         file
         for section in context.groups
-        for file in write_figure(figure3(section.group), out / "figures" / section.figure)
+        for file in write_figure(training_curves(section.group), out / "figures" / section.figure)
     ]
     stored = out / "results.parquet"
     results.write(stored)

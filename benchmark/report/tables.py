@@ -34,6 +34,8 @@ class GroupContext:
     title: str
     figure: str
     """Name of the figure's files, without ending."""
+    figure_heading: str
+    """Which figure of the paper it is."""
     facts: tuple[tuple[str, str], ...]
     """What the numbers were made with: name and value."""
     notes: tuple[str, ...]
@@ -87,6 +89,7 @@ def _group_context(group: Group, figure: str) -> GroupContext:
         group=group,
         title=f"{group.paper.title}, {group.origin_label}, profile {group.profile}{overrides}",
         figure=figure,
+        figure_heading=group.curves_name,
         facts=_facts(group),
         notes=_notes(group),
         printed=printed_table(group),
@@ -100,11 +103,15 @@ def _group_context(group: Group, figure: str) -> GroupContext:
 
 
 def _figure_names(groups: Iterable[Group]) -> list[str]:
-    """`figure3` for the first group, a suffix from profile, origin and data for each other."""
+    """`figure3` and the like for the first group of a dataset, a suffix from profile, origin and data for others."""
     names: list[str] = []
+    seen: set[str] = set()
     for group in groups:
         suffix = "-".join((group.profile, group.origin, group.fingerprint[:8]))
-        name = "figure3" if not names else f"figure3-{re.sub(r'[^a-z0-9.]+', '-', suffix.lower()).strip('-.')}"
+        name = re.sub(r"[^a-z0-9]+", "", group.curves_name.lower())
+        if group.dataset in seen:
+            name = f"{name}-{re.sub(r'[^a-z0-9.]+', '-', suffix.lower()).strip('-.')}"
+        seen.add(group.dataset)
         copies = sum(other == name or other.startswith(f"{name}~") for other in names)
         names.append(f"{name}~{copies + 1}" if copies else name)
     return names

@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.paper import paper_table
-from benchmark.report.figures import figure3, smoothed
+from benchmark.report.figures import smoothed, training_curves
 from benchmark.report.groups import group_results
 from benchmark.report.markdown import escape
 from benchmark.report.render import build_report, render_markdown
@@ -343,7 +343,7 @@ def test_results_that_do_not_fit_together_are_errors(one: Results) -> None:
 
 def texts_of(results: Results) -> list[str]:
     (group,) = group_results(results)
-    figure = figure3(group)
+    figure = training_curves(group)
     return [t.get_text() for t in (*figure.texts, *(t for axes in figure.axes for t in axes.texts))]
 
 
@@ -362,7 +362,7 @@ def test_figure_shows_the_default_setting_and_the_first_seed() -> None:
     (group,) = group_results(make_results(("mal",), seeds=(3, 1), parts=("part1",)))
     curves = group.results.curves
     first = curves[(curves["trial"] == "mal-part1-1-") & (curves["series"] == "loss_au")]
-    raw = figure3(group).axes[1].lines[0]
+    raw = training_curves(group).axes[1].lines[0]
     np.testing.assert_array_equal(raw.get_ydata(), first["value"])
 
 

@@ -10,22 +10,23 @@ import json
 import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 from pydantic import BaseModel, Field
 
-from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
+from benchmark.data.faces import MARKER, MARKER_FORMAT
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
+from benchmark.data.standin.gft import write_gft
 from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
-from benchmark.data.standin.render import Scene, draw_scene, render_face
+from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face
 from benchmark.data.standin.sample import (
     CUES,
     SUBJECTS,
@@ -43,7 +44,6 @@ CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 
 NEUTRAL = 7
 ANNOTATORS = 40
-JPEG_QUALITY = 92
 
 # First words of a seed: they keep the random streams apart.
 _AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD = range(7)
@@ -65,8 +65,20 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Test images in RAF-DB."""
     fe_ambiguous: float = Field(0.3, ge=0, le=1)
     """Share of RAF-DB images whose label the AUs do not carry: half cue-only, half with a wrong label."""
+    gft_frames: int = Field(30, ge=4, le=1800)
+    """Coded frames of each of GFT's 96 participants, before gaps."""
     seed: int = Field(0, ge=0)
     """Seed of everything that is drawn."""
+
+
+_BESIDE_BP4D: Mapping[str, Callable[[Path, StandinSettings, Callable[[int, int], None] | None], pd.DataFrame]] = (
+    MappingProxyType(
+        {
+            "gft": lambda home, s, progress: write_gft(home, s.size, s.gft_frames, s.seed, progress),
+        }
+    )
+)
+"""What a stand-in for another AU dataset has beside BP4D and RAF-DB."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +94,12 @@ class _Picture:
     cue: tuple[float, float, float] | None = None
 
 
-def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int, int], None] | None = None) -> None:
+def write_standin(
+    out: Path, settings: StandinSettings, progress: Callable[[int, int], None] | None = None, *, dataset: str = "bp4d"
+) -> None:
     """Write `OUT/BP4D`, `OUT/RAF-DB`, `OUT/truth/*.parquet` and the marker `OUT/standin.json`.
+
+    For the dataset `gft` write `OUT/GFT`, too.
 
     Everything goes into a temporary folder beside `out` first and is then renamed, so `out` is either complete
     or not there. Processes are started for large stand-ins; their number changes no byte.
@@ -92,6 +108,7 @@ def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int,
         out: A folder that does not exist yet, or is empty.
         settings: Everything the files depend on.
         progress: Called with (images written, images).
+        dataset: The AU dataset that it is for.
 
     Raises:
         UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
@@ -109,6 +126,9 @@ def write_standin(out: Path, settings: StandinSettings, progress: Callable[[int,
         raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
     try:
         _write(scratch, settings, available_cores(), progress)
+        if dataset in _BESIDE_BP4D:
+            truth = _BESIDE_BP4D[dataset](scratch, settings, progress)
+            truth.to_parquet(scratch / "truth" / f"{dataset}.parquet", index=False)
         scratch.chmod(0o755)  # mkdtemp makes a private folder; data are for whoever may read the parent
         if out.exists():
             out.rmdir()
@@ -165,8 +185,7 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[_Picture]) -
         pose, scene = _pose_and_scene(rng, picture)
         image = render_face(who, picture.intensity.tolist(), pose, scene, settings.size)
         path = home / picture.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+        save_face(image, path)
         rows[picture.path] = asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise}
     return rows
 
