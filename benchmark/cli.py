@@ -42,6 +42,7 @@ from benchmark.runner import (
     State,
     fingerprints,
     prepare_data,
+    protocol_at,
     read_data,
     protocol_at,
     run_trials,

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from benchmark.errors import UserError
@@ -119,12 +119,8 @@ def save_tree(path: Path, tree: Any) -> None:
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, metadata=metadata)
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    # By way of bytes: a file that safetensors writes itself is readable by its owner alone.
+    write_atomically(path, save(tensors, metadata))
 
 
 def _own_copy(tensor: Tensor) -> Tensor:

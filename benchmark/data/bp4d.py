@@ -14,14 +14,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
+from benchmark.data.files import Coding, listing, match_images
 from benchmark.errors import UserError
 from benchmark.protocol import BP4D, Protocol
 from benchmark.results import Origin
@@ -31,7 +30,7 @@ CODING = "AUCoding/AU_OCC"
 CODES = {"0": 0, "1": 1, "9": UNKNOWN}
 
 _CODING_NAME = re.compile(r"(?P<subject>[FM]\d{3})_(?P<task>T\d)\.csv")
-_FRAME_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
+_MISSING = "copy the missing images from your BP4D, or take their rows out of the coding file"
 _LAYOUT = f"{BP4D.folder}/{CODING}/F001_T1.csv and {BP4D.folder}/{SEQUENCES}/F001/T1/*.jpg"
 
 
@@ -56,7 +55,7 @@ def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, in
             "no AU coding files",
             where=coding,
             expected=_LAYOUT,
-            found=_listing(home),
+            found=listing(home),
             remedy="copy AUCoding/AU_OCC of your BP4D there; or check that --data names the right dataset",
         )
     images = home / SEQUENCES if (home / SEQUENCES).is_dir() else home
@@ -64,7 +63,7 @@ def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, in
     for done, file in enumerate(files):
         subject, task = _sequence_of(file, protocol)
         coded = read_coding(file, protocol.aus)
-        paths = _match_frames(images / subject / task, coded)
+        paths = match_images(images / subject / task, coded, remedy=_MISSING)
         tables.append(
             pd.DataFrame(
                 {
@@ -83,16 +82,6 @@ def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, in
         raise UserError("the AU coding files hold no frame", where=coding, remedy="copy AUCoding/AU_OCC anew")
     origin, note = _origin(root, table, protocol)
     return FaceSet("bp4d", root, table, np.concatenate(labels), protocol.au_names, origin, note)
-
-
-@dataclass(frozen=True)
-class Coding:
-    """One coding file: F frame numbers in ascending order, their lines in the file, and (F, J) codes."""
-
-    file: Path
-    frames: list[int]
-    lines: list[int]
-    codes: npt.NDArray[np.int8]
 
 
 def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
@@ -184,28 +173,6 @@ def _sequence_of(file: Path, protocol: Protocol) -> tuple[str, str]:
     return match["subject"], match["task"]
 
 
-def _match_frames(folder: Path, coded: Coding) -> list[Path]:
-    """The image of each coded frame, matched by integer value."""
-    found: dict[int, Path] = {}
-    # Sorted, so that 7.jpg and 007.jpg in one folder resolve alike everywhere.
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        match = _FRAME_NAME.fullmatch(path.name)
-        if match is not None:
-            found.setdefault(int(match["frame"]), path)
-    missing = [frame for frame in coded.frames if frame not in found]
-    if missing:
-        have = f"{len(found)} images, frames {min(found)} to {max(found)}" if found else "no image"
-        raise UserError(
-            f"{len(missing)} coded frames have no image, the first is frame {missing[0]}",
-            where=coded.file,
-            line=coded.lines[coded.frames.index(missing[0])],
-            expected=f"{folder}/{missing[0]}.jpg, with any zero padding",
-            found=have,
-            remedy="copy the missing images from your BP4D, or take their rows out of the coding file",
-        )
-    return [found[frame] for frame in coded.frames]
-
-
 def _origin(root: Path, table: pd.DataFrame, protocol: Protocol) -> tuple[Origin, str]:
     subjects, sequences = table["subject"].nunique(), table["sequence"].nunique()
     size = f"{len(table):,} frames of {subjects} subjects in {sequences} sequences"
@@ -223,10 +190,3 @@ def _origin(root: Path, table: pd.DataFrame, protocol: Protocol) -> tuple[Origin
         "partial",
         f"partial data in BP4D's layout: {size}, of {protocol.frames:,} frames and {protocol.sequences} sequences",
     )
-
-
-def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return f"no folder {folder.name}"
-    names = sorted(p.name for p in folder.iterdir())
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "an empty folder"

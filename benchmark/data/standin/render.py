@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
+from benchmark.data.faces import JPEG_COMMENT
 from benchmark.data.standin.anatomy import Shape, face_shapes
 from benchmark.data.standin.identity import Colour, Floats, Identity, Pose, project
 
 Image = npt.NDArray[np.uint8]
 
+JPEG_QUALITY = 92
 SUPERSAMPLING = 3
 _FURROW_DEPTH = 0.36
 """Share of the light that a furrow of strength 1 swallows."""
@@ -175,3 +179,9 @@ def _add_relief(relief: npt.NDArray[np.float32], points: Floats, strength: float
     places = np.rint((pixels - low) * (1 << _SHIFT)).astype(np.int32)
     cv2.fillPoly(mask, [places], color=strength, shift=_SHIFT)
     relief[low[1] : high[1], low[0] : high[0]] += mask
+
+
+def save_face(image: Image, path: Path) -> None:
+    """Write a face as JPEG, with the comment by which a stand-in's image is known anywhere."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)

@@ -20,15 +20,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 from pydantic import BaseModel, Field
 
-from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
+from benchmark.data.faces import MARKER, MARKER_FORMAT
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.disfa import write_disfa
 from benchmark.data.standin.gft import write_gft
 from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
-from benchmark.data.standin.render import Scene, draw_scene, render_face
+from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face
 from benchmark.data.standin.sample import (
     CUES,
     SUBJECTS,
@@ -46,7 +45,6 @@ CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 
 NEUTRAL = 7
 ANNOTATORS = 40
-JPEG_QUALITY = 92
 
 # First words of a seed: they keep the random streams apart.
 _AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD = range(7)
@@ -191,8 +189,7 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[_Picture]) -
         pose, scene = _pose_and_scene(rng, picture)
         image = render_face(who, picture.intensity.tolist(), pose, scene, settings.size)
         path = home / picture.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+        save_face(image, path)
         rows[picture.path] = asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise}
     return rows
 

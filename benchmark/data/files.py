@@ -1,0 +1,63 @@
+"""What readers of coded frames share: one file of codes, and the images that its frame numbers name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.errors import UserError
+
+_IMAGE_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """One coding file: F frame numbers in ascending order, their lines in the file, and (F, J) codes."""
+
+    file: Path
+    frames: list[int]
+    lines: list[int]
+    codes: npt.NDArray[np.int8]
+
+
+def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:
+    """The image of each coded frame, matched by integer value: the zero padding of names varies.
+
+    Args:
+        folder: The images of one sequence.
+        coded: The frames that need one.
+        remedy: What to do about one that is missing.
+
+    Raises:
+        UserError: A coded frame has no image.
+    """
+    found: dict[int, Path] = {}
+    # Sorted, so that 7.jpg and 007.jpg in one folder resolve alike everywhere.
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = _IMAGE_NAME.fullmatch(path.name)
+        if match is not None:
+            found.setdefault(int(match["frame"]), path)
+    missing = [frame for frame in coded.frames if frame not in found]
+    if missing:
+        have = f"{len(found)} images, frames {min(found)} to {max(found)}" if found else "no image"
+        raise UserError(
+            f"{len(missing)} coded frames have no image, the first is frame {missing[0]}",
+            where=coded.file,
+            line=coded.lines[coded.frames.index(missing[0])],
+            expected=f"{folder}/{missing[0]}.jpg, with any zero padding",
+            found=have,
+            remedy=remedy,
+        )
+    return [found[frame] for frame in coded.frames]
+
+
+def listing(folder: Path) -> str:
+    """What is in a folder, for an error."""
+    if not folder.is_dir():
+        return f"no folder {folder.name}"
+    names = sorted(p.name for p in folder.iterdir())
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "an empty folder"
