@@ -44,11 +44,10 @@ from benchmark.runner import (
     prepare_data,
     protocol_at,
     read_data,
-    protocol_at,
     run_trials,
     source_hashes,
-    start_protocol,
     standin_root,
+    start_protocol,
     state_of,
 )
 from benchmark.store import read_results, read_trial, trial_folders
@@ -80,7 +79,9 @@ WORDS = {
 Dataset = Annotated[str, typer.Argument(help="bp4d, disfa or gft")]
 Root = Annotated[
     Path | None,
-    typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/; none: the stand-in."),
+    typer.Option(
+        "--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/; none: the stand-in."
+    ),
 ]
 GivenRoot = Annotated[
     Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/.")

@@ -244,8 +244,16 @@ class FinishedTrial:
 def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
     folder, cls = TrialFolder(trial.folder(runs)), registry.any(trial.method)
     _, made = read_trial(folder)
-    said = {"key": trial.key, "dataset": trial.dataset, "part": trial.part, "method": trial.method, **{k: made[k] for k in ("steps", "time_train_s", "source_hash")}}
-    return FinishedTrial(Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said, folder.path / MODEL)
+    said = {
+        "key": trial.key,
+        "dataset": trial.dataset,
+        "part": trial.part,
+        "method": trial.method,
+        **{k: made[k] for k in ("steps", "time_train_s", "source_hash", "origin")},
+    }
+    return FinishedTrial(
+        Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said, folder.path / MODEL
+    )
 
 
 def run_trial(
@@ -285,7 +293,7 @@ def run_trial(
             "peak_memory_mb": round(peak_memory_mb(options.device), 1),
             "prerequisites": {role: done.made for role, done in prerequisites.items()},
             "paper_row": method_class.paper_row,
-            "origin": joint_origin(data),
+            "origin": joint_origin(data, *(done.made["origin"] for done in prerequisites.values())),
             "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
         },
     )
@@ -297,9 +305,9 @@ def fingerprints(data: TrialData) -> tuple[str, str]:
     return data.au.fingerprint, data.fe.fingerprint
 
 
-def joint_origin(data: TrialData) -> Origin:
-    """One word for AU and FE data together: a result is the paper's only if both are complete."""
-    origins = {data.au.faces.origin, data.fe.faces.origin}
+def joint_origin(data: TrialData, *before: Origin) -> Origin:
+    """One word for AU and FE data and those of trials `before`: a result is the paper's only if all are complete."""
+    origins = {data.au.faces.origin, data.fe.faces.origin, *before}
     if origins == {"complete"}:
         return "complete"
     return "stand-in" if "stand-in" in origins else "partial"

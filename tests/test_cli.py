@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from benchmark.cli import main
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.results import Results
+from benchmark.runner import joint_origin
+from benchmark.trainer import TrialData
 
 TINY = [
     *("--profile", "smoke"),
@@ -229,3 +232,12 @@ def test_disfa_starts_from_a_model_trained_on_bp4d(malbench, tmp_path: Path) -> 
         assert malbench("run", "disfa", *SMALL, *few, "--part", "part2", "--set", other)[0] == 0
     assert len(list((tmp_path / "runs/disfa/stl").iterdir())) == 3
     assert len(list((tmp_path / "runs/bp4d/stl").iterdir())) == 2
+
+
+def test_a_result_is_no_better_than_the_data_its_start_learned_from() -> None:
+    faces = namedtuple("Faces", "origin")
+    packed = namedtuple("Packed", "faces")
+    data = TrialData(packed(faces("complete")), packed(faces("complete")))  # type: ignore[arg-type]
+    assert joint_origin(data, "complete") == "complete"
+    assert joint_origin(data, "partial") == "partial"
+    assert joint_origin(data, "stand-in") == "stand-in"

@@ -26,6 +26,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from benchmark.data.faces import FaceSet, is_standin
+from benchmark.data.files import listing
 from benchmark.errors import UserError
 from benchmark.protocol import DISFA, Protocol
 from benchmark.results import Origin
@@ -239,7 +240,7 @@ def _subjects(home: Path, protocol: Protocol) -> dict[str, Path]:
             "no AU labels",
             where=coding,
             expected=_LAYOUT,
-            found=_listing(home),
+            found=listing(home),
             remedy=f"copy {LABELS} of your DISFA there; or check that --data names the right dataset",
         )
     for folder in folders:
@@ -297,11 +298,12 @@ def _of_subject(subject: str, found: Mapping[str, list[Path]]) -> Path | None:
 
 def _only(paths: list[Path], what: str) -> Path:
     if len(paths) > 1:
+        together = len({p.parent for p in paths}) == 1
         raise UserError(
             f"{len(paths)} {what}",
-            where=paths[0].parent,
+            where=paths[0].parent if together else paths[0].parent.parent,
             expected="one",
-            found=" and ".join(p.name if p.parent == paths[0].parent else str(p) for p in paths),
+            found=" and ".join(p.name if together else f"{p.parent.name}/{p.name}" for p in paths),
             remedy="take out all but one",
         )
     return paths[0]
@@ -412,7 +414,7 @@ def _no_footage(home: Path, subject: str, settings: DisfaSettings) -> UserError:
         f"{subject} has labels, but neither a video nor images of the {settings.camera} camera",
         where=home,
         expected=f"Videos_{side}Camera/{side}Video{subject}_comp.avi or Frames_{side}Camera/{subject}/0.png",
-        found=f"footage of the {other} camera" if turned else _listing(home),
+        found=f"footage of the {other} camera" if turned else listing(home),
         remedy=f"set disfa.camera={other}" if turned else "copy the subject's video from your DISFA",
     )
 
@@ -441,10 +443,3 @@ def _origin(
         "partial",
         f"partial data in DISFA's layout: {size}, of {frames:,} frames of {len(protocol.subjects)}; {found}",
     )
-
-
-def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return f"no folder {folder.name}"
-    names = sorted(p.name for p in folder.iterdir())
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "an empty folder"

@@ -58,7 +58,9 @@ class PackedFaces:
     def of_subjects(self, subjects: Collection[str]) -> PackedFaces:
         """The frames of some subjects alone; their names are part of the new fingerprint."""
         rows = np.flatnonzero(self.faces.table["subject"].isin(subjects).to_numpy())
-        faces = replace(self.faces, table=self.faces.table.iloc[rows].reset_index(drop=True), labels=self.faces.labels[rows])
+        faces = replace(
+            self.faces, table=self.faces.table.iloc[rows].reset_index(drop=True), labels=self.faces.labels[rows]
+        )
         names = blake2b(f"{self.fingerprint} {sorted(subjects)}".encode(), digest_size=8).hexdigest()
         return PackedFaces(faces, cast(npt.NDArray[np.uint8], RowsOf(self.frames, rows)), names)
 

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from benchmark.data.bp4d import Coding
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
+from benchmark.data.files import Coding, listing, match_images
 from benchmark.errors import UserError
 from benchmark.protocol import GFT, Protocol
 from benchmark.results import Origin
@@ -41,7 +41,10 @@ TOLERANCE = 0.05
 _FRAME_CELLS = frozenset({"frame", "frames", "frame_number", "0"})
 _AU_CELL = re.compile(r"(?:AU)?0*(?P<au>[1-9]\d*)", re.IGNORECASE)
 _ANNOTATION_NAME = re.compile(r"(?P<subject>\d{3}[ABC])(?:_occ)?\.csv")
-_IMAGE_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
+_MISSING = (
+    "extract the missing images from your GFT's videos, name their folder with gft.images=FOLDER, "
+    "or take their rows out of the annotation file"
+)
 _MAP_LINES = "lines `frame,HEADER CELL` and `AU1,HEADER CELL`"
 
 
@@ -127,7 +130,7 @@ def read_gft(
         read = read_annotations(file, protocol.aus, names)
         coded = read.coded
         if coded.frames:
-            paths = _match_images(home / settings.images / subject, coded)
+            paths = match_images(home / settings.images / subject, coded, remedy=_MISSING)
             tables.append(
                 pd.DataFrame(
                     {
@@ -335,7 +338,7 @@ def _split_file(root: Path, settings: GftSettings) -> Path | None:
             "there is no split file, and GFT's partition is not public",
             where=file,
             expected="lines 001A,train or 001A,test for all participants",
-            found=_listing(file.parent),
+            found=listing(file.parent),
             remedy=f"write {SPLIT} from what came with your copy; "
             f"or take the split that was inferred from image counts: gft.split={INFERRED}",
         )
@@ -421,33 +424,10 @@ def _annotation_files(home: Path, protocol: Protocol, settings: GftSettings) -> 
             "no annotation files",
             where=folder,
             expected=f"{GFT.folder}/{settings.annotations or '.'}/001A_occ.csv or 001A.csv",
-            found=_listing(home),
+            found=listing(home),
             remedy="copy your annotations there, or name their folder below GFT/ with gft.annotations=FOLDER",
         )
     return sorted(files.items())
-
-
-def _match_images(folder: Path, coded: Coding) -> list[Path]:
-    """The image of each coded frame, matched by integer value."""
-    found: dict[int, Path] = {}
-    # Sorted, so that 7.jpg and 007.jpg in one folder resolve alike everywhere.
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        match = _IMAGE_NAME.fullmatch(path.name)
-        if match is not None:
-            found.setdefault(int(match["frame"]), path)
-    missing = [frame for frame in coded.frames if frame not in found]
-    if missing:
-        have = f"{len(found)} images, frames {min(found)} to {max(found)}" if found else "no image"
-        raise UserError(
-            f"{len(missing)} coded frames have no image, the first is frame {missing[0]}",
-            where=coded.file,
-            line=coded.lines[coded.frames.index(missing[0])],
-            expected=f"{folder}/{missing[0]}.jpg, with any zero padding",
-            found=have,
-            remedy="extract the missing images from your GFT's videos, name their folder with gft.images=FOLDER, "
-            "or take their rows out of the annotation file",
-        )
-    return [found[frame] for frame in coded.frames]
 
 
 def _origin(
@@ -476,10 +456,3 @@ def _count(unknown: Counter[str], left_out: int) -> str:
 
 def _span(protocol: Protocol) -> str:
     return f"{min(protocol.subjects)} to {max(protocol.subjects)}"
-
-
-def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return f"no folder {folder.name}"
-    names = sorted(p.name for p in folder.iterdir())
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "an empty folder"

@@ -15,12 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
-from benchmark.data.faces import JPEG_COMMENT
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
-from benchmark.data.standin.render import Scene, draw_scene, render_face
+from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face
 from benchmark.data.standin.sample import intensity_of
 from benchmark.protocol import GFT
 
@@ -42,8 +40,6 @@ LOST_SHARE = 0.01
 OCCLUDED_SHARE = 0.10
 VIDEO = 1800
 """Frames of a participant's video."""
-JPEG_QUALITY = 92
-"""As in `write`, which imports this module."""
 
 _HEADERS = (("frame", "AU{}"), ("Frames", "AU{:02d}"), ("0", "{}"), ("frame_number", "au{}"), ("FRAME", "{:02d}"))
 """Spellings of the frame's and the AUs' header cells; each participant's file has one."""
@@ -103,7 +99,7 @@ def write_gft(
             drawn = np.random.default_rng([seed, _FRAME, p, f])
             picture, occluded = _picture(drawn, who, values, base, size)
             path = images / subject / f"{first + f:0{digits}d}.jpg"
-            Image.fromarray(picture).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+            save_face(picture, path)
             row: dict[str, object] = {
                 "subject": subject,
                 "frame": first + f,

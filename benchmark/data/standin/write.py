@@ -74,13 +74,13 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Seed of everything that is drawn."""
 
 
-_BESIDE_BP4D: Mapping[
-    str, Callable[[Path, StandinSettings, Callable[[int, int], None] | None], pd.DataFrame]
-] = MappingProxyType(
-    {
-        "disfa": lambda home, s, progress: write_disfa(home, s.size, s.disfa_frames, s.seed, progress),
-        "gft": lambda home, s, progress: write_gft(home, s.size, s.gft_frames, s.seed, progress),
-    }
+_BESIDE_BP4D: Mapping[str, Callable[[Path, StandinSettings, Callable[[int, int], None] | None], pd.DataFrame]] = (
+    MappingProxyType(
+        {
+            "disfa": lambda home, s, progress: write_disfa(home, s.size, s.disfa_frames, s.seed, progress),
+            "gft": lambda home, s, progress: write_gft(home, s.size, s.gft_frames, s.seed, progress),
+        }
+    )
 )
 """What a stand-in for another AU dataset has beside BP4D and RAF-DB."""
 
