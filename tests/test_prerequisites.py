@@ -96,7 +96,8 @@ def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
     fresh = build_net("test_resnet", "scratch", n_aus=0, n_emotions=7).state_dict()
     assert not torch.equal(kept["net.backbone.conv1.0.weight"], fresh["backbone.conv1.0.weight"])
     # A trial's own file of weights can start a backbone.
-    build_net("test_resnet", str(source.path / "model.safetensors"), n_aus=12, n_emotions=0)
+    started = build_net("test_resnet", str(source.path / "model.safetensors"), n_aus=12, n_emotions=0).backbone
+    assert all(torch.equal(t, kept[f"net.backbone.{n}"]) for n, t in started.state_dict().items())
     again = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert [o.state for o in again] == [State.DONE] * 3
 
