@@ -160,16 +160,17 @@ def expand(
             raise UserError(f"unknown part '{part}' of {protocol.dataset}", remedy=did_you_mean(part, protocol.parts))
     shared = shared_hparams(profile)
     check_backbone(shared.backbone, shared.weights)
-    shared_digest = _digest(
-        {
-            "data": profile.data.model_dump(mode="json"),
-            "train": profile.train.model_dump(mode="json"),
-            "method": shared.model_dump(mode="json"),
-            "weights_hash": _file_hash(shared.weights),
-            "protocol": PROTOCOL_VERSION,
-            **({"start": profile.disfa_start.model_dump(mode="json")} if start is not None else {}),
-        }
-    )
+    settings = {
+        "data": profile.data.model_dump(mode="json"),
+        "train": profile.train.model_dump(mode="json"),
+        "method": shared.model_dump(mode="json"),
+        "weights_hash": _file_hash(shared.weights),
+        "protocol": PROTOCOL_VERSION,
+    }
+    # A stage is the same trial for every dataset that starts from it.
+    stage_digest = shared_digest = _digest(settings)
+    if start is not None:
+        shared_digest = _digest({**settings, "start": profile.disfa_start.model_dump(mode="json")})
     here = AtHand(protocol, fingerprints)
     trials: dict[str, Trial] = {}
 
@@ -194,7 +195,7 @@ def expand(
             train=profile.train,
             hparams=hparams.model_dump(mode="json"),
             weights_hash=_file_hash(hparams.weights),
-            shared_digest=shared_digest,
+            shared_digest=shared_digest if needs_au and at is here else stage_digest,
             fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
             profile=profile.name,

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from benchmark.errors import Interrupted, UserError
 from benchmark.profile import load_profile
-from benchmark.protocol import ALL, BP4D
+from benchmark.protocol import ALL, BP4D, DISFA
 from benchmark.runner import State, run_trials, source_hashes, state_of
 from benchmark.store import TrialFolder, read_results
 from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import Trial, expand
+from benchmark.trial import AtHand, Trial, expand
 from methods import discover, source_files
 from methods.backbone import build_net
 from tests.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture
@@ -164,3 +164,22 @@ def test_killed_it_ends_bit_identical(root: Path, tmp_path: Path, method: str) -
     (whole,), (killed,) = ((tmp_path / runs / "bp4d" / method).iterdir() for runs in ("whole", "killed"))
     for name in RESULT_FILES:
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def test_datasets_share_one_source_and_differ_where_they_start() -> None:
+    profile, _ = load_profile("smoke")
+    known = {"methods": ("l2t_ww",), "seeds": (0,)}
+    bp4d = expand(BP4D, profile, (), REGISTRY, ("a", "fe"), parts=("part1",), **known)
+    disfa = expand(
+        DISFA, profile, (), REGISTRY, ("b", "fe"), parts=("part1",), start=AtHand(BP4D, ("a", "fe")), **known
+    )
+    assert [t.method for t in bp4d] == ["fe_source", "l2t_ww"]
+    assert [(t.dataset, t.method, t.part) for t in disfa] == [
+        ("rafdb", "fe_source", "all"),
+        ("bp4d", "stl", "all"),
+        ("disfa", "l2t_ww", "part1"),
+    ]
+    assert disfa[0].key == bp4d[0].key
+    assert set(disfa[2].prerequisites) == {"source", "start"}
+    assert disfa[2].prerequisites["start"].key == disfa[1].key
+    assert not disfa[1].prerequisites

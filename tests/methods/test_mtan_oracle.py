@@ -18,6 +18,15 @@ from methods.multitask import task_losses
 from tests.methods.oracle import Archive, fill, images, load, raw, same, same_gradient
 
 TASKS = {"AU": Stream.AU, "FE": Stream.FE}
+THEIRS = {
+    "net.backbone.": "backbone.",
+    "net.head_au.": "head.AU.",
+    "net.head_fe.": "head.FE.",
+    "branch.att.au.": "att.AU.",
+    "branch.att.fe.": "att.FE.",
+    "branch.enc.": "enc.",
+}
+"""Our tensor names in the spelling of the reference."""
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +36,7 @@ def full() -> Archive:
 
 def reference_name(name: str) -> str:
     """Our tensor name in the spelling of the reference."""
-    for ours, theirs in {
-        "net.backbone.": "backbone.",
-        "net.head_au.": "head.AU.",
-        "net.head_fe.": "head.FE.",
-        "branch.att.au.": "att.AU.",
-        "branch.att.fe.": "att.FE.",
-        "branch.enc.": "enc.",
-    }.items():
+    for ours, theirs in THEIRS.items():
         name = name.replace(ours, theirs)
     return name
 
@@ -44,15 +46,7 @@ def reference_mtan(**hparams: object) -> MTAN:
     spec = TaskSpec(BP4D.au_names, EMOTIONS, 10, torch.zeros(1, 12, dtype=torch.int8), image_size=64)
     settings = MTAN.HParams(backbone="resnet34", batch_norm_streams="separate", **hparams)
     method = MTAN.build(settings, spec, torch.device("cpu")).double()
-    mapped = {
-        "net.backbone.": "backbone.",
-        "net.head_au.": "head.AU.",
-        "net.head_fe.": "head.FE.",
-        "branch.att.au.": "att.AU.",
-        "branch.att.fe.": "att.FE.",
-        "branch.enc.": "enc.",
-    }
-    fill(method, rename=mapped)
+    fill(method, rename=THEIRS)
     method.dwa = DynamicWeightAverage(2, 2.0)
     return method.train()
 

@@ -8,7 +8,7 @@ differ between subjects, and one subject with a frame more than labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
-from benchmark.data.standin.identity import MEAN_SCALE, Pose, draw_identity, draw_pose
-from benchmark.data.standin.render import Scene, draw_scene, render_face
+from benchmark.data.standin.identity import draw_identity, draw_pose
+from benchmark.data.standin.render import draw_scene, render_face, vary
 from benchmark.data.standin.sample import intensity_of
 from benchmark.errors import UserError
 from benchmark.protocol import DISFA
@@ -85,7 +85,7 @@ def write_disfa(
         writer = _open(path, size)
         try:
             for f in range(frames):
-                turned, seen = _vary(np.random.default_rng([seed, _FRAME, s, f]), pose, scene)
+                turned, seen = vary(np.random.default_rng([seed, _FRAME, s, f]), pose, scene)
                 image = render_face(who, intensity[s, f].tolist(), turned, seen, size)
                 writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
                 row: dict[str, object] = {
@@ -145,23 +145,6 @@ def _write_labels(folder: Path, subject: str, intensity: Floats) -> None:
         column = labels[:, DRAWN_AUS.index(au)].tolist() if au in DRAWN_AUS else [0] * len(labels)
         text = "".join(f"{frame},{value}\n" for frame, value in enumerate(column, start=1))
         (folder / f"{subject}_au{au}.txt").write_text(text, encoding="ascii", newline="\n")
-
-
-def _vary(rng: np.random.Generator, pose: Pose, scene: Scene) -> tuple[Pose, Scene]:
-    """One frame's pose and scene around those of its video."""
-    step = draw_pose(rng, 0.7)
-    turned = replace(
-        pose,
-        yaw=pose.yaw + step.yaw,
-        pitch=pose.pitch + step.pitch,
-        roll=pose.roll + step.roll,
-        dx=pose.dx + step.dx,
-        dy=pose.dy + step.dy,
-        scale=pose.scale * step.scale / MEAN_SCALE,
-        gaze_x=step.gaze_x,
-        gaze_y=step.gaze_y,
-    )
-    return turned, replace(draw_scene(rng), background=scene.background)
 
 
 def _open(path: Path, size: int) -> cv2.VideoWriter:

@@ -7,7 +7,6 @@ stretches out. The base rates of the AUs are those of public lists of GFT; all e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
-from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
-from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face
+from benchmark.data.standin.identity import Identity, Pose, draw_identity, draw_pose
+from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face, vary
 from benchmark.data.standin.sample import intensity_of
 from benchmark.protocol import GFT
 
@@ -180,20 +179,7 @@ def _picture(
     rng: np.random.Generator, who: Identity, intensity: Sequence[float], base: tuple[Pose, Scene], size: int
 ) -> tuple[npt.NDArray[np.uint8], bool]:
     """One frame, and whether something stands before the face."""
-    pose, scene = base
-    step = draw_pose(rng, 0.7)
-    turned = replace(
-        pose,
-        yaw=pose.yaw + step.yaw,
-        pitch=pose.pitch + step.pitch,
-        roll=pose.roll + step.roll,
-        dx=pose.dx + step.dx,
-        dy=pose.dy + step.dy,
-        scale=pose.scale * step.scale / MEAN_SCALE,
-        gaze_x=step.gaze_x,
-        gaze_y=step.gaze_y,
-    )
-    own = replace(draw_scene(rng), background=scene.background)
+    turned, own = vary(rng, *base)
     image = render_face(who, intensity, turned, own, size)
     occluded = bool(rng.random() < OCCLUDED_SHARE)
     if occluded:

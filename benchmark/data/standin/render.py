@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ import PIL.Image
 
 from benchmark.data.faces import JPEG_COMMENT
 from benchmark.data.standin.anatomy import Shape, face_shapes
-from benchmark.data.standin.identity import Colour, Floats, Identity, Pose, project
+from benchmark.data.standin.identity import MEAN_SCALE, Colour, Floats, Identity, Pose, draw_pose, project
 
 Image = npt.NDArray[np.uint8]
 
@@ -185,3 +185,20 @@ def save_face(image: Image, path: Path) -> None:
     """Write a face as JPEG, with the comment by which a stand-in's image is known anywhere."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+
+
+def vary(rng: np.random.Generator, pose: Pose, scene: Scene) -> tuple[Pose, Scene]:
+    """One frame of a sequence: a subject moves around `pose`, before the same wall; light and camera vary a little."""
+    step = draw_pose(rng, 0.7)
+    turned = replace(
+        pose,
+        yaw=pose.yaw + step.yaw,
+        pitch=pose.pitch + step.pitch,
+        roll=pose.roll + step.roll,
+        dx=pose.dx + step.dx,
+        dy=pose.dy + step.dy,
+        scale=pose.scale * step.scale / MEAN_SCALE,
+        gaze_x=step.gaze_x,
+        gaze_y=step.gaze_y,
+    )
+    return turned, replace(draw_scene(rng), background=scene.background)

@@ -26,8 +26,8 @@ from benchmark.data.faces import MARKER, MARKER_FORMAT
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.disfa import write_disfa
 from benchmark.data.standin.gft import write_gft
-from benchmark.data.standin.identity import MEAN_SCALE, Identity, Pose, draw_identity, draw_pose
-from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face
+from benchmark.data.standin.identity import Identity, Pose, draw_identity, draw_pose
+from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face, vary
 from benchmark.data.standin.sample import (
     CUES,
     SUBJECTS,
@@ -208,21 +208,7 @@ def _pose_and_scene(rng: np.random.Generator, picture: _Picture) -> tuple[Pose, 
                 roll=float(sides[1] * roll + 0.3 * pose.roll),
             )
         return pose, scene
-    # A subject moves around the pose of the sequence, before the same wall; light and camera vary a little.
-    pose, scene = picture.base
-    step = draw_pose(rng, 0.7)
-    turned = replace(
-        pose,
-        yaw=pose.yaw + step.yaw,
-        pitch=pose.pitch + step.pitch,
-        roll=pose.roll + step.roll,
-        dx=pose.dx + step.dx,
-        dy=pose.dy + step.dy,
-        scale=pose.scale * step.scale / MEAN_SCALE,
-        gaze_x=step.gaze_x,
-        gaze_y=step.gaze_y,
-    )
-    return turned, replace(draw_scene(rng), background=scene.background)
+    return vary(rng, *picture.base)
 
 
 def _rng(settings: StandinSettings, *words: int) -> np.random.Generator:
