@@ -16,9 +16,9 @@ nox.options.sessions = ["bp4d"]
 ROOT = Path(__file__).parent
 # Every file of methods/ that registers a method is one isolated session; no import, so torch need not be installed yet.
 MARKS = {
-    p.stem: mark[0]
+    p.stem: mark[1]
     for p in sorted((ROOT / "methods").glob("*.py"))
-    if (mark := re.search(r"^@register\(.*$", p.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    if (mark := re.search(r"^@register\(([^)]*)\)", p.read_text(encoding="utf-8"), flags=re.MULTILINE))
 }
 PAPER = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" in mark]
 BEYOND = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" not in mark]

@@ -253,7 +253,8 @@ def methods(
         console.print(Padding(Text(text), (0, 0, 0, 2)))
         for key, setting in about["settings"].items() if name else []:
             console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
-    console.print(f"profile {settings.name}; settings that all share and what each means: malbench methods NAME")
+    more = "" if name else "; settings that all share and what each means: malbench methods NAME"
+    console.print(f"profile {settings.name}{more}")
 
 
 @data_app.command()
@@ -275,9 +276,11 @@ def standin(
 
 
 @data_app.command()
-def check(dataset: Dataset, data: GivenRoot = None, profile: ProfileName = "paper") -> None:
+def check(
+    dataset: Dataset, data: GivenRoot = None, profile: ProfileName = "paper", overrides: Overrides = None
+) -> None:
     """Read the labels and file names of a data root, and show what was found beside what is known."""
-    settings, _ = load_profile(profile or "paper")
+    settings, _ = load_profile(profile or "paper", overrides or [])
     protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     with _progress(console) as bars:
