@@ -41,8 +41,10 @@ from benchmark.results import Results
 from benchmark.runner import (
     State,
     fingerprints,
+    pack_faces,
     prepare_data,
     protocol_at,
+    read_au,
     read_data,
     run_trials,
     source_hashes,
@@ -65,7 +67,7 @@ data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.",
 app.add_typer(data_app, name="data")
 
 USER_MISTAKE = 2
-"""Exit status; a signal that ended a run gives 128 + its number, as in a shell: 130 for SIGINT, 143 for SIGTERM."""
+"""Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
 
 WORDS = {
     State.DONE: "done already",
@@ -369,15 +371,15 @@ def _ready(
     protocol = protocol_at(root, protocol, settings)
     faces = read_data(root, protocol, settings, bars)
     before = start_protocol(protocol, settings)
-    start_faces = None if before is None else read_data(root, before, settings, bars)
-    for face_set in (*faces, *([start_faces[0]] if start_faces is not None else [])):
+    start_au = None if before is None else read_au(root, before, settings, bars)
+    for face_set in (*faces, *([start_au] if start_au is not None else [])):
         console.print(face_set.note, soft_wrap=True)
     ready = prepare_data(faces, settings, cache, bars)
-    if before is None or start_faces is None:
+    if before is None or start_au is None:
         return protocol, ready, None
     subjects = [subject for part in settings.disfa_start.parts for subject in before.parts[part]]
-    start = prepare_data(start_faces, settings, cache, bars)
-    return protocol, ready, TrialData(start.au.of_subjects(subjects), start.fe)
+    start = pack_faces(start_au, settings, cache, bars)
+    return protocol, ready, TrialData(start.of_subjects(subjects), ready.fe)
 
 
 def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from benchmark.data.bp4d import read_bp4d
 from benchmark.data.disfa import read_disfa
 from benchmark.data.faces import MARKER, FaceSet, data_root
-from benchmark.data.frames import pack
+from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.gft import gft_protocol, read_gft
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
@@ -95,8 +95,17 @@ def read_data(
         UserError: Something is missing or wrong in either.
     """
     data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    au = READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"))
-    return au, read_rafdb(root, profile.data.fe_images)
+    return read_au(root, protocol, profile, progress), read_rafdb(root, profile.data.fe_images)
+
+
+def read_au(root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None) -> FaceSet:
+    """Read the faces of an AU dataset alone.
+
+    Raises:
+        UserError: Something is missing or wrong.
+    """
+    data_root(root, needs=(protocol.folder,))
+    return READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"))
 
 
 def prepare_data(
@@ -107,10 +116,16 @@ def prepare_data(
     Raises:
         UserError: An image is damaged, or the disk is too small.
     """
-    packed = [
-        pack(f, profile.data.frame_size, cache / "frames", _named(progress, f"packing {f.dataset}")) for f in faces
-    ]
-    return TrialData(*packed)
+    return TrialData(*(pack_faces(each, profile, cache, progress) for each in faces))
+
+
+def pack_faces(faces: FaceSet, profile: Profile, cache: Path, progress: Progress | None = None) -> PackedFaces:
+    """Pack the frames of one dataset, once.
+
+    Raises:
+        UserError: An image is damaged, or the disk is too small.
+    """
+    return pack(faces, profile.data.frame_size, cache / "frames", _named(progress, f"packing {faces.dataset}"))
 
 
 def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, listing, match_images
+from benchmark.data.files import Coding, listing, match_images, rows_below
 from benchmark.errors import UserError
 from benchmark.protocol import BP4D, Protocol
 from benchmark.results import Origin
@@ -116,19 +116,7 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
             )
         columns = [header.index(str(au)) for au in aus]
         frames: dict[int, tuple[int, list[int]]] = {}
-        for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
-            line = rows.line_num
-            if len(row) != len(header):
-                raise UserError(
-                    "a row of an AU coding file has the wrong length",
-                    where=file,
-                    line=line,
-                    expected=f"{len(header)} cells",
-                    found=f"{len(row)} cells",
-                    remedy=remedy,
-                )
+        for line, row in rows_below(header, rows, file, what="AU coding file", remedy=remedy):
             number = row[0].strip()
             if not number.isdecimal() or int(number) in frames:
                 raise UserError(
@@ -141,9 +129,7 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
                 )
             codes = [_code(row[column], file, line, au) for column, au in zip(columns, aus, strict=True)]
             frames[int(number)] = (line, codes)
-    order = sorted(frames)
-    table = np.array([frames[f][1] for f in order], dtype=np.int8).reshape(len(order), len(aus))
-    return Coding(file, order, [frames[f][0] for f in order], table)
+    return Coding.of(file, frames, len(aus))
 
 
 def _code(cell: str, file: Path, line: int, au: int) -> int:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UserError
+
+
+class CsvRows(Protocol):
+    """What `csv.reader` returns."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
 
 _IMAGE_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
 
@@ -22,6 +33,43 @@ class Coding:
     frames: list[int]
     lines: list[int]
     codes: npt.NDArray[np.int8]
+
+    @classmethod
+    def of(cls, file: Path, frames: Mapping[int, tuple[int, list[int]]], n_aus: int) -> Coding:
+        """From each frame's line and its codes, in any order."""
+        order = sorted(frames)
+        codes = np.array([frames[f][1] for f in order], dtype=np.int8).reshape(len(order), n_aus)
+        return cls(file, order, [frames[f][0] for f in order], codes)
+
+
+def rows_below(
+    header: list[str], rows: CsvRows, file: Path, *, what: str, remedy: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of every row that is not blank.
+
+    Args:
+        header: The row above, which was read already.
+        rows: A `csv.reader`.
+        file: What it reads.
+        what: The kind of file, for an error.
+        remedy: What to do about a wrong row.
+
+    Raises:
+        UserError: A row has not as many cells as the header.
+    """
+    for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            raise UserError(
+                f"a row of an {what} has the wrong length",
+                where=file,
+                line=rows.line_num,
+                expected=f"{len(header)} cells",
+                found=f"{len(row)} cells",
+                remedy=remedy,
+            )
+        yield rows.line_num, row
 
 
 def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:

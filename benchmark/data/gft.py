@@ -25,7 +25,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, listing, match_images
+from benchmark.data.files import Coding, listing, match_images, rows_below
 from benchmark.errors import UserError
 from benchmark.protocol import GFT, Protocol
 from benchmark.results import Origin
@@ -193,19 +193,7 @@ def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str])
         frames: dict[int, tuple[int, list[int]]] = {}
         unknown: Counter[str] = Counter()
         seen: dict[int, int] = {}
-        for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
-            line = rows.line_num
-            if len(row) != len(header):
-                raise UserError(
-                    "a row of an annotation file has the wrong length",
-                    where=file,
-                    line=line,
-                    expected=f"{len(header)} cells",
-                    found=f"{len(row)} cells",
-                    remedy=remedy,
-                )
+        for line, row in rows_below(header, rows, file, what="annotation file", remedy=remedy):
             number, *cells = (row[column].strip() for column in columns)
             if not number.isdecimal() or int(number) < 1:
                 raise UserError(
@@ -232,9 +220,7 @@ def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str])
                 continue
             frames[frame] = (line, codes)
             unknown.update(cell for cell, code in zip(cells, codes, strict=True) if code == UNKNOWN)
-    order = sorted(frames)
-    table = np.array([frames[f][1] for f in order], dtype=np.int8).reshape(len(order), len(aus))
-    return Annotations(Coding(file, order, [frames[f][0] for f in order], table), unknown, len(seen) - len(order))
+    return Annotations(Coding.of(file, frames, len(aus)), unknown, len(seen) - len(frames))
 
 
 def _code(cell: str) -> int:
