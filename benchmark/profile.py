@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from benchmark.data.align import Align
 from benchmark.data.augment import Normalise
 from benchmark.data.disfa import DisfaSettings
 from benchmark.data.gft import GftSettings
+from benchmark.data.rafdb import RafdbSettings
 from benchmark.data.standin.write import StandinSettings
 from benchmark.errors import UserError, did_you_mean
 
@@ -42,6 +44,8 @@ class DataSettings(Settings):
     """Side of a packed frame in pixels (§4.1.2)."""
     crop_size: int = Field(default=224, ge=16, le=1024)
     """Side of the network's input (§4.1.2)."""
+    alignment: Align = "landmarks"
+    """On the landmarks that come with BP4D, DISFA and RAF-DB's original images; or images as they are (A12)."""
     normalise: Normalise = "imagenet"
     """Input normalisation (A16)."""
     val_fraction: float = Field(default=0.02, gt=0, lt=0.5)
@@ -109,6 +113,7 @@ class Profile(Settings):
     disfa: DisfaSettings = DisfaSettings()
     disfa_start: StartSettings = StartSettings()
     gft: GftSettings = GftSettings()
+    rafdb: RafdbSettings = RafdbSettings()
 
     @property
     def source(self) -> Source:

@@ -22,7 +22,7 @@ from benchmark.data.gft import gft_protocol, read_gft
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import Interrupted
+from benchmark.errors import Interrupted, UserError
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
@@ -36,12 +36,19 @@ from methods.base import Finished, Method
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
 
-Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None], FaceSet]
+Faults = list[UserError] | None
+Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None, Faults], FaceSet]
 
 READERS: Mapping[str, Read] = {
-    "bp4d": lambda root, protocol, _, progress: read_bp4d(root, protocol, progress),
-    "disfa": lambda root, protocol, profile, progress: read_disfa(root, protocol, progress, settings=profile.disfa),
-    "gft": lambda root, protocol, profile, progress: read_gft(root, protocol, progress, settings=profile.gft),
+    "bp4d": lambda root, protocol, profile, progress, faults: read_bp4d(
+        root, protocol, progress, alignment=profile.data.alignment, faults=faults
+    ),
+    "disfa": lambda root, protocol, profile, progress, faults: read_disfa(
+        root, protocol, progress, settings=profile.disfa, alignment=profile.data.alignment, faults=faults
+    ),
+    "gft": lambda root, protocol, profile, progress, faults: read_gft(
+        root, protocol, progress, settings=profile.gft, faults=faults
+    ),
 }
 """Reader of each AU dataset."""
 
@@ -87,25 +94,34 @@ def standin_root(
 
 
 def read_data(
-    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None
+    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None, faults: Faults = None
 ) -> tuple[FaceSet, FaceSet]:
     """The AU faces of a dataset and the FE faces of RAF-DB, read from their official layouts.
+
+    `faults` takes what is wrong with a part of them, which is then left out; None: that is an error.
 
     Raises:
         UserError: Something is missing or wrong in either.
     """
     data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    return read_au(root, protocol, profile, progress), read_rafdb(root, profile.data.fe_images)
+    return (
+        read_au(root, protocol, profile, progress, faults),
+        read_rafdb(
+            root, profile.data.fe_images, settings=profile.rafdb, alignment=profile.data.alignment, faults=faults
+        ),
+    )
 
 
-def read_au(root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None) -> FaceSet:
+def read_au(
+    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None, faults: Faults = None
+) -> FaceSet:
     """Read the faces of an AU dataset alone.
 
     Raises:
         UserError: Something is missing or wrong.
     """
     data_root(root, needs=(protocol.folder,))
-    return READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"))
+    return READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"), faults)
 
 
 def prepare_data(

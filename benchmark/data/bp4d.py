@@ -4,6 +4,7 @@ Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, F
 
     BP4D/Sequences(2D+3D)/F001/T1/2440.jpg     or without the level `Sequences(2D+3D)`
     BP4D/AUCoding/AU_OCC/F001_T1.csv           one header row of AU numbers, first cell 0 = frame
+    BP4D/2DFeatures/F001_T1.mat                landmarks, HDF5: `fit/pred` refers to one 2 x 49 array a frame, or none
 
 Codes: 0 absent, 1 present, 9 unknown. Coded ranges rarely start at frame 1, and the zero padding of image
 names varies by sequence, so frames are matched as integers.
@@ -14,19 +15,24 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
-import pandas as pd
 
+from benchmark.data.align import Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, listing, match_images, rows_below
+from benchmark.data.files import Coding, Rows, caught, listing, match_images, rows_below
 from benchmark.errors import UserError
 from benchmark.protocol import BP4D, Protocol
 from benchmark.results import Origin
 
 SEQUENCES = "Sequences(2D+3D)"
 CODING = "AUCoding/AU_OCC"
+LANDMARKS = "2DFeatures"
+EYES_OF_49, MOUTH_OF_49 = (slice(19, 25), slice(25, 31)), (31, 37)
+"""Where the eyes and the corners of the mouth stand among the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
 CODES = {"0": 0, "1": 1, "9": UNKNOWN}
 
 _CODING_NAME = re.compile(r"(?P<subject>[FM]\d{3})_(?P<task>T\d)\.csv")
@@ -34,13 +40,22 @@ _MISSING = "copy the missing images from your BP4D, or take their rows out of th
 _LAYOUT = f"{BP4D.folder}/{CODING}/F001_T1.csv and {BP4D.folder}/{SEQUENCES}/F001/T1/*.jpg"
 
 
-def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, int], None] | None = None) -> FaceSet:
+def read_bp4d(
+    root: Path,
+    protocol: Protocol = BP4D,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    alignment: Align = "as_is",
+    faults: list[UserError] | None = None,
+) -> FaceSet:
     """Read the coded frames of BP4D below the data root `root`.
 
     Args:
         root: The folder that holds `BP4D/`.
         protocol: Names the AUs to read and the subjects that may occur.
         progress: Called with (sequences read, sequences).
+        alignment: `landmarks` reads those of `2DFeatures/`, too, and leaves out frames that have none near (A12).
+        faults: Takes what is wrong with a sequence, which is then left out; None: that is an error.
 
     Raises:
         UserError: A folder is missing; a coding file has a wrong header, a wrong code, a repeated frame or an
@@ -59,29 +74,23 @@ def read_bp4d(root: Path, protocol: Protocol = BP4D, progress: Callable[[int, in
             remedy="copy AUCoding/AU_OCC of your BP4D there; or check that --data names the right dataset",
         )
     images = home / SEQUENCES if (home / SEQUENCES).is_dir() else home
-    tables, labels = [], []
+    rows = Rows()
     for done, file in enumerate(files):
-        subject, task = _sequence_of(file, protocol)
-        coded = read_coding(file, protocol.aus)
-        paths = match_images(images / subject / task, coded, remedy=_MISSING)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "path": [path.relative_to(root).as_posix() for path in paths],
-                    "subject": subject,
-                    "sequence": f"{subject}/{task}",
-                    "frame": coded.frames,
-                }
-            )
-        )
-        labels.append(coded.codes)
+        with caught(faults):
+            subject, task = _sequence_of(file, protocol)
+            coded = read_coding(file, protocol.aus)
+            paths = match_images(images / subject / task, coded, remedy=_MISSING)
+            found = None if alignment == "as_is" else read_landmarks(home / LANDMARKS / f"{subject}_{task}.mat")
+            rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, found)
         if progress is not None:
             progress(done + 1, len(files))
-    table = pd.concat(tables, ignore_index=True)
-    if table.empty:
-        raise UserError("the AU coding files hold no frame", where=coding, remedy="copy AUCoding/AU_OCC anew")
-    origin, note = _origin(root, table, protocol)
-    return FaceSet("bp4d", root, table, np.concatenate(labels), protocol.au_names, origin, note)
+    if not rows.frames:
+        raise UserError(
+            "the AU coding files hold no frame that can be used", where=coding, remedy="copy AUCoding/AU_OCC anew"
+        )
+    faces = rows.face_set("bp4d", root, protocol.au_names)
+    origin, note = _origin(faces, rows, protocol)
+    return replace(faces, origin=origin, note=note)
 
 
 def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
@@ -159,20 +168,63 @@ def _sequence_of(file: Path, protocol: Protocol) -> tuple[str, str]:
     return match["subject"], match["task"]
 
 
-def _origin(root: Path, table: pd.DataFrame, protocol: Protocol) -> tuple[Origin, str]:
+def read_landmarks(file: Path) -> dict[int, Points]:
+    """Eyes and mouth of every frame of one sequence that has landmarks, by frame number from 1.
+
+    Raises:
+        UserError: There is no file, or it holds something else.
+    """
+    remedy = "copy this file of 2DFeatures from your BP4D anew, or take images as they are: data.alignment=as_is"
+    if not file.is_file():
+        raise UserError(
+            "a sequence has no landmarks",
+            where=file,
+            expected=f"{BP4D.folder}/{LANDMARKS}/F001_T1.mat for every sequence",
+            found=listing(file.parent),
+            remedy=remedy,
+        )
+    found: dict[int, Points] = {}
+    try:
+        with h5py.File(file, "r") as content:
+            for frame, reference in enumerate(np.asarray(content["fit/pred"]).ravel(), start=1):
+                points = content[reference]
+                # MATLAB writes an empty array as its size, with a mark.
+                if points.attrs.get("MATLAB_empty", 0) or 0 in points.shape:
+                    continue
+                if points.shape != (2, 49):
+                    raise UserError(
+                        f"landmarks of frame {frame} have another shape",
+                        where=file,
+                        expected="2 x 49: x and y of 49 points",
+                        found=" x ".join(map(str, points.shape)),
+                        remedy=remedy,
+                    )
+                # MATLAB counts pixels from 1.
+                found[frame] = points_of(np.asarray(points, dtype=np.float64).T - 1, EYES_OF_49, MOUTH_OF_49)
+    except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            "landmarks cannot be read",
+            where=file,
+            expected="an HDF5 file (MATLAB 7.3) with the array of references fit/pred",
+            found=str(error)[:120],
+            remedy=remedy,
+        ) from error
+    return believed(found, file, "49 points, brows first, eyes 20 to 31, mouth from 32 on")
+
+
+def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str]:
+    table = faces.table
     subjects, sequences = table["subject"].nunique(), table["sequence"].nunique()
     size = f"{len(table):,} frames of {subjects} subjects in {sequences} sequences"
-    if is_standin(root, table):
-        return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}"
-    # Public frame lists differ by up to 0.2 % (facts of section 1.5 in JAA-Net, AU-Net and ME-GraphAU).
+    if is_standin(faces.root, table):
+        return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}; {rows.alignment}"
+    # Public frame lists differ by up to 0.2 % (JAA-Net, AU-Net and ME-GraphAU).
     complete = (
         set(table["subject"]) == protocol.subjects
         and sequences == protocol.sequences
-        and abs(len(table) - protocol.frames) <= 0.005 * protocol.frames
+        and abs(rows.coded - protocol.frames) <= 0.005 * protocol.frames
     )
     if complete:
-        return "complete", f"BP4D: {size}, images as they are on disk (no alignment, A12)"
-    return (
-        "partial",
-        f"partial data in BP4D's layout: {size}, of {protocol.frames:,} frames and {protocol.sequences} sequences",
-    )
+        return "complete", f"BP4D: {size}; {rows.alignment}"
+    known = f"of {protocol.frames:,} frames and {protocol.sequences} sequences"
+    return "partial", f"partial data in BP4D's layout: {size}, {known}; {rows.alignment}"

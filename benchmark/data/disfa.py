@@ -5,6 +5,7 @@ Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, L
     DISFA/ActionUnit_Labels/SN001/SN001_au1.txt            lines `frame,intensity`, frames from 1, intensities 0 to 5
     DISFA/Videos_LeftCamera/LeftVideoSN001_comp.avi        or Video_..., leftVideo..., ..._Comp
     DISFA/Frames_LeftCamera/SN001/0.png                    instead of the video: its frames, extracted by a user
+    DISFA/Landmark_Points/SN001/tmp_frame_lm/SN001_0000_lm.mat   `pts`, 66 x 2, one file a frame, from 0
 
 The frame of label line f is number f - 1 in the video. Extracted images count from 0 in some copies and from 1 in
 others, which no name tells: the numbers that occur have to settle it, or else a setting.
@@ -13,8 +14,9 @@ others, which no name tells: the numbers that occur have to settle it, or else a
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -22,16 +24,22 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
+from benchmark.data.align import Align, Points, believed, points_of
 from benchmark.data.faces import FaceSet, is_standin
-from benchmark.data.files import listing
+from benchmark.data.files import Rows, caught, listing
 from benchmark.errors import UserError
 from benchmark.protocol import DISFA, Protocol
 from benchmark.results import Origin
 
 LABELS = "ActionUnit_Labels"
+LANDMARKS = "Landmark_Points"
+EYES_OF_66, MOUTH_OF_66 = (slice(36, 42), slice(42, 48)), (48, 54)
+"""Where the eyes and the corners of the mouth stand among the 66 points: as in the two lines of
+dataset/DISFA_combine_1_2_66land.txt of PyTorch-JAANet."""
 ACTIVE_FROM = 2
 """An AU occurs where its intensity is greater than 1 (paper §4.1)."""
 MOST_SURPLUS = 15
@@ -65,6 +73,7 @@ JAA_CLEAN_FRAMES = 126_144
 
 _LABEL_NAME = r"{}_au0*(?P<au>\d+)\.txt"
 _LABEL_LINE = re.compile(r"(?P<frame>\d+)\s*,\s*(?P<intensity>\d+)", re.ASCII)
+_LANDMARK_NAME = re.compile(r".*?(?P<number>\d+)(?:_lm)?\.mat", re.IGNORECASE | re.ASCII)
 _IMAGE_NAME = re.compile(r"0*(?P<number>\d+)\.(?:png|jpe?g)", re.IGNORECASE | re.ASCII)
 _LAYOUT = f"{DISFA.folder}/{LABELS}/SN001/SN001_au1.txt"
 _AGAIN = "copy this file from your DISFA anew"
@@ -82,6 +91,9 @@ class DisfaSettings(BaseModel):
     image_numbers: Literal["auto", "from_0", "from_1"] = "auto"
     """Number of the first frame among extracted images. `auto`: told from the numbers that occur, or an error."""
 
+    landmarks_camera: Literal["left", "right"] = "left"
+    """Whose footage the landmarks are of, which nothing published says."""
+
 
 DEFAULTS = DisfaSettings()
 
@@ -92,6 +104,8 @@ def read_disfa(
     progress: Callable[[int, int], None] | None = None,
     *,
     settings: DisfaSettings = DEFAULTS,
+    alignment: Align = "as_is",
+    faults: list[UserError] | None = None,
 ) -> FaceSet:
     """Read the labelled frames of DISFA below the data root `root`.
 
@@ -103,6 +117,8 @@ def read_disfa(
         protocol: Names the AUs to read and the subjects that may occur.
         progress: Called with (subjects read, subjects).
         settings: Camera, frames and the numbers of images.
+        alignment: `landmarks` reads those of `Landmark_Points/`, too, and leaves out frames that have none near (A12).
+        faults: Takes what is wrong with a subject, who is then left out; None: that is an error.
 
     Raises:
         UserError: A folder or a file is missing, or there are two for one purpose; a label file has a wrong line, or
@@ -110,39 +126,50 @@ def read_disfa(
             images do not tell where they start.
     """
     home = root / protocol.folder
-    subjects = _subjects(home, protocol)
+    subjects = _subjects(home, protocol, faults)
     dropped = JAA_BAD_FRAMES if settings.frames == "jaa_clean" else {}
     videos, images = _find_footage(home, settings.camera)
-    tables, codes, first_numbers, lost = [], [], {}, 0
+    rows, first_numbers, lost = Rows(), {}, 0
+    if alignment == "landmarks" and settings.camera != settings.landmarks_camera:
+        raise UserError(
+            f"the frames are of the {settings.camera} camera and the landmarks of the {settings.landmarks_camera} one",
+            where=home / LANDMARKS,
+            remedy="take images as they are: data.alignment=as_is; or say whose they are: disfa.landmarks_camera",
+        )
     for done, (subject, folder) in enumerate(subjects.items()):
-        labels = read_labels(folder, subject, protocol.aus)
-        bad = {i for first, last in dropped.get(subject, ()) for i in range(first, last + 1)}
-        picked = _of_subject(subject, images)
-        if picked is not None:
-            footage = _images_of(picked, labels, bad, settings)
-            first_numbers[subject] = footage.first
-        else:
-            picked = _of_subject(subject, videos)
-            if picked is None:
-                raise _no_footage(home, subject, settings)
-            footage = _video_of(picked)
-        frames = _labelled_frames(labels, footage, bad)
-        lost += sum(frame > footage.length for frame in labels.frames)
-        inside = np.isin(labels.frames, frames)
-        paths = [footage.paths[frame - 1].relative_to(root).as_posix() for frame in frames]
-        tables.append(pd.DataFrame({"path": paths, "subject": subject, "sequence": subject, "frame": frames}))
-        codes.append((labels.intensities[inside] >= ACTIVE_FROM).astype(np.int8))
+        with caught(faults):
+            labels = read_labels(folder, subject, protocol.aus)
+            bad = {i for first, last in dropped.get(subject, ()) for i in range(first, last + 1)}
+            picked = _of_subject(subject, images)
+            if picked is not None:
+                footage = _images_of(picked, labels, bad, settings)
+                first_numbers[subject] = footage.first
+            else:
+                picked = _of_subject(subject, videos)
+                if picked is None:
+                    raise _no_footage(home, subject, settings)
+                footage = _video_of(picked)
+            frames = _labelled_frames(labels, footage, bad)
+            lost += sum(frame > footage.length for frame in labels.frames)
+            inside = np.isin(labels.frames, frames)
+            paths = [footage.paths[frame - 1] for frame in frames]
+            active = (labels.intensities[inside] >= ACTIVE_FROM).astype(np.int8)
+            points = None if alignment == "as_is" else read_landmarks(home / LANDMARKS / subject, labels)
+            rows.add(root, paths, subject, subject, frames, active, points)
         if progress is not None:
             progress(done + 1, len(subjects))
-    _check_same_start(home, first_numbers)
-    table = pd.concat(tables, ignore_index=True)
-    if table.empty:
-        raise UserError("the label files hold no frame", where=home / LABELS, remedy=f"copy {LABELS} anew")
+    with caught(faults):
+        _check_same_start(home, first_numbers)
+    if not rows.frames:
+        raise UserError(
+            "the label files hold no frame that can be used", where=home / LABELS, remedy=f"copy {LABELS} anew"
+        )
     source = _describe_source(first_numbers, len(subjects), videos.keys() & first_numbers.keys())
     which = "all frames" if settings.frames == "all" else "frames as in JAA-Net's lists"
     found = f"{settings.camera} camera, {which}, {source}" + (f", {lost} labels without a frame" if lost else "")
-    origin, note = _origin(root, table, protocol, settings, found)
-    return FaceSet("disfa", root, table, np.concatenate(codes), protocol.au_names, origin, note)
+    faces = rows.face_set("disfa", root, protocol.au_names)
+    origin, note = _origin(faces, rows, protocol, settings, found)
+    return replace(faces, origin=origin, note=note)
 
 
 @dataclass(frozen=True)
@@ -230,7 +257,7 @@ def _check_same_frames(
     )
 
 
-def _subjects(home: Path, protocol: Protocol) -> dict[str, Path]:
+def _subjects(home: Path, protocol: Protocol, faults: list[UserError] | None) -> dict[str, Path]:
     """The label folder of each subject, by name."""
     coding = home / LABELS
     # Whoever copies a data set leaves folders such as .Spotlight-V100 and __MACOSX behind.
@@ -245,14 +272,15 @@ def _subjects(home: Path, protocol: Protocol) -> dict[str, Path]:
         )
     for folder in folders:
         if folder.name not in protocol.subjects:
-            raise UserError(
-                "a label folder of an unknown subject",
-                where=folder,
-                expected=f"one of {len(protocol.subjects)} subjects SN001-SN032",
-                found=folder.name,
-                remedy="take the folder out; DISFA+ names its folders in another way",
-            )
-    return {folder.name: folder for folder in folders}
+            with caught(faults):
+                raise UserError(
+                    "a label folder of an unknown subject",
+                    where=folder,
+                    expected=f"one of {len(protocol.subjects)} subjects SN001-SN032",
+                    found=folder.name,
+                    remedy="take the folder out; DISFA+ names its folders in another way",
+                )
+    return {folder.name: folder for folder in folders if folder.name in protocol.subjects}
 
 
 @dataclass(frozen=True)
@@ -429,17 +457,74 @@ def _describe_source(first_numbers: Mapping[str, int | None], subjects: int, unr
     return f"{numbered} of {len(first_numbers)} subjects{beside}, videos of {subjects - len(first_numbers)}"
 
 
-def _origin(
-    root: Path, table: pd.DataFrame, protocol: Protocol, settings: DisfaSettings, found: str
-) -> tuple[Origin, str]:
+def read_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
+    """Eyes and mouth of every frame of one subject that has landmarks, by frame number from 1.
+
+    Names vary for a few subjects, so files are known by the last number in their name, which counts from 0, or from
+    1 where no file has 0 and one has the number of the last label.
+
+    Raises:
+        UserError: There are none, a file holds something else, or their numbers do not tell where they start.
+    """
+    remedy = f"copy {LANDMARKS} of this subject from your DISFA anew, or take images as they are: data.alignment=as_is"
+    files: dict[int, list[Path]] = {}
+    for path in sorted(folder.rglob("*.mat")) if folder.is_dir() else ():
+        match = _LANDMARK_NAME.fullmatch(path.name)
+        if match is not None:
+            files.setdefault(int(match["number"]), []).append(path)
+    if not files:
+        raise UserError(
+            "a subject has no landmarks",
+            where=folder,
+            expected=f"{DISFA.folder}/{LANDMARKS}/{folder.name}/tmp_frame_lm/{folder.name}_0000_lm.mat",
+            found=listing(folder),
+            remedy=remedy,
+        )
+    numbered = {number: _only(paths, f"landmark files numbered {number}") for number, paths in files.items()}
+    low, last = min(numbered), labels.frames[-1] if labels.frames else 0
+    from_1 = low == 1 and last in numbered
+    if low > 1 and not from_1:
+        raise UserError(
+            "the numbers of the landmark files do not tell whether they count from 0 or from 1",
+            where=folder,
+            expected=f"0 to {last - 1}, or 1 to {last}",
+            found=f"{len(numbered)} files, numbers {low} to {max(numbered)}",
+            remedy=remedy,
+        )
+    found = {number + (0 if from_1 else 1): _read_points(path, remedy) for number, path in sorted(numbered.items())}
+    points = {frame: each for frame, each in found.items() if each is not None}
+    return believed(points, folder, "66 points, jaw first, eyes 37 to 48, mouth from 49 on")
+
+
+def _read_points(file: Path, remedy: str) -> Points | None:
+    try:
+        points = np.asarray(loadmat(file, variable_names=["pts"])["pts"], dtype=np.float64)
+    # scipy says in many ways that a file is none of MATLAB's.
+    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise UserError(
+            "landmarks cannot be read",
+            where=file,
+            expected="a MATLAB file with `pts`, 66 x 2",
+            found=f"no {error}" if isinstance(error, KeyError) else str(error)[:120],
+            remedy=remedy,
+        ) from error
+    if 0 in points.shape:
+        return None
+    if points.shape != (66, 2):
+        found = " x ".join(map(str, points.shape))
+        raise UserError("landmarks have another shape", where=file, expected="66 x 2", found=found, remedy=remedy)
+    return points_of(points - 1, EYES_OF_66, MOUTH_OF_66)  # MATLAB counts pixels from 1
+
+
+def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, settings: DisfaSettings, found: str) -> tuple[Origin, str]:
+    table = faces.table
     size = f"{len(table):,} frames of {table['subject'].nunique()} subjects"
+    found = f"{found}; {rows.alignment}"
     # No comment can be looked for in a video: there the marker alone tells a stand-in.
-    if is_standin(root, table[~table["path"].str.contains("#", regex=False)]):
+    if is_standin(faces.root, table[~table["path"].str.contains("#", regex=False)]):
         return "stand-in", f"stand-in (procedural faces in DISFA's layout): {size}; {found}"
     frames = protocol.frames if settings.frames == "all" else JAA_CLEAN_FRAMES
-    if set(table["subject"]) == protocol.subjects and abs(len(table) - frames) <= 0.005 * frames:
-        return "complete", f"DISFA: {size}; {found}; as they are on disk (no alignment, A12)"
-    return (
-        "partial",
-        f"partial data in DISFA's layout: {size}, of {frames:,} frames of {len(protocol.subjects)}; {found}",
-    )
+    if set(table["subject"]) == protocol.subjects and abs(rows.coded - frames) <= 0.005 * frames:
+        return "complete", f"DISFA: {size}; {found}"
+    known = f"of {frames:,} frames of {len(protocol.subjects)}"
+    return "partial", f"partial data in DISFA's layout: {size}, {known}; {found}"

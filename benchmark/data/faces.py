@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from benchmark.data.align import Points
 from benchmark.errors import UserError
 from benchmark.results import Origin
 
@@ -36,6 +37,8 @@ class FaceSet:
         label_names: The J AUs, or the Q emotions.
         origin: Whose faces these are.
         note: One line for readers: what was found.
+        points: (N, 4, 2), see `benchmark.data.align`: frames are aligned on them. None: images are taken as they are.
+        left_out: `subject`, `sequence`, `frame` of coded frames that are not in the table, since no landmarks are near.
     """
 
     dataset: str
@@ -45,10 +48,14 @@ class FaceSet:
     label_names: tuple[str, ...]
     origin: Origin
     note: str
+    points: Points | None = None
+    left_out: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if len(self.table) != len(self.labels):
             raise ValueError(f"{len(self.table)} images with {len(self.labels)} labels")
+        if self.points is not None and self.points.shape != (len(self.table), 4, 2):
+            raise ValueError(f"{len(self.table)} images with points of shape {self.points.shape}")
 
     def __len__(self) -> int:
         return len(self.table)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from benchmark.data.align import NEAREST, Points, nearest_points
+from benchmark.data.faces import FaceSet
 from benchmark.errors import UserError
 
 
@@ -20,6 +24,17 @@ class CsvRows(Protocol):
     line_num: int
 
     def __iter__(self) -> Iterator[list[str]]: ...
+
+
+@contextmanager
+def caught(faults: list[UserError] | None) -> Iterator[None]:
+    """Put a user's mistake that is raised inside into `faults`, so that reading goes on; None lets it pass."""
+    try:
+        yield
+    except UserError as error:
+        if faults is None:
+            raise
+        faults.append(error)
 
 
 _IMAGE_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
@@ -70,6 +85,87 @@ def rows_below(
                 remedy=remedy,
             )
         yield rows.line_num, row
+
+
+class Rows:
+    """The rows of a `FaceSet` as they come, sequence by sequence."""
+
+    def __init__(self) -> None:
+        self._tables: list[pd.DataFrame] = []
+        self._labels: list[npt.NDArray[np.int8]] = []
+        self._points: list[Points] = []
+        self._left_out: list[pd.DataFrame] = []
+        self.frames = 0
+        """Frames so far."""
+        self.coded = 0
+        """Frames so far, with those left out."""
+        self.borrowed = 0
+        """Frames that have the landmarks of another one."""
+
+    def add(
+        self,
+        root: Path,
+        paths: list[Path],
+        subject: str,
+        sequence: str,
+        frames: list[int],
+        labels: npt.NDArray[np.int8],
+        landmarks: Mapping[int, Points] | None,
+    ) -> None:
+        """Add a sequence; frames without landmarks near are left out.
+
+        Args:
+            root: The data root.
+            paths: The images of `frames`.
+            subject: Who it is.
+            sequence: Name of the sequence.
+            frames: Frame numbers.
+            labels: (F, J).
+            landmarks: By frame number; None: images are taken as they are.
+        """
+        table = pd.DataFrame(
+            {
+                "path": [path.relative_to(root).as_posix() for path in paths],
+                "subject": subject,
+                "sequence": sequence,
+                "frame": frames,
+            }
+        )
+        self.coded += len(table)
+        if landmarks is not None:
+            aligned = nearest_points(frames, landmarks)
+            self._points.append(aligned.points)
+            self.borrowed += aligned.borrowed
+            self._left_out.append(table.loc[~aligned.kept, ["subject", "sequence", "frame"]])
+            table, labels = table[aligned.kept], labels[aligned.kept]
+        self.frames += len(table)
+        self._tables.append(table)
+        self._labels.append(labels)
+
+    @property
+    def alignment(self) -> str:
+        """For the note: what was done about alignment, and to how many frames it could not be done."""
+        if not self._points:
+            return "images as they are on disk (no alignment, A12)"
+        return (
+            "aligned on eyes and mouth (A12): "
+            f"{self.borrowed:,} frames with the landmarks of one at most {NEAREST} frames away, "
+            f"{self.coded - self.frames:,} left out with none so near"
+        )
+
+    def face_set(self, dataset: str, root: Path, names: tuple[str, ...]) -> FaceSet:
+        """All rows; origin and note are still to be said."""
+        return FaceSet(
+            dataset,
+            root,
+            pd.concat(self._tables, ignore_index=True),
+            np.concatenate(self._labels),
+            names,
+            origin="partial",
+            note="",
+            points=np.concatenate(self._points) if self._points else None,
+            left_out=pd.concat(self._left_out, ignore_index=True) if self._left_out else None,
+        )
 
 
 def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:

@@ -17,15 +17,14 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, listing, match_images, rows_below
+from benchmark.data.files import Coding, Rows, caught, listing, match_images, rows_below
 from benchmark.errors import UserError
 from benchmark.protocol import GFT, Protocol
 from benchmark.results import Origin
@@ -103,6 +102,7 @@ def read_gft(
     progress: Callable[[int, int], None] | None = None,
     *,
     settings: GftSettings = DEFAULTS,
+    faults: list[UserError] | None = None,
 ) -> FaceSet:
     """Read the coded frames of GFT below the data root `root`.
 
@@ -113,6 +113,7 @@ def read_gft(
         protocol: Names the AUs to read and the subjects that may occur.
         progress: Called with (participants read, participants).
         settings: What is not public about the files.
+        faults: Takes what is wrong with a participant, who is then left out; None: that is an error.
 
     Raises:
         UserError: A folder, the split or a column map is missing or wrong; an annotation file is of an unknown
@@ -121,32 +122,23 @@ def read_gft(
     # Again, although a caller did so before: nothing is read under a split that is not there.
     protocol = gft_protocol(root, protocol, settings)
     home = root / protocol.folder
-    files = _annotation_files(home, protocol, settings)
+    files = _annotation_files(home, protocol, settings, faults)
     names = _read_map(root / settings.columns) if settings.columns else {}
-    tables, labels = [], []
+    rows = Rows()
     unknown: Counter[str] = Counter()
     left_out = 0
     for done, (subject, file) in enumerate(files):
-        read = read_annotations(file, protocol.aus, names)
-        coded = read.coded
-        if coded.frames:
-            paths = match_images(home / settings.images / subject, coded, remedy=_MISSING)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "path": [path.relative_to(root).as_posix() for path in paths],
-                        "subject": subject,
-                        "sequence": subject,
-                        "frame": coded.frames,
-                    }
-                )
-            )
-            labels.append(coded.codes)
-        unknown += read.unknown
-        left_out += read.left_out
+        with caught(faults):
+            read = read_annotations(file, protocol.aus, names)
+            coded = read.coded
+            if coded.frames:
+                paths = match_images(home / settings.images / subject, coded, remedy=_MISSING)
+                rows.add(root, paths, subject, subject, coded.frames, coded.codes, None)
+            unknown += read.unknown
+            left_out += read.left_out
         if progress is not None:
             progress(done + 1, len(files))
-    if not tables:
+    if not rows.frames:
         raise UserError(
             "no frame has an AU that is known",
             where=home / settings.annotations,
@@ -154,9 +146,9 @@ def read_gft(
             found=f"{left_out:,} rows without any" if left_out else "no rows",
             remedy="copy the annotations anew, or name the columns of the occurrences with gft.columns=FILE",
         )
-    table = pd.concat(tables, ignore_index=True)
-    origin, note = _origin(root, table, protocol, settings, _count(unknown, left_out))
-    return FaceSet("gft", root, table, np.concatenate(labels), protocol.au_names, origin, note)
+    faces = rows.face_set("gft", root, protocol.au_names)
+    origin, note = _origin(root, faces.table, protocol, settings, f"{rows.alignment}; {_count(unknown, left_out)}")
+    return replace(faces, origin=origin, note=note)
 
 
 @dataclass(frozen=True)
@@ -371,40 +363,43 @@ def _read_split(file: Path, protocol: Protocol) -> dict[str, str]:
     return sides
 
 
-def _annotation_files(home: Path, protocol: Protocol, settings: GftSettings) -> list[tuple[str, Path]]:
+def _annotation_files(
+    home: Path, protocol: Protocol, settings: GftSettings, faults: list[UserError] | None
+) -> list[tuple[str, Path]]:
     """Subjects in ascending order, each with its file."""
     folder = home / settings.annotations
     files: dict[str, Path] = {}
     for file in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
         if file.name.startswith("."):  # macOS leaves files called ._NAME beside those it copies
             continue
-        match = _ANNOTATION_NAME.fullmatch(file.name)
-        if match is None or match["subject"] not in GFT.subjects:
-            raise UserError(
-                "an annotation file of an unknown participant",
-                where=file,
-                expected=f"001A_occ.csv or 001A.csv, with one of the subjects {_span(GFT)}",
-                found=file.name,
-                remedy="take it out, or name the folder of the occurrences below GFT/ with gft.annotations=FOLDER",
-            )
-        subject = match["subject"]
-        if subject not in protocol.subjects:
-            raise UserError(
-                f"participant {subject} stands on no side of the split",
-                where=file,
-                expected=f"{subject},train or {subject},test in the split file",
-                found=f"a split of {len(protocol.subjects)} participants without {subject}",
-                remedy="write the line, or take the file out",
-            )
-        if subject in files:
-            raise UserError(
-                f"two annotation files of participant {subject}",
-                where=file,
-                expected="one file a participant",
-                found=f"{files[subject].name} and {file.name}",
-                remedy="take one of them out",
-            )
-        files[subject] = file
+        with caught(faults):
+            match = _ANNOTATION_NAME.fullmatch(file.name)
+            if match is None or match["subject"] not in GFT.subjects:
+                raise UserError(
+                    "an annotation file of an unknown participant",
+                    where=file,
+                    expected=f"001A_occ.csv or 001A.csv, with one of the subjects {_span(GFT)}",
+                    found=file.name,
+                    remedy="take it out, or name the folder of the occurrences below GFT/ with gft.annotations=FOLDER",
+                )
+            subject = match["subject"]
+            if subject not in protocol.subjects:
+                raise UserError(
+                    f"participant {subject} stands on no side of the split",
+                    where=file,
+                    expected=f"{subject},train or {subject},test in the split file",
+                    found=f"a split of {len(protocol.subjects)} participants without {subject}",
+                    remedy="write the line, or take the file out",
+                )
+            if subject in files:
+                raise UserError(
+                    f"two annotation files of participant {subject}",
+                    where=file,
+                    expected="one file a participant",
+                    found=f"{files[subject].name} and {file.name}",
+                    remedy="take one of them out",
+                )
+            files[subject] = file
     if not files:
         raise UserError(
             "no annotation files",
@@ -426,7 +421,7 @@ def _origin(
         return "stand-in", f"stand-in (procedural faces in GFT's layout): {size}; {split}; {unknown}"
     full = set(table["subject"]) == GFT.subjects and abs(len(table) - protocol.frames) <= TOLERANCE * protocol.frames
     if full and file is not None:
-        return "complete", f"GFT: {size}, images as they are on disk (no alignment, A12); {split}; {unknown}"
+        return "complete", f"GFT: {size}; {split}; {unknown}"
     reason = "all there but the authors' split" if full else f"of {protocol.frames:,} frames and {len(GFT.subjects)}"
     return "partial", f"partial data in GFT's layout: {size}, {reason}; {split}; {unknown}"
 
