@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from torch import Tensor
 
 from benchmark.data.augment import ImageInput
 from benchmark.data.frames import PackedFaces
@@ -68,17 +70,33 @@ class Streams:
                 fold.val, settings.batch_val, trial.seed, "au_val", replace=settings.batch_val > len(fold.val)
             )
 
-    def batch(self, streams: frozenset[Stream], step: int) -> Batch:
-        """The batches of step `step` of the streams that a method asks for."""
-        return {stream: self._samples(stream, step) for stream in sorted(streams)}
+    def batches(self, streams: frozenset[Stream], start: int, stop: int) -> Iterator[Batch]:
+        """The batches of the streams that a method asks for, of steps `start` to `stop` - 1, in order.
 
-    def _samples(self, stream: Stream, step: int) -> Samples:
+        The next step's images are cropped by another thread while a step is made.
+        """
+        with ThreadPoolExecutor(1, "batches") as pool:
+            ahead = pool.submit(self._crops, streams, start)
+            for step in range(start, stop):
+                crops = ahead.result()
+                if step + 1 < stop:
+                    ahead = pool.submit(self._crops, streams, step + 1)
+                yield {stream: self._samples(*each) for stream, each in crops.items()}
+
+    def _crops(self, streams: frozenset[Stream], step: int) -> dict[Stream, tuple[Tensor, Tensor]]:
+        """uint8 images and labels of one step, in the memory of the host."""
+        return {stream: self._crops_of(stream, step) for stream in sorted(streams)}
+
+    def _crops_of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
         order = self._orders[stream]
         packed = self._data.fe if stream == Stream.FE else self._data.au
         rows = order.indices(step)
-        labels = torch.from_numpy(packed.faces.labels[rows]).to(self._images.device)
-        images = self._images.train(packed.frames[rows], order.augmentation(step))
-        return Samples(images, labels.long() if stream == Stream.FE else labels)
+        labels = torch.from_numpy(packed.faces.labels[rows])
+        crops = self._images.train_crops(packed.frames[rows], order.augmentation(step))
+        return crops, labels.long() if stream == Stream.FE else labels
+
+    def _samples(self, crops: Tensor, labels: Tensor) -> Samples:
+        return Samples(self._images.to_input(crops), labels.to(self._images.device))
 
 
 def train_trial(
@@ -172,10 +190,10 @@ def _learn(
         start, rows, seconds = checkpoint["step"], checkpoint["history"], checkpoint["seconds"]
     method.train()
     began = saved = time.monotonic()
-    for step in range(start, steps):
+    for step, batch in enumerate(streams.batches(method.streams, start, steps), start=start):
         # Whatever randomness a method draws is a function of the step too, so resuming needs no generator's state.
         torch.manual_seed(int(generator(trial.seed, "update", step).integers(2**62)))
-        scalars = method.update(streams.batch(method.streams, step), step)
+        scalars = method.update(batch, step)
         if step % LOG_EVERY == 0 or step == steps - 1:
             rows.append({"step": step, **_finite(scalars, trial, step)})
         if options.on_step is not None:
@@ -245,7 +263,8 @@ def _fe_weights(method: Method, images: ImageInput, fe: PackedFaces) -> pd.DataF
         return weight
 
     weights = _over_batches(fe.frames, rows, images, method, weigh)
-    return pd.DataFrame({"path": fe.faces.table["path"], "label": fe.faces.labels.astype(np.int64), "weight": weights})
+    known = {name: fe.faces.table[name] for name in ("path", "consistency") if name in fe.faces.table}
+    return pd.DataFrame({**known, "label": fe.faces.labels.astype(np.int64), "weight": weights})
 
 
 def _over_batches(

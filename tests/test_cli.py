@@ -18,6 +18,7 @@ from benchmark.trainer import TrialData
 TINY = [
     *("--profile", "smoke"),
     *("--set", "method.backbone=test_resnet", "--set", "train.steps=2", "--set", "data.frame_size=36"),
+    *("--set", "data.alignment=as_is"),  # the hand-made copies have no landmarks
 ]
 
 
@@ -133,7 +134,8 @@ def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
     assert (status, f"where:    {profile}:4" in error, "did you mean 'beta'" in error) == (2, True, True)
     profile.write_bytes(b"\xff\xfe\x00")
     assert malbench("run", "bp4d", "--data", data, "--profile", profile)[0] == 2
-    status, _, error = malbench("data", "prepare", "bp4d", "--data", data, "--cache", profile)
+    as_is = ("--set", "data.alignment=as_is")
+    status, _, error = malbench("data", "prepare", "bp4d", "--data", data, "--cache", profile, *as_is)
     assert (status, "the system refuses" in error, str(profile) in error) == (2, True, True)
     status, _, error = malbench("report", "--out", tmp_path / "empty")
     assert (status, "no finished trial" in error) == (2, True)

@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock
 from sklearn.metrics import f1_score
 
+from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
 from benchmark.errors import UserError
 from benchmark.profile import Profile, load_profile
@@ -30,6 +31,7 @@ from tests.conftest import write_bp4d, write_rafdb
 
 REGISTRY = discover()
 SETTINGS = (
+    "data.alignment=as_is",
     "data.frame_size=36",
     "method.backbone=test_resnet",
     "method.optimizer=adam",
@@ -213,13 +215,13 @@ def test_validation_frames_are_in_neither_train_nor_test_batches(
     """Watches which frames a whole MAL trial really touches, stream by stream."""
     trial, data = trial_of(root, "mal", part)
     touched: dict[Stream, set[int]] = {s: set() for s in Stream}
-    original = Streams._samples
+    original = Streams._crops_of
 
     def spy(self: Streams, stream: Stream, step: int):
         touched[stream] |= set(self._orders[stream].indices(step).tolist())
         return original(self, stream, step)
 
-    monkeypatch.setattr(Streams, "_samples", spy)
+    monkeypatch.setattr(Streams, "_crops_of", spy)
     folder = TrialFolder(trial.folder(root / f"spied-{part}"))
     folder.path.mkdir(parents=True)
     train_trial(trial, REGISTRY["mal"], BP4D, data, folder, RunOptions(CPU))
@@ -242,3 +244,37 @@ def test_methods_at_one_seed_see_the_same_au_batches(root: Path) -> None:
         orders.append([streams._orders[Stream.AU].indices(t).tolist() for t in range(5)])
     assert all(order == orders[0] for order in orders)
     assert len(EMOTIONS) == 7
+
+
+def test_a_batch_does_not_depend_on_where_training_began(root: Path) -> None:
+    profile, changed, data = load(root)
+    (trial,) = expand(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=("mal",), parts=("part1",))
+    fold = make_fold(data.au.faces, BP4D, "part1", trial.seed, fraction=0.02, minimum=16)
+    streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
+    whole = list(streams.batches(frozenset(Stream), 0, 6))
+    resumed = list(streams.batches(frozenset(Stream), 4, 6))
+    assert [len(whole), len(resumed)] == [6, 2]
+    for batch, again in zip(whole[4:], resumed, strict=True):
+        for stream in Stream:
+            assert torch.equal(batch[stream].images, again[stream].images)
+            assert torch.equal(batch[stream].labels, again[stream].labels)
+    assert not torch.equal(whole[4][Stream.AU].images, whole[5][Stream.AU].images)
+
+
+def test_what_fails_while_a_batch_is_made_ahead_is_raised(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile, changed, data = load(root)
+    (trial,) = expand(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))
+    fold = make_fold(data.au.faces, BP4D, "part1", trial.seed, fraction=0.02, minimum=16)
+    streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
+    original = Streams._crops_of
+
+    def lost(self: Streams, stream: Stream, step: int):
+        if step == 2:
+            raise OSError("the disk is gone")
+        return original(self, stream, step)
+
+    monkeypatch.setattr(Streams, "_crops_of", lost)
+    batches = streams.batches(frozenset({Stream.AU}), 0, 4)
+    assert next(batches)[Stream.AU].images.shape == next(batches)[Stream.AU].images.shape
+    with pytest.raises(OSError, match="disk is gone"):
+        next(batches)

@@ -42,23 +42,31 @@ class ImageInput:
         Returns:
             float32 (B, 3, crop_size, crop_size).
         """
+        return self.to_input(self.train_crops(frames, rng))
+
+    def train_crops(self, frames: npt.NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+        """The part of `train` that needs no device: uint8 (B, crop_size, crop_size, 3), ready to be copied to it."""
         count, size = frames.shape[:2]
         tops, lefts = rng.integers(0, size - self.crop_size + 1, size=(2, count))
         flips = np.less(rng.random(count), 0.5)
-        crops = np.empty((count, self.crop_size, self.crop_size, 3), dtype=np.uint8)
+        # A GPU copies from pinned memory while it computes, and from any other only when it is idle.
+        shape, pinned = (count, self.crop_size, self.crop_size, 3), self.device.type == "cuda"
+        crops = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+        into = crops.numpy()
         for i, (top, left, flip) in enumerate(zip(tops, lefts, flips, strict=True)):
             crop = frames[i, top : top + self.crop_size, left : left + self.crop_size]
-            crops[i] = crop[:, ::-1] if flip else crop
-        return self._to_input(crops)
+            into[i] = crop[:, ::-1] if flip else crop
+        return crops
 
     def test(self, frames: npt.NDArray[np.uint8]) -> Tensor:
         """Centre crop (ambiguity A12): uint8 (B, S, S, 3) to float32 (B, 3, crop_size, crop_size)."""
         start = (frames.shape[1] - self.crop_size) // 2
         stop = start + self.crop_size
-        return self._to_input(np.array(frames[:, start:stop, start:stop]))
+        return self.to_input(torch.from_numpy(np.array(frames[:, start:stop, start:stop])))
 
-    def _to_input(self, crops: npt.NDArray[np.uint8]) -> Tensor:
-        images = torch.from_numpy(crops).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+    def to_input(self, crops: Tensor) -> Tensor:
+        """Crops, uint8 (B, C, C, 3), on the device as the network takes them: float32 (B, 3, C, C), normalised."""
+        images = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         scaled = images.float().div(255)
         if self.normalise == "per_image":
             std, mean = torch.std_mean(scaled, dim=(1, 2, 3), keepdim=True)

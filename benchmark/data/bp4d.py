@@ -220,8 +220,8 @@ def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str
         return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}; {rows.alignment}"
     # Public frame lists differ by up to 0.2 % (JAA-Net, AU-Net and ME-GraphAU).
     complete = (
-        set(table["subject"]) == protocol.subjects
-        and sequences == protocol.sequences
+        rows.subjects == protocol.subjects
+        and len(rows.sequences) == protocol.sequences
         and abs(rows.coded - protocol.frames) <= 0.005 * protocol.frames
     )
     if complete:

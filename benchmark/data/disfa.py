@@ -524,7 +524,7 @@ def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, settings: DisfaSetti
     if is_standin(faces.root, table[~table["path"].str.contains("#", regex=False)]):
         return "stand-in", f"stand-in (procedural faces in DISFA's layout): {size}; {found}"
     frames = protocol.frames if settings.frames == "all" else JAA_CLEAN_FRAMES
-    if set(table["subject"]) == protocol.subjects and abs(rows.coded - frames) <= 0.005 * frames:
+    if rows.subjects == protocol.subjects and abs(rows.coded - frames) <= 0.005 * frames:
         return "complete", f"DISFA: {size}; {found}"
     known = f"of {frames:,} frames of {len(protocol.subjects)}"
     return "partial", f"partial data in DISFA's layout: {size}, {known}; {found}"

@@ -99,6 +99,9 @@ class Rows:
         """Frames so far."""
         self.coded = 0
         """Frames so far, with those left out."""
+        self.subjects: set[str] = set()
+        self.sequences: set[str] = set()
+        """Those of all coded frames, with those left out."""
         self.borrowed = 0
         """Frames that have the landmarks of another one."""
 
@@ -132,6 +135,8 @@ class Rows:
             }
         )
         self.coded += len(table)
+        self.subjects.add(subject)
+        self.sequences.add(sequence)
         if landmarks is not None:
             aligned = nearest_points(frames, landmarks)
             self._points.append(aligned.points)

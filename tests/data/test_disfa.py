@@ -452,18 +452,19 @@ def test_labels_of_a_standin_keep_the_threshold() -> None:
 def test_a_standin_is_read_back(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     truth = write_disfa(tmp_path, 16, 6, 3, lambda done, total: seen.append((done, total)))
-    assert len(truth) == 27 * 6
-    assert seen[-1] == (162, 162)
+    assert len(truth) == 27 * 6 - 1  # the video of SN027 lacks its last frame
+    assert seen[-1] == (161, 161)
     (tmp_path / MARKER).write_text(f'{{"format": "{MARKER_FORMAT}"}}')
     faces = read_disfa(tmp_path)
     assert faces.origin == "stand-in"
+    assert "1 labels without a frame" in faces.note
     coded = truth[truth["coded"]].reset_index(drop=True)
     assert len(coded) == len(truth) - 1  # SN010 has a frame more than labels
     assert faces.table[["subject", "frame", "path"]].equals(coded[["subject", "frame", "path"]])
     expected = coded[list(DISFA.au_names)].to_numpy() > 0.35
     assert np.array_equal(faces.labels, expected)
     for name, rate in zip(DISFA.au_names, faces.labels.mean(axis=0), strict=True):
-        assert rate == pytest.approx(BASE_RATES[int(name[2:])], abs=0.5 / len(coded) + 1e-9)
+        assert rate == pytest.approx(BASE_RATES[int(name[2:])], abs=1.5 / len(coded))
     files = sorted(p.name for p in (tmp_path / "DISFA" / "ActionUnit_Labels" / "SN032").iterdir())
     assert files == sorted(f"SN032_au{au}.txt" for au in ALL_AUS)
     assert set(au_file(tmp_path, 20).read_text().split()) == {f"{frame},0" for frame in range(1, 7)}

@@ -68,7 +68,9 @@ def test_the_number_of_processes_changes_no_byte(root: Path, tmp_path: Path, mon
     seen: list[tuple[int, int]] = []
     write_standin(tmp_path / "two", TINY, lambda done, total: seen.append((done, total)))
     assert digests(tmp_path / "two") == digests(root)
-    assert seen[-1][0] == seen[-1][1] == len(list((tmp_path / "two").rglob("*.jpg")))
+    assert (
+        seen[-1][0] == seen[-1][1] == len([p for p in (tmp_path / "two").rglob("*.jpg") if p.parent.name != "original"])
+    )
     assert seen == sorted(seen)
 
 
@@ -142,7 +144,7 @@ def test_marker_and_jpeg_comment(root: Path) -> None:
     for path in list(root.rglob("*.jpg"))[::50]:
         with Image.open(path) as image:
             assert image.info["comment"] == JPEG_COMMENT
-            assert image.size == (32, 32)
+            assert image.size == ((48, 48) if path.parent.name == "original" else (32, 32))
             assert image.mode == "RGB"
 
 

@@ -81,7 +81,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Batch]:
     (trial,) = expand(BP4D, profile, (), registry, ("", ""), methods=("stl",), parts=("part1",))
     fold = make_fold(data.au.faces, BP4D, "part1", 0, fraction=0.02, minimum=16)
     streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
-    return lambda step: streams.batch(frozenset(Stream), step)
+    return lambda step: next(streams.batches(frozenset(Stream), step, step + 1))
 
 
 @every_method

@@ -52,7 +52,7 @@ def face_shapes(who: Identity, intensity: Sequence[float], pose: Pose) -> list[S
         intensity: One number in [0, 1] for each of `DRAWN_AUS`.
         pose: Only its gaze is used here.
     """
-    au = {k: min(1.2, AMPLITUDE * who.expressive * float(v)) for k, v in zip(DRAWN_AUS, intensity, strict=True)}
+    au = amplitudes(who, intensity)
     shapes = _head(who, au)
     _forehead(shapes, who, au)
     for side in (-1.0, 1.0):
@@ -68,6 +68,17 @@ def face_shapes(who: Identity, intensity: Sequence[float], pose: Pose) -> list[S
         bridge = np.array([(-who.eye_x + 0.25, who.eye_y), (who.eye_x - 0.25, who.eye_y)])
         shapes.append(Shape("glasses", bridge, 0.03, who.glasses, 0.06))
     return shapes
+
+
+def amplitudes(who: Identity, intensity: Sequence[float]) -> dict[int, float]:
+    """How far each of `DRAWN_AUS` moves this person's face, as a share of the full displacement."""
+    return {k: min(1.2, AMPLITUDE * who.expressive * float(v)) for k, v in zip(DRAWN_AUS, intensity, strict=True)}
+
+
+def mouth_corner(who: Identity, au: dict[int, float]) -> tuple[float, float]:
+    """x and y of the right corner of the mouth, in face units; the left one mirrors it."""
+    x = who.mouth_w * (1 - 0.24 * au[23] - 0.04 * au[24] - 0.06 * au[17]) + 0.10 * au[12] + 0.035 * au[14]
+    return x, who.mouth_y - 0.135 * au[12] + 0.135 * au[15] - 0.02 * au[14] + 0.02 * au[26]
 
 
 def ellipse(x: float, y: float, a: float, b: float, tilt: float = 0.0) -> Floats:
@@ -221,8 +232,7 @@ def _nose(shapes: list[Shape], who: Identity, au: dict[int, float]) -> None:
 
 def _mouth(shapes: list[Shape], who: Identity, au: dict[int, float]) -> None:
     """Lips and the folds beside them: AUs 10, 12, 14, 15, 17, 23, 24, 25, 26."""
-    corner_x = who.mouth_w * (1 - 0.24 * au[23] - 0.04 * au[24] - 0.06 * au[17]) + 0.10 * au[12] + 0.035 * au[14]
-    corner_y = who.mouth_y - 0.135 * au[12] + 0.135 * au[15] - 0.02 * au[14] + 0.02 * au[26]
+    corner_x, corner_y = mouth_corner(who, au)
     gap = 0.075 * au[25] + 0.19 * au[26] * max(au[25], 0.6)
     centre = who.mouth_y - 0.055 * au[17] + 0.02 * au[12] - 0.01 * au[26]
     arch = _BUMP**0.9

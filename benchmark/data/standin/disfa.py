@@ -2,7 +2,8 @@
 
 People who watch videos: mostly neutral, with AUs that come and go smoothly. The base rates of the eight scored AUs
 are DISFA's; all else is made up to be plausible. The quirks of real copies are there: spellings of file names that
-differ between subjects, and one subject with a frame more than labels.
+differ between subjects, one subject with a frame more than labels and one with a label more than frames, landmark
+files that are named in another way, and frames whose landmarks are empty or not there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.data.disfa import LANDMARKS
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.identity import draw_identity, draw_pose
+from benchmark.data.standin.landmarks import draw_landmarks, find_none, write_disfa_landmarks
 from benchmark.data.standin.render import draw_scene, render_face, vary
 from benchmark.data.standin.sample import intensity_of
 from benchmark.errors import UserError
@@ -36,6 +39,13 @@ BASE_RATES = MappingProxyType(
 """Share of active frames of each drawn AU; of the first eight as in DISFA at intensity 2, of the others ours."""
 SHORT_SUBJECT = "SN010"
 """Has labels for all frames but the last, as in the lists of ME-GraphAU."""
+SHORT_VIDEO = "SN027"
+"""Has labels for one frame more than its video."""
+ODD_LANDMARKS = "SN030"
+"""Whose landmark files are named in another way."""
+HALF_TRACKED = "SN029"
+"""Has no landmarks in the second half."""
+UNTRACKED_SHARE = 0.03
 FRAME_RATE = 20.0
 
 _SPELLINGS = ("LeftVideo{}_comp.avi", "leftVideo{}_Comp.avi", "LeftVideo{}_Comp.avi", "leftVideo{}_comp.avi")
@@ -46,7 +56,7 @@ _FAMILIES = ((1, 2, 5), (4, 7, 9), (6, 12), (25, 26), (10, 14), (15, 17), (23, 2
 _WAVES = 4
 
 # Words of a seed, apart from those of the other stand-ins.
-_AUS, _PERSON, _VIDEO, _FRAME = range(100, 104)
+_AUS, _PERSON, _VIDEO, _FRAME, _TRACKER = range(100, 105)
 
 
 def write_disfa(
@@ -81,13 +91,23 @@ def write_disfa(
         own = np.random.default_rng([seed, _VIDEO, s])
         # The pose and the scene that the subject's frames vary around.
         pose, scene = draw_pose(own), draw_scene(own)
+        tracker = np.random.default_rng([seed, _TRACKER, s])
+        lost = find_none(tracker, frames, UNTRACKED_SHARE)
+        lost[frames // 2 if subject == HALF_TRACKED else frames :] = True
+        tracks = home / DISFA.folder / LANDMARKS / subject / "tmp_frame_lm"
+        tracks.mkdir(parents=True)
         path = videos / _SPELLINGS[s % len(_SPELLINGS)].format(subject)
         writer = _open(path, size)
         try:
-            for f in range(frames):
+            for f in range(frames - (subject == SHORT_VIDEO)):
                 turned, seen = vary(np.random.default_rng([seed, _FRAME, s, f]), pose, scene)
                 image = render_face(who, intensity[s, f].tolist(), turned, seen, size)
                 writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+                name = f"lm{f}.mat" if subject == ODD_LANDMARKS else f"{subject}_{f:04d}_lm.mat"
+                points = draw_landmarks(tracker, who, intensity[s, f].tolist(), turned, size)
+                # Every second frame without a face has a file that says so, the others have none.
+                if not lost[f] or f % 2:
+                    write_disfa_landmarks(tracks / name, np.zeros((0, 0)) if lost[f] else points)
                 row: dict[str, object] = {
                     "subject": subject,
                     "frame": f + 1,
@@ -97,7 +117,7 @@ def write_disfa(
                 values = {f"AU{au}": float(v) for au, v in zip(DRAWN_AUS, intensity[s, f], strict=True)}
                 rows.append(row | values | asdict(turned))
                 if progress is not None:
-                    progress(len(rows), len(SUBJECTS) * frames)
+                    progress(len(rows), len(SUBJECTS) * frames - 1)
         finally:
             writer.release()
     return pd.DataFrame(rows)

@@ -22,11 +22,14 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, Field
 
+from benchmark.data.bp4d import LANDMARKS
 from benchmark.data.faces import MARKER, MARKER_FORMAT
+from benchmark.data.rafdb import ALIGNED, LABELS, MANUAL, ORIGINAL, VOTES
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.disfa import write_disfa
 from benchmark.data.standin.gft import write_gft
 from benchmark.data.standin.identity import Identity, Pose, draw_identity, draw_pose
+from benchmark.data.standin.landmarks import draw_landmarks, find_none, manual_annotation, write_bp4d_landmarks
 from benchmark.data.standin.render import Scene, draw_scene, render_face, save_face, vary
 from benchmark.data.standin.sample import (
     CUES,
@@ -47,7 +50,12 @@ NEUTRAL = 7
 ANNOTATORS = 40
 
 # First words of a seed: they keep the random streams apart.
-_AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD = range(7)
+_AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD, _TRACKER, _FOUND, _PHOTO, _VOTES = range(11)
+
+NEVER_TRACKED = ("M010", "T6")
+"""A sequence without any landmarks, of which the dataset has long stretches."""
+UNTRACKED_SHARE = 0.03
+"""Share of BP4D's frames without landmarks: in the dataset 21,511 have none (issue 30 of PyTorch-JAANet)."""
 
 _SERIAL_BELOW = 1500
 """Images below which starting processes costs more than it saves."""
@@ -96,6 +104,16 @@ class _Picture:
     base: tuple[Pose, Scene] | None
     """The pose and the scene that a frame varies around; None for a web photograph."""
     cue: tuple[float, float, float] | None = None
+    photo: str = ""
+    """Path of the photograph that a web image was cropped from; "" for none. The landmarks of its face go beside it."""
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What was drawn for an image beyond its plan."""
+
+    row: dict[str, float]
+    landmarks: npt.NDArray[np.float64]
 
 
 def write_standin(
@@ -147,15 +165,16 @@ def _write(home: Path, settings: StandinSettings, workers: int, progress: Callab
     faces, more = _plan_rafdb(home, settings)
     batches += more
     total, done = sum(len(batch) for batch in batches), 0
-    rows: dict[str, dict[str, float]] = {}
+    drawn: dict[str, _Drawn] = {}
     for written in _run(home, settings, batches, 1 if total < _SERIAL_BELOW else workers):
-        rows.update(written)
+        drawn.update(written)
         done += len(written)
         if progress is not None:
             progress(done, total)
     for name, table in (("bp4d", frames), ("rafdb", faces)):
-        drawn = pd.DataFrame([rows[path] for path in table["path"]], index=table.index)
-        pd.concat([table, drawn], axis=1).to_parquet(home / "truth" / f"{name}.parquet", index=False)
+        rows = pd.DataFrame([drawn[path].row for path in table["path"]], index=table.index)
+        pd.concat([table, rows], axis=1).to_parquet(home / "truth" / f"{name}.parquet", index=False)
+    _write_tracks(home, settings, frames, drawn)
     marker = {
         "format": MARKER_FORMAT,
         "settings": settings.model_dump(),
@@ -166,7 +185,7 @@ def _write(home: Path, settings: StandinSettings, workers: int, progress: Callab
 
 def _run(
     home: Path, settings: StandinSettings, batches: list[list[_Picture]], workers: int
-) -> Iterator[dict[str, dict[str, float]]]:
+) -> Iterator[dict[str, _Drawn]]:
     if workers == 1:
         for batch in batches:
             yield _write_batch(home, settings, batch)
@@ -177,21 +196,54 @@ def _run(
         yield from pool.map(_write_batch, [home] * len(batches), [settings] * len(batches), batches)
 
 
-def _write_batch(home: Path, settings: StandinSettings, batch: list[_Picture]) -> dict[str, dict[str, float]]:
-    """Write some images; returns, by path, what was drawn for each beyond its plan."""
+def _write_batch(home: Path, settings: StandinSettings, batch: list[_Picture]) -> dict[str, _Drawn]:
+    """Write some images; returns, by path, what was drawn for each."""
     people: dict[tuple[int, ...], Identity] = {}
-    rows = {}
+    drawn = {}
     for picture in batch:
         who = people.get(picture.person)
         if who is None:
             who = people.setdefault(picture.person, draw_identity(_rng(settings, *picture.person)))
         rng = _rng(settings, *picture.stream)
         pose, scene = _pose_and_scene(rng, picture)
-        image = render_face(who, picture.intensity.tolist(), pose, scene, settings.size)
-        path = home / picture.path
-        save_face(image, path)
-        rows[picture.path] = asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise}
-    return rows
+        intensity = picture.intensity.tolist()
+        save_face(render_face(who, intensity, pose, scene, settings.size), home / picture.path)
+        tracker = _rng(settings, _TRACKER, *picture.stream)
+        if picture.photo:
+            _write_photo(home, settings, picture, (who, pose, scene))
+        drawn[picture.path] = _Drawn(
+            asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise},
+            draw_landmarks(tracker, who, intensity, pose, settings.size),
+        )
+    return drawn
+
+
+def _write_photo(home: Path, settings: StandinSettings, picture: _Picture, drawn: tuple[Identity, Pose, Scene]) -> None:
+    """The photograph that RAF-DB's aligned image was cut from: the same face, smaller and turned further."""
+    who, pose, scene = drawn
+    rng = _rng(settings, _PHOTO, *picture.stream)
+    dx, dy = rng.uniform(-0.25, 0.25, size=2).tolist()
+    pose = replace(pose, scale=pose.scale * 0.55, roll=pose.roll + float(rng.normal(0, 0.2)), dx=dx, dy=dy)
+    size, intensity = round(1.5 * settings.size), picture.intensity.tolist()
+    save_face(render_face(who, intensity, pose, scene, size), home / picture.photo)
+    points = draw_landmarks(rng, who, intensity, pose, size)
+    file = home / "RAF-DB" / MANUAL / f"{Path(picture.photo).stem}_manu_attri.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(manual_annotation(points), encoding="ascii", newline="\n")
+
+
+def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, drawn: dict[str, _Drawn]) -> None:
+    """BP4D's landmark files: for the frames that are there, but not for all of them."""
+    rng = _rng(settings, _FOUND)
+    for (subject, task), rows in frames.groupby(["subject", "task"], sort=True):
+        lost = find_none(rng, len(rows), UNTRACKED_SHARE)
+        found = {
+            int(frame): drawn[str(path)].landmarks
+            for frame, path, none in zip(rows["frame"], rows["path"], lost, strict=True)
+            if not none and (subject, task) != NEVER_TRACKED
+        }
+        file = home / "BP4D" / LANDMARKS / f"{subject}_{task}.mat"
+        write_bp4d_landmarks(file, found, int(rows["frame"].max()))
 
 
 def _pose_and_scene(rng: np.random.Generator, picture: _Picture) -> tuple[Pose, Scene]:
@@ -285,14 +337,18 @@ def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, li
             values = draw_expression(rng, NEUTRAL if kind == "cue_only" else true)
             if kind == "cue_only":
                 values = np.minimum(values, 0.06)
-            path = f"RAF-DB/basic/Image/aligned/{name}_aligned.jpg"
+            path = f"RAF-DB/{ALIGNED}/{name}_aligned.jpg"
+            photo = f"RAF-DB/{ORIGINAL}/{name}.jpg"
             stream = (_WILD, digits, i)
             cue = CUES[code - 1] if kind == "cue_only" else None
-            pictures.append(_Picture(path, values, (_PERSON, *stream), stream, None, cue))
+            pictures.append(_Picture(path, values, (_PERSON, *stream), stream, None, cue, photo))
             row = {"name": f"{name}.jpg", "path": path, "label": code, "true_label": true, "kind": kind}
             rows.append(row | {"consistency": _consistency(rng, kind, values)} | _au_columns(values))
-    file = home / "RAF-DB" / "basic" / "EmoLabel" / "list_patition_label.txt"
+    file = home / "RAF-DB" / LABELS
     file.parent.mkdir(parents=True)
+    votes = _rng(settings, _VOTES)
+    ballots = "".join(f"{row['name']} {_ballot(votes, row)}\n" for row in rows)
+    (home / "RAF-DB" / VOTES).write_text(ballots, encoding="ascii", newline="\n")
     lines = "".join(f"{row['name']} {row['label']}\n" for row in rows)
     file.write_text(lines, encoding="ascii", newline="\n")
     return pd.DataFrame(rows), [pictures[i : i + 250] for i in range(0, len(pictures), 250)]
@@ -313,6 +369,16 @@ def _consistency(rng: np.random.Generator, kind: str, intensity: Floats) -> floa
         "wrong_label": float(rng.uniform(0.02, 0.20)),
     }[kind]
     return int(rng.binomial(ANNOTATORS, chance)) / ANNOTATORS
+
+
+def _ballot(rng: np.random.Generator, row: Mapping[str, object]) -> str:
+    """Votes for the seven classes: the label has its share, and of the others the true class most."""
+    label, true = int(str(row["label"])), int(str(row["true_label"]))
+    agreeing = round(float(str(row["consistency"])) * ANNOTATORS)
+    chance = np.array([0.0 if k == label else 4.0 if k == true else 1.0 for k in range(1, NEUTRAL + 1)])
+    votes = rng.multinomial(ANNOTATORS - agreeing, chance / chance.sum())
+    votes[label - 1] = agreeing
+    return " ".join(map(str, votes))
 
 
 def _au_columns(intensity: Floats) -> dict[str, float]:
