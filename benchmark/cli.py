@@ -131,6 +131,9 @@ def run(
         list[str] | None,
         typer.Option(help="A method, or `paper` (the default: the five of the paper), `beyond`, `all`; repeatable."),
     ] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(help="A row of the profile's `rows`, e.g. ResNet-50; repeatable.")
+    ] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Instead of the profile's; may be repeated.")] = None,
     profile: ProfileName = None,
@@ -153,7 +156,8 @@ def run(
     )
     torch.set_num_threads(threads or available_cores())
     selection: dict[str, Any] = {
-        "methods": _methods(method or ["paper"], registry),
+        "methods": _methods(method or ([] if row else ["paper"]), registry),
+        "rows": tuple(row or ()),
         "parts": tuple(part or ()),
         "seeds": tuple(seed or ()),
     }

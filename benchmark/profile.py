@@ -94,6 +94,15 @@ class StartSettings(Settings):
     """BP4D parts that it learns from."""
 
 
+class RowSettings(Settings):
+    """A row of a printed table that is a method on another backbone (Table 3: ResNet-50, AlexNet)."""
+
+    method: str = "stl"
+    """The method."""
+    backbone: str
+    """Its backbone, in place of `method.backbone`."""
+
+
 class Profile(Settings):
     """One TOML file."""
 
@@ -114,6 +123,8 @@ class Profile(Settings):
     disfa_start: StartSettings = StartSettings()
     gft: GftSettings = GftSettings()
     rafdb: RafdbSettings = RafdbSettings()
+    rows: dict[str, RowSettings] = {}
+    """By the paper's name of the row; run on request alone."""
 
     @property
     def source(self) -> Source:

@@ -323,7 +323,7 @@ def run_trial(
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "peak_memory_mb": round(peak_memory_mb(options.device), 1),
             "prerequisites": {role: done.made for role, done in prerequisites.items()},
-            "paper_row": method_class.paper_row,
+            "paper_row": trial.row or method_class.paper_row,
             "origin": joint_origin(data, *(done.made["origin"] for done in prerequisites.values())),
             "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
         },

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from benchmark.backbones import add_backbones
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import DataSettings, Profile, Settings, TrainSettings, settings_error
 from benchmark.protocol import ALL, FE_DATASET, PROTOCOL_VERSION, Protocol
@@ -20,7 +21,7 @@ from methods.base import Method, Stream
 START = "start"
 """Name of the prerequisite whose backbone a trial's own starts from (A14)."""
 
-LABELS = {"profile", "shared_overrides", "variant"}
+LABELS = {"profile", "shared_overrides", "variant", "row"}
 """Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""
 
 
@@ -60,6 +61,8 @@ class Trial(Settings):
     profile: str
     shared_overrides: str = ""
     variant: str = ""
+    row: str = ""
+    """The printed row that it is a run of, if that is not its method's."""
 
     @property
     def key(self) -> str:
@@ -79,7 +82,8 @@ class Trial(Settings):
     @property
     def label(self) -> str:
         """Short name for people."""
-        return f"{self.dataset} {self.method} {self.part} seed {self.seed}"
+        name = f"{self.method} ({self.row})" if self.row else self.method
+        return f"{self.dataset} {name} {self.part} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def shared_hparams(profile: Profile) -> Method.HParams:
     Raises:
         UserError: An unknown setting or a wrong value.
     """
+    add_backbones()
     try:
         return Method.HParams.model_validate(profile.method)
     except ValidationError as error:
@@ -128,6 +133,7 @@ def expand(
     methods: tuple[str, ...] = (),
     parts: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (),
+    rows: tuple[str, ...] = (),
     start: AtHand | None = None,
 ) -> list[Trial]:
     """All trials of a dataset under a profile, or those of the named methods, parts and seeds.
@@ -140,9 +146,10 @@ def expand(
         overrides: Those that changed the profile.
         registry: Of all methods.
         fingerprints: Of the AU and the FE data.
-        methods: Names; none for all.
+        methods: Names; none for all, unless there are `rows`.
         parts: Names; none for all.
         seeds: None for the profile's.
+        rows: Names in the profile's `rows`.
         start: The dataset on which the model is trained that every backbone starts from (A14).
 
     Raises:
@@ -174,10 +181,13 @@ def expand(
     here = AtHand(protocol, fingerprints)
     trials: dict[str, Trial] = {}
 
-    def add(name: str, part: str, seed: int, at: AtHand = here) -> Trial:
+    def add(name: str, part: str, seed: int, at: AtHand = here, row: str = "") -> Trial:
         """Put a trial after those that it starts from."""
         cls, own = registry.any(name), f"methods.{name}."
         hparams = method_hparams(profile, name, registry)
+        if row:
+            hparams = hparams.model_copy(update={"backbone": profile.rows[row].backbone})
+            check_backbone(hparams.backbone, hparams.weights)
         before = {role: add(stage.name, ALL, seed) for role, stage in cls.prerequisites.items()}
         variant = [o.removeprefix(own) for o in overrides if o.startswith(own)]
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
@@ -201,14 +211,21 @@ def expand(
             profile=profile.name,
             shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),
             variant="; ".join(variant),
+            row=row,
         )
         return trials.setdefault(trial.key, trial)
 
-    for name in dict.fromkeys(methods or registry):
+    for row in rows:
+        if row not in profile.rows:
+            raise UserError(
+                f"the profile has no row '{row}'", where=profile.path, remedy=did_you_mean(row, profile.rows)
+            )
+    wanted = [(name, "") for name in dict.fromkeys(methods or (() if rows else registry))]
+    for name, row in [*wanted, *((profile.rows[row].method, row) for row in dict.fromkeys(rows))]:
         registry[name]  # a stage is no method to ask for
         for part in dict.fromkeys(parts or protocol.parts):
             for seed in dict.fromkeys(seeds or profile.seeds):
-                add(name, part, seed)
+                add(name, part, seed, row=row)
     return list(trials.values())
 
 

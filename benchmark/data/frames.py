@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from queue import SimpleQueue
+from threading import Event
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -18,6 +23,8 @@ import numpy.typing as npt
 from filelock import FileLock
 from PIL import Image, UnidentifiedImageError
 
+from benchmark.data import align
+from benchmark.data.align import Points
 from benchmark.data.faces import FaceSet
 from benchmark.errors import UserError
 from benchmark.machine import available_cores
@@ -25,7 +32,8 @@ from benchmark.machine import available_cores
 PACK_FORMAT = 1
 """Raised when decoding or resizing changes: part of the data's fingerprint, and so of every trial's key."""
 PORTION = 256
-"""Images that are decoded before the next are begun."""
+"""Images in one task."""
+HASH_BYTES = 16
 MAX_PIXELS = 64_000_000
 """A larger image is refused before it is decoded: BP4D's frames have 1.4 million pixels."""
 
@@ -48,116 +56,250 @@ class PackedFaces:
     Attributes:
         faces: Labels and table.
         frames: uint8 RGB (N, S, S, 3), mapped from disk.
-        fingerprint: Hash of the image files' bytes, the labels and the frame size: the data's part of a trial's key.
+        fingerprint: Hash of the image files' bytes, the labels, the landmarks that frames are aligned on, and the frame
+            size: the data's part of a trial's key.
+        decoded: Frames that were decoded to make it, less than all where an earlier attempt was cut short, 0 where a
+            pack was there.
+        seconds: Time that took.
     """
 
     faces: FaceSet
     frames: npt.NDArray[np.uint8]
     fingerprint: str
+    decoded: int = 0
+    seconds: float = 0.0
 
     def of_subjects(self, subjects: Collection[str]) -> PackedFaces:
         """The frames of some subjects alone; their names are part of the new fingerprint."""
-        rows = np.flatnonzero(self.faces.table["subject"].isin(subjects).to_numpy())
+        whole = self.faces
+        rows = np.flatnonzero(whole.table["subject"].isin(subjects).to_numpy())
+        out = whole.left_out
         faces = replace(
-            self.faces, table=self.faces.table.iloc[rows].reset_index(drop=True), labels=self.faces.labels[rows]
+            whole,
+            table=whole.table.iloc[rows].reset_index(drop=True),
+            labels=whole.labels[rows],
+            points=None if whole.points is None else whole.points[rows],
+            left_out=None if out is None else out[out["subject"].isin(subjects)].reset_index(drop=True),
         )
         names = blake2b(f"{self.fingerprint} {sorted(subjects)}".encode(), digest_size=8).hexdigest()
         return PackedFaces(faces, cast(npt.NDArray[np.uint8], RowsOf(self.frames, rows)), names)
 
 
 def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
-    """Decode and resize every image once; a later call with the same files maps what is there.
+    """Decode every image once, aligned or resized; a later call with the same files maps what is there.
 
-    A frame that is not square is resized to a square, as the paper resizes to 256x256 (§4.1.2).
+    Where the images are not aligned, a frame that is not square is resized to a square, as the paper resizes to
+    256x256 (§4.1.2). All cores decode. A call that is cut short, however it is, leaves finished portions behind, and
+    the next one goes on from there.
 
     Args:
         faces: The images to pack.
         size: Side of a packed frame in pixels.
-        cache: Packs live below it, one folder each, written whole or not at all.
-        progress: Called with (images packed, images).
+        cache: Packs live below it, one folder each, whole or not at all.
+        progress: Called with (images packed, images), from the calling thread.
 
     Raises:
         UserError: An image is damaged or too large, or the disk is too small.
     """
-    folder = cache / f"{faces.dataset}-{size}px-{_signature(faces, size)}"
+    folder = pack_folder(faces, size, cache)
     cache.mkdir(parents=True, exist_ok=True)
+    decoded, began = 0, time.monotonic()
+    packing = _Packing(faces, size, folder)
     # Processes that need the same frames wait for the first of them.
-    with FileLock(cache / f".{folder.name}.lock"):
-        if not (folder / "pack.json").is_file():
-            _write_pack(faces, size, folder, progress)
-    meta = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-    frames = np.load(folder / "frames.npy", mmap_mode="r")
-    return PackedFaces(faces, frames, meta["fingerprint"])
+    with FileLock(cache / f"{packing.making.name}.lock"):
+        if not (folder / _META).is_file():
+            decoded = packing.run(progress)
+    seconds = time.monotonic() - began if decoded else 0.0
+    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+    frames = np.load(folder / _FRAMES, mmap_mode="r")
+    return PackedFaces(faces, frames, meta["fingerprint"], decoded, seconds)
 
 
-def _signature(faces: FaceSet, size: int) -> str:
-    """Changes when a file, a label or the frame size changes; reads no image."""
+def pack_folder(faces: FaceSet, size: int, cache: Path) -> Path:
+    """Where a pack is or will be; its name changes when a file, a label, a landmark or the frame size does."""
     digest = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode(), digest_size=8)
     digest.update(_label_bytes(faces))
     for path in faces.table["path"]:
-        stat = (faces.root / (video_of(path) or path)).stat()
-        digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+        digest.update(_file_state(faces.root, path))
+    return cache / f"{faces.dataset}-{size}px-{digest.hexdigest()}"
+
+
+def _file_state(root: Path, path: str) -> bytes:
+    stat = (root / (video_of(path) or path)).stat()
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode()
+
+
+def needed_bytes(faces: FaceSet, size: int, cache: Path) -> int:
+    """Disk that packing will take, before a byte is written; 0 where the pack is there."""
+    return 0 if (pack_folder(faces, size, cache) / _META).is_file() else len(faces) * size * size * 3
 
 
 def _label_bytes(faces: FaceSet) -> bytes:
     columns = faces.table[["subject", "sequence", "frame"]].to_csv(index=False, lineterminator="\n")
-    return columns.encode() + faces.labels.tobytes() + ",".join(faces.label_names).encode()
+    points = b"" if faces.points is None else repr(align.TEMPLATE).encode() + faces.points.tobytes()
+    return columns.encode() + faces.labels.tobytes() + ",".join(faces.label_names).encode() + points
 
 
-def _write_pack(faces: FaceSet, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
-    shape = (len(faces), size, size, 3)
-    needed, free = int(np.prod(shape)), shutil.disk_usage(folder.parent).free
-    if needed > free:
-        raise UserError(
-            "not enough disk for the packed frames",
-            where=folder.parent,
-            expected=f"{needed / 2**30:.1f} GiB",
-            found=f"{free / 2**30:.1f} GiB free",
-            remedy="free some space, or name another folder with --cache",
-        )
-    temporary = folder.with_name(f".packing-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)  # what a killed process left
-    temporary.mkdir()
-    try:
-        frames = np.lib.format.open_memmap(temporary / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
-        digest = blake2b(f"{PACK_FORMAT} {size}\n".encode() + _label_bytes(faces), digest_size=8)
-        paths = [str(path) for path in faces.table["path"]]
-        # Decoding and resizing release the interpreter lock, so threads use all cores.
-        with ThreadPoolExecutor(available_cores()) as pool:
-            for index, (frame, file_hash) in enumerate(_decoded(faces.root, paths, size, pool)):
-                frames[index] = frame
-                digest.update(file_hash)
+_META, _FRAMES, _HASHES, _DONE = "pack.json", "frames.npy", "hashes.bin", "done.txt"
+
+
+class _Packing:
+    """One pack in the making, in a folder of its own that is renamed at the end.
+
+    Frames are written by plain writes, not through a memory map: the pages of a map that is written count as memory
+    of this process until the system takes them back.
+    """
+
+    def __init__(self, faces: FaceSet, size: int, folder: Path) -> None:
+        self.faces = faces
+        self.size = size
+        self.folder = folder
+        self.paths = [str(path) for path in faces.table["path"]]
+        # Named by what it is to hold, not by the state of the files: mending one image must not undo the others.
+        of = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode() + _label_bytes(faces), digest_size=8)
+        of.update("\n".join(self.paths).encode())
+        self.making = folder.with_name(f".packing-{faces.dataset}-{size}px-{of.hexdigest()}")
+        self.tasks = _tasks(self.paths)
+        self.frame_bytes = size * size * 3
+        self.stop = Event()
+        self.decoded: SimpleQueue[int] = SimpleQueue()
+
+    def run(self, progress: Callable[[int, int], None] | None) -> int:
+        """Make the pack; how many frames were decoded for it."""
+        header, done = self._begin()
+        at_hand = sum(len(self.tasks[task]) for task in done)
+        left = [task for i, task in enumerate(self.tasks) if i not in done]
+        count = at_hand
+        # Decoding, resizing and warping release the interpreter lock, so threads use all cores.
+        pool = ThreadPoolExecutor(available_cores())
+        try:
+            running = {pool.submit(self._do, task, header): self._state(task) for task in left}
+            while running:
+                ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not self.decoded.empty():
+                    count += self.decoded.get()
                 if progress is not None:
-                    progress(index + 1, len(paths))
-        frames.flush()
-        del frames
+                    progress(min(count, len(self.paths)), len(self.paths))
+                for future in ended:
+                    future.result()
+                    self._record(running.pop(future))
+        finally:
+            # After a damaged image, or Ctrl-C: what is begun ends within a frame, and what is done stays.
+            self.stop.set()
+            pool.shutdown(cancel_futures=True)
+        if progress is not None:
+            progress(len(self.paths), len(self.paths))
+        self._finish()
+        return len(self.paths) - at_hand
+
+    def _begin(self) -> tuple[int, set[int]]:
+        """Length of the header of the frames' file, and the tasks that an earlier attempt has done."""
+        self.making.mkdir(parents=True, exist_ok=True)
+        frames = self.making / _FRAMES
+        shape = (len(self.paths), self.size, self.size, 3)
+        written = self._records() if frames.is_file() and (self.making / _HASHES).is_file() else {}
+        done = {i for i, task in enumerate(self.tasks) if written.get(task.start) == self._state(task)}
+        already = sum(len(self.tasks[i]) for i in done) * self.frame_bytes
+        needed, free = len(self.paths) * self.frame_bytes - already, shutil.disk_usage(self.making).free
+        if needed > free:
+            raise UserError(
+                "not enough disk for the packed frames",
+                where=self.folder.parent,
+                expected=f"{needed / 2**30:.1f} GiB",
+                found=f"{free / 2**30:.1f} GiB free",
+                remedy="free some space, or name another folder with --cache",
+            )
+        # Without records nothing in the folder counts: its files may be half made.
+        mode: Literal["r+", "w+"] = "r+" if done else "w+"
+        header = int(np.lib.format.open_memmap(frames, mode, np.uint8, None if done else shape).offset)
+        if not done:
+            (self.making / _HASHES).write_bytes(bytes(len(self.paths) * HASH_BYTES))
+            (self.making / _DONE).unlink(missing_ok=True)
+        return header, done
+
+    def _records(self) -> dict[int, str]:
+        """The last record of each task, by its first row."""
+        record = self.making / _DONE
+        lines = record.read_text(encoding="ascii").split("\n") if record.is_file() else []
+        # What follows the last end of a line was cut off while it was written.
+        return {int(line.split(" ")[0]): line for line in lines[:-1]}
+
+    def _record(self, state: str) -> None:
+        with (self.making / _DONE).open("a", encoding="ascii", newline="\n") as stream:
+            stream.write(f"{state}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _state(self, task: range) -> str:
+        """A task, and the state of its files: what is done counts as long as they stay what they were."""
+        state = blake2b(digest_size=8)
+        for row in task:
+            state.update(_file_state(self.faces.root, self.paths[row]))
+        return f"{task.start} {task.stop} {state.hexdigest()}"
+
+    def _do(self, task: range, header: int) -> None:
+        """Decode the rows of a task and write them where they belong."""
+        video = video_of(self.paths[task.start])
+        frames = self._of_video(video, task) if video is not None else self._of_images(task)
+        hashes = bytearray()
+        with (self.making / _FRAMES).open("r+b") as stream:
+            stream.seek(header + task.start * self.frame_bytes)
+            for frame, file_hash in frames:
+                if self.stop.is_set():
+                    return
+                stream.write(frame.tobytes())
+                hashes += file_hash
+                self.decoded.put(1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        with (self.making / _HASHES).open("r+b") as stream:
+            stream.seek(task.start * HASH_BYTES)
+            stream.write(hashes)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _of_images(self, task: range) -> Iterator[Decoded]:
+        for row in task:
+            yield _decode(self.faces.root / self.paths[row], self.size, self._points(row))
+
+    def _of_video(self, video: str, task: range) -> Iterator[Decoded]:
+        indices = [int(self.paths[row].rpartition("#")[2]) for row in task]
+        frames = _decode_video(self.faces.root / video, indices)
+        for row, (image, file_hash) in zip(task, frames, strict=True):
+            yield _packed_video_frame(image, self.size, self._points(row)), file_hash
+
+    def _points(self, row: int) -> Points | None:
+        return None if self.faces.points is None else self.faces.points[row]
+
+    def _finish(self) -> None:
+        hashes = (self.making / _HASHES).read_bytes()
+        digest = blake2b(f"{PACK_FORMAT} {self.size}\n".encode() + _label_bytes(self.faces), digest_size=8)
+        digest.update(hashes)
         meta = {
             "fingerprint": digest.hexdigest(),
-            "dataset": faces.dataset,
-            "frames": len(paths),
-            "size": size,
+            "dataset": self.faces.dataset,
+            "frames": len(self.paths),
+            "size": self.size,
         }
-        (temporary / "pack.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (self.making / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        for name in (_HASHES, _DONE):
+            (self.making / name).unlink()
+        self.making.rename(self.folder)
 
 
 Decoded = tuple[npt.NDArray[np.uint8], bytes]
 """One packed frame, and a hash of what it was made of."""
 
 
-def _decoded(root: Path, paths: list[str], size: int, pool: ThreadPoolExecutor) -> Iterator[Decoded]:
-    """The packed frames of all rows in order; rows of one video follow one another and are read in one pass."""
+def _tasks(paths: list[str]) -> list[range]:
+    """Rows that one thread decodes: those of a video, which is read in one pass, or a portion of images."""
+    tasks, start = [], 0
     for video, rows in groupby(paths, key=video_of):
-        own = list(rows)
-        if video is not None:
-            yield from _decode_video(root / video, [int(path.rpartition("#")[2]) for path in own], size)
-            continue
-        # In portions, so that decoded frames do not pile up in memory before a slow disk.
-        for start in range(0, len(own), PORTION):
-            yield from pool.map(lambda path: _decode(root / path, size), own[start : start + PORTION])
+        stop = start + sum(1 for _ in rows)
+        step = PORTION if video is None else stop - start
+        tasks += [range(i, min(i + step, stop)) for i in range(start, stop, step)]
+        start = stop
+    return tasks
 
 
 def video_of(path: str) -> str | None:
@@ -166,9 +308,9 @@ def video_of(path: str) -> str | None:
     return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
 
 
-def _decode_video(path: Path, indices: list[int], size: int) -> Iterator[Decoded]:
-    """The frames of a video with ascending 0-based `indices`, decoded one after the other: seeking is not exact."""
-    digest = blake2b(digest_size=16)
+def _decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[np.uint8], bytes]]:
+    """The frames (RGB) of a video with ascending 0-based `indices`, one after the other: seeking is not exact."""
+    digest = blake2b(digest_size=HASH_BYTES)
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
@@ -192,14 +334,26 @@ def _decode_video(path: Path, indices: list[int], size: int) -> Iterator[Decoded
                         remedy="copy this video from your dataset anew",
                     )
             assert frame is not None
-            rgb = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-            packed = np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
-            yield packed, blake2b(digest.digest() + str(index).encode(), digest_size=16).digest()
+            own = blake2b(digest.digest() + str(index).encode(), digest_size=HASH_BYTES).digest()
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8), own
     finally:
         source.release()
 
 
-def _decode(path: Path, size: int) -> Decoded:
+def _packed_video_frame(rgb: npt.NDArray[np.uint8], size: int, points: Points | None) -> npt.NDArray[np.uint8]:
+    if points is None:
+        small = Image.fromarray(rgb).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        return np.asarray(small)
+    factor = align.reduction(points, size)
+    if factor > 1:
+        # Cut to whole blocks, so that the scale is exactly the factor.
+        height, width = (side // factor * factor for side in rgb.shape[:2])
+        shape = (width // factor, height // factor)
+        rgb = np.asarray(cv2.resize(rgb[:height, :width], shape, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return align.warp(rgb, points, size, factor)
+
+
+def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
     try:
         data = path.read_bytes()
         with Image.open(path) as image:
@@ -211,8 +365,18 @@ def _decode(path: Path, size: int) -> Decoded:
                     found=f"{image.width} x {image.height}",
                     remedy="check that this file is the dataset's own",
                 )
-            image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale not below this size
-            rgb = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+            if points is None:
+                image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale not below this size
+                small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+                frame = np.asarray(small)
+            else:
+                width = image.width
+                factor = align.reduction(points, size)
+                image.draft("RGB", (-(-image.width // factor), -(-image.height // factor)))
+                # What the decoder did, which for other formats is nothing: a factor of 1, 2, 4 or 8.
+                frame = align.warp(
+                    np.asarray(image.convert("RGB")), points, size, 2 ** round(math.log2(width / image.width))
+                )
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(
             "an image cannot be read",
@@ -221,4 +385,4 @@ def _decode(path: Path, size: int) -> Decoded:
             found=str(error),
             remedy="copy this image from your dataset anew",
         ) from error
-    return np.asarray(rgb), blake2b(data, digest_size=16).digest()
+    return frame, blake2b(data, digest_size=HASH_BYTES).digest()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
+from hashlib import blake2b
 from pathlib import Path
 
 import cv2
@@ -15,7 +19,7 @@ from PIL import Image
 from benchmark.data import frames as frames_module
 from benchmark.data.bp4d import read_bp4d
 from benchmark.data.faces import FaceSet
-from benchmark.data.frames import pack
+from benchmark.data.frames import needed_bytes, pack
 from benchmark.errors import UserError
 
 
@@ -54,14 +58,100 @@ def test_the_fingerprint_follows_content_and_not_place(data: Path, tmp_path: Pat
     assert pack(read_bp4d(data), 20, tmp_path / "cache").fingerprint != here.fingerprint
 
 
-def test_a_truncated_jpeg_is_named_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+def test_a_truncated_jpeg_is_named_and_makes_no_pack(data: Path, tmp_path: Path) -> None:
     faces = read_bp4d(data)
     victim = data / str(faces.table["path"][7])
     victim.write_bytes(victim.read_bytes()[:300])
     with pytest.raises(UserError, match="cannot be read") as caught:
         pack(faces, 16, tmp_path / "cache")
     assert caught.value.where == str(victim)
-    assert [p for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"] == []
+    assert [p for p in (tmp_path / "cache").iterdir() if not p.name.startswith(".packing-")] == []
+
+
+def test_the_fingerprint_is_that_of_one_plain_pass(data: Path, tmp_path: Path) -> None:
+    """A committed result's data are known by it: how the work is shared out must not change it."""
+    faces = read_bp4d(data)
+    packed = pack(faces, 16, tmp_path / "cache")
+    columns = faces.table[["subject", "sequence", "frame"]].to_csv(index=False, lineterminator="\n").encode()
+    digest = blake2b(b"1 16\n" + columns + faces.labels.tobytes() + ",".join(faces.label_names).encode(), digest_size=8)
+    for row, path in enumerate(faces.table["path"]):
+        digest.update(blake2b((data / path).read_bytes(), digest_size=16).digest())
+        with Image.open(data / path) as image:
+            image.draft("RGB", (16, 16))
+            alone = image.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        assert np.array_equal(packed.frames[row], np.asarray(alone))
+    assert packed.fingerprint == digest.hexdigest()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from benchmark.data import frames
+from benchmark.data.bp4d import read_bp4d
+frames.PORTION, frames.available_cores = 8, lambda: 1
+record = frames._Packing._record
+def killed(self, state):
+    record(self, state)
+    if state.startswith(sys.argv[3] + " "):
+        os.kill(os.getpid(), signal.SIGKILL)
+frames._Packing._record = killed
+frames.pack(read_bp4d(Path(sys.argv[1])), 16, Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("at", [0, 32])
+def test_a_killed_pack_goes_on_where_it_was(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    whole = pack(read_bp4d(data), 16, tmp_path / "whole")
+    cache = tmp_path / "cache"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(data), str(cache), str(at)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [p for p in cache.iterdir() if not p.name.startswith(".packing-")] == []
+    monkeypatch.setattr(frames_module, "PORTION", 8)
+    seen: list[tuple[int, int]] = []
+    again = pack(read_bp4d(data), 16, cache, lambda done, total: seen.append((done, total)))
+    assert again.decoded == 72 - (at + 8)
+    assert seen[0][0] >= at + 8
+    assert again.fingerprint == whole.fingerprint
+    assert np.array_equal(again.frames, whole.frames)
+    assert [p for p in cache.iterdir() if p.name.startswith(".packing-") and p.suffix != ".lock"] == []
+
+
+def test_after_an_image_is_mended_only_its_portion_is_decoded_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames_module, "PORTION", 8)
+    monkeypatch.setattr(frames_module, "available_cores", lambda: 1)
+    faces = read_bp4d(data)
+    victim = data / str(faces.table["path"][71])
+    good = victim.read_bytes()
+    victim.write_bytes(good[:300])
+    with pytest.raises(UserError, match="cannot be read"):
+        pack(faces, 16, tmp_path / "cache")
+    victim.write_bytes(good)
+    mended = pack(read_bp4d(data), 16, tmp_path / "cache")
+    assert mended.decoded == 8
+    assert mended.fingerprint == pack(read_bp4d(data), 16, tmp_path / "whole").fingerprint
+
+
+def test_an_image_that_changed_meanwhile_is_decoded_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames_module, "PORTION", 8)
+    monkeypatch.setattr(frames_module, "available_cores", lambda: 1)
+    faces = read_bp4d(data)
+    first, last = (data / str(faces.table["path"][row]) for row in (0, 71))
+    good = last.read_bytes()
+    last.write_bytes(good[:300])
+    with pytest.raises(UserError):
+        pack(faces, 16, tmp_path / "cache")
+    last.write_bytes(good)
+    Image.new("RGB", (24, 20), "red").save(first)
+    packed = pack(read_bp4d(data), 16, tmp_path / "cache")
+    assert packed.decoded == 16
+    assert packed.frames[0, :, :, 0].mean() > 200
+    assert packed.fingerprint == pack(read_bp4d(data), 16, tmp_path / "whole").fingerprint
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(
@@ -77,6 +167,14 @@ def test_a_full_disk_is_told_before_writing(data: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="not enough disk"):
         pack(read_bp4d(data), 16, tmp_path / "cache")
+
+
+def test_needed_bytes_are_those_of_the_pack(data: Path, tmp_path: Path) -> None:
+    faces = read_bp4d(data)
+    assert needed_bytes(faces, 16, tmp_path / "cache") == 72 * 16 * 16 * 3
+    packed = pack(faces, 16, tmp_path / "cache")
+    assert packed.frames.nbytes == 72 * 16 * 16 * 3
+    assert needed_bytes(faces, 16, tmp_path / "cache") == 0
 
 
 def write_video(path: Path, frames: int, size: int = 32) -> list[np.ndarray]:
@@ -111,6 +209,23 @@ def test_frames_of_a_video_are_those_asked_for(tmp_path: Path) -> None:
         assert abs(packed.frames[row].astype(float).mean() - drawn[index].mean()) < 2, index
     other = pack(of_video(tmp_path, [0, 3, 4, 11, 18]), 16, tmp_path / "cache")
     assert other.fingerprint != packed.fingerprint
+
+
+def test_videos_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_module, "available_cores", lambda: 1)
+    for name in ("a", "b"):
+        write_video(tmp_path / "V" / f"{name}.avi", 6)
+    one = of_video(tmp_path, [0, 2, 5])
+    table = pd.concat([one.table, one.table.assign(path=[f"V/b.avi#{k}" for k in (0, 1, 9)])], ignore_index=True)
+    both = FaceSet("disfa", tmp_path, table, np.zeros((6, 2), np.int8), ("AU1", "AU2"), "partial", "a test")
+    with pytest.raises(UserError, match="shorter"):
+        pack(both, 16, tmp_path / "cache")
+    write_video(tmp_path / "V" / "b.avi", 10)
+    again = pack(both, 16, tmp_path / "cache")
+    assert again.decoded == 3
+    whole = pack(both, 16, tmp_path / "whole")
+    assert whole.decoded == 6
+    assert (again.fingerprint, again.frames.tobytes()) == (whole.fingerprint, whole.frames.tobytes())
 
 
 def test_a_short_video_is_named(tmp_path: Path) -> None:
