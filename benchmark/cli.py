@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
-import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -28,7 +29,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.data.faces import UNKNOWN, FaceSet
+from benchmark.data.check import Report, check_au, check_fe
+from benchmark.data.faces import FaceSet
+from benchmark.data.frames import needed_bytes
 from benchmark.data.standin.write import write_standin
 from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
@@ -46,6 +49,7 @@ from benchmark.runner import (
     protocol_at,
     read_au,
     read_data,
+    read_fe,
     run_trials,
     source_hashes,
     standin_root,
@@ -66,8 +70,13 @@ app = typer.Typer(
 data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+CHECK_FAILED = 1
+"""Exit status of `data check` where data are incomplete or damaged."""
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
+
+MOST_FINDINGS = 60
+"""Findings that `data check` prints."""
 
 WORDS = {
     State.DONE: "done already",
@@ -139,6 +148,9 @@ def run(
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`; the report says so.")
+    ] = False,
     runs: Runs = DEFAULT_RUNS,
     cache: Cache = DEFAULT_CACHE,
     device: Annotated[
@@ -169,7 +181,7 @@ def run(
     console = Console()
     with ExitStack() as stack:
         bars = stack.enter_context(_progress(console))
-        protocol, trial_data, start_data = _ready(console, bars, data, protocol, settings, cache)
+        protocol, trial_data, start_data = _ready(console, bars, data, protocol, settings, cache, allow_incomplete)
         start = None if before is None or start_data is None else (before, start_data)
         at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
         trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
@@ -283,16 +295,28 @@ def standin(
 
 @data_app.command()
 def check(
-    dataset: Dataset, data: GivenRoot = None, profile: ProfileName = "paper", overrides: Overrides = None
+    dataset: Dataset,
+    data: GivenRoot = None,
+    profile: ProfileName = "paper",
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
 ) -> None:
-    """Read the labels and file names of a data root, and show what was found beside what is known."""
+    """Hold labels, file names and landmarks of a data root against what is known; status 1 if something is wrong."""
     settings, _ = load_profile(profile or "paper", overrides or [])
     protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
-    with _progress(console) as bars:
-        au, fe = read_data(_given(data), protocol, settings, bars)
-    console.print(f"{au.note}\n{fe.note}", soft_wrap=True)
-    console.print(_found_and_known(au, protocol))
+    faults: list[UserError] = []
+    with _progress(Console(stderr=True) if as_json else console) as bars:
+        au = read_au(_given(data), protocol, settings, bars, faults)
+        of_au, faults = check_au(au, protocol, settings, faults), []
+        fe = read_fe(_given(data), settings, faults)
+        outcome = of_au + check_fe(fe, settings, faults)
+    if as_json:
+        console.print_json(json.dumps({"passed": not outcome.faults, **asdict(outcome)}))
+    else:
+        _show_check(console, outcome, (au, fe))
+    if outcome.faults:
+        raise typer.Exit(CHECK_FAILED)
 
 
 @data_app.command()
@@ -308,10 +332,14 @@ def prepare(
     protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     with _progress(console) as bars:
-        ready = prepare_data(read_data(_given(data), protocol, settings, bars), settings, cache, bars)
+        faces = read_data(_given(data), protocol, settings, bars)
+        _tell_disk(console, faces, settings, cache)
+        ready = prepare_data(faces, settings, cache, bars)
     for packed in (ready.au, ready.fe):
-        size = packed.frames.nbytes / 2**20
-        console.print(f"{packed.faces.note}: {size:.0f} MiB, fingerprint {packed.fingerprint}", soft_wrap=True)
+        size = f"{packed.frames.nbytes / 2**20:.0f} MiB, fingerprint {packed.fingerprint}"
+        speed = f"{packed.seconds:.1f} s, {packed.decoded / max(packed.seconds, 1e-9):.0f} a second"
+        made = f"{packed.decoded:,} frames decoded in {speed}" if packed.decoded else "nothing to decode"
+        console.print(f"{packed.faces.note}: {size}; {made}", soft_wrap=True)
 
 
 class Bars:
@@ -362,7 +390,13 @@ def _progress(console: Console) -> Iterator[Bars]:
 
 
 def _ready(
-    console: Console, bars: Bars, root: Path | None, protocol: Protocol, settings: Profile, cache: Path
+    console: Console,
+    bars: Bars,
+    root: Path | None,
+    protocol: Protocol,
+    settings: Profile,
+    cache: Path,
+    allow_incomplete: bool,
 ) -> tuple[Protocol, TrialData, TrialData | None]:
     """The protocol as the data root has it, its frames, and those for the trial that its backbones start from."""
     if root is None:
@@ -373,11 +407,16 @@ def _ready(
             soft_wrap=True,
         )
     protocol = protocol_at(root, protocol, settings)
-    faces = read_data(root, protocol, settings, bars)
+    au, fe = read_data(root, protocol, settings, bars)
     before = start_protocol(protocol, settings)
     start_au = None if before is None else read_au(root, before, settings, bars)
+    au = _checked(au, check_au(au, protocol, settings), allow_incomplete)
+    faces = au, _checked(fe, check_fe(fe, settings), allow_incomplete)
+    if before is not None and start_au is not None:
+        start_au = _checked(start_au, check_au(start_au, before, settings), allow_incomplete)
     for face_set in (*faces, *([start_au] if start_au is not None else [])):
         console.print(face_set.note, soft_wrap=True)
+    _tell_disk(console, (*faces, *([start_au] if start_au is not None else [])), settings, cache)
     ready = prepare_data(faces, settings, cache, bars)
     if before is None or start_au is None:
         return protocol, ready, None
@@ -422,21 +461,55 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _found_and_known(faces: FaceSet, protocol: Protocol) -> Table:
-    table = Table("", "found", "known of the full dataset")
-    rows = faces.table
-    table.add_row("frames", f"{len(rows):,}", f"{protocol.frames:,}")
-    table.add_row("sequences", str(rows["sequence"].nunique()), str(protocol.sequences))
-    for part, subjects in protocol.parts.items():
-        inside = rows["subject"].isin(subjects)
-        missing = sorted(set(subjects) - set(rows["subject"]))
-        found = f"{rows.loc[inside, 'subject'].nunique()} subjects, {int(inside.sum()):,} frames"
-        table.add_row(part, found + (f"; missing {' '.join(missing)}" if missing else ""), f"{len(subjects)} subjects")
-    for au, column in zip(faces.label_names, faces.labels.T, strict=True):
-        known = column != UNKNOWN
-        rate = f"{100 * np.mean(column[known] == 1):.1f} % active" if known.any() else "no known label"
-        table.add_row(au, f"{rate}, {int((~known).sum()):,} unknown", "")
-    return table
+def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet:
+    """The faces, with what the check found in their note, if they may be used."""
+    if not outcome.faults:
+        return faces
+    first = outcome.faults[0].what
+    if not allow_incomplete:
+        raise UserError(
+            f"the data are incomplete: {len(outcome.faults)} faults, the first: {first}",
+            where=faces.root,
+            remedy="`malbench data check` lists all; --allow-incomplete runs on what is there, and the report says so",
+        )
+    note = (
+        f"{faces.note}; run with --allow-incomplete: {len(outcome.faults)} faults of the data check, the first: {first}"
+    )
+    return replace(faces, note=note)
+
+
+def _tell_disk(console: Console, faces: Iterable[FaceSet], settings: Profile, cache: Path) -> None:
+    """What packing will take, before it begins."""
+    size, folder = settings.data.frame_size, cache / "frames"
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in faces:
+        needed = needed_bytes(each, size, folder)
+        if needed:
+            free = shutil.disk_usage(folder).free
+            console.print(
+                f"packing {each.dataset}: {len(each):,} frames of {size} px, {needed / 2**30:.2f} GiB in {folder}"
+                f" ({free / 2**30:.1f} GiB free)",
+                soft_wrap=True,
+            )
+
+
+def _show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:
+    for each in faces:
+        console.print(escape(each.note), soft_wrap=True)
+    table = Table("", "found", "known of a full copy")
+    for line in outcome.lines:
+        table.add_row(*(escape(text) for text in (line.name, line.found, line.known)))
+    console.print(table)
+    for finding in outcome.findings[:MOST_FINDINGS]:
+        facts = [("where", finding.where), ("expected", finding.expected), ("found", finding.found)]
+        told = "".join(f"\n    {name}: {text}" for name, text in [*facts, ("remedy", finding.remedy)] if text)
+        console.print(escape(f"{finding.severity}: {finding.what}{told}"), soft_wrap=True)
+    more = len(outcome.findings) - MOST_FINDINGS
+    if more > 0:
+        console.print(f"and {more} more; --json lists all")
+    remarks = len(outcome.findings) - len(outcome.faults)
+    verdict = f"{len(outcome.faults)} faults" if outcome.faults else "passed: nothing is missing or damaged"
+    console.print(verdict + (f", {remarks} remarks" if remarks else ""))
 
 
 if __name__ == "__main__":

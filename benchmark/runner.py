@@ -104,11 +104,18 @@ def read_data(
         UserError: Something is missing or wrong in either.
     """
     data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    return (
-        read_au(root, protocol, profile, progress, faults),
-        read_rafdb(
-            root, profile.data.fe_images, settings=profile.rafdb, alignment=profile.data.alignment, faults=faults
-        ),
+    return read_au(root, protocol, profile, progress, faults), read_fe(root, profile, faults)
+
+
+def read_fe(root: Path, profile: Profile, faults: Faults = None) -> FaceSet:
+    """Read the FE faces of RAF-DB.
+
+    Raises:
+        UserError: Something is missing or wrong.
+    """
+    data_root(root, needs=(RAFDB_FOLDER,))
+    return read_rafdb(
+        root, profile.data.fe_images, settings=profile.rafdb, alignment=profile.data.alignment, faults=faults
     )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmark.data.align import Align, Points, believed, points_of
+from benchmark.data.align import NEAREST, Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
 from benchmark.data.files import Coding, Rows, caught, listing, match_images, rows_below
 from benchmark.errors import UserError
@@ -80,7 +80,8 @@ def read_bp4d(
             subject, task = _sequence_of(file, protocol)
             coded = read_coding(file, protocol.aus)
             paths = match_images(images / subject / task, coded, remedy=_MISSING)
-            found = None if alignment == "as_is" else read_landmarks(home / LANDMARKS / f"{subject}_{task}.mat")
+            file = home / LANDMARKS / f"{subject}_{task}.mat"
+            found = None if alignment == "as_is" else read_landmarks(file, coded.frames)
             rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, found)
         if progress is not None:
             progress(done + 1, len(files))
@@ -168,8 +169,12 @@ def _sequence_of(file: Path, protocol: Protocol) -> tuple[str, str]:
     return match["subject"], match["task"]
 
 
-def read_landmarks(file: Path) -> dict[int, Points]:
+def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
     """Eyes and mouth of every frame of one sequence that has landmarks, by frame number from 1.
+
+    Args:
+        file: Of `2DFeatures/`.
+        coded: The frames that need landmarks, in ascending order; others near them are read, too.
 
     Raises:
         UserError: There is no file, or it holds something else.
@@ -186,12 +191,15 @@ def read_landmarks(file: Path) -> dict[int, Points]:
     found: dict[int, Points] = {}
     try:
         with h5py.File(file, "r") as content:
-            for frame, reference in enumerate(np.asarray(content["fit/pred"]).ravel(), start=1):
+            references = np.asarray(content["fit/pred"]).ravel()
+            # Videos are longer than what is coded of them.
+            first, last = (max(coded[0] - NEAREST, 1), coded[-1] + NEAREST) if coded else (1, 0)
+            for frame, reference in enumerate(references[first - 1 : last], start=first):
                 points = content[reference]
-                # MATLAB writes an empty array as its size, with a mark.
-                if points.attrs.get("MATLAB_empty", 0) or 0 in points.shape:
-                    continue
                 if points.shape != (2, 49):
+                    # MATLAB writes an empty array as its size, with a mark.
+                    if points.attrs.get("MATLAB_empty", 0) or 0 in points.shape:
+                        continue
                     raise UserError(
                         f"landmarks of frame {frame} have another shape",
                         where=file,

@@ -70,8 +70,14 @@ DEFAULTS = RafdbSettings()
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """One line of the label list."""
+class Entry:
+    """One line of the label list.
+
+    Attributes:
+        split: `train` or `test`.
+        code: 1 to 7.
+        line: Its number.
+    """
 
     split: str
     code: int
@@ -102,7 +108,7 @@ def read_rafdb(
             landmarks are missing or wrong.
     """
     home = root / FOLDER
-    lines = _read_list(home / LABELS, faults)
+    lines = read_list(home / LABELS, faults)
     wanted = {stem: entry for stem, entry in sorted(lines.items()) if images == "all" or entry.split == "train"}
     if not wanted:
         raise UserError(
@@ -110,7 +116,7 @@ def read_rafdb(
             where=home / LABELS,
             remedy="copy the list from RAF-DB anew",
         )
-    folder, suffix = (ALIGNED, "_aligned.jpg") if settings.source == "aligned" else (ORIGINAL, ".jpg")
+    folder, suffix = images_of(settings)
     present = {path.name for path in (home / folder).iterdir()} if (home / folder).is_dir() else set()
     turned = settings.source == "original" and alignment == "landmarks"
     points: dict[int, Points] = {}
@@ -171,7 +177,17 @@ def read_rafdb(
     return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note, points=aligned)
 
 
-def _read_list(file: Path, faults: list[UserError] | None) -> dict[str, _Entry]:
+def images_of(settings: RafdbSettings) -> tuple[str, str]:
+    """Folder of the images below `RAF-DB/`, and what follows an image's stem in their names."""
+    return (ALIGNED, "_aligned.jpg") if settings.source == "aligned" else (ORIGINAL, ".jpg")
+
+
+def read_list(file: Path, faults: list[UserError] | None) -> dict[str, Entry]:
+    """The label list, by the image's stem (`train_00001`).
+
+    Raises:
+        UserError: There is none, or a line is wrong or repeated.
+    """
     if not file.is_file():
         raise UserError(
             "no RAF-DB label list",
@@ -180,7 +196,7 @@ def _read_list(file: Path, faults: list[UserError] | None) -> dict[str, _Entry]:
             found="no such file",
             remedy="unpack the basic subset of RAF-DB there; the compound subset is another one",
         )
-    lines: dict[str, _Entry] = {}
+    lines: dict[str, Entry] = {}
     for number, text in _lines(file):
         match = _LINE.fullmatch(text)
         with caught(faults):
@@ -193,7 +209,7 @@ def _read_list(file: Path, faults: list[UserError] | None) -> dict[str, _Entry]:
                     found=text[:80],
                     remedy="copy the list from RAF-DB anew",
                 )
-            lines[match["stem"]] = _Entry(match["split"], int(match["code"]), number)
+            lines[match["stem"]] = Entry(match["split"], int(match["code"]), number)
     return lines
 
 
