@@ -87,7 +87,7 @@ def edit(file: Path, line: int, text: str) -> None:
         (wrong_header, [], ["wrong header", "F001_T1.csv:1", "frame,au1,au2"]),
         (code_of_7, [], ["wrong code for AU1", "F001_T1.csv:3", "found:    7"]),
         (image_gone, [], ["have no image", "F001_T1.csv:4"]),
-        (truncated_jpeg, [], ["cannot be read", "97.jpg"]),
+        (truncated_jpeg, ["--allow-incomplete"], ["cannot be read", "97.jpg"]),
         (wrong_dataset, [], ["no AU coding files", "basic"]),
         (no_rafdb, [], ["lacks RAF-DB"]),
         (damage_nothing, ["--method", "mall"], ["unknown method 'mall'", "did you mean 'mal'"]),
@@ -113,9 +113,10 @@ def test_a_mistake_is_one_block_and_exit_2(malbench, data: Path, tmp_path: Path,
     for word in words:
         assert word in error, error
     assert "remedy:" in error
-    # Nothing half-written: no trial folder, no pack, only the locks of the cache.
+    # Nothing half-written is taken for whole: no trial folder, no pack; what is packed waits for the next call.
     assert not (tmp_path / "runs").exists()
-    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
+    left = [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
+    assert not [p for p in left if not p.parent.name.startswith(".packing-")]
 
 
 def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
@@ -142,15 +143,20 @@ def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
 
 
 def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> None:
-    status, out, _ = malbench("run", "bp4d", "--data", data, *TINY)
+    status, _, error = malbench("run", "bp4d", "--data", data, *TINY)
+    assert (status, "the data are incomplete" in error, "--allow-incomplete" in error) == (2, True, True)
+    assert not (tmp_path / "runs").exists()
+    assert malbench("data", "check", "bp4d", "--data", data, "--set", "data.alignment=as_is")[0] == 1
+    status, out, _ = malbench("run", "bp4d", "--data", data, *TINY, "--allow-incomplete")
     assert status == 0
     assert "partial data in BP4D's layout" in out
-    status, out, _ = malbench("run", "bp4d", "--data", data, *TINY)
+    status, out, _ = malbench("run", "bp4d", "--data", data, *TINY, "--allow-incomplete")
     assert out.count("done already") == len(list((tmp_path / "runs").glob("*/*/*/DONE")))
     reports = tmp_path / "reports"
     assert malbench("report", "--out", reports)[0] == 0
     text = (reports / "tables.md").read_text()
     assert "partial" in text
+    assert "run with --allow-incomplete: 54 faults of the data check, the first: subjects missing" in text
     assert "Table 1" in text
     assert list((reports / "figures").glob("figure3*.png"))
     # The same report from the results file alone.

@@ -80,8 +80,8 @@ def read_bp4d(
             subject, task = _sequence_of(file, protocol)
             coded = read_coding(file, protocol.aus)
             paths = match_images(images / subject / task, coded, remedy=_MISSING)
-            file = home / LANDMARKS / f"{subject}_{task}.mat"
-            found = None if alignment == "as_is" else read_landmarks(file, coded.frames)
+            marks = home / LANDMARKS / f"{subject}_{task}.mat"
+            found = None if alignment == "as_is" else read_landmarks(marks, coded.frames)
             rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, found)
         if progress is not None:
             progress(done + 1, len(files))
