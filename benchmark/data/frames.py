@@ -180,7 +180,8 @@ class _Packing:
                     count += self.decoded.get()
                 if progress is not None:
                     progress(min(count, len(self.paths)), len(self.paths))
-                for future in ended:
+                # What is whole is recorded before an error ends the loop.
+                for future in sorted(ended, key=lambda each: each.exception() is not None):
                     future.result()
                     self._record(running.pop(future))
         finally:
