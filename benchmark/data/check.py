@@ -96,20 +96,21 @@ def check_au(faces: FaceSet, protocol: Protocol, profile: Profile, faults: Seque
     unread = sorted((known.ranges.keys() | known.counts.keys()) - found.keys())
     # The labels of a sequence whose images are wrong still tell whose they are.
     coded = {s: r for s in unread if (r := _quietly(side.coded, faces.root, protocol, profile, s)) is not None}
+    rates, off = _rates(faces, known, found)
     findings = [
         *map(_of_error, faults),
         *_subjects(faces, known),
+        *off,
         *_sequences(found, coded, known),
         *side.more(faces.root, protocol, profile, found.keys() | coded.keys()),
     ]
-    rates, off = _rates(faces, known, found)
     lines = [
         Line("subjects", str(faces.table["subject"].nunique()), str(len(known.subjects))),
         Line("sequences", str(len(found)), str(len(known.ranges) or protocol.sequences)),
         *_frame_lines(faces, protocol, known),
         *rates,
     ]
-    return Report(tuple(lines), tuple(findings + off))
+    return Report(tuple(lines), tuple(findings))
 
 
 def check_fe(faces: FaceSet, profile: Profile, faults: Sequence[UserError] = ()) -> Report:
