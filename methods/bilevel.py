@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode, virtual_pass
+from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, evaluation_mode
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec
 from methods.losses import ValWeighting, au_loss, fe_loss, val_class_weights
-from methods.meta_gradient import Params, Reading, forward_mode, gradients, leaves, sgd_step
+from methods.meta_gradient import Params, PerSample, Reading, forward_mode, gradients, leaves, sgd_step
+from methods.replay import Recording
+
+
+class TrainPass(NamedTuple):
+    """A forward pass over the training batch, AU rows first.
+
+    Attributes:
+        losses: (N,), with their graph.
+        seen: What the weigher looks at, (N, ...), with its graph.
+        recording: What `replay` needs.
+    """
+
+    losses: Tensor
+    seen: Tensor
+    recording: Recording
+
+    def replay(self, per_sample: PerSample) -> PerSample:
+        """`per_sample` at this pass's θ, to be called once, in forward mode: it convolves nothing twice."""
+
+        def run(theta: Params) -> tuple[Tensor, Tensor]:
+            with self.recording.replayed():
+                return per_sample(theta)
+
+        return run
 
 
 class Reweighting(Method):
@@ -30,8 +54,16 @@ class Reweighting(Method):
         """Batch normalisation of the validation pass: the batch's statistics or the running ones (A5)."""
         val_weighting: ValWeighting = "balanced"
         """Class re-weighting in L_val (A6)."""
+        val_chunk: int = Field(default=0, ge=0)
+        """Validation images that are in memory at a time; 0 for all, which the statistics of the batch need."""
         match_scale: bool = False
         """Double L_total (A19): with as many AU as FE rows, equal weights of full size then give MTL's step."""
+
+        @model_validator(mode="after")
+        def _chunks_are_independent(self) -> Reweighting.HParams:
+            if self.val_chunk and self.val_batch_norm == "batch":
+                raise ValueError("val_chunk needs val_batch_norm=running: statistics of a chunk are not the batch's")
+            return self
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
@@ -47,16 +79,35 @@ class Reweighting(Method):
         """What the weigher looks at, of losses (N,) and features (N, C), AU rows first."""
         return features
 
-    def per_sample(self, au: Samples, fe: Samples) -> Callable[[Params], tuple[Tensor, Tensor]]:
-        """θ to the batch's losses and what the weigher looks at, leaving the running statistics alone."""
+    def per_sample(self, au: Samples, fe: Samples) -> PerSample:
+        """θ to the batch's losses and what the weigher looks at, leaving the running statistics alone.
+
+        Attention is the plain one: fused attention has no derivative in forward mode.
+        """
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
-            with virtual_pass(self.net):
+            with batch_norm_buffers_untouched(self.net), sdpa_kernel(SDPBackend.MATH):
                 out: Outputs = functional_call(self.net, theta, (au.images, fe.images))
-            losses = sample_losses(out, au, fe)
-            return losses, self.look(losses, out.features)
+            return self.losses_and_look(out, au, fe)
 
         return run
+
+    def losses_and_look(self, out: Outputs, au: Samples, fe: Samples) -> tuple[Tensor, Tensor]:
+        """Losses (N,) of the outputs, and what the weigher looks at."""
+        losses = sample_losses(out, au, fe)
+        return losses, self.look(losses, out.features)
+
+    def train_pass(self, au: Samples, fe: Samples) -> TrainPass:
+        """The pass that moves the running statistics, the only one in a step (A5)."""
+        with Recording() as recording, sdpa_kernel(SDPBackend.MATH):
+            out = self.net(au.images, fe.images)
+        return TrainPass(*self.losses_and_look(out, au, fe), recording)
+
+    def second_pass(self, au: Samples, fe: Samples, theta: Params) -> TrainPass:
+        """The same again, statistics left alone."""
+        with Recording() as recording:
+            losses, seen = self.per_sample(au, fe)(theta)
+        return TrainPass(losses, seen, recording)
 
     def val_loss(self, theta: Params, val: Samples) -> Tensor:
         """L_val (§4.1.4): the class re-weighted Eq. 1, mean over the validation batch."""
@@ -68,8 +119,16 @@ class Reweighting(Method):
     def val_gradient(self, theta: Params, val: Samples) -> tuple[Tensor, Params]:
         """L_val at θ and its gradient there; the FE classifier has none."""
         theta = leaves(theta)
-        loss = self.val_loss(theta, val)
-        return loss.detach(), gradients(loss, theta)
+        size, total = len(val.images), torch.zeros((), device=val.images.device)
+        v: Params = {}
+        chunk = self.hparams.val_chunk or size
+        for start in range(0, size, chunk):
+            images, labels = val.images[start : start + chunk], val.labels[start : start + chunk]
+            loss = self.val_loss(theta, Samples(images, labels)) * (len(images) / size)
+            for name, g in gradients(loss, theta).items():
+                v[name] = v[name].add_(g) if name in v else g
+            total = total + loss.detach()
+        return total, v
 
 
 class MetaWeighting(Reweighting):
@@ -90,6 +149,8 @@ class MetaWeighting(Reweighting):
         """β, the rate of the meta net (Eq. 7; §4.1.2)."""
         meta_optimizer: Literal["sgd", "adam"] = "sgd"
         """Optimiser of the meta net (A4)."""
+        keep_graph: bool = False
+        """Keep the graph of meta-train until base-learning: one forward pass less, that graph more in memory."""
 
     reading: Reading = "constant"
     """Whether the weights are constants for θ (A1)."""
@@ -114,28 +175,36 @@ class MetaWeighting(Reweighting):
         n_au = len(au.images)
         theta: Params = dict(self.net.named_parameters())
         psi = {name: p.detach() for name, p in self.meta_net.named_parameters()}  # follow the optimiser in place
-        weigh = partial(self.weigh, n_au=n_au)
 
-        # Meta-train (Eq. 4 to 6). This pass alone moves the running statistics (A5).
-        out = self.net(au.images, fe.images)
-        losses = sample_losses(out, au, fe)
-        seen = self.look(losses, out.features)
-        if self.reading == "constant":
-            seen = seen.detach()
-        total = (weigh(psi, seen) * losses).sum()
-        theta_star = sgd_step(theta, gradients(total, theta, retain_graph=True), self.hparams.alpha)
+        def weigh(psi: Params, seen: Tensor) -> Tensor:
+            return self.weigh(psi, seen, n_au)
+
+        def total(at: TrainPass) -> Tensor:
+            seen = at.seen.detach() if self.reading == "constant" else at.seen
+            return (weigh(psi, seen) * at.losses).sum()
+
+        # Meta-train (Eq. 4 to 6).
+        first = self.train_pass(au, fe)
+        keep = first if self.hparams.keep_graph else None
+        theta_star = sgd_step(theta, gradients(total(first), theta, retain_graph=bool(keep)), self.hparams.alpha)
+        # The validation pass is the largest: by default its graph and this one are not in memory together.
+        del first
 
         # Meta-test (Eq. 7).
         loss_val, v = self.val_gradient(theta_star, val)
-        meta_grad = forward_mode(self.per_sample(au, fe), theta, v, self.hparams.alpha, weigh, psi, self.reading)
-        raw = self.meta_net(seen.detach()).detach()
+        del theta_star
+        passed = keep or self.second_pass(au, fe, theta)
+        along_v = passed.replay(self.per_sample(au, fe))
+        meta_grad = forward_mode(along_v, theta, v, self.hparams.alpha, weigh, psi, self.reading)
+        del v
+        raw = self.meta_net(passed.seen.detach()).detach()
         for name, parameter in self.meta_net.named_parameters():
             parameter.grad = meta_grad[name]
         self.meta_optimizer.step()
 
-        # Base-learning (Eq. 9 to 11): from θ, with new weights, on the graph of the meta-train pass.
-        self.descend((weigh(psi, seen) * losses).sum(), step)
-        return {"loss_val": loss_val, **summary(losses.detach(), raw, n_au)}
+        # Base-learning (Eq. 9 to 11): from θ, with new weights.
+        self.descend(total(passed), step)
+        return {"loss_val": loss_val, **summary(passed.losses.detach(), raw, n_au)}
 
 
 def sample_losses(out: Outputs, au: Samples, fe: Samples) -> Tensor:

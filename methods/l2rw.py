@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Scalars, Stream, register
-from methods.bilevel import Reweighting, sample_losses, summary
+from methods.bilevel import Reweighting, summary
 from methods.meta_gradient import Params, forward_mode
 
 
@@ -27,17 +27,18 @@ class L2RW(Reweighting):
         """One iteration of their Algorithm 1."""
         au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
         theta: Params = dict(self.net.named_parameters())
-        losses = sample_losses(self.net(au.images, fe.images), au, fe)
-        # At weights of zero the virtual step stays at θ.
+        # At weights of zero the virtual step stays at θ, so the validation pass can come first.
         loss_val, v = self.val_gradient(theta, val)
-        epsilon = {"weights": torch.zeros_like(losses)}
+        passed = self.train_pass(au, fe)
+        epsilon = {"weights": torch.zeros_like(passed.losses)}
 
         def weigh(weights: Params, _: Tensor) -> Tensor:
             return weights["weights"]
 
-        gradient = forward_mode(self.per_sample(au, fe), theta, v, 1.0, weigh, epsilon, "constant")["weights"]
+        along_v = passed.replay(self.per_sample(au, fe))
+        gradient = forward_mode(along_v, theta, v, 1.0, weigh, epsilon, "constant")["weights"]
         weights = (-gradient).clamp_min(0)
         # If no sample helps, no weight is left and the step is along zero.
         weights = self.scale * weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-        self.descend((weights * losses).sum(), step)
-        return {"loss_val": loss_val, **summary(losses.detach(), weights, len(au.images))}
+        self.descend((weights * passed.losses).sum(), step)
+        return {"loss_val": loss_val, **summary(passed.losses.detach(), weights, len(au.images))}

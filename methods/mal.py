@@ -40,7 +40,6 @@ class MAL(MetaWeighting):
     Differs from the paper:
       - Eq. 7 is computed by forward mode instead of double backward: the same number, less memory.
       - Eq. 6 is plain SGD always; the step of Eq. 11 uses the optimiser that all methods share (A3).
-      - With `amp`, the forward-mode pass alone stays in full precision.
       - What the paper leaves open is a setting with a stated default: A1, A2, A4, A5, A6, A13, A19.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import resource
 from collections.abc import Callable
 from functools import partial
 
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from methods.backbone import BaseNet, build_net
-from methods.base import Samples, TaskSpec
+from methods.base import Samples, Stream, TaskSpec
 from methods.mal import MAL
 from methods.meta_gradient import Params, double_backward, forward_mode, gradients, sgd_step
+from tests.benchmarks.forms import DoubleBackward
 from tests.methods.tiny import tiny_net
 
 ALPHA = 0.05
@@ -33,20 +36,22 @@ class Plain(nn.Module):
         return torch.nn.functional.gelu(self.mix(torch.tanh(self.conv(x)))).mean((2, 3))
 
 
-def make_method(net: BaseNet, n_aus: int, reading: str, normalise: str, seed: int = 0) -> MAL:
+def make_method(
+    net: BaseNet, n_aus: int, reading: str, normalise: str, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> MAL:
     spec = TaskSpec(tuple("abcdefghijkl"[:n_aus]), ("x", "y", "z"), 1, torch.randint(-1, 2, (30, n_aus)))
-    method = MAL(net.double(), MAL.HParams(alpha=ALPHA, reading=reading, normalise=normalise), spec).double()
+    method = MAL(net, MAL.HParams(alpha=ALPHA, reading=reading, normalise=normalise), spec).to(dtype)
     generator = torch.Generator().manual_seed(seed)
     for parameter in method.meta_net.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype)
     return method.train()
 
 
 def make_samples(
-    n_aus: int, sizes: tuple[int, int, int], pixels: int, seed: int = 0
+    n_aus: int, sizes: tuple[int, int, int], pixels: int, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> tuple[Samples, Samples, Samples]:
     g = torch.Generator().manual_seed(seed)
-    draw = lambda n: torch.randn(n, 3, pixels, pixels, generator=g, dtype=torch.float64)  # noqa: E731
+    draw = lambda n: torch.randn(n, 3, pixels, pixels, generator=g, dtype=torch.float64).to(dtype)  # noqa: E731
     au, fe, val = sizes
     return (
         Samples(draw(au), torch.randint(-1, 2, (au, n_aus), generator=g)),
@@ -69,7 +74,8 @@ def both(method: MAL, au: Samples, fe: Samples, val: Samples) -> tuple[Params, P
         return sgd_step(theta, gradients((weights * losses).sum(), theta), ALPHA)
 
     _, v = method.val_gradient(virtual(psi), val)
-    fast = forward_mode(per_sample, theta, v, ALPHA, weigh, psi, reading)
+    replay = method.second_pass(au, fe, theta).replay(per_sample)
+    fast = forward_mode(replay, theta, v, ALPHA, weigh, psi, reading)
     slow = double_backward(per_sample, lambda t: method.val_loss(t, val), theta, ALPHA, weigh, psi, reading)
     return fast, slow, lambda psi: method.val_loss(virtual(psi), val)
 
@@ -111,6 +117,32 @@ def test_against_double_backward_on_timm_backbones(backbone: str, reading: str) 
     assert_same(fast, slow, 1e-10)
 
 
+@pytest.mark.parametrize("reading", ["constant", "through"])
+@pytest.mark.parametrize("backbone", ["resnet34", "vit_tiny_patch16_224"])
+def test_in_single_precision(backbone: str, reading: str) -> None:
+    torch.manual_seed(0)
+    pixels = 224 if backbone.startswith("vit") else 64
+    net = build_net(backbone, "scratch", n_aus=12, n_emotions=3)
+    method = make_method(net, 12, reading, "sum", dtype=torch.float32)
+    fast, slow, _ = both(method, *make_samples(12, (8, 8, 8), pixels, dtype=torch.float32))
+    assert_same(fast, slow, 1e-5)
+
+
+def test_in_reduced_precision() -> None:
+    """bf16 autocast in all three passes: within a tenth of the gradient's length of single precision."""
+    torch.manual_seed(0)
+    samples = make_samples(12, (16, 16, 16), 64, dtype=torch.float32)
+    net = build_net("resnet34", "scratch", n_aus=12, n_emotions=3)
+    method = make_method(net, 12, "constant", "sum", dtype=torch.float32)
+    exact, rough = [], []
+    for found, amp in ((exact, False), (rough, True)):
+        net.amp = amp
+        found.append(both(method, *samples)[0])
+    one, other = (torch.cat([g.flatten() for g in found[0].values()]) for found in (exact, rough))
+    error = (one - other).norm() / one.norm()
+    assert 0 < error < 0.1  # not zero: the setting does something
+
+
 @settings(deadline=None, max_examples=20)
 @given(
     width=st.integers(1, 6),
@@ -148,3 +180,56 @@ def test_forward_mode_leaves_running_statistics_alone() -> None:
     both(method, *make_samples(4, (5, 4, 6), 16))
     for name, buffer in method.net.named_buffers():
         assert torch.equal(buffer, before[name]), name
+
+
+def run(cls: type[MAL], steps: int, keep_graph: bool = False) -> tuple[MAL, list[float]]:
+    """A small network in float64, at rates that move the weights; with the number of live tensors now and then."""
+    torch.manual_seed(0)
+    hparams = MAL.HParams(alpha=0.02, beta=2.0, lr=0.02, keep_graph=keep_graph)
+    spec = TaskSpec(tuple("abcd"), ("x", "y", "z"), steps, torch.randint(0, 2, (30, 4)))
+    method = cls(tiny_net(), hparams, spec).double().train()
+    live = []
+    for step in range(steps):
+        samples = make_samples(4, (6, 6, 8), 8, seed=step % 50)
+        method.update(dict(zip((Stream.AU, Stream.FE, Stream.AU_VAL), samples, strict=True)), step)
+        if step % 100 == 99:
+            live.append(sum(issubclass(type(o), Tensor) for o in gc.get_objects()))
+    return method, live
+
+
+@pytest.fixture(scope="module")
+def by_double_backward() -> MAL:
+    return run(DoubleBackward, 1000)[0]
+
+
+@pytest.mark.parametrize("keep_graph", [False, True])
+def test_a_thousand_steps(keep_graph: bool, by_double_backward: MAL) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    method, live = run(MAL, 1000, keep_graph)
+    assert len(set(live)) == 1, "tensors pile up"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB, if peaks of graphs pile up
+    expected = by_double_backward.state_dict()
+    for name, value in method.state_dict().items():
+        assert (value - expected[name]).abs().max() <= 1e-8 * max(1.0, expected[name].abs().max().item()), name
+    weights = method.eval().sample_weight(make_samples(4, (64, 2, 2), 8)[0].images)
+    assert (weights - 0.5).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5, 8])
+def test_validation_in_chunks(chunk: int) -> None:
+    method = make_method(tiny_net(), 4, "constant", "sum")
+    val = make_samples(4, (5, 4, 8), 16)[2]
+    theta = dict(method.net.named_parameters())
+    method.hparams = MAL.HParams(val_batch_norm="running")
+    loss, v = method.val_gradient(theta, val)
+    method.hparams = MAL.HParams(val_batch_norm="running", val_chunk=chunk)
+    chunked, pieces = method.val_gradient(theta, val)
+    torch.testing.assert_close(chunked, loss)
+    assert v.keys() == pieces.keys()
+    for name, g in v.items():
+        torch.testing.assert_close(pieces[name], g, rtol=1e-9, atol=1e-12)
+
+
+def test_chunks_are_refused_where_the_batch_gives_the_statistics() -> None:
+    with pytest.raises(ValueError, match="val_batch_norm=running"):
+        MAL.HParams(val_chunk=8)
