@@ -1,0 +1,77 @@
+"""What `nox -s bench` measures: a row is one form of a step at one size, on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from methods import discover
+from methods.base import Method
+from tests.benchmarks.forms import FORMS
+
+MTL, BY_US, KEPT, SLOW, TORCHOPT = "MTL", "MAL", "MAL, graph kept", "MAL by double backward", "MAL by TorchOpt"
+ALL = (MTL, *FORMS)
+RETAIN = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "40000000000"}
+"""glibc keeps freed memory in the process."""
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "200000"}
+"""glibc gives every freed tensor back, so that the peak of the process counts tensors and no gaps between them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        table: Where the report shows it: `step`, `options`, `curves`, `memory` (no times) or `gpu`.
+        form: MTL, or one of `FORMS`.
+        px: Side of the images.
+        au: AU images of the batch.
+        fe: FE images of the batch.
+        val: AU validation images; MTL has none.
+        amp: bf16 autocast.
+        option: What is changed, in words; "" for nothing.
+        device: `cpu` or `cuda`.
+    """
+
+    table: str
+    form: str
+    px: int
+    au: int
+    fe: int
+    val: int
+    amp: bool = False
+    option: str = ""
+    device: str = "cpu"
+
+    @property
+    def label(self) -> str:
+        """A name for pytest."""
+        words = [self.table, self.form, f"{self.px}px", f"{self.au}+{self.fe}+{self.val}"]
+        return "-".join([*words, "bf16" if self.amp else "fp32", *([self.option] if self.option else [])])
+
+
+def method_class(form: str) -> type[Method]:
+    """The method of that name."""
+    return discover()["mtl"] if form == MTL else FORMS[form]
+
+
+def plan() -> list[Row]:
+    """All rows that this machine is to measure."""
+    step = [Row("step", form, px, b, b, v) for px, b, v in ((64, 64, 256), (112, 16, 64)) for form in ALL]
+    base = Row("options", BY_US, 64, 64, 64, 256)
+    options = [
+        *(replace(base, form=form, option="channels_last") for form in (MTL, BY_US)),
+        *(replace(base, form=form, option="freed memory kept") for form in (MTL, BY_US, KEPT, TORCHOPT)),
+        *(replace(base, form=form, amp=True, option="bf16") for form in (MTL, BY_US, SLOW, TORCHOPT)),
+        replace(base, form=MTL, option="torch.compile"),
+        replace(base, form=BY_US, option="running statistics"),
+        replace(base, form=BY_US, option="running statistics, 64 validation images at a time"),
+    ]
+    sizes = ((16, 64), (32, 64), (64, 64), (32, 128), (32, 256))
+    curves = [Row("curves", form, 64, b, b, v) for b, v in sizes for form in (MTL, BY_US, SLOW, TORCHOPT)]
+    memory = [
+        Row("memory", form, 224, 64, 64, 256, amp=amp) for amp in (False, True) for form in (MTL, BY_US, KEPT, SLOW)
+    ]
+    gpu = [replace(row, table="gpu", device="cuda") for row in memory] if torch.cuda.is_available() else []
+    return [*step, *options, *curves, *memory, *gpu]

@@ -1,0 +1,145 @@
+"""Cost of a step of MTL and of MAL in all its forms: time, peak memory, counted operations. Run by `nox -s bench`.
+
+Each row is measured in a process of its own: one for times, one for memory. A form whose meta-gradient is not that
+of double backward fails before anything is timed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from methods.mal import MAL
+from tests.benchmarks.forms import FORMS
+from tests.benchmarks.plan import GIVE_BACK, MTL, RETAIN, SLOW, Row, plan
+from tests.benchmarks.worker import make
+
+ROOT = Path(__file__).parents[2]
+LIBRARIES = {"MAL by higher": "higher", "MAL by TorchOpt": "torchopt"}
+ROUNDS = {"step": 7, "options": 5, "curves": 4, "gpu": 30}
+
+
+@contextmanager
+def worker(row: Row, environment: dict[str, str]) -> Iterator[Callable[[str], str]]:
+    """A process that answers requests about a row."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.worker", json.dumps(asdict(row))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def answer() -> str:
+        assert process.stdout is not None
+        said = process.stdout.readline().strip()
+        if not said:
+            assert process.stderr is not None
+            why = process.stderr.read().strip().splitlines()[-1:]
+            pytest.fail(f"{row.label}: not measured, the process ended: {why or 'killed, for want of memory?'}")
+        return said
+
+    def ask(request: str) -> str:
+        assert process.stdin is not None
+        process.stdin.write(f"{request}\n")
+        process.stdin.flush()
+        return answer()
+
+    try:
+        assert answer() == "ready"
+        yield ask
+    finally:
+        process.stdin.close()
+        process.kill()
+        process.wait()
+
+
+def meta_gradient(form: str, *, amp: bool = False) -> Tensor:
+    """∇_ψ L_val of the first step of a form, on a small batch."""
+    method, batch = make(Row("check", form, 64, 8, 8, 16, amp=amp))
+    assert isinstance(method, MAL)
+    method.update(batch, 0)
+    return torch.cat([p.grad.flatten() for p in method.meta_net.parameters() if p.grad is not None])
+
+
+def error(found: Tensor, expected: Tensor) -> float:
+    return ((found - expected).norm() / expected.norm()).item()
+
+
+@cache
+def check(form: str) -> None:
+    """Refuse to time a form that computes something else."""
+    library = LIBRARIES.get(form)
+    if library is not None and find_spec(library) is None:
+        pytest.fail(f"{form} cannot be measured: install the extra `bench` (pip install -e '.[bench]')")
+    wrong = error(meta_gradient(form), meta_gradient(SLOW))
+    if not wrong < 1e-4:
+        pytest.fail(f"{form} is not measured: its meta-gradient differs from double backward's by {wrong:.1e}")
+
+
+@cache
+def forward_passes(row: Row) -> float:
+    """Operations of a step in forward passes over its AU and FE images; the count is linear in the batch."""
+    small = replace(row, au=2, fe=2, val=2 * row.val // row.au, px=64, option="", device="cpu", amp=False)
+    method, batch = make(small)
+    with FlopCounterMode(display=False) as step:
+        method.update(batch, 0)
+    _, batch = made = make(replace(small, form=MTL))
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        made[0].net(*(samples.images for samples in batch.values()))
+    return step.get_total_flops() / forward.get_total_flops()
+
+
+@pytest.mark.parametrize("row", plan(), ids=lambda row: row.label)
+def test_step(benchmark, row: Row) -> None:
+    if row.form in FORMS:
+        check(row.form)
+    environment = RETAIN if row.option == "freed memory kept" else {}
+    if row.table == "memory":
+        benchmark.pedantic(lambda: None, rounds=1)  # a row of pytest-benchmark; its time is not shown
+    else:
+        with worker(row, environment) as ask:
+            benchmark.pedantic(ask, args=("step",), rounds=ROUNDS[row.table], warmup_rounds=1)
+    with worker(row, environment or GIVE_BACK) as ask:
+        for _ in range(1 if row.table == "memory" else 2):
+            ask("step")
+        memory = float(ask("memory"))
+    measured = {"peak_mb": memory, "forward_passes": forward_passes(row)}
+    if row.amp and row.form in FORMS:
+        measured["gradient_error"] = error(meta_gradient(row.form, amp=True), meta_gradient(SLOW))
+    benchmark.extra_info.update({**asdict(row), **measured, "threads": 2})
+
+
+def sgd_step_inputs() -> tuple[list[Tensor], list[Tensor]]:
+    method, _ = make(Row("check", MTL, 64, 2, 2, 2))
+    theta = [p.detach() for p in method.net.parameters()]
+    return theta, [torch.randn_like(p) for p in theta]
+
+
+@pytest.mark.parametrize("way", ["loop", "foreach"])
+def test_virtual_step(benchmark, way: str) -> None:
+    """Eq. 6 parameter by parameter, and by torch's multi-tensor kernel."""
+    theta, grads = sgd_step_inputs()
+    ways: dict[str, Callable[[], list[Tensor]]] = {
+        "loop": lambda: [p - 1e-3 * g for p, g in zip(theta, grads, strict=True)],
+        "foreach": lambda: list(torch._foreach_add(theta, grads, alpha=-1e-3)),
+    }
+    benchmark.pedantic(ways[way], rounds=20, warmup_rounds=3)
+    benchmark.extra_info.update({"table": "virtual_step", "option": way})
