@@ -99,6 +99,24 @@ def tests(session: nox.Session) -> None:
     run(session, "pytest", *session.posargs)
 
 
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def bench(session: nox.Session) -> None:
+    """Measure a step of MAL in all its forms on a machine that does nothing else, and rebuild reports/cost.md."""
+    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[bench]")
+    files = [Path(session.create_tmp()) / f"{part}.json" for part in ("times", "memory")]
+    for part, file in zip(("not memory", "memory"), files, strict=True):
+        run(
+            session,
+            "pytest",
+            "tests/benchmarks/test_cost.py",
+            "-k",
+            part,
+            "--benchmark-only",
+            f"--benchmark-json={file}",
+        )
+    run(session, "malbench", "cost", *map(str, files))
+
+
 @shared
 def lint(session: nox.Session) -> None:
     """ruff and mypy."""

@@ -39,6 +39,7 @@ from benchmark.machine import available_cores
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
 from benchmark.provenance import PROJECT
+from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 from benchmark.report.render import build_report
 from benchmark.results import Results
 from benchmark.runner import (
@@ -226,6 +227,20 @@ def report(
         )
     console.print(f"from {source}", soft_wrap=True)
     for path in build_report(found, out, templates=PROJECT / "templates"):
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
+def cost(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="What pytest-benchmark wrote; none for what the report has.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
+) -> None:
+    """Build the table and figure of MAL's cost from the measurements of `nox -s bench`."""
+    console = Console()
+    found = read_benchmarks(files) if files else read_costs(out / "cost.json")
+    for path in write_costs(found, out, templates=PROJECT / "templates"):
         console.print(f"wrote {path}", soft_wrap=True)
 
 

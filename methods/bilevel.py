@@ -173,6 +173,7 @@ class MetaWeighting(Reweighting):
         """Virtual step, meta step, actual step: Algorithm 1 of MAL (Eq. 4 to 11)."""
         au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
         n_au = len(au.images)
+        self.optimizer.zero_grad(set_to_none=True)  # of the step before: as large as the net, and read by nobody
         theta: Params = dict(self.net.named_parameters())
         psi = {name: p.detach() for name, p in self.meta_net.named_parameters()}  # follow the optimiser in place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.errors import UserError
 from benchmark.report.figures import training_curves, write_figure
@@ -50,7 +50,15 @@ def render_markdown(context: ReportContext, templates: Path) -> str:
     Raises:
         UserError: The template is missing.
     """
-    name = f"{TABLES}.j2"
+    return markdown_template(f"{TABLES}.j2", templates).render(report=context)
+
+
+def markdown_template(name: str, templates: Path) -> Template:
+    """A template for Markdown, with the filters `md` for text from data and `table` for tables.
+
+    Raises:
+        UserError: It is missing.
+    """
     if not (templates / name).is_file():
         raise UserError("a template is missing", where=templates / name, remedy="run from a full checkout of the suite")
     environment = Environment(
@@ -62,4 +70,4 @@ def render_markdown(context: ReportContext, templates: Path) -> str:
         autoescape=False,  # Markdown, not HTML: text from data passes `md`, tables pass `table`
     )
     environment.filters.update(md=escape, table=markdown_table)
-    return environment.get_template(name).render(report=context)
+    return environment.get_template(name)

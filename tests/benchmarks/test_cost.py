@@ -29,7 +29,7 @@ from tests.benchmarks.worker import make
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = {"MAL by higher": "higher", "MAL by TorchOpt": "torchopt"}
-ROUNDS = {"step": 7, "options": 5, "curves": 4, "gpu": 30}
+ROUNDS = {"step": 5, "options": 4, "curves": 3, "gpu": 30}
 
 
 @contextmanager

@@ -1,0 +1,304 @@
+"""What a step of MAL costs in each of its forms, from the measurements of `nox -s bench`: a table and a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.errors import UserError
+from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
+from benchmark.report.figures import BLUE, GREY, VERMILLION
+from benchmark.report.render import markdown_template
+
+MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
+HIGHER, TORCHOPT = "MAL by higher", "MAL by TorchOpt"
+FORMS = (MTL, MAL, KEPT, SLOW, HIGHER, TORCHOPT)
+LIBRARIES = (HIGHER, TORCHOPT)
+STEPS_OF_A_FOLD = 30 * round(142_000 * 2 / 3 * 0.98 / 64)
+"""30 epochs (§4.1.2) of two parts of BP4D's 142,000 frames (§4.1), less the validation reserve, 64 a step."""
+TITAN_X_GB, PAPER_HOURS = 12, 54
+"""The paper's card and time (§4.1.2)."""
+_STYLES = {MTL: (GREY, "o"), MAL: (BLUE, "o"), SLOW: (VERMILLION, "s"), TORCHOPT: ("#009E73", "^")}
+
+
+class Measured(BaseModel):
+    """One row of `tests/benchmarks/plan.py`, measured.
+
+    Attributes:
+        fastest_s: Of the rounds; 0 for a row of memory alone.
+        median_s: As above.
+        rounds: How many.
+        peak_mb: Above the process's memory before its first step.
+        forward_passes: Counted operations of a step, in forward passes over its AU and FE images.
+        gradient_error: Relative distance of the meta-gradient from single precision's; None if not asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: Literal["step", "options", "curves", "memory", "gpu", "virtual_step"]
+    form: str = ""
+    px: int = 0
+    au: int = 0
+    fe: int = 0
+    val: int = 0
+    amp: bool = False
+    option: str = ""
+    device: str = "cpu"
+    threads: int = 0
+    fastest_s: float
+    median_s: float
+    rounds: int
+    peak_mb: float = 0.0
+    forward_passes: float = 0.0
+    gradient_error: float | None = None
+
+    @property
+    def batch(self) -> str:
+        """AU + FE + validation images."""
+        return f"{self.au} + {self.fe} + {self.val}"
+
+
+class Costs(BaseModel):
+    """All rows of one or more runs on one machine, and what made them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    machine: str
+    versions: str
+    rows: tuple[Measured, ...]
+
+    def of(self, name: str) -> list[Measured]:
+        """The rows of one table."""
+        return [row for row in self.rows if row.table == name]
+
+
+def read_benchmarks(files: Sequence[Path]) -> Costs:
+    """What pytest-benchmark wrote.
+
+    Raises:
+        UserError: A file cannot be read, is not such a file, or comes from another machine than the first.
+    """
+    rows, machines = [], []
+    for file in files:
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            info = found["machine_info"]
+            machines.append(f"{info['cpu']['brand_raw']}, {info['system']}, Python {info['python_version']}")
+            for each in found["benchmarks"]:
+                stats = each["stats"]
+                timing = {"fastest_s": stats["min"], "median_s": stats["median"], "rounds": stats["rounds"]}
+                rows.append(Measured.model_validate({**each["extra_info"], **timing}))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _not_costs(file, error) from error
+    if len(set(machines)) != 1:
+        raise UserError(
+            "measurements of several machines",
+            where=", ".join(map(str, files)),
+            expected="one machine, or no ratio means anything",
+            found="; ".join(sorted(set(machines))),
+            remedy="give the files of one machine",
+        )
+    return Costs(machine=machines[0], versions=_versions(), rows=tuple(rows))
+
+
+def read_costs(file: Path) -> Costs:
+    """What `write_costs` kept.
+
+    Raises:
+        UserError: There is no such file, or it is not one.
+    """
+    try:
+        return Costs.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        raise _not_costs(file, error) from error
+
+
+def write_costs(costs: Costs, out: Path, *, templates: Path) -> list[Path]:
+    """`cost.md`, `cost.json` and `figures/cost.png` and `.svg` below `out`.
+
+    Raises:
+        UserError: A row of the main table was not measured.
+    """
+    context = {
+        "costs": costs,
+        "steps": _step_tables(costs),
+        "options": _options(costs),
+        "memory": _memory(costs),
+        "gpu": _gpu(costs),
+        "virtual": {row.option: 1e3 * row.fastest_s for row in costs.of("virtual_step")},
+        "fold_steps": STEPS_OF_A_FOLD,
+        "paper_hours": PAPER_HOURS,
+        "card": TITAN_X_GB,
+    }
+    text = markdown_template("cost.md.j2", templates).render(context)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    page, kept = out / "cost.md", out / "cost.json"
+    page.write_text(text, encoding="utf-8", newline="\n")
+    kept.write_text(costs.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
+    figure = _figure(costs.of("curves"))
+    files = [out / "figures" / f"cost.{kind}" for kind in ("png", "svg")]
+    figure.savefig(files[0], dpi=150, metadata={"Software": None})
+    figure.savefig(files[1], metadata={"Date": None})
+    return [page, kept, *files]
+
+
+def _not_costs(file: Path, error: Exception) -> UserError:
+    return UserError(
+        "a file of measurements cannot be read",
+        where=file,
+        expected="what `pytest tests/benchmarks/test_cost.py --benchmark-only --benchmark-json=FILE` writes",
+        found=f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}",
+        remedy="run `nox -s bench`",
+    )
+
+
+def _versions() -> str:
+    found = []
+    for name in ("torch", "timm", "higher", "torchopt"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
+
+
+def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
+    """A table for each size, with its heading and the ratios that it shows, in words."""
+    found = []
+    for px in sorted({row.px for row in costs.of("step")}):
+        rows = {row.form: row for row in costs.of("step") if row.px == px}
+        missing = [form for form in FORMS if form not in rows]
+        if missing:
+            raise UserError(
+                "a row of the main table was not measured",
+                where=f"{px} px",
+                expected=", ".join(FORMS),
+                found=f"nothing for {', '.join(missing)}",
+                remedy="run `nox -s bench`",
+            )
+        lines = [_step_line(rows[form], rows) for form in FORMS]
+        header = ["form", "time per step (s)", "median (s)", "x MTL", "counted x MTL", "forward passes"]
+        header += ["peak memory above the start (MB)", "x double backward"]
+        best = min((rows[form] for form in LIBRARIES), key=lambda row: row.fastest_s)
+        ours, floor = rows[MAL], rows[MAL].forward_passes / rows[MTL].forward_passes
+        words = (
+            f"MAL / best library ({best.form.removeprefix('MAL by ')}): {ours.fastest_s / best.fastest_s:.2f} of the "
+            f"time (counted operations: {ours.forward_passes / best.forward_passes:.2f}), "
+            f"{ours.peak_mb / best.peak_mb:.2f} of the memory. MAL / MTL: {ours.fastest_s / rows[MTL].fastest_s:.2f}, "
+            f"counted {floor:.2f}. MAL / double backward: {ours.fastest_s / rows[SLOW].fastest_s:.2f} of the time, "
+            f"{ours.peak_mb / rows[SLOW].peak_mb:.2f} of the memory."
+        )
+        found.append((f"{px} px, {ours.batch} images, {ours.threads} threads", table(header, lines), words))
+    return found
+
+
+def _step_line(row: Measured, rows: dict[str, Measured]) -> list[Cell]:
+    mtl, slow = rows[MTL], rows[SLOW]
+    return cells(
+        row.form,
+        number(row.fastest_s, digits=2),
+        number(row.median_s, digits=2),
+        number(row.fastest_s / mtl.fastest_s, digits=2),
+        number(row.forward_passes / mtl.forward_passes, digits=2),
+        number(row.forward_passes, digits=2),
+        number(row.peak_mb, digits=0),
+        number(row.peak_mb / slow.peak_mb, digits=2),
+    )
+
+
+def _options(costs: Costs) -> Table:
+    plain = {row.form: row for row in costs.of("step") if row.px == 64}
+    header = ["option", "form", "time per step (s)", "x without", "peak memory (MB)", "x memory without"]
+    lines = []
+    for row in costs.of("options"):
+        base = plain[row.form]
+        error = "" if row.gradient_error is None else f" (meta-gradient off by {100 * row.gradient_error:.1f} %)"
+        lines.append(
+            cells(
+                row.option + error,
+                row.form,
+                number(row.fastest_s, digits=2),
+                number(row.fastest_s / base.fastest_s, digits=2),
+                number(row.peak_mb, digits=0),
+                number(row.peak_mb / base.peak_mb, digits=2),
+            )
+        )
+    return table(header, lines)
+
+
+def _memory(costs: Costs) -> Table:
+    lines = [
+        cells(
+            row.form,
+            "bf16" if row.amp else "fp32",
+            number(row.peak_mb / 1024, digits=1),
+            "yes" if row.peak_mb / 1024 < TITAN_X_GB else "no",
+        )
+        for row in costs.of("memory")
+    ]
+    return table(["form", "precision", "peak above the start (GB)", f"less than {TITAN_X_GB} GB"], lines)
+
+
+def _gpu(costs: Costs) -> Table:
+    rows = {(row.form, row.amp): row for row in costs.of("gpu")}
+    header = ["form", "precision", "time per step (s)", "images a second", "peak memory (GB)", "one BP4D fold (h)"]
+    lines = []
+    for amp in (False, True):
+        for form in (MTL, MAL, KEPT, SLOW):
+            row, precision = rows.get((form, amp)), "bf16" if amp else "fp32"
+            if row is None:
+                lines.append(cells(form, precision, "not measured", *[UNRUN] * 3))
+                continue
+            seconds = row.median_s
+            lines.append(
+                cells(
+                    form,
+                    precision,
+                    number(seconds, digits=3),
+                    number((row.au + row.fe + (row.val if form != MTL else 0)) / seconds, digits=0),
+                    number(row.peak_mb / 1024, digits=1),
+                    number(STEPS_OF_A_FOLD * seconds / 3600, digits=1),
+                )
+            )
+    return table(header, lines)
+
+
+def _figure(rows: list[Measured]) -> Figure:
+    """Time and peak memory of a step against the batch size, and against the validation batch."""
+    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    batch: Callable[[Measured], int] = lambda row: row.au  # noqa: E731
+    val: Callable[[Measured], int] = lambda row: row.val  # noqa: E731
+    time: Callable[[Measured], float] = lambda row: row.fastest_s  # noqa: E731
+    memory: Callable[[Measured], float] = lambda row: row.peak_mb  # noqa: E731
+    for column, (x, fixed, at, label) in enumerate(
+        ((batch, val, 64, "AU images = FE images, with 64 validation images"), (val, batch, 32, "validation images"))
+    ):
+        for line, (y, name) in enumerate(((time, "time per step (s)"), (memory, "peak memory (MB)"))):
+            _lines(axes[line, column], [row for row in rows if fixed(row) == at], x, y)
+            if column == 0:
+                axes[line, column].set_ylabel(name, fontsize=9)
+        axes[1, column].set_xlabel(label if column == 0 else f"{label}, with 32 AU and 32 FE images", fontsize=9)
+    return figure
+
+
+def _lines(axes: Axes, rows: list[Measured], x: Callable[[Measured], int], y: Callable[[Measured], float]) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    for form, (color, marker) in _STYLES.items():
+        points = sorted((x(row), y(row)) for row in rows if row.form == form)
+        if not points:
+            continue
+        axes.plot(*zip(*points, strict=True), color=color, marker=marker, linewidth=1.6, markersize=4, label=form)
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(sorted({x(row) for row in rows}))
+    axes.legend(fontsize=7, frameon=False)

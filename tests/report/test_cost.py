@@ -1,0 +1,121 @@
+"""The page on MAL's cost: ratios by hand, nothing shown that was not measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.provenance import PROJECT
+from benchmark.report.cost import FORMS, STEPS_OF_A_FOLD, Costs, read_benchmarks, read_costs, write_costs
+
+TEMPLATES = PROJECT / "templates"
+SECONDS = dict(zip(FORMS, (1.0, 4.5, 4.2, 7.0, 6.5, 6.0), strict=True))
+MEMORY = dict(zip(FORMS, (400, 800, 1200, 1600, 1500, 1450), strict=True))
+PASSES = dict(zip(FORMS, (3.0, 13.8, 12.8, 15.9, 15.9, 15.9), strict=True))
+
+
+def row(table: str, form: str, seconds: float = 1.0, **more: object) -> dict[str, object]:
+    known = {"table": table, "form": form, "px": 64, "au": 64, "fe": 64, "val": 256, "threads": 2}
+    measured = {"peak_mb": MEMORY[form], "forward_passes": PASSES[form]}
+    return {**known, **measured, "seconds": seconds, **more}
+
+
+def rows() -> list[dict[str, object]]:
+    virtual = [
+        {"table": "virtual_step", "option": option, "seconds": s} for option, s in (("loop", 0.015), ("foreach", 0.009))
+    ]
+    return [
+        *(row("step", form, SECONDS[form]) for form in FORMS),
+        row("options", "MAL", 2.25, amp=True, option="bf16", gradient_error=0.025),
+        row("curves", "MAL", 2.0, val=64, au=32),
+        row("memory", "MAL by double backward", 0.0, peak_mb=15_872, px=224),
+        row("memory", "MAL", 0.0, peak_mb=10_240, px=224),
+        *virtual,
+    ]
+
+
+def benchmarks(file: Path, found: list[dict[str, object]], cpu: str = "A CPU") -> Path:
+    """As pytest-benchmark writes it."""
+    each = []
+    for measured in found:
+        info = {k: v for k, v in measured.items() if k != "seconds"}
+        s = measured["seconds"]
+        each.append({"extra_info": info, "stats": {"min": s, "median": s, "rounds": 5}})
+    machine = {"cpu": {"brand_raw": cpu}, "system": "Linux", "python_version": "3.11.2", "node": "secret"}
+    file.write_text(json.dumps({"machine_info": machine, "benchmarks": each}))
+    return file
+
+
+def page(tmp_path: Path, found: list[dict[str, object]]) -> str:
+    costs = read_benchmarks([benchmarks(tmp_path / "a.json", found)])
+    write_costs(costs, tmp_path / "out", templates=TEMPLATES)
+    return (tmp_path / "out" / "cost.md").read_text()
+
+
+def test_ratios(tmp_path: Path) -> None:
+    text = page(tmp_path, rows())
+    line = next(line for line in text.splitlines() if line.startswith("| MAL  "))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == ["MAL", "4.50", "4.50", "4.50", "4.60", "13.80", "800", "0.50"]
+    assert "MAL / best library (TorchOpt): 0.75 of the time (counted operations: 0.87)" in text
+    assert "0.55 of the memory. MAL / MTL: 4.50, counted 4.60" in text
+    assert "MAL / double backward: 0.64 of the time, 0.50 of the memory" in text
+    assert "bf16 (meta-gradient off by 2.5 %)" in text
+    assert "A CPU, Linux, Python 3.11.2" in text
+    assert "secret" not in text
+
+
+def test_what_was_not_measured_says_so(tmp_path: Path) -> None:
+    text = page(tmp_path, rows())
+    gpu = text[text.index("On a GPU (") :]
+    assert gpu.count("not measured") == 8
+    memory = text[text.index("## The paper's size") : text.index("On a GPU (")]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in memory.splitlines() if "| MAL" in line]
+    assert lines == [["MAL by double backward", "fp32", "15.5", "no"], ["MAL", "fp32", "10.0", "yes"]]
+
+
+def test_a_gpu_row(tmp_path: Path) -> None:
+    text = page(tmp_path, [*rows(), row("gpu", "MAL", 0.1, device="cuda", px=224, peak_mb=10_240)])
+    line = next(line for line in text[text.index("On a GPU (") :].splitlines() if line.startswith("| MAL  "))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert STEPS_OF_A_FOLD == 30 * 1450
+    assert cells == ["MAL", "fp32", "0.100", "3,840", "10.0", "1.2"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_missing_row_is_an_error(tmp_path: Path, form: str) -> None:
+    found = [each for each in rows() if not (each["table"] == "step" and each["form"] == form)]
+    with pytest.raises(UserError, match="not measured"):
+        page(tmp_path, found)
+
+
+def test_two_machines_are_an_error(tmp_path: Path) -> None:
+    files = [benchmarks(tmp_path / f"{cpu}.json", rows(), cpu) for cpu in "ab"]
+    with pytest.raises(UserError, match="several machines"):
+        read_benchmarks(files)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"machine_info": {}, "benchmarks": []}', "\x00"])
+def test_a_file_of_something_else(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_benchmarks([file])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_costs(file)
+
+
+def test_the_kept_rows_give_the_same_page(tmp_path: Path) -> None:
+    first = page(tmp_path, rows())
+    kept = read_costs(tmp_path / "out" / "cost.json")
+    assert isinstance(kept, Costs)
+    write_costs(kept, tmp_path / "again", templates=TEMPLATES)
+    assert (tmp_path / "again" / "cost.md").read_text() == first
+
+
+def test_the_committed_page_is_that_of_the_committed_rows(tmp_path: Path) -> None:
+    write_costs(read_costs(PROJECT / "reports" / "cost.json"), tmp_path, templates=TEMPLATES)
+    assert (tmp_path / "cost.md").read_text() == (PROJECT / "reports" / "cost.md").read_text()
