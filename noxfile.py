@@ -117,6 +117,30 @@ def bench(session: nox.Session) -> None:
     run(session, "malbench", "cost", *map(str, files))
 
 
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def browser(session: nox.Session) -> None:
+    """Open the report's page in Chromium, which the system must have (Debian: apt-get install chromium)."""
+    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[browser]")
+    run(session, "pytest", "tests/browser", "-rs", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def tex(session: nox.Session) -> None:
+    """Compile reports/tables.tex, where there is a LaTeX."""
+    compiler = shutil.which("pdflatex")
+    if compiler is None:
+        session.skip("no pdflatex on the path (Debian: texlive-latex-recommended)")
+    where = session.create_tmp()
+    session.run(
+        str(compiler),
+        "-interaction=nonstopmode",
+        "-halt-on-error",
+        f"-output-directory={where}",
+        str(ROOT / "reports" / "tables.tex"),
+        external=True,
+    )
+
+
 @shared
 def lint(session: nox.Session) -> None:
     """ruff and mypy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -39,7 +40,10 @@ from benchmark.machine import available_cores
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
 from benchmark.provenance import PROJECT
+from benchmark.report.claims import judge_claims
+from benchmark.report.compare import write_comparison
 from benchmark.report.cost import read_benchmarks, read_costs, write_costs
+from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
 from benchmark.results import Results
 from benchmark.runner import (
@@ -57,6 +61,7 @@ from benchmark.runner import (
     start_protocol,
     state_of,
 )
+from benchmark.score import score_file
 from benchmark.store import read_results, read_trial, trial_folders
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
@@ -98,6 +103,7 @@ Root = Annotated[
 GivenRoot = Annotated[
     Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/.")
 ]
+JsonFlag = Annotated[bool, typer.Option("--json", help="All of it, for programs.")]
 Runs = Annotated[Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.")]
 Cache = Annotated[Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.")]
 ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, standin, smoke, or a .toml file.")]
@@ -207,9 +213,91 @@ def report(
     runs: Runs = DEFAULT_RUNS,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
     results: Annotated[Path | None, typer.Option(help="Build from this results.parquet instead of the store.")] = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option("--with", help="More results, e.g. of `malbench score`; may be repeated.")
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two results.parquet: write compare.md, which says where they differ, and nothing else."),
+    ] = None,
 ) -> None:
     """Build the tables and figures from finished trials, or from a results file alone."""
     console = Console()
+    if compare is not None:
+        sides = [Results.read(file).marked(source_hashes(discover())) for file in compare]
+        page = write_comparison(
+            sides[0], sides[1], out, templates=PROJECT / "templates", names=(str(compare[0]), str(compare[1]))
+        )
+        console.print(f"wrote {page}", soft_wrap=True)
+        return
+    source, found = _found_results(runs, out, results)
+    if beside:
+        found = Results.concat([found, *[Results.read(file) for file in beside]])
+    console.print(f"from {source}", soft_wrap=True)
+    for path in build_report(found, out, templates=PROJECT / "templates"):
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ...")],
+    dataset: Dataset,
+    name: Annotated[str, typer.Option(help="What the tables call it.")],
+    results: Annotated[
+        Path, typer.Option(help="Results on the same test frames, beside which the predictions are to stand.")
+    ] = DEFAULT_REPORTS / "results.parquet",
+    out: Annotated[Path | None, typer.Option(help="The file to write; else NAME.parquet.")] = None,
+    threshold: Annotated[float, typer.Option(help="An AU is active above it; columns logit_AU1: above 0.")] = 0.5,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    cache: Cache = DEFAULT_CACHE,
+) -> None:
+    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
+    console = Console()
+    settings, _ = load_profile(profile or _default_profile(data), overrides or [])
+    with _progress(console) as bars:
+        root = standin_root(cache, settings.standin, dataset, bars) if data is None else data
+        protocol = protocol_at(root, get_protocol(dataset), settings)
+        faces = read_au(root, protocol, settings, bars)
+    scored = score_file(file, name, faces, protocol, Results.read(results), threshold=threshold)
+    target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'scored'}.parquet")
+    scored.write(target)
+    for trial in scored.trials.itertuples():
+        f1 = 100 * scored.scores.loc[scored.scores["trial"] == trial.trial, "f1"].mean()
+        console.print(f"{escape(name)}, {trial.part}: F1 ave {f1:.1f}")
+    console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True)
+
+
+@app.command()
+def claims(
+    runs: Runs = DEFAULT_RUNS,
+    out: Annotated[Path, typer.Option(help="Folder of the report, whose results are read if the store has none.")] = (
+        DEFAULT_REPORTS
+    ),
+    results: Annotated[Path | None, typer.Option(help="Read this results.parquet instead of the store.")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's printed tables alone.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the paper's claims: whether its own tables bear them out, and what our runs say."""
+    console = Console()
+    groups = () if paper else group_results(_found_results(runs, out, results)[1])
+    judged = judge_claims(groups)
+    if as_json:
+        console.out(json.dumps([claim.as_json() for claim in judged], indent=2, allow_nan=False), highlight=False)
+        return
+    for each in judged:
+        console.print(f"[bold]{each.claim.id}[/bold] §{each.claim.section}: {escape(each.claim.text)}", soft_wrap=True)
+        lines = [("printed tables", each.printed)]
+        lines += [(f"{our.runs}{f'; {our.standing}' if our.standing else ''}", our.outcome) for our in each.ours]
+        for name, outcome in lines:
+            chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of the draws)"
+            said = {True: "yes", False: "no", None: "cannot say"}[outcome.holds]
+            console.print(Padding(escape(f"{name}: {said}{chance}. {outcome.evidence}"), (0, 0, 0, 4)))
+
+
+def _found_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Results]:
+    """A results file that was named; else the store; else the results of the last report."""
     sources = source_hashes(discover())
     kept = out / "results.parquet"
     if results is not None:
@@ -225,9 +313,7 @@ def report(
             expected="trial folders with DONE, or a results file",
             remedy="run `malbench run bp4d` first, or name a file with --results",
         )
-    console.print(f"from {source}", soft_wrap=True)
-    for path in build_report(found, out, templates=PROJECT / "templates"):
-        console.print(f"wrote {path}", soft_wrap=True)
+    return source, found
 
 
 @app.command()
@@ -263,7 +349,7 @@ def status(runs: Runs = DEFAULT_RUNS) -> None:
 def methods(
     name: Annotated[list[str] | None, typer.Argument(help="Only these, with their settings.")] = None,
     profile: ProfileName = "paper",
-    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """List every method: its row in the paper, streams, trained parameters at the profile's backbone, and source."""
     registry = discover()
@@ -314,7 +400,7 @@ def check(
     data: GivenRoot = None,
     profile: ProfileName = "paper",
     overrides: Overrides = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Hold labels, file names and landmarks of a data root against what is known; status 1 if something is wrong."""
     settings, _ = load_profile(profile or "paper", overrides or [])

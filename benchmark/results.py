@@ -1,7 +1,8 @@
-"""Finished trials as four tables, and the one file that holds them all.
+"""Finished trials as five tables, and the one file that holds them all.
 
 `results.parquet` carries no image and no per-frame label: counts per subject and AU, scores per AU,
-training curves, and what made each trial. That is enough for every table and for Figures 3 and 4.
+training curves, statistics of the weights, and what made each trial. That is enough for all but the images of Figures 5
+and 6.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmark.errors import UserError
 Origin = Literal["stand-in", "complete", "partial"]
 """Whose faces made a number: procedural ones, a copy of the dataset with the known counts, anything else."""
 
-FORMAT = "mal-benchmark results 3"
+FORMAT = "mal-benchmark results 4"
 
 COLUMNS: dict[str, dict[str, str]] = {
     "trials": {
@@ -66,6 +67,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     "scores": {"trial": "string", "au": "string", "f1": "float64", "auc": "float64"},
     # A `series` is e.g. loss_au, loss_fe, weight_au, weight_fe, fe_share.
     "curves": {"trial": "string", "step": "int64", "series": "string", "value": "float64"},
+    # Statistics of the final weights of the FE images, of methods that weigh samples.
+    "weights": {"trial": "string", "name": "string", "value": "float64"},
 }
 
 
@@ -77,6 +80,7 @@ class Results:
     counts: pd.DataFrame
     scores: pd.DataFrame
     curves: pd.DataFrame
+    weights: pd.DataFrame
 
     @classmethod
     def empty(cls) -> Results:

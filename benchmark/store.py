@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from torch import Tensor
 from benchmark.errors import UserError
 from benchmark.protocol import ALL
 from benchmark.results import Results
+from benchmark.stats import spearman
 from benchmark.trial import START, Trial
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -267,6 +269,8 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -
             "settings": trial.model_dump_json(),
             "provenance": json.dumps(made, sort_keys=True),
         }
+        final = folder.path / "fe_weights.parquet"
+        named = weight_statistics(pd.read_parquet(final)) if final.is_file() else {}
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
             "a finished trial is damaged",
@@ -275,9 +279,32 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -
             remedy="delete its DONE file and run again, or take the folder out of the store",
         ) from error
     curves = history.melt(id_vars="step", var_name="series", value_name="value")
+    weights = pd.DataFrame(named.items(), columns=["name", "value"])
     return Results(
         trials=pd.DataFrame([row]),
         counts=counts.assign(trial=trial.key),
         scores=scores.assign(trial=trial.key),
         curves=curves.assign(trial=trial.key),
+        weights=weights.assign(trial=trial.key),
     )
+
+
+def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
+    """What the report says of the final weights of the FE images (`fe_weights.parquet`).
+
+    Args:
+        table: Columns `label` and `weight`, and `consistency` where the data have it.
+
+    Returns:
+        `mean`, `sd`; with consistency Spearman's rank correlation with it, over all images (`spearman_consistency`)
+        and within classes, averaged over them (`spearman_consistency_within`).
+    """
+    weight = table["weight"].to_numpy(np.float64)
+    found = {"mean": float(weight.mean()), "sd": float(weight.std())}
+    if "consistency" in table:
+        consistency = table["consistency"].to_numpy(np.float64)
+        found["spearman_consistency"] = spearman(weight, consistency)
+        of_class = [table["label"].to_numpy() == label for label in sorted(set(table["label"]))]
+        within = [spearman(weight[rows], consistency[rows]) for rows in of_class]
+        found["spearman_consistency_within"] = float(np.mean(within))
+    return found

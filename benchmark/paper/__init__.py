@@ -119,6 +119,32 @@ def printed_underlines() -> frozenset[tuple[str, str, str]]:
     )
 
 
+@dataclass(frozen=True)
+class Ambiguity:
+    """A question that the paper leaves open.
+
+    Attributes:
+        id: A1 and so on.
+        question: In a few words.
+        default: Ours, under the profile `paper`.
+        settings: Where it is set, `SECTION.KEY`; none if it cannot be.
+    """
+
+    id: str
+    question: str
+    default: str
+    settings: tuple[str, ...]
+
+
+@cache
+def ambiguities() -> tuple[Ambiguity, ...]:
+    """All open questions, in order."""
+    return tuple(
+        Ambiguity(row["id"], row["question"], row["default"], tuple(row["setting"].split()))
+        for row in _read("ambiguities.csv")
+    )
+
+
 def _load(file: str, dataset: str, title: str, *, number: int, folds: int) -> PaperTable:
     raw = _read(file)
     columns = [name for name in raw[0] if name not in _NOT_VALUES]

@@ -14,10 +14,17 @@ UNDEFINED = "n/a"
 
 @dataclass(frozen=True)
 class Cell:
-    """Plain text, not yet escaped for any format."""
+    """Plain text, not yet escaped for any format.
+
+    Attributes:
+        text: What it says.
+        mark: How it is set off.
+        hover: What a page tells of it when it is pointed at.
+    """
 
     text: str
     mark: Mark | None = None
+    hover: str = ""
 
 
 @dataclass(frozen=True)

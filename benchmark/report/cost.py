@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
-from benchmark.report.figures import BLUE, GREY, VERMILLION
+from benchmark.report.figures import BLUE, GREY, VERMILLION, write_figure
 from benchmark.report.render import markdown_template
 
 MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
@@ -122,7 +122,7 @@ def read_costs(file: Path) -> Costs:
 
 
 def write_costs(costs: Costs, out: Path, *, templates: Path) -> list[Path]:
-    """`cost.md`, `cost.json` and `figures/cost.png` and `.svg` below `out`.
+    """`cost.md`, `cost.json` and `figures/cost.*` below `out`.
 
     Raises:
         UserError: A row of the main table was not measured.
@@ -139,15 +139,11 @@ def write_costs(costs: Costs, out: Path, *, templates: Path) -> list[Path]:
         "card": TITAN_X_GB,
     }
     text = markdown_template("cost.md.j2", templates).render(context)
-    (out / "figures").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     page, kept = out / "cost.md", out / "cost.json"
     page.write_text(text, encoding="utf-8", newline="\n")
     kept.write_text(costs.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
-    figure = _figure(costs.of("curves"))
-    files = [out / "figures" / f"cost.{kind}" for kind in ("png", "svg")]
-    figure.savefig(files[0], dpi=150, metadata={"Software": None})
-    figure.savefig(files[1], metadata={"Date": None})
-    return [page, kept, *files]
+    return [page, kept, *write_figure(_figure(costs.of("curves")), out / "figures" / "cost")]
 
 
 def _not_costs(file: Path, error: Exception) -> UserError:

@@ -91,13 +91,18 @@ def training_curves(group: Group) -> Figure:
 
 
 def write_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png and `stem`.svg, the same bytes for the same figure."""
+    """Write `stem`.png, .svg and .pdf (for README, page and LaTeX), the same bytes for the same figure."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path"}):
-        figure.savefig(png, dpi=150, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-    return [png, svg]
+    nameless: dict[str, dict[str, None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    files = [stem.with_name(f"{stem.name}.{kind}") for kind in nameless]
+    with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path", "pdf.fonttype": 42}):
+        for file, metadata in zip(files, nameless.values(), strict=True):
+            figure.savefig(file, dpi=150, metadata=metadata)
+    return files
 
 
 def _curves(group: Group, column: Column, part: str) -> Curves | None:

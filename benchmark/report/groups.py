@@ -170,7 +170,8 @@ def _group(results: Results) -> Group:
 
 def _check_subjects(results: Results) -> None:
     """The paired bootstrap needs the same subjects in every trial of a part."""
-    tested = {str(trial): tuple(sorted(set(t["subject"]))) for trial, t in results.counts.groupby("trial")}
+    pairs = results.counts[["trial", "subject"]].drop_duplicates().sort_values(["trial", "subject"])
+    tested = {str(trial): tuple(subjects) for trial, subjects in pairs.groupby("trial")["subject"]}
     for part, trials in results.trials.groupby("part"):
         sets = {trial: tested.get(trial, ()) for trial in sorted(trials["trial"])}
         first = next(iter(sets))
@@ -193,9 +194,10 @@ def _row(trials: pd.DataFrame, results: Results, aus: tuple[str, ...]) -> Row:
     selected = results.select(full["trial"])
     counts = []
     for part in parts:
-        of_part = [selected.counts[selected.counts["trial"] == keys[part, seed]] for seed in seeds]
-        subjects = tuple(sorted(set(of_part[0]["subject"])))
-        counts.append(PartCounts(part, subjects, np.stack([_cells(table, subjects, aus) for table in of_part])))
+        of_part = [keys[part, seed] for seed in seeds]
+        table = selected.counts[selected.counts["trial"].isin(of_part)]
+        subjects = tuple(sorted(set(table["subject"])))
+        counts.append(PartCounts(part, subjects, _cells(table, of_part, subjects, aus)))
     auc = selected.scores.pivot_table(index="trial", columns="au", values="auc", dropna=False, aggfunc="first")
     auc = auc.reindex(index=[keys[part, seed] for seed in seeds for part in parts], columns=list(aus))
     first = trials.iloc[0]
@@ -227,8 +229,11 @@ def _full_seeds(trials: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     return trials[keep], int((~keep).sum())
 
 
-def _cells(table: pd.DataFrame, subjects: tuple[str, ...], aus: tuple[str, ...]) -> IntArray:
-    """Counts (S, J, 4) of one trial; a subject and AU without a row has no known label."""
-    index = pd.MultiIndex.from_product([subjects, aus])
-    cells = table.groupby(["subject", "au"])[_COUNTS].sum().reindex(index, fill_value=0)
-    return cells.to_numpy(dtype=np.int64).reshape(len(subjects), len(aus), len(_COUNTS))
+def _cells(table: pd.DataFrame, trials: list[str], subjects: tuple[str, ...], aus: tuple[str, ...]) -> IntArray:
+    """Counts (R, S, J, 4) of the trials of a part; a subject and AU without a row has no known label."""
+    names = {"trial": trials, "subject": subjects, "au": aus}
+    shape = tuple(len(each) for each in names.values())
+    places = [pd.Index(each).get_indexer(pd.Index(table[column])) for column, each in names.items()]
+    cells = np.zeros((int(np.prod(shape)), len(_COUNTS)), dtype=np.int64)
+    np.add.at(cells, np.ravel_multi_index(places, shape), table[_COUNTS].to_numpy(dtype=np.int64))
+    return cells.reshape(*shape, len(_COUNTS))

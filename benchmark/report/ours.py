@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmark import stats
 from benchmark.paper import AVE, PaperRow, best_of
-from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
+from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row
-from benchmark.stats import Interval, MethodCounts, Scored
+from benchmark.stats import Interval, MethodCounts, Scored, Verdict
 
 BASELINES = ("STL", "MTL")
 """Rows of the paper that every other method is compared with, besides all-positive."""
 
 ALL_POSITIVE = "all positive"
+
+ALPHA = 0.05
+"""Adjusted p-values below it are set in bold."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,12 @@ class Ours:
     """The name with the origin of the data, as every table shows it."""
     values: Mapping[str, float]
     intervals: Mapping[str, Interval]
+
+    def describe(self, column: str) -> str:
+        """A value with what it rests on."""
+        seeds = ", ".join(map(str, self.row.seeds))
+        trials = ", ".join(self.row.trials["trial"])
+        return f"{with_interval(self.values[column], self.intervals[column])}; seeds {seeds}; trials {trials}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,9 @@ def compared_table(ours: OursOfGroup) -> Table:
         if not runs:
             rows += _unrun(group, printed)
         for run in runs:
-            values = [Cell(number(run.values[c]), "bold" if run.label in best[c] else None) for c in columns]
+            values = [
+                Cell(number(run.values[c]), "bold" if run.label in best[c] else None, run.describe(c)) for c in columns
+            ]
             rows += [[Cell(run.label), *values], *_against(group, printed, run)]
     rows.append(cells(ours.reference_label, *[number(ours.reference_values[c]) for c in columns]))
     return table(["method", *columns], rows)
@@ -154,26 +167,51 @@ def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
     """Difference and verdict of a row against the paper's; "-" where the paper prints no value."""
     differences, verdicts = [], []
     for column in group.paper.columns:
-        paper = printed.values[column]
-        if paper is None:
+        found = _verdict(group, printed, run, column)
+        if found is None:
             differences.append(UNRUN)
             verdicts.append(UNRUN)
             continue
-        value, interval = run.values[column], run.intervals[column]
-        if column == AVE and any(math.isnan(run.values[c]) for c in group.paper.columns):
-            value, interval = math.nan, Interval(math.nan, math.nan)  # an average of fewer AUs than the paper's
-        difference = number(value - paper, sign=True)
-        verdict = stats.verdict(
-            paper,
-            interval,
-            origin=group.origin,
-            complete=group.is_complete(run.row),
-            protocol=group.is_protocol,
-            stale=bool(run.row.trials["stale"].any()),
-        )
+        difference = number(found.difference, sign=True)
         differences.append(difference)
-        verdicts.append(f"differs by {difference}" if verdict == "differs" else verdict)
+        verdicts.append(f"differs by {difference}" if found.verdict == "differs" else found.verdict)
     return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict", *verdicts)]
+
+
+class _Judged(NamedTuple):
+    difference: float
+    verdict: Verdict
+
+
+def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged | None:
+    """A cell of ours against the paper's; None where the paper prints none."""
+    paper = printed.values[column]
+    if paper is None:
+        return None
+    value, interval = run.values[column], run.intervals[column]
+    if column == AVE and any(math.isnan(run.values[c]) for c in group.paper.columns):
+        value, interval = math.nan, Interval(math.nan, math.nan)  # an average of fewer AUs than the paper's
+    verdict = stats.verdict(
+        paper,
+        interval,
+        origin=group.origin,
+        complete=group.is_complete(run.row),
+        protocol=group.is_protocol,
+        stale=bool(run.row.trials["stale"].any()),
+    )
+    return _Judged(value - paper, verdict)
+
+
+def verdict_counts(ours: OursOfGroup) -> Counter[str]:
+    """How many cells of the paper's multi-task rows have each verdict; one of several runs is counted each."""
+    found: Counter[str] = Counter()
+    for printed in ours.group.paper.of_group("multitask"):
+        runs = ours.of(printed)
+        judged = [_verdict(ours.group, printed, run, c) for run in runs for c in ours.group.paper.columns]
+        found.update(each.verdict for each in judged if each is not None)
+        if not runs:
+            found["not run"] += sum(value is not None for value in printed.values.values())
+    return found
 
 
 def beyond_table(ours: OursOfGroup) -> Table | None:
@@ -196,8 +234,26 @@ def interval_table(ours: OursOfGroup) -> Table:
 
 def difference_table(ours: OursOfGroup) -> Table:
     """Differences in `ave` F1, paired by subject, on the parts and seeds that both rows have."""
-    header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "parts", "seeds"]
+    header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "p", "detectable", "parts", "seeds"]
     return table(header, [_pair_row(ours, a, b) for a, b in _pairs(ours)])
+
+
+def au_difference_table(ours: OursOfGroup) -> Table:
+    """Differences per AU of each row against the baselines, with p-values adjusted for the number of AUs (Holm)."""
+    rows = []
+    for a, b in _pairs(ours):
+        pair = None if b is None else _pair(ours, a, b)
+        if b is None or pair is None:
+            continue
+        p_values = stats.holm(np.array([stats.p_value(draws) for draws in pair.scored.draws.per_au.T]))
+        shown = [
+            Cell(f"{number(100 * d, sign=True)} (p {number(p, digits=3)})", "bold" if p < ALPHA else None)
+            if not math.isnan(p)
+            else Cell(UNDEFINED)
+            for d, p in zip(pair.scored.per_au.tolist(), p_values.tolist(), strict=True)
+        ]
+        rows.append([Cell(f"{a.name} − {b.name} ({ours.group.origin_label})"), *shown])
+    return table(["pair", *ours.group.paper.aus], rows)
 
 
 def _pairs(ours: OursOfGroup) -> Iterator[tuple[Ours, Ours | None]]:
@@ -214,8 +270,14 @@ def _pairs(ours: OursOfGroup) -> Iterator[tuple[Ours, Ours | None]]:
                     yield other, base
 
 
-def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
-    pair = f"{a.name} − {ALL_POSITIVE if b is None else b.name} ({ours.group.origin_label})"
+class _Pair(NamedTuple):
+    scored: Scored
+    parts: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
+    """A row less another (or all-positive), on the parts and seeds that both have; None if there are none."""
     if b is None:
         parts, seeds = a.row.parts, a.row.seeds
         theirs = ours.reference.select(parts, ours.reference.seeds)
@@ -223,16 +285,25 @@ def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
         parts = tuple(part for part in a.row.parts if part in b.row.parts)
         seeds = tuple(seed for seed in a.row.seeds if seed in b.row.seeds)
         if not parts or not seeds:
-            return cells(pair, UNRUN, UNRUN, "none in common", UNRUN)
+            return None
         theirs = b.row.counts.select(parts, seeds)
-    scored = stats.difference(a.row.counts.select(parts, seeds), theirs)
-    interval = percent(scored.ave_interval)
+    return _Pair(stats.difference(a.row.counts.select(parts, seeds), theirs), parts, seeds)
+
+
+def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
+    name = f"{a.name} − {ALL_POSITIVE if b is None else b.name} ({ours.group.origin_label})"
+    pair = _pair(ours, a, b)
+    if pair is None:
+        return cells(name, *[UNRUN] * 4, "none in common", UNRUN)
+    interval = percent(pair.scored.ave_interval)
     return cells(
-        pair,
-        with_interval(100 * scored.ave, interval, sign=True),
+        name,
+        with_interval(100 * pair.scored.ave, interval, sign=True),
         "no" if interval.holds(0.0) else "yes",
-        ", ".join(parts),
-        ", ".join(map(str, seeds)),
+        number(stats.p_value(pair.scored.draws.ave), digits=4),
+        number(100 * stats.detectable(pair.scored.draws.ave)),
+        ", ".join(pair.parts),
+        ", ".join(map(str, pair.seeds)),
     )
 
 

@@ -1,47 +1,78 @@
-"""From results to files: Markdown tables, figures, and the results themselves."""
+"""From results to files: tables in Markdown, LaTeX and HTML, figures, and the results themselves."""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.errors import UserError
+from benchmark.report import latex
 from benchmark.report.figures import training_curves, write_figure
+from benchmark.report.html import html_table
 from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.tables import ReportContext, build_context
 from benchmark.results import Results
 
 TABLES = "tables.md"
+LATEX = "tables.tex"
+PAGE = "index.html"
 
 
 def build_report(results: Results, out: Path, *, templates: Path) -> list[Path]:
-    """Write `tables.md`, `figures/` and `results.parquet` below `out`; the same bytes for the same results.
+    """Write `tables.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
+
+    The same bytes for the same results.
 
     Args:
         results: Finished trials, in any order.
         out: Folder, made if missing.
-        templates: Folder with `tables.md.j2`.
+        templates: Folder with a template for each of the three.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: The results hold no trial or do not fit together, or the template is missing.
+        UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     context = build_context(results)
-    text = render_markdown(context, templates)
+    texts = {TABLES: render_markdown(context, templates), LATEX: render_latex(context, templates)}
     out.mkdir(parents=True, exist_ok=True)
-    tables = out / TABLES
-    tables.write_text(text, encoding="utf-8", newline="\n")
-    figures = [
-        file
-        for section in context.groups
-        for file in write_figure(training_curves(section.group), out / "figures" / section.figure)
-    ]
+    figures = [write_figure(training_curves(s.group), out / "figures" / s.figure) for s in context.groups]
+    drawn = {
+        s.figure: next(f for f in files if f.suffix == ".svg") for s, files in zip(context.groups, figures, strict=True)
+    }
+    texts[PAGE] = render_html(context, templates, drawn)
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8", newline="\n")
     stored = out / "results.parquet"
     results.write(stored)
-    return [tables, *figures, stored]
+    return [*[out / name for name in texts], *[file for files in figures for file in files], stored]
+
+
+def render_html(context: ReportContext, templates: Path, figures: Mapping[str, Path]) -> str:
+    """The text of `index.html`: one file that needs no other and no network.
+
+    Args:
+        context: What it shows.
+        templates: Folder with `index.html.j2`.
+        figures: SVG file of each section's figure.
+    """
+    environment = _environment(f"{PAGE}.j2", templates, autoescape=True)
+    environment.filters["table"] = html_table
+    images = {
+        name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}" for name, file in figures.items()
+    }
+    return environment.get_template(f"{PAGE}.j2").render(report=context, images=images)
+
+
+def render_latex(context: ReportContext, templates: Path) -> str:
+    """The text of `tables.tex`."""
+    environment = _environment(f"{LATEX}.j2", templates, autoescape=False)
+    environment.filters.update(tex=latex.escape, table=latex.latex_table)
+    return environment.get_template(f"{LATEX}.j2").render(report=context)
 
 
 def render_markdown(context: ReportContext, templates: Path) -> str:
@@ -59,15 +90,20 @@ def markdown_template(name: str, templates: Path) -> Template:
     Raises:
         UserError: It is missing.
     """
+    environment = _environment(name, templates, autoescape=False)
+    environment.filters.update(md=escape, table=markdown_table)
+    return environment.get_template(name)
+
+
+def _environment(name: str, templates: Path, *, autoescape: bool) -> Environment:
+    """Where templates are found; those that are not HTML escape text from data by filters of their own."""
     if not (templates / name).is_file():
         raise UserError("a template is missing", where=templates / name, remedy="run from a full checkout of the suite")
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # Markdown, not HTML: text from data passes `md`, tables pass `table`
+        autoescape=autoescape,
     )
-    environment.filters.update(md=escape, table=markdown_table)
-    return environment.get_template(name)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from benchmark.paper import ambiguities
 from benchmark.paper.audit import Audit, audit
-from benchmark.report.cells import Table, cells, number, table
+from benchmark.paper.claims import Outcome
+from benchmark.report.cells import UNRUN, Table, cells, number, table
+from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
 from benchmark.report.groups import Group, group_results
 from benchmark.report.ours import (
+    au_difference_table,
     beyond_table,
     compared_table,
     cost_table,
@@ -20,8 +24,10 @@ from benchmark.report.ours import (
     printed_table,
     score_group,
     summary_table,
+    verdict_counts,
 )
 from benchmark.results import Results
+from benchmark.stats import Verdict
 
 UNKNOWN = "unknown"
 
@@ -45,8 +51,12 @@ class GroupContext:
     beyond: Table | None
     intervals: Table
     differences: Table
+    au_differences: Table
     summary: Table
     costs: Table
+    trials: Table
+    verdicts: Mapping[str, int]
+    """How many cells have each verdict."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +68,33 @@ class AuditContext:
 
 
 @dataclass(frozen=True)
+class ClaimsContext:
+    """The paper's claims.
+
+    Attributes:
+        follow: How many follow from the printed tables.
+        fail: How many do not.
+        unknown: Of how many the tables cannot say.
+        table: All, with what our runs say.
+        short: On the printed tables alone.
+    """
+
+    follow: int
+    fail: int
+    unknown: int
+    table: Table
+    short: Table
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """What a template gets."""
 
     groups: tuple[GroupContext, ...]
     audit: AuditContext
+    claims: ClaimsContext
+    verdicts: Table
+    ambiguities: Table
 
     def of_origin(self, origin: str) -> list[GroupContext]:
         return [context for context in self.groups if context.group.origin == origin]
@@ -76,9 +108,13 @@ def build_context(results: Results) -> ReportContext:
     """
     groups = group_results(results)
     names = _figure_names(groups)
+    contexts = tuple(_group_context(group, name) for group, name in zip(groups, names, strict=True))
     return ReportContext(
-        groups=tuple(_group_context(group, name) for group, name in zip(groups, names, strict=True)),
+        groups=contexts,
         audit=_audit_context(audit()),
+        claims=_claims_context(judge_claims(groups)),
+        verdicts=_verdict_table(contexts),
+        ambiguities=_ambiguity_table(groups),
     )
 
 
@@ -97,8 +133,11 @@ def _group_context(group: Group, figure: str) -> GroupContext:
         beyond=beyond_table(ours),
         intervals=interval_table(ours),
         differences=difference_table(ours),
+        au_differences=au_difference_table(ours),
         summary=summary_table(ours),
         costs=cost_table(ours),
+        trials=_trial_table(group),
+        verdicts=verdict_counts(ours),
     )
 
 
@@ -198,3 +237,86 @@ def _audit_context(found: Audit) -> AuditContext:
         ),
         underlines=table(["row", "column", "value", "underlined in", "size"], underlines),
     )
+
+
+_SAYS = {True: "yes", False: "no", None: "cannot say"}
+
+
+def _claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
+    found = [each.printed.holds for each in judged]
+    worlds = [our.runs for our in judged[0].ours]
+    rows = [
+        cells(
+            f"{each.claim.id} (§{each.claim.section})",
+            each.claim.text,
+            _outcome(each.printed),
+            *[_our_outcome(our) for our in each.ours],
+        )
+        for each in judged
+    ]
+    short = [cells(each.claim.id, f"§{each.claim.section}", _SAYS[each.printed.holds]) for each in judged]
+    return ClaimsContext(
+        follow=found.count(True),
+        fail=found.count(False),
+        unknown=found.count(None),
+        table=table(["claim", "text", "follows from the printed tables", *[f"ours: {name}" for name in worlds]], rows),
+        short=table(["claim", "section", "follows from the printed tables"], short),
+    )
+
+
+def _outcome(outcome: Outcome) -> str:
+    chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of draws)"
+    return f"{_SAYS[outcome.holds]}{chance}: {outcome.evidence}"
+
+
+def _our_outcome(our: OurOutcome) -> str:
+    text = _outcome(our.outcome)
+    return f"{our.standing}; {text}" if our.standing and our.outcome.holds is not None else text
+
+
+def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
+    known = list(contexts)
+    names = [verdict for verdict in get_args(Verdict) if any(verdict in each.verdicts for each in known)]
+    rows = [cells(each.title, *[str(each.verdicts.get(name, 0)) for name in names]) for each in known]
+    return table(["runs", *names], rows)
+
+
+def _trial_table(group: Group) -> Table:
+    header = ["trial", "method", "part", "seed", "settings that differ", "method version", "stale", "commit"]
+    rows = [
+        cells(
+            str(trial["trial"]),
+            str(trial["method"]),
+            str(trial["part"]),
+            str(trial["seed"]),
+            str(trial["variant"]) or UNRUN,
+            str(trial["method_version"]),
+            "yes" if trial["stale"] else "no",
+            str(_provenance(trial["provenance"]).get("commit") or UNKNOWN),
+        )
+        for trial in group.results.trials.sort_values(["method", "part", "seed", "trial"]).to_dict("records")
+    ]
+    return table(header, rows)
+
+
+def _ambiguity_table(groups: Iterable[Group]) -> Table:
+    """Each open question, its default, and the values that the runs had."""
+    known = list(groups)
+    names = [f"{group.paper.title}, {group.origin_label}, profile {group.profile}" for group in known]
+    rows = [
+        cells(each.id, each.question, each.default, *[_settings_of(group, each.settings) for group in known])
+        for each in ambiguities()
+    ]
+    return table(["", "question", "default", *names], rows)
+
+
+def _settings_of(group: Group, names: tuple[str, ...]) -> str:
+    shown = []
+    for name in names:
+        section, key = name.split(".")
+        trials = group.results.trials
+        texts = trials.loc[trials["method"] == section, "settings"] if section == "mal" else trials["settings"]
+        found = [_provenance(text).get("data" if section == "data" else "hparams", {}).get(key) for text in texts]
+        values = _distinct(str(value) for value in found if value is not None)
+        shown.append(f"{key} {values}" if values else f"{key} {UNRUN}")
+    return ", ".join(shown) or UNRUN

@@ -62,7 +62,7 @@ def plan() -> list[Row]:
     base = Row("options", BY_US, 64, 64, 64, 256)
     options = [
         *(replace(base, form=form, option="channels_last") for form in (MTL, BY_US)),
-        *(replace(base, form=form, option="freed memory kept") for form in (MTL, BY_US, KEPT, TORCHOPT)),
+        *(replace(base, form=form, option="glibc keeps what is freed") for form in (MTL, BY_US, KEPT, TORCHOPT)),
         *(replace(base, form=form, amp=True, option="bf16") for form in (MTL, BY_US, SLOW, TORCHOPT)),
         replace(base, form=MTL, option="torch.compile"),
         replace(base, form=BY_US, option="running statistics"),

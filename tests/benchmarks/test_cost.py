@@ -111,7 +111,7 @@ def forward_passes(row: Row) -> float:
 def test_step(benchmark, row: Row) -> None:
     if row.form in FORMS:
         check(row.form)
-    environment = RETAIN if row.option == "freed memory kept" else {}
+    environment = RETAIN if row.option == "glibc keeps what is freed" else {}
     if row.table == "memory":
         benchmark.pedantic(lambda: None, rounds=1)  # a row of pytest-benchmark; its time is not shown
     else:

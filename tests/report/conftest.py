@@ -14,7 +14,7 @@ from benchmark.protocol import BP4D
 from benchmark.results import COLUMNS, Results
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tables.md"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 PAPER_ROWS = {"stl": "STL", "mtl": "MTL", "mal": "MAL"}
 SKILLS = {"stl": 0.70, "mtl": 0.72, "mal": 0.76}
@@ -93,6 +93,10 @@ def _trial(method: str, part: str, seed: int, skill: float, columns: dict[str, o
         counts=pd.DataFrame(counts, columns=list(COLUMNS["counts"])),
         scores=pd.DataFrame(scores, columns=list(COLUMNS["scores"])),
         curves=_curves(key, method, rng),
+        weights=pd.DataFrame(
+            [(key, "mean", 0.4), (key, "spearman_consistency", 0.12)] if method == "mal" else [],
+            columns=list(COLUMNS["weights"]),
+        ),
     )
 
 

@@ -1,0 +1,154 @@
+"""The paper's claims on its printed tables and on our runs, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark import stats
+from benchmark.f1 import FloatArray
+from benchmark.paper import AVE, paper_table
+from benchmark.paper.claims import Claim, Outcome, Printed, UnknownError, judge, paper_claims
+from benchmark.report.groups import Group, Row
+
+CURVES_OF = "bp4d"
+"""The dataset of Figure 3, which §4.4 speaks of."""
+
+
+@dataclass(frozen=True)
+class OurOutcome:
+    """What one set of runs says of a claim.
+
+    Attributes:
+        runs: Which runs: origin of the data, profile, settings.
+        standing: Why they are no test of the paper's claim; "" if they are one.
+        outcome: What they say.
+    """
+
+    runs: str
+    standing: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim, whether it follows from the printed tables, and what our runs say."""
+
+    claim: Claim
+    printed: Outcome
+    ours: tuple[OurOutcome, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, `follows` being what the printed tables say."""
+        return {
+            **asdict(self.claim),
+            "follows": self.printed.holds,
+            "evidence": self.printed.evidence,
+            "ours": [
+                {
+                    "runs": each.runs,
+                    "standing": each.standing or "a test of the claim",
+                    **asdict(each.outcome),
+                }
+                for each in self.ours
+            ],
+        }
+
+
+def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:
+    """All claims on the printed tables and on each set of runs that share data, profile and settings."""
+    printed, worlds = Printed(), _worlds(groups)
+    return tuple(
+        JudgedClaim(
+            claim,
+            judge(claim, printed),
+            tuple(OurOutcome(name, world.standing, judge(claim, world)) for name, world in worlds.items()),
+        )
+        for claim in paper_claims()
+    )
+
+
+class Ours:
+    """The runs of one origin and profile, a group a dataset; rows in their default setting alone."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups: dict[str, Group] = {}
+        for group in groups:
+            self._groups.setdefault(group.dataset, group)
+        self._cells: dict[tuple[str, str], Mapping[str, FloatArray]] = {}
+
+    @property
+    def standing(self) -> str:
+        """Why these runs are no test of the paper's claims; "" if they are one."""
+        groups = list(self._groups.values())
+        reasons = {
+            f"other data ({groups[0].origin_label})": any(group.origin != "complete" for group in groups),
+            "other settings": not all(group.is_protocol for group in groups),
+            "stale": any(row.trials["stale"].any() for group in groups for row in group.rows if row.paper_row),
+            "incomplete": any(not group.is_complete(row) for group in groups for row in group.rows if row.paper_row),
+        }
+        return next((reason for reason, applies in reasons.items() if applies), "")
+
+    def cell(self, dataset: str, method: str, column: str) -> FloatArray | None:
+        """Point value and bootstrap draws, F1 × 100."""
+        row = self._row(dataset, method)
+        key = (dataset, method)
+        if key not in self._cells:
+            point, draws = stats.mean_over_parts(row.counts), stats.bootstrap(row.counts)
+            values = {au: np.append(point.per_au[j], draws.per_au[:, j]) for j, au in enumerate(row.counts.aus)}
+            values[AVE] = np.append(point.ave, draws.ave)
+            self._cells[key] = {name: 100 * each for name, each in values.items()}
+        return self._cells[key][column]
+
+    def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """The curves of the method's trials on BP4D."""
+        row = self._row(CURVES_OF, method)
+        table = self._groups[CURVES_OF].results.curves
+        table = table[(table["series"] == series) & table["trial"].isin(row.trials["trial"])].sort_values("step")
+        found = [(t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64)) for _, t in table.groupby("trial")]
+        if not found:
+            raise UnknownError(f"{method} stored no curve {series}")
+        return found
+
+    def weight_statistic(self, method: str, name: str) -> FloatArray:
+        """A statistic of the method's trials on BP4D."""
+        row = self._row(CURVES_OF, method)
+        table = self._groups[CURVES_OF].results.weights
+        table = table[(table["name"] == name) & table["trial"].isin(row.trials["trial"])].sort_values("trial")
+        if table.empty:
+            raise UnknownError(_WANTING.get(name, f"{method} stored no {name}"))
+        return table["value"].to_numpy(np.float64)
+
+    def _row(self, dataset: str, method: str) -> Row:
+        group = self._groups.get(dataset)
+        if group is None:
+            raise UnknownError(f"nothing was run on {paper_table(dataset).title}")
+        found = [row for row in group.rows if row.paper_row == method and not row.variant]
+        if not found:
+            printed = group.paper.row(method)
+            cited = printed is not None and printed.group == "au"
+            raise UnknownError(
+                f"{method} {'is not trained by this suite' if cited else 'was not run'} ({group.paper.title})"
+            )
+        return found[0]
+
+
+_WANTING = {
+    "spearman_consistency": "the FE data tell no consistency of their labels",
+    **dict.fromkeys(
+        ("with_au", "without_au", "with_related_au", "without_related_au"),
+        "the AUs of the FE images are not known",
+    ),
+}
+
+
+def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
+    """Groups of one origin, profile and settings, by a name for readers."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
+        found.setdefault(f"{group.origin_label}, profile {group.profile}{overrides}", []).append(group)
+    return {name: Ours(each) for name, each in found.items()}

@@ -1,0 +1,223 @@
+"""Two files of results side by side: where the numbers differ, and what else does."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import stats
+from benchmark.errors import UserError
+from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
+from benchmark.report.groups import Group, Row, group_results
+from benchmark.report.render import markdown_template
+from benchmark.results import Results
+
+PAGE = "compare.md"
+_PROVENANCE = ("commit", "source_hash", "device", "threads")
+_LABELS = {"profile", "shared_overrides", "variant", "row", "shared_digest"}
+"""Names of settings, which are compared themselves."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A method's rows in both files, on one dataset."""
+
+    dataset: str
+    name: str
+    groups: tuple[Group, Group]
+    rows: tuple[Row, Row]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the template gets.
+
+    Attributes:
+        averages: A line a pair of rows.
+        per_au: Differences of each AU, where the two can be compared.
+        settings: Every setting and circumstance that differs.
+        frames: Every test subject with another number of labelled or of positive frames.
+        only: Rows that one file alone has.
+    """
+
+    averages: Table
+    per_au: tuple[tuple[str, Table], ...]
+    settings: Table
+    frames: Table
+    only: Table
+
+
+def write_comparison(a: Results, b: Results, out: Path, *, templates: Path, names: tuple[str, str]) -> Path:
+    """Write `compare.md` below `out`.
+
+    Raises:
+        UserError: One of the two holds no trial, or they have no row in common.
+    """
+    found = compare(a, b)
+    out.mkdir(parents=True, exist_ok=True)
+    page = out / PAGE
+    text = markdown_template(f"{PAGE}.j2", templates).render(found=found, names=names)
+    page.write_text(text, encoding="utf-8", newline="\n")
+    return page
+
+
+def compare(a: Results, b: Results) -> Comparison:
+    """All that two results say of one another.
+
+    Raises:
+        UserError: One of the two holds no trial, or they have no row in common.
+    """
+    sides = group_results(a), group_results(b)
+    pairs, only = _pairs(sides)
+    if not pairs:
+        raise UserError(
+            "the two results have no row in common",
+            expected="a dataset and method that both have",
+            found=" against ".join("; ".join(f"{n} {d}" for d, n in _rows(side)) for side in sides),
+            remedy="name two files with trials of one method on one dataset",
+        )
+    header = ["row", "F1 ave in A [95 %]", "F1 ave in B [95 %]", "B − A [95 %]", "subjects", "parts and seeds"]
+    return Comparison(
+        averages=table(header, [_average_line(pair) for pair in pairs]),
+        per_au=tuple((pair.name, _au_table(pair)) for pair in pairs),
+        settings=table(["row", "what", "in A", "in B"], [line for pair in pairs for line in _settings(pair)]),
+        frames=table(
+            ["dataset", "part", "subject", "labelled cells in A", "in B", "positive in A", "in B"],
+            [line for pair in _one_a_dataset(pairs) for line in _frames(pair)],
+        ),
+        only=table(["row", "only in"], [cells(name, side) for name, side in only]),
+    )
+
+
+def _rows(groups: tuple[Group, ...]) -> dict[tuple[str, str], tuple[Group, Row]]:
+    """Rows by dataset and name, of the first group that has one."""
+    found: dict[tuple[str, str], tuple[Group, Row]] = {}
+    for group in groups:
+        for row in group.rows:
+            name = f"{row.paper_row or row.method}{f' [{row.variant}]' if row.variant else ''}"
+            found.setdefault((group.dataset, name), (group, row))
+    return found
+
+
+def _pairs(sides: tuple[tuple[Group, ...], tuple[Group, ...]]) -> tuple[list[Pair], list[tuple[str, str]]]:
+    a, b = map(_rows, sides)
+    pairs, only = [], []
+    for key in dict.fromkeys([*a, *b]):
+        dataset, name = key
+        if key not in a or key not in b:
+            only.append((f"{name}, {dataset}", "A" if key in a else "B"))
+            continue
+        (group_a, row_a), (group_b, row_b) = a[key], b[key]
+        pairs.append(Pair(dataset, f"{name}, {group_a.paper.title}", (group_a, group_b), (row_a, row_b)))
+    return pairs, only
+
+
+def _common(pair: Pair) -> tuple[stats.MethodCounts, stats.MethodCounts] | None:
+    """Both on the parts and seeds that both have, if their subjects are the same."""
+    a, b = (row.counts for row in pair.rows)
+    parts, seeds = [p for p in a.part_names if p in b.part_names], [s for s in a.seeds if s in b.seeds]
+    if not parts or not seeds:
+        return None
+    chosen = a.select(parts, seeds), b.select(parts, seeds)
+    subjects = [[part.subjects for part in each.parts] for each in chosen]
+    return chosen if subjects[0] == subjects[1] else None
+
+
+def _average_line(pair: Pair) -> list[Cell]:
+    scored = [stats.score(row.counts) for row in pair.rows]
+    sides = [with_interval(100 * each.ave, percent(each.ave_interval)) for each in scored]
+    common = _common(pair)
+    if common is None:
+        return cells(pair.name, *sides, UNRUN, "differ, or no part and seed in common", UNRUN)
+    difference = stats.difference(common[1], common[0])
+    shown = with_interval(100 * difference.ave, percent(difference.ave_interval), sign=True)
+    where = f"{', '.join(common[0].part_names)}; {', '.join(map(str, common[0].seeds))}"
+    return cells(pair.name, *sides, shown, "the same", where)
+
+
+def _au_table(pair: Pair) -> Table:
+    aus = pair.groups[0].paper.aus
+    common = _common(pair)
+    points = [stats.mean_over_parts(row.counts).per_au for row in pair.rows]
+    rows = [cells(side, *[number(100 * v) for v in values]) for side, values in zip(("A", "B"), points, strict=True)]
+    if common is not None:
+        scored = stats.difference(common[1], common[0])
+        p_values = stats.holm(np.array([stats.p_value(draws) for draws in scored.draws.per_au.T]))
+        shown = [
+            Cell(number(100 * d, sign=True), "bold" if p < 0.05 else None)  # False for NaN
+            for d, p in zip(scored.per_au.tolist(), p_values.tolist(), strict=True)
+        ]
+        rows.append([Cell("B − A"), *shown])
+    return table(["", *aus], rows)
+
+
+def _settings(pair: Pair) -> Iterator[list[Cell]]:
+    """Settings of the first trials, what made them, and the data."""
+    first = [row.trials.iloc[0] for row in pair.rows]
+    described = []
+    for trial in first:
+        settings = _flat({k: v for k, v in _json(trial["settings"]).items() if k not in _LABELS})
+        made = _json(trial["provenance"])
+        described.append(
+            {
+                **settings,
+                **{f"provenance: {name}": made.get(name) for name in _PROVENANCE},
+                **{f"package: {name}": v for name, v in (made.get("packages") or {}).items()},
+                "origin of the data": trial["origin"],
+                "data": trial["data_note"],
+                "fingerprint of the data": trial["fingerprint"],
+                "weights": trial["weights"],
+                "steps": int(trial["steps"]),
+            }
+        )
+    a, b = described
+    for name in dict.fromkeys([*a, *b]):
+        if name not in {"part", "seed"} and a.get(name) != b.get(name):
+            yield cells(pair.name, name, *[_shown(side.get(name)) for side in (a, b)])
+
+
+def _json(text: Any) -> dict[str, Any]:
+    read = json.loads(text)
+    return read if isinstance(read, dict) else {}
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def _shown(value: object) -> str:
+    return UNRUN if value is None else str(value)
+
+
+def _one_a_dataset(pairs: list[Pair]) -> list[Pair]:
+    return list({pair.dataset: pair for pair in reversed(pairs)}.values())[::-1]
+
+
+def _frames(pair: Pair) -> Iterator[list[Cell]]:
+    """Subjects whose labels differ in number; any row of a dataset has the same labels."""
+    a, b = ({part.part: part for part in group.reference.parts} for group in pair.groups)
+    for part in dict.fromkeys([*a, *b]):
+        counts = [_labels(side[part]) if part in side else {} for side in (a, b)]
+        for subject in dict.fromkeys([*counts[0], *counts[1]]):
+            one, other = (each.get(subject, (math.nan, math.nan)) for each in counts)
+            if one != other:
+                shown = [number(v, digits=0) for v in (one[0], other[0], one[1], other[1])]
+                yield cells(pair.groups[0].paper.title, part, subject, *shown)
+
+
+def _labels(part: stats.PartCounts) -> dict[str, tuple[float, float]]:
+    """Known labels and positive ones of each subject, over all AUs."""
+    of_subject = part.counts[0].sum(axis=1)
+    return {
+        subject: (float(row.sum()), float(row[0] + row[2]))
+        for subject, row in zip(part.subjects, of_subject, strict=True)
+    }

@@ -1,0 +1,137 @@
+"""Predictions of others: scored like a trial's own, and refused where they are not of the same frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.data.faces import FaceSet
+from benchmark.errors import UserError
+from benchmark.metrics import count, score
+from benchmark.protocol import BP4D
+from benchmark.report.groups import group_results
+from benchmark.results import Results
+from benchmark.score import score_file
+from tests.report.conftest import make_results
+
+AUS = list(BP4D.au_names)
+PER_SUBJECT = 5
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    rng = np.random.default_rng(0)
+    subjects = sorted(s for part in BP4D.parts.values() for s in part)
+    table = pd.DataFrame({"subject": np.repeat(subjects, PER_SUBJECT), "sequence": "T1"})
+    table["frame"] = np.arange(len(table)) % PER_SUBJECT + 95
+    table["path"] = table["subject"] + "/" + table["frame"].astype(str)
+    labels = rng.choice([-1, 0, 1], size=(len(table), len(AUS)), p=[0.1, 0.5, 0.4]).astype(np.int8)
+    return FaceSet("bp4d", Path(), table, labels, BP4D.au_names, "partial", "")
+
+
+@pytest.fixture(scope="module")
+def predictions(faces: FaceSet) -> pd.DataFrame:
+    found = faces.table[["subject", "sequence", "frame"]].copy()
+    found[AUS] = np.random.default_rng(1).random((len(found), len(AUS)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def beside(faces: FaceSet) -> Results:
+    """Trials of a method on these frames."""
+    made = make_results(("mal",), fingerprint="ours", origin="partial")
+    tables = []
+    for trial in made.trials.itertuples():
+        rows = faces.table["subject"].isin(BP4D.parts[trial.part]).to_numpy()
+        subjects = faces.table["subject"].to_numpy()[rows]
+        counts = count(np.zeros((rows.sum(), len(AUS)), np.float32), faces.labels[rows], subjects, BP4D.au_names)
+        tables.append(counts.assign(trial=trial.trial))
+    return Results(made.trials, pd.concat(tables), made.scores, made.curves, made.weights)
+
+
+def written(table: pd.DataFrame, file: Path) -> Path:
+    table.to_parquet(file) if file.suffix == ".parquet" else table.to_csv(file, index=False)
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_of_the_tables(
+    suffix: str, faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
+) -> None:
+    shuffled = predictions.sample(frac=1, random_state=0)
+    scored = score_file(written(shuffled, tmp_path / f"p{suffix}"), "mine", faces, BP4D, beside)
+    (group,) = group_results(Results.concat([beside, scored]))
+    assert [row.method for row in group.rows] == ["mal", "mine"]
+    assert group.rows[1].parts == ("part1", "part2", "part3")
+    part = BP4D.parts["part2"]
+    rows = faces.table["subject"].isin(part).to_numpy()
+    logits = predictions[AUS].to_numpy(np.float32)[rows] - np.float32(0.5)
+    counts = count(logits, faces.labels[rows], faces.table["subject"].to_numpy()[rows], BP4D.au_names)
+    trial = scored.trials.loc[scored.trials["part"] == "part2", "trial"].iloc[0]
+    pd.testing.assert_frame_equal(
+        scored.counts[scored.counts["trial"] == trial][["tp", "fp", "fn", "tn"]].reset_index(drop=True),
+        counts[["tp", "fp", "fn", "tn"]],
+    )
+    expected = score(logits, faces.labels[rows], counts, BP4D.au_names)
+    np.testing.assert_allclose(scored.scores[scored.scores["trial"] == trial]["f1"], expected["f1"])
+
+
+def test_logits_and_thresholds(faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path) -> None:
+    logits = predictions.copy()
+    logits[AUS] = np.log(predictions[AUS] / (1 - predictions[AUS]))
+    one = score_file(written(predictions, tmp_path / "a.csv"), "x", faces, BP4D, beside)
+    other = score_file(
+        written(logits.rename(columns={au: f"logit_{au}" for au in AUS}), tmp_path / "b.csv"), "x", faces, BP4D, beside
+    )
+    pd.testing.assert_frame_equal(one.counts.drop(columns="trial"), other.counts.drop(columns="trial"))
+    high = score_file(written(predictions, tmp_path / "a.csv"), "x", faces, BP4D, beside, threshold=0.9)
+    assert high.counts["tp"].sum() < one.counts["tp"].sum()
+
+
+def test_one_part_alone(faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path) -> None:
+    chosen = predictions[predictions["subject"].isin(BP4D.parts["part3"])]
+    scored = score_file(written(chosen, tmp_path / "p.csv"), "x", faces, BP4D, beside)
+    assert list(scored.trials["part"]) == ["part3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.drop(columns="AU7"), "without AU7"),
+        (lambda t: t.drop(columns="frame"), "without frame"),
+        (lambda t: t.iloc[1:], "lack a test frame"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "a frame twice"),
+        (lambda t: t.assign(frame=t["frame"] + 1000), "not coded"),
+        (lambda t: t.assign(AU1=t["AU1"].mask(t["AU1"].index == 3)), "no finite number"),
+        (lambda t: t.assign(AU1="high"), "no finite number"),
+        (lambda t: t.iloc[:0], "cover no test part"),
+    ],
+    ids=["column", "key", "frame", "twice", "unknown", "nan", "text", "empty"],
+)
+def test_what_is_refused(
+    change: object, said: str, faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=said):
+        score_file(written(change(predictions), tmp_path / "p.csv"), "x", faces, BP4D, beside)  # type: ignore[operator]
+
+
+def test_a_file_that_is_none(faces: FaceSet, beside: Results, tmp_path: Path) -> None:
+    for name in ("p.csv", "p.parquet"):
+        (tmp_path / name).write_bytes(b"\x00\xff" * 9)
+        with pytest.raises(UserError):
+            score_file(tmp_path / name, "x", faces, BP4D, beside)
+    with pytest.raises(UserError, match="cannot be read"):
+        score_file(tmp_path / "absent.csv", "x", faces, BP4D, beside)
+
+
+def test_other_labels_are_not_put_beside(
+    faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
+) -> None:
+    labels = faces.labels.copy()
+    labels[labels[:, 0] == 1, 0] = 0
+    other = FaceSet("bp4d", Path(), faces.table, labels, BP4D.au_names, "partial", "")
+    with pytest.raises(UserError, match="no results to put"):
+        score_file(written(predictions, tmp_path / "p.csv"), "x", other, BP4D, beside)
