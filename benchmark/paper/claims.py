@@ -33,6 +33,9 @@ from benchmark.paper import AVE, PaperTable, paper_tables
 from benchmark.stats import Interval, percentile_interval, spearman
 
 HALF_DIGIT = 0.05 + 1e-9
+NAMED = 5
+"""Cells that break a claim and are named in the evidence."""
+
 GROUP_AU, OTHERS = "GROUP_AU", "OTHERS"
 
 
@@ -326,7 +329,8 @@ class _Walker:
         if not wins:
             raise UnknownError("there is no cell to compare")
         held = f"{len(wins) - len(broken)} of {len(wins)} cells"
-        self.evidence.append(f"{held}; not in {', '.join(broken)}" if broken else held)
+        more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+        self.evidence.append(f"{held}; not in {', '.join(broken[:NAMED])}{more}" if broken else held)
         return wins
 
 

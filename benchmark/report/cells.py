@@ -29,13 +29,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The first column is text, the others are numbers and aligned as such."""
+    """The first column is text, the others are numbers and aligned as such, unless it is a table of `words`."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    words: bool = False
 
 
-def table(header: list[str], rows: list[list[Cell]]) -> Table:
+def table(header: list[str], rows: list[list[Cell]], *, words: bool = False) -> Table:
     """A table whose rows all have the header's length.
 
     Raises:
@@ -43,7 +44,7 @@ def table(header: list[str], rows: list[list[Cell]]) -> Table:
     """
     if any(len(row) != len(header) for row in rows):
         raise ValueError(f"rows of {sorted({len(row) for row in rows})} cells under {len(header)} headers")
-    return Table(tuple(header), tuple(tuple(row) for row in rows))
+    return Table(tuple(header), tuple(tuple(row) for row in rows), words)
 
 
 def cells(*texts: str) -> list[Cell]:

@@ -86,12 +86,14 @@ def compare(a: Results, b: Results) -> Comparison:
     return Comparison(
         averages=table(header, [_average_line(pair) for pair in pairs]),
         per_au=tuple((pair.name, _au_table(pair)) for pair in pairs),
-        settings=table(["row", "what", "in A", "in B"], [line for pair in pairs for line in _settings(pair)]),
+        settings=table(
+            ["row", "what", "in A", "in B"], [line for pair in pairs for line in _settings(pair)], words=True
+        ),
         frames=table(
             ["dataset", "part", "subject", "labelled cells in A", "in B", "positive in A", "in B"],
             [line for pair in _one_a_dataset(pairs) for line in _frames(pair)],
         ),
-        only=table(["row", "only in"], [cells(name, side) for name, side in only]),
+        only=table(["row", "only in"], [cells(name, side) for name, side in only], words=True),
     )
 
 

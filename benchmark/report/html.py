@@ -9,22 +9,21 @@ from benchmark.report.cells import Cell, Table
 _MARKS = {None: Markup("{}"), "bold": Markup("<strong>{}</strong>"), "underline": Markup("<u>{}</u>")}
 
 
-def html_table(table: Table, caption: str, kind: str = "") -> Markup:
+def html_table(table: Table, caption: str) -> Markup:
     """A table that sorts by its header's buttons, in a region that scrolls by itself.
 
     Args:
         table: What it shows.
         caption: Above it; also the region's name.
-        kind: `text` for a table of words, which wrap; "" for one of numbers.
     """
     head = Markup("").join(
         Markup('<th scope="col"><button type="button">{}</button></th>').format(h) for h in table.header
     )
     rows = Markup("\n").join(Markup("<tr>{}</tr>").format(_row(row)) for row in table.rows)
     return Markup(
-        '<div class="scroll {kind}" role="region" tabindex="0" aria-label="{caption}"><table class="sortable">'
+        '<div class="scroll{kind}" role="region" tabindex="0" aria-label="{caption}"><table class="sortable">'
         "<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"
-    ).format(kind=kind, caption=caption, head=head, rows=rows)
+    ).format(kind=" text" if table.words else "", caption=caption, head=head, rows=rows)
 
 
 def _row(row: tuple[Cell, ...]) -> Markup:

@@ -40,10 +40,10 @@ def _plain(character: str) -> str:
 
 
 def latex_table(table: Table) -> str:
-    """A tabular as wide as the page at most: first column left, the others right."""
+    """A tabular as wide as the page at most: first column left, the others right, unless it is one of words."""
     lines = [" & ".join(escape(name) for name in table.header), *(" & ".join(map(_cell, row)) for row in table.rows)]
     head, *body = [f"{line} \\\\" for line in lines]
-    columns = "l" + "r" * (len(table.header) - 1)
+    columns = "l" + ("l" if table.words else "r") * (len(table.header) - 1)
     return "\n".join(
         [
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",

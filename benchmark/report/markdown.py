@@ -25,13 +25,14 @@ def escape(text: object) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A pipe table: first column left, the others right."""
+    """A pipe table: first column left, the others right; of words, all left and without padding."""
     frame = pd.DataFrame(
         [[_cell(cell) for cell in row] for row in table.rows], columns=[escape(name) for name in table.header]
     )
-    align = ("left", *["right"] * (len(table.header) - 1))
+    align = ("left", *["left" if table.words else "right"] * (len(table.header) - 1))
     # As strings: tabulate would else read "48.0" as a number and write "48".
-    return frame.to_markdown(index=False, disable_numparse=True, colalign=align)
+    text = frame.to_markdown(index=False, disable_numparse=True, colalign=align)
+    return re.sub(r"-{3,}", "--", re.sub(r" {2,}", " ", text)) if table.words else text
 
 
 def _cell(cell: Cell) -> str:

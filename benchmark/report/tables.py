@@ -259,8 +259,12 @@ def _claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
         follow=found.count(True),
         fail=found.count(False),
         unknown=found.count(None),
-        table=table(["claim", "text", "follows from the printed tables", *[f"ours: {name}" for name in worlds]], rows),
-        short=table(["claim", "section", "follows from the printed tables"], short),
+        table=table(
+            ["claim", "text", "follows from the printed tables", *[f"ours: {name}" for name in worlds]],
+            rows,
+            words=True,
+        ),
+        short=table(["claim", "section", "follows from the printed tables"], short, words=True),
     )
 
 
@@ -296,7 +300,7 @@ def _trial_table(group: Group) -> Table:
         )
         for trial in group.results.trials.sort_values(["method", "part", "seed", "trial"]).to_dict("records")
     ]
-    return table(header, rows)
+    return table(header, rows, words=True)
 
 
 def _ambiguity_table(groups: Iterable[Group]) -> Table:
@@ -307,7 +311,7 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
         cells(each.id, each.question, each.default, *[_settings_of(group, each.settings) for group in known])
         for each in ambiguities()
     ]
-    return table(["", "question", "default", *names], rows)
+    return table(["", "question", "default", *names], rows, words=True)
 
 
 def _settings_of(group: Group, names: tuple[str, ...]) -> str:

@@ -95,7 +95,7 @@ def test_hover_tells_interval_seeds_and_trials(page: str) -> None:
 
 
 def test_html_by_hand() -> None:
-    made = html_table(table(["a<", "b"], [[Cell("x&", "bold"), Cell("1", hover='say "1"')]]), "cap>", "text")
+    made = html_table(table(["a<", "b"], [[Cell("x&", "bold"), Cell("1", hover='say "1"')]], words=True), "cap>")
     assert made == (
         '<div class="scroll text" role="region" tabindex="0" aria-label="cap&gt;"><table class="sortable">'
         '<caption>cap&gt;</caption><thead><tr><th scope="col"><button type="button">a&lt;</button></th>'
