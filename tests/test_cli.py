@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from benchmark.cli import main
@@ -218,7 +221,55 @@ def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None
     assert "## GFT, stand-in, profile smoke" in text
     assert "### Table 3: ours (stand-in) beside the paper's" in text
     assert "| MTL (ours, stand-in)" in text
-    assert "split" in Results.read(tmp_path / "reports/results.parquet").trials["data_note"][0]
+    own = Results.read(tmp_path / "reports/results.parquet")
+    assert "split" in own.trials["data_note"][0]
+
+    # A trial's own predictions, scored as a stranger's, have its counts and stand in its table.
+    (trial,) = (tmp_path / "runs/gft/mtl").iterdir()
+    scored = tmp_path / "mine.parquet"
+    where = ("--results", tmp_path / "reports/results.parquet", "--out", scored)
+    settings = [*SMALL, "--set", "standin.gft_frames=4"]
+    status, out, _ = malbench("score", trial / "predictions.parquet", "gft", "--name", "mine", *where, *settings)
+    assert (status, "mine, test: F1 ave" in out) == (0, True)
+    counts = [
+        each.sort_values(["subject", "au"])[["tp", "fp", "fn", "tn"]].to_numpy()
+        for each in (Results.read(scored).counts, pd.read_parquet(trial / "counts.parquet"))
+    ]
+    np.testing.assert_array_equal(*counts)
+    assert malbench("report", "--with", scored, "--out", tmp_path / "more")[0] == 0
+    text = (tmp_path / "more/tables.md").read_text(encoding="utf-8")
+    assert "| mine (ours, stand-in)" in text[text.index("### Beyond the paper") :]
+
+    # Two results side by side: more rows, nothing else.
+    sides = (tmp_path / "reports/results.parquet", tmp_path / "more/results.parquet")
+    status, out, _ = malbench("report", "--compare", *sides, "--out", tmp_path / "both")
+    assert status == 0
+    text = (tmp_path / "both/compare.md").read_text(encoding="utf-8")
+    assert "+0.0 [+0.0, +0.0]" in text
+    assert "mine, gft" in text
+
+    status, out, _ = malbench("claims", "--json")
+    claims = json.loads(out)
+    assert len(claims) == 30
+    assert claims[0]["ours"][0]["evidence"] == "nothing was run on BP4D"
+
+
+def test_claims_on_the_printed_tables_need_no_run(malbench, tmp_path: Path) -> None:
+    status, out, _ = malbench("claims", "--paper", "--json")
+    claims = json.loads(out)
+    assert status == 0
+    assert [claim["follows"] for claim in claims].count(True) == 18
+    assert "ours" not in claims[0]
+    assert "C13 §4.3" in malbench("claims", "--paper")[1]
+    status, _, error = malbench("claims", "--out", tmp_path)
+    assert (status, "no finished trial" in error) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("cost", "absent.json"), ("score", "absent.csv", "bp4d", "--name", "x")])
+def test_files_of_others_that_are_not_there(malbench, tmp_path: Path, command: tuple[str, ...]) -> None:
+    status, _, error = malbench(*command, *(["--profile", "smoke"] if command[0] == "score" else []))
+    assert status == 2
+    assert error.startswith("error: ")
 
 
 def test_disfa_starts_from_a_model_trained_on_bp4d(malbench, tmp_path: Path) -> None:

@@ -42,20 +42,21 @@ class JudgedClaim:
     ours: tuple[OurOutcome, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, `follows` being what the printed tables say."""
-        return {
-            **asdict(self.claim),
+        """Plain values, `follows` being what the printed tables say; `ours` where there are runs."""
+        plain: dict[str, Any] = {
+            "id": self.claim.id,
+            "section": self.claim.section,
+            "claim": self.claim.text,
+            "expression": self.claim.expression,
             "follows": self.printed.holds,
             "evidence": self.printed.evidence,
-            "ours": [
-                {
-                    "runs": each.runs,
-                    "standing": each.standing or "a test of the claim",
-                    **asdict(each.outcome),
-                }
-                for each in self.ours
-            ],
         }
+        if self.ours:
+            plain["ours"] = [
+                {"runs": our.runs, "standing": our.standing or "a test of the claim", **asdict(our.outcome)}
+                for our in self.ours
+            ]
+        return plain
 
 
 def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:

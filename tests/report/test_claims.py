@@ -160,9 +160,11 @@ def test_every_expression_is_of_the_language() -> None:
 def test_as_json() -> None:
     plain = [each.as_json() for each in judge_claims(group_results(make_results(("stl", "mal"))))]
     read = json.loads(json.dumps(plain, allow_nan=False))
-    assert {"id", "section", "text", "follows", "ours"} <= set(read[0])
+    assert list(read[0]) == ["id", "section", "claim", "expression", "follows", "evidence", "ours"]
     assert read[12]["follows"] is False
     assert read[12]["ours"][0]["standing"] == "other data (stand-in)"
+    assert set(read[12]["ours"][0]) == {"runs", "standing", "holds", "evidence", "probability"}
+    assert "ours" not in judge_claims()[0].as_json()
 
 
 def test_unknown_is_said() -> None:
