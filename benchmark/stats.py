@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -80,9 +80,16 @@ class MethodCounts:
     def part_names(self) -> tuple[str, ...]:
         return tuple(part.part for part in self.parts)
 
+    @cached_property
+    def resampled(self) -> Draws:
+        """Its `bootstrap`, drawn once however many rows it is compared with."""
+        return bootstrap(self)
+
     def select(self, parts: Iterable[str], seeds: Iterable[int]) -> MethodCounts:
-        """The counts of these parts and seeds alone, in their present order."""
+        """The counts of these parts and seeds alone, in their present order; itself, if that is all of them."""
         names, numbers = set(parts), set(seeds)
+        if names >= set(self.part_names) and numbers >= set(self.seeds):
+            return self
         keep = [i for i, seed in enumerate(self.seeds) if seed in numbers]
         return MethodCounts(
             aus=self.aus,
@@ -242,22 +249,28 @@ def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Dra
     weights = subject_weights(tuple(len(part.subjects) for part in method.parts), draws, seed)
     per_au, ave = [], []
     for r in range(0, len(method.seeds), SEEDS_AT_A_TIME):
-        # One product a part: (draws, S) @ (S, R J 3). An array of draws × subjects × AUs never exists.
-        parts = [
-            f1(_weighted(w, part.counts[r : r + SEEDS_AT_A_TIME]))
-            for w, part in zip(weights, method.parts, strict=True)
-        ]
-        per_au.append(mean_defined(np.stack(parts), axis=0))  # (D, R, J)
-        ave.append(mean_defined(per_au[-1], axis=2))
-    return Draws(
-        mean_defined(np.concatenate(per_au, axis=1), axis=1), mean_defined(np.concatenate(ave, axis=1), axis=1)
-    )
+        # One product a part. An array of draws × subjects × AUs never exists.
+        chosen = [part.counts[r : r + SEEDS_AT_A_TIME] for part in method.parts]
+        parts = [_resampled_f1(w, counts) for w, counts in zip(weights, chosen, strict=True)]
+        per_au.append(_mean(np.stack(parts), axis=0))  # (D, R, J)
+        ave.append(_mean(per_au[-1], axis=2))
+    return Draws(_mean(np.concatenate(per_au, axis=1), axis=1), _mean(np.concatenate(ave, axis=1), axis=1))
 
 
-def _weighted(weights: FloatArray, counts: IntArray) -> FloatArray:
-    """Counts (R, S, J, 4) summed over subjects with weights (D, S): (D, R, J, 3); TN plays no part in F1."""
-    cells = np.moveaxis(counts[..., :TN], 1, 0).astype(np.float64)
-    return (weights @ cells.reshape(len(cells), -1)).reshape(len(weights), *cells.shape[1:])
+def _resampled_f1(weights: FloatArray, counts: IntArray) -> FloatArray:
+    """F1 of counts (R, S, J, 4) summed over subjects with weights (D, S): (D, R, J), NaN where undefined."""
+    cells = np.moveaxis(counts, 1, 0).astype(np.float64)
+    hits = 2 * cells[..., TP]
+    ratio = [hits, hits + cells[..., FP] + cells[..., FN]]
+    above, below = ((weights @ each.reshape(len(cells), -1)).reshape(len(weights), *each.shape[1:]) for each in ratio)
+    with np.errstate(invalid="ignore"):
+        return np.divide(above, below, out=above)
+
+
+def _mean(values: FloatArray, axis: int) -> FloatArray:
+    """`mean_defined`, faster where all values are defined."""
+    total: FloatArray = values.sum(axis=axis)
+    return mean_defined(values, axis) if np.isnan(total).any() else total / values.shape[axis]
 
 
 def jackknife(method: MethodCounts) -> Jackknife:
@@ -385,7 +398,11 @@ def _ranks(values: FloatArray) -> FloatArray:
 
 def score(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Scored:
     """F1 (mean over parts) of each AU and of their average, with 95 % intervals over subjects."""
-    return _scored(mean_over_parts(method), bootstrap(method, draws, seed), jackknife(method))
+    return _scored(mean_over_parts(method), _draws(method, draws, seed), jackknife(method))
+
+
+def _draws(method: MethodCounts, draws: int, seed: int) -> Draws:
+    return method.resampled if (draws, seed) == (DRAWS, SEED) else bootstrap(method, draws, seed)
 
 
 def difference(a: MethodCounts, b: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Scored:
@@ -400,7 +417,7 @@ def difference(a: MethodCounts, b: MethodCounts, draws: int = DRAWS, seed: int =
         raise ValueError(f"cannot pair: parts {a.part_names} and {b.part_names}, or their subjects, differ")
     ours, theirs = mean_over_parts(a), mean_over_parts(b)
     point = replace(ours, per_au=ours.per_au - theirs.per_au, ave=ours.ave - theirs.ave)
-    return _scored(point, bootstrap(a, draws, seed) - bootstrap(b, draws, seed), jackknife(a) - jackknife(b))
+    return _scored(point, _draws(a, draws, seed) - _draws(b, draws, seed), jackknife(a) - jackknife(b))
 
 
 def _scored(point: Average, draws: Draws, left_out: Jackknife) -> Scored:

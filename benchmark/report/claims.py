@@ -98,7 +98,7 @@ class Ours:
         row = self._row(dataset, method)
         key = (dataset, method)
         if key not in self._cells:
-            point, draws = stats.mean_over_parts(row.counts), stats.bootstrap(row.counts)
+            point, draws = stats.mean_over_parts(row.counts), row.counts.resampled
             values = {au: np.append(point.per_au[j], draws.per_au[:, j]) for j, au in enumerate(row.counts.aus)}
             values[AVE] = np.append(point.ave, draws.ave)
             self._cells[key] = {name: 100 * each for name, each in values.items()}
