@@ -21,6 +21,9 @@ BASELINES = ("STL", "MTL")
 
 ALL_POSITIVE = "all positive"
 
+NAMED = 9
+"""Trials that a value names as its source."""
+
 ALPHA = 0.05
 """Adjusted p-values below it are set in bold."""
 
@@ -39,7 +42,8 @@ class Ours:
     def describe(self, column: str) -> str:
         """A value with what it rests on."""
         seeds = ", ".join(map(str, self.row.seeds))
-        trials = ", ".join(self.row.trials["trial"])
+        keys = list(self.row.trials["trial"])
+        trials = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
         return f"{with_interval(self.values[column], self.intervals[column])}; seeds {seeds}; trials {trials}"
 
 

@@ -31,6 +31,9 @@ from benchmark.stats import Verdict
 
 UNKNOWN = "unknown"
 
+LISTED = 300
+"""Trials of a group that the page lists."""
+
 
 @dataclass(frozen=True)
 class GroupContext:
@@ -287,6 +290,7 @@ def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
 
 def _trial_table(group: Group) -> Table:
     header = ["trial", "method", "part", "seed", "settings that differ", "method version", "stale", "commit"]
+    ordered = group.results.trials.sort_values(["method", "part", "seed", "trial"])
     rows = [
         cells(
             str(trial["trial"]),
@@ -298,8 +302,10 @@ def _trial_table(group: Group) -> Table:
             "yes" if trial["stale"] else "no",
             str(_provenance(trial["provenance"]).get("commit") or UNKNOWN),
         )
-        for trial in group.results.trials.sort_values(["method", "part", "seed", "trial"]).to_dict("records")
+        for trial in ordered.head(LISTED).to_dict("records")
     ]
+    if len(ordered) > LISTED:
+        rows.append(cells(f"and {len(ordered) - LISTED:,} more in results.parquet", *[""] * (len(header) - 1)))
     return table(header, rows, words=True)
 
 
