@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from benchmark.f1 import FN, FP, TN, TP, FloatArray, IntArray, f1, mean_defined
 
@@ -164,6 +164,8 @@ class Scored:
         per_au_intervals: J.
         ave: Over AUs.
         ave_interval: Its interval.
+        per_au_p: (J,), two-sided p-values of 0, for differences.
+        ave_p: The average's.
         draws: What the intervals are of.
     """
 
@@ -171,6 +173,8 @@ class Scored:
     per_au_intervals: tuple[Interval, ...]
     ave: float
     ave_interval: Interval
+    per_au_p: FloatArray
+    ave_p: float
     draws: Draws
 
 
@@ -315,19 +319,65 @@ def bca_interval(
         NaN at both ends where no draw or the value is undefined; the percentile interval where all draws are on one
         side of the value, or it depends on no subject.
     """
-    defined = draws[~np.isnan(draws)]
-    if not len(defined) or math.isnan(point):
-        return Interval(math.nan, math.nan)
-    below = float(((defined < point).sum() + (defined == point).sum() / 2) / len(defined))
-    influence = _influence(without, parts)
-    spread = float((influence**2).sum())
-    if not 0 < below < 1 or spread == 0:
-        return percentile_interval(draws, level)
-    acceleration = float((influence**3).sum()) / (6 * spread**1.5)
-    shift = ndtri(below)
-    z = shift + np.array([-1, 1]) * _quantile(len(influence), len(np.unique(parts)), level)
-    low, high = np.quantile(defined, ndtr(shift + z / (1 - acceleration * z)))
+    found = _Bca.of(draws, point, without, parts)
+    if found is None:
+        undefined = math.isnan(point) or np.isnan(draws).all()
+        return Interval(math.nan, math.nan) if undefined else percentile_interval(draws, level)
+    z = found.shift + np.array([-1, 1]) * _quantile(found.subjects, found.parts, level)
+    low, high = np.quantile(found.draws, ndtr(found.shift + z / (1 - found.acceleration * z)))
     return Interval(float(low), float(high))
+
+
+def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> float:
+    """Two-sided p-value of 0: one less the level at which `bca_interval` just reaches it.
+
+    Never below what as many draws can show: 0 is taken to lie at least one draw from either end. NaN where no draw
+    or the value is undefined; 1 where it depends on no subject.
+    """
+    found = _Bca.of(draws, point, without, parts)
+    if found is None:
+        return math.nan if math.isnan(point) or np.isnan(draws).all() else 1.0
+    size = len(found.draws)
+    below = float(((found.draws < 0).sum() + (found.draws == 0).sum() / 2) / size)
+    at = float(ndtri(min(max(below, 1 / (size + 1)), size / (size + 1)))) - found.shift
+    reach = abs(at / (1 + found.acceleration * at) - found.shift)
+    freedom, each = found.subjects - found.parts, found.subjects / found.parts
+    if freedom < 1:
+        return float(2 * ndtr(-reach))
+    return float(2 * stdtr(freedom, -reach / math.sqrt(each / (each - 1))))
+
+
+@dataclass(frozen=True)
+class _Bca:
+    """What a bias-corrected and accelerated interval is made of.
+
+    Attributes:
+        draws: (D,), those that are defined.
+        shift: z of the share of draws below the value.
+        acceleration: From the skewness of the subjects' influences.
+        subjects: S.
+        parts: How many the subjects are of.
+    """
+
+    draws: FloatArray
+    shift: float
+    acceleration: float
+    subjects: int
+    parts: int
+
+    @classmethod
+    def of(cls, draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> _Bca | None:
+        """None where nothing is defined, all draws are on one side of the value, or it depends on no subject."""
+        defined = draws[~np.isnan(draws)]
+        if not len(defined) or math.isnan(point):
+            return None
+        below = float(((defined < point).sum() + (defined == point).sum() / 2) / len(defined))
+        influence = _influence(without, parts)
+        spread = float((influence**2).sum())
+        if not 0 < below < 1 or spread == 0:
+            return None
+        acceleration = float((influence**3).sum()) / (6 * spread**1.5)
+        return cls(defined, float(ndtri(below)), acceleration, len(influence), len(np.unique(parts)))
 
 
 def _quantile(subjects: int, parts: int, level: float) -> float:
@@ -351,18 +401,6 @@ def _influence(without: FloatArray, parts: IntArray) -> FloatArray:
         if len(values):
             found.append((values.mean() - values) * (len(values) - 1) / len(values))
     return np.concatenate(found) if found else np.empty(0)
-
-
-def p_value(draws: FloatArray) -> float:
-    """Two-sided: how rarely draws of a difference (D,) lie on the other side of 0; NaN where none is defined.
-
-    Never below 2 / (D + 1): no number of draws shows that something cannot happen.
-    """
-    defined = draws[~np.isnan(draws)]
-    if not len(defined):
-        return math.nan
-    fewer = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
-    return min(1.0, 2 * (fewer + 1) / (len(defined) + 1))
 
 
 def holm(p_values: FloatArray) -> FloatArray:
@@ -422,15 +460,15 @@ def difference(a: MethodCounts, b: MethodCounts, draws: int = DRAWS, seed: int =
 
 def _scored(point: Average, draws: Draws, left_out: Jackknife) -> Scored:
     columns = [*zip(draws.per_au.T, point.per_au, strict=True), (draws.ave, point.ave)]
-    intervals = [
-        bca_interval(drawn, float(value), left_out.values[:, j], left_out.parts)
-        for j, (drawn, value) in enumerate(columns)
-    ]
+    given = [(drawn, float(value), left_out.values[:, j], left_out.parts) for j, (drawn, value) in enumerate(columns)]
+    intervals, p_values = [bca_interval(*each) for each in given], [bca_p_value(*each) for each in given]
     return Scored(
         per_au=point.per_au,
         per_au_intervals=tuple(intervals[:-1]),
         ave=point.ave,
         ave_interval=intervals[-1],
+        per_au_p=np.array(p_values[:-1]),
+        ave_p=p_values[-1],
         draws=draws,
     )
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -25,10 +27,11 @@ def committed(file: str) -> str:
     return shown.stdout if shown.returncode == 0 else (ROOT / file).read_text(encoding="utf-8")
 
 
-def test_the_results_shown_are_those_of_the_committed_report() -> None:
-    shown = README.split("<!-- results")[1].split("-->", 1)[1].split("<!-- /results -->")[0]
+@pytest.mark.parametrize(("block", "file"), [("results", "reports/tables.md"), ("cost", "reports/cost.md")])
+def test_the_results_shown_are_those_of_the_committed_report(block: str, file: str) -> None:
+    shown = README.split(f"<!-- {block}")[1].split("-->", 1)[1].split(f"<!-- /{block} -->")[0]
     rows = [cells(row) for row in shown.splitlines() if row.startswith("|") and not set(row) <= set("|:- ")]
-    report = [cells(row) for row in committed("reports/tables.md").splitlines() if "|" in row]
+    report = [cells(row) for row in committed(file).splitlines() if "|" in row]
     assert len(rows) > 5
     for row in rows:
         assert row in report, row

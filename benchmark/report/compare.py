@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmark import stats
 from benchmark.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
@@ -150,7 +148,7 @@ def _au_table(pair: Pair) -> Table:
     rows = [cells(side, *[number(100 * v) for v in values]) for side, values in zip(("A", "B"), points, strict=True)]
     if common is not None:
         scored = stats.difference(common[1], common[0])
-        p_values = stats.holm(np.array([stats.p_value(draws) for draws in scored.draws.per_au.T]))
+        p_values = stats.holm(scored.per_au_p)
         shown = [
             Cell(number(100 * d, sign=True), "bold" if p < 0.05 else None)  # False for NaN
             for d, p in zip(scored.per_au.tolist(), p_values.tolist(), strict=True)

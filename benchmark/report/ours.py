@@ -249,7 +249,7 @@ def au_difference_table(ours: OursOfGroup) -> Table:
         pair = None if b is None else _pair(ours, a, b)
         if b is None or pair is None:
             continue
-        p_values = stats.holm(np.array([stats.p_value(draws) for draws in pair.scored.draws.per_au.T]))
+        p_values = stats.holm(pair.scored.per_au_p)
         shown = [
             Cell(f"{number(100 * d, sign=True)} (p {number(p, digits=3)})", "bold" if p < ALPHA else None)
             if not math.isnan(p)
@@ -304,7 +304,7 @@ def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
         name,
         with_interval(100 * pair.scored.ave, interval, sign=True),
         "no" if interval.holds(0.0) else "yes",
-        number(stats.p_value(pair.scored.draws.ave), digits=4),
+        number(pair.scored.ave_p, digits=4),
         number(100 * stats.detectable(pair.scored.draws.ave)),
         ", ".join(pair.parts),
         ", ".join(map(str, pair.seeds)),
