@@ -11,10 +11,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from benchmark.errors import UserError
 from benchmark.results import COLUMNS, Results
-from benchmark.store import load_tree, save_tree
+from benchmark.store import load_tree, save_tree, weight_statistics
 
 leaf = st.one_of(
     st.integers(-(2**40), 2**40),
@@ -67,7 +68,23 @@ def some_results() -> Results:
         counts=pd.DataFrame([{"trial": "x", "subject": "F001", "au": "AU1", "tp": 1, "fp": 2, "fn": 3, "tn": 4}]),
         scores=pd.DataFrame([{"trial": "x", "au": "AU1", "f1": 0.25, "auc": np.nan}]),
         curves=pd.DataFrame([{"trial": "x", "step": 0, "series": "loss_au", "value": 8.3}]),
+        weights=pd.DataFrame([{"trial": "x", "name": "mean", "value": 0.4}]),
     )
+
+
+def test_statistics_of_the_weights_by_hand() -> None:
+    table = pd.DataFrame(
+        {
+            "label": [0, 0, 0, 1, 1, 1],
+            "weight": [0.1, 0.2, 0.3, 0.9, 0.8, 0.7],
+            "consistency": [0.5, 0.6, 0.7, 0.2, 0.3, 0.4],
+        }
+    )
+    found = weight_statistics(table)
+    assert found["mean"] == pytest.approx(0.5)
+    assert found["spearman_consistency_within"] == pytest.approx(0.0)  # +1 in one class, -1 in the other
+    assert found["spearman_consistency"] == pytest.approx(spearmanr(table["weight"], table["consistency"]).statistic)
+    assert set(weight_statistics(table.drop(columns="consistency"))) == {"mean", "sd"}
 
 
 def test_results_round_trip(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def _group(results: Results) -> Group:
             found=str(first["origin"]),
             remedy="read the results with the version of the suite that wrote them",
         )
-    unknown = sorted(set(results.counts["au"]) - set(table.aus))
+    unknown = sorted(set(results.counts["au"].unique()) - set(table.aus))
     if unknown:
         raise UserError(
             f"results of {table.title} count an AU that the paper does not score",
@@ -196,7 +196,7 @@ def _row(trials: pd.DataFrame, results: Results, aus: tuple[str, ...]) -> Row:
     for part in parts:
         of_part = [keys[part, seed] for seed in seeds]
         table = selected.counts[selected.counts["trial"].isin(of_part)]
-        subjects = tuple(sorted(set(table["subject"])))
+        subjects = tuple(sorted(set(table["subject"].unique())))
         counts.append(PartCounts(part, subjects, _cells(table, of_part, subjects, aus)))
     auc = selected.scores.pivot_table(index="trial", columns="au", values="auc", dropna=False, aggfunc="first")
     auc = auc.reindex(index=[keys[part, seed] for seed in seeds for part in parts], columns=list(aus))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmark import stats
+from benchmark.machine import available_cores
 from benchmark.paper import AVE, PaperRow, best_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row
@@ -78,6 +80,8 @@ class OursOfGroup:
 def score_group(group: Group) -> OursOfGroup:
     """Score all rows of a group. This is where the bootstrap runs."""
     reference = stats.all_positive(group.reference)
+    with ThreadPoolExecutor(available_cores()) as pool:  # NumPy lets go of the interpreter
+        list(pool.map(lambda row: row.counts.resampled, group.rows))
     scored = stats.score(reference)
     return OursOfGroup(
         group=group,
