@@ -288,7 +288,9 @@ def _figure(rows: list[Measured]) -> Figure:
             _lines(axes[line, column], [row for row in rows if fixed(row) == at], x, y)
             if column == 0:
                 axes[line, column].set_ylabel(name, fontsize=9)
+            axes[line, column].set_ylim(0, 1.05 * max((y(row) for row in rows), default=1.0))
         axes[1, column].set_xlabel(label if column == 0 else f"{label}, with 32 AU and 32 FE images", fontsize=9)
+    axes[0, 0].legend(fontsize=8, frameon=False)
     return figure
 
 
@@ -300,6 +302,4 @@ def _lines(axes: Axes, rows: list[Measured], x: Callable[[Measured], int], y: Ca
         if not points:
             continue
         axes.plot(*zip(*points, strict=True), color=color, marker=marker, linewidth=1.6, markersize=4, label=form)
-    axes.set_ylim(bottom=0)
     axes.set_xticks(sorted({x(row) for row in rows}))
-    axes.legend(fontsize=7, frameon=False)
