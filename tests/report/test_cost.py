@@ -60,8 +60,9 @@ def test_ratios(tmp_path: Path) -> None:
     line = next(line for line in text.splitlines() if line.startswith("| MAL  "))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == ["MAL", "4.50", "4.50", "4.50", "4.60", "13.80", "800", "0.50"]
-    assert "MAL / best library (TorchOpt): 0.75 of the time (counted operations: 0.87)" in text
-    assert "0.55 of the memory. MAL / MTL: 4.50, counted 4.60" in text
+    assert "MAL / fastest library (TorchOpt): 0.75 of the time (counted operations: 0.87)" in text
+    assert "MAL / library with least memory (TorchOpt): 0.55 of it. MAL / MTL: 4.50, counted 4.60" in text
+    assert "would count 10.8, 0.68 of the library's" in text  # 12.8 - 1.97, of 15.9
     assert "MAL / double backward: 0.64 of the time, 0.50 of the memory" in text
     assert "bf16 (meta-gradient off by 2.5 %)" in text
     assert "A CPU, Linux, Python 3.11.2" in text
