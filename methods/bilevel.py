@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from methods.backbone import BaseNet, Outputs, batch_norm_buffers_untouched, eva
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec
 from methods.losses import ValWeighting, au_loss, fe_loss, val_class_weights
 from methods.meta_gradient import Params, PerSample, Reading, forward_mode, gradients, leaves, sgd_step
-from methods.replay import Recording
+from methods.replay import Draws, Recording
 
 
 class TrainPass(NamedTuple):
@@ -24,18 +25,20 @@ class TrainPass(NamedTuple):
     Attributes:
         losses: (N,), with their graph.
         seen: What the weigher looks at, (N, ...), with its graph.
-        recording: What `replay` needs.
+        draws: Those of the pass: what is to be the same pass again must have its dropout masks.
+        recording: What `replay` needs; empty if the pass is not to be replayed.
     """
 
     losses: Tensor
     seen: Tensor
+    draws: Draws
     recording: Recording
 
     def replay(self, per_sample: PerSample) -> PerSample:
         """`per_sample` at this pass's θ, to be called once, in forward mode: it convolves nothing twice."""
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
-            with self.recording.replayed():
+            with self.draws.again(), self.recording.replayed():
                 return per_sample(theta)
 
         return run
@@ -97,34 +100,46 @@ class Reweighting(Method):
         losses = sample_losses(out, au, fe)
         return losses, self.look(losses, out.features)
 
-    def train_pass(self, au: Samples, fe: Samples) -> TrainPass:
+    def train_pass(self, au: Samples, fe: Samples, *, to_replay: bool = True) -> TrainPass:
         """The pass that moves the running statistics, the only one in a step (A5)."""
-        with Recording() as recording, sdpa_kernel(SDPBackend.MATH):
+        draws, recording = Draws(au.images), Recording()
+        with recording if to_replay else nullcontext(), sdpa_kernel(SDPBackend.MATH):
             out = self.net(au.images, fe.images)
-        return TrainPass(*self.losses_and_look(out, au, fe), recording)
+        return TrainPass(*self.losses_and_look(out, au, fe), draws, recording)
 
-    def second_pass(self, au: Samples, fe: Samples, theta: Params) -> TrainPass:
-        """The same again, statistics left alone."""
-        with Recording() as recording:
+    def second_pass(self, au: Samples, fe: Samples, theta: Params, draws: Draws) -> TrainPass:
+        """The pass that made these draws again, statistics left alone."""
+        with draws.again(), Recording() as recording:
             losses, seen = self.per_sample(au, fe)(theta)
-        return TrainPass(losses, seen, recording)
+        return TrainPass(losses, seen, draws, recording)
 
-    def val_loss(self, theta: Params, val: Samples) -> Tensor:
+    def running_statistics(self) -> Params:
+        """Those that the validation pass of a step uses: of before the step, whatever moves them within it (A5)."""
+        running = self.hparams.val_batch_norm == "running"
+        return {name: b.clone() for name, b in self.net.named_buffers()} if running else {}
+
+    def val_loss(self, theta: Params, val: Samples, statistics: Params | None = None) -> Tensor:
         """L_val (§4.1.4): the class re-weighted Eq. 1, mean over the validation batch."""
         running = self.hparams.val_batch_norm == "running"
         with evaluation_mode(self.net) if running else batch_norm_buffers_untouched(self.net):
-            out: Outputs = functional_call(self.net, theta, (val.images,))
+            out: Outputs = functional_call(self.net, {**theta, **(statistics or {})}, (val.images,))
         return au_loss(out.au_logits, val.labels, self.class_weights.to(out.au_logits.dtype)).mean()
 
-    def val_gradient(self, theta: Params, val: Samples) -> tuple[Tensor, Params]:
-        """L_val at θ and its gradient there; the FE classifier has none."""
+    def val_gradient(self, theta: Params, val: Samples, statistics: Params | None = None) -> tuple[Tensor, Params]:
+        """L_val at θ and its gradient there; the FE classifier has none.
+
+        Args:
+            theta: θ.
+            val: AU samples.
+            statistics: Running statistics to use instead of those that the net has now.
+        """
         theta = leaves(theta)
         size, total = len(val.images), torch.zeros((), device=val.images.device)
         v: Params = {}
         chunk = self.hparams.val_chunk or size
         for start in range(0, size, chunk):
             images, labels = val.images[start : start + chunk], val.labels[start : start + chunk]
-            loss = self.val_loss(theta, Samples(images, labels)) * (len(images) / size)
+            loss = self.val_loss(theta, Samples(images, labels), statistics) * (len(images) / size)
             for name, g in gradients(loss, theta).items():
                 v[name] = v[name].add_(g) if name in v else g
             total = total + loss.detach()
@@ -185,16 +200,17 @@ class MetaWeighting(Reweighting):
             return (weigh(psi, seen) * at.losses).sum()
 
         # Meta-train (Eq. 4 to 6).
-        first = self.train_pass(au, fe)
-        keep = first if self.hparams.keep_graph else None
+        statistics = self.running_statistics()
+        first = self.train_pass(au, fe, to_replay=self.hparams.keep_graph)
+        keep, draws = first if self.hparams.keep_graph else None, first.draws
         theta_star = sgd_step(theta, gradients(total(first), theta, retain_graph=bool(keep)), self.hparams.alpha)
         # The validation pass is the largest: by default its graph and this one are not in memory together.
         del first
 
         # Meta-test (Eq. 7).
-        loss_val, v = self.val_gradient(theta_star, val)
+        loss_val, v = self.val_gradient(theta_star, val, statistics)
         del theta_star
-        passed = keep or self.second_pass(au, fe, theta)
+        passed = keep or self.second_pass(au, fe, theta, draws)
         along_v = passed.replay(self.per_sample(au, fe))
         meta_grad = forward_mode(along_v, theta, v, self.hparams.alpha, weigh, psi, self.reading)
         del v

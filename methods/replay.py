@@ -12,7 +12,7 @@ under autocast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -21,16 +21,53 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import get_device_states, set_device_states
+
+from benchmark.errors import UserError
 
 LINEAR = frozenset({F.conv1d, F.conv2d, F.conv3d, F.linear})
 """Functions (x, W, b=None, ...) that are linear in x and in (W, b)."""
 
 
-class Kept(NamedTuple):
-    """An output, and how often it had been written to when it was made."""
+class Call(NamedTuple):
+    """A function, and the shapes of all tensors that it was given."""
 
+    function: str
+    shapes: tuple[torch.Size, ...]
+
+    @classmethod
+    def of(cls, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """The call func(*args, **kwargs)."""
+        return cls(func.__name__, tuple(x.shape for x in (*args, *kwargs.values()) if isinstance(x, Tensor)))
+
+    def __str__(self) -> str:
+        return f"{self.function} of {', '.join(str(tuple(shape)) for shape in self.shapes)}"
+
+
+class Kept(NamedTuple):
+    """The output of a call, and how often it had been written to when it was made."""
+
+    call: Call
     output: Tensor
     version: int
+
+
+class Draws:
+    """The generators as they stand now, so that a later pass over the same batch draws the same dropout masks."""
+
+    def __init__(self, on: Tensor) -> None:
+        """`on` is on the device whose generator the pass draws from; the CPU's is always kept."""
+        self._of_cpu = torch.get_rng_state()
+        self._devices, self._states = get_device_states(on)
+        self._type = on.device.type if self._devices else "cuda"
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Draws inside are those that followed this object's making; afterwards the generators stand as before."""
+        with torch.random.fork_rng(self._devices, device_type=self._type):
+            torch.set_rng_state(self._of_cpu)
+            set_device_states(self._devices, self._states, device_type=self._type)
+            yield
 
 
 class Recording(TorchFunctionMode):
@@ -41,17 +78,25 @@ class Recording(TorchFunctionMode):
         self.kept: list[Kept] = []
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
         if func in LINEAR:
-            self.kept.append(Kept(out.detach(), out._version))
+            self.kept.append(Kept(Call.of(func, args, kwargs), out.detach(), out._version))
         return out
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """A forward-mode pass inside takes the outputs from the recording, which is empty afterwards."""
-        with _Replay(self.kept[::-1]):
-            self.kept.clear()
+        """A forward-mode pass inside takes the outputs from the recording, which is empty afterwards.
+
+        Raises:
+            UserError: It does not make the calls that the first pass made, in their order.
+        """
+        replay = _Replay(self.kept[::-1])
+        self.kept.clear()
+        with replay:
             yield
+        if replay.kept:
+            raise _unlike(replay.kept[-1].call, None)
 
 
 class _Replay(TorchFunctionMode):
@@ -62,7 +107,7 @@ class _Replay(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in LINEAR:
-            return self._linear(func, *args, **kwargs)
+            return self._linear(func, self._output(Call.of(func, args, kwargs)), *args, **kwargs)
         if func is F.batch_norm:
             return _batch_norm(*args, **kwargs)
         return func(*args, **kwargs)
@@ -70,14 +115,14 @@ class _Replay(TorchFunctionMode):
     def _linear(
         self,
         func: Callable[..., Tensor],
-        x: Tensor,
+        y: Tensor | None,
+        input: Tensor,
         weight: Tensor,
         bias: Tensor | None = None,
         *rest: Any,
         **named: Any,
     ) -> Tensor:
-        (x, dx), (weight, dw), (bias, db) = _dual(x), _dual(weight), _dual(bias)
-        y = self._output()
+        (x, dx), (weight, dw), (bias, db) = _dual(input), _dual(weight), _dual(bias)
         if y is None:
             y = func(x, weight, bias, *rest, **named)
         dy = None
@@ -88,10 +133,21 @@ class _Replay(TorchFunctionMode):
             dy = through if dy is None else dy.add_(through)
         return _with_tangent(y, dy)
 
-    def _output(self) -> Tensor | None:
-        """The next output, unless something wrote to it since."""
-        kept = self.kept.pop()
+    def _output(self, call: Call) -> Tensor | None:
+        """What this call put out in the first pass, unless something wrote to it since."""
+        kept = self.kept.pop() if self.kept else None
+        if kept is None or kept.call != call:
+            raise _unlike(None if kept is None else kept.call, call)
         return kept.output if kept.output._version == kept.version else None
+
+
+def _unlike(first: Call | None, second: Call | None) -> UserError:
+    return UserError(
+        "two passes of this backbone over the same batch differ, so one cannot replay the other",
+        expected=str(first or "no further layer"),
+        found=str(second or "no further layer"),
+        remedy="choose another with --set method.backbone=NAME, for example resnet34",
+    )
 
 
 def _dual(x: Tensor | None) -> tuple[Any, Tensor | None]:
@@ -104,7 +160,7 @@ def _with_tangent(y: Tensor, dy: Tensor | None) -> Tensor:
 
 
 def _batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -115,8 +171,8 @@ def _batch_norm(
 ) -> Tensor:
     """F.batch_norm with a tangent; running statistics are not moved."""
     if not training:
-        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-    (x, dx), (weight, dw), (bias, db) = _dual(x), _dual(weight), _dual(bias)
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    (x, dx), (weight, dw), (bias, db) = _dual(input), _dual(weight), _dual(bias)
     y, mean, invstd = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
     dy = torch.zeros_like(y)
     if dx is not None:
@@ -124,8 +180,8 @@ def _batch_norm(
         dy = backward(dx, x, weight, None, None, mean, invstd, True, eps, [True, False, False])[0]
     shape = [1, -1] + [1] * (x.ndim - 2)
     if dw is not None:
-        slope = dw * invstd
-        dy.addcmul_(x, slope.to(x.dtype).view(shape)).sub_((slope * mean).to(x.dtype).view(shape))
+        # The statistics are in float32 under autocast, and so is the difference, which may cancel.
+        dy.add_((x - mean.view(shape)).mul_((dw * invstd).view(shape)).to(dy.dtype))
     if db is not None:
         dy.add_(db.to(x.dtype).view(shape))
     return _with_tangent(y, dy)

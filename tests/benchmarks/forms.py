@@ -17,7 +17,7 @@ from methods.meta_gradient import Params, double_backward
 
 
 class Reference(MAL):
-    """Algorithm 1 around a meta-gradient that a subclass computes; weights are constants for θ (A1)."""
+    """Algorithm 1 around a meta-gradient that a subclass computes; the libraries' take weights for constants (A1)."""
 
     def meta_gradient(self, au: Samples, fe: Samples, val: Samples, psi: Params) -> Params:
         raise NotImplementedError
@@ -30,7 +30,8 @@ class Reference(MAL):
             parameter.grad = found[name]
         self.meta_optimizer.step()
         losses, seen = self.losses_and_look(self.net(au.images, fe.images), au, fe)
-        weights = self.weigh({n: p.detach() for n, p in psi.items()}, seen.detach(), len(au.images))
+        seen = seen.detach() if self.reading == "constant" else seen
+        weights = self.weigh({n: p.detach() for n, p in psi.items()}, seen, len(au.images))
         self.descend((weights * losses).sum(), step)
         return {}
 
@@ -57,7 +58,7 @@ class DoubleBackward(Reference):
             self.hparams.alpha,
             lambda psi, seen: self.weigh(psi, seen, len(au.images)),
             {n: p.detach() for n, p in psi.items()},
-            "constant",
+            self.reading,
         )
 
 

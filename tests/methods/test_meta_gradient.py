@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from benchmark.provenance import peak_memory_mb, reset_peak_memory
@@ -18,10 +20,24 @@ from methods.backbone import BaseNet, build_net
 from methods.base import Samples, Stream, TaskSpec
 from methods.mal import MAL
 from methods.meta_gradient import Params, double_backward, forward_mode, gradients, sgd_step
+from methods.replay import Draws
 from tests.benchmarks.forms import DoubleBackward
 from tests.methods.tiny import tiny_net
 
 ALPHA = 0.05
+
+
+class Dropping(nn.Module):
+    """A backbone that draws: dropout of channels, of values and of whole samples."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv, self.norm, self.mix = nn.Conv2d(3, width, 3, 2), nn.BatchNorm2d(width), nn.Conv2d(width, width, 3)
+        self.channels, self.values, self.samples = nn.Dropout2d(0.3), nn.Dropout(0.3), DropPath(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.channels(torch.tanh(self.norm(self.conv(x))))
+        return self.samples(self.values(self.mix(x)).mean((2, 3))) + x.mean((2, 3))
 
 
 class Plain(nn.Module):
@@ -37,11 +53,18 @@ class Plain(nn.Module):
 
 
 def make_method(
-    net: BaseNet, n_aus: int, reading: str, normalise: str, seed: int = 0, dtype: torch.dtype = torch.float64
+    net: BaseNet,
+    n_aus: int,
+    reading: str,
+    normalise: str,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+    cls: type[MAL] = MAL,
 ) -> MAL:
-    spec = TaskSpec(tuple("abcdefghijkl"[:n_aus]), ("x", "y", "z"), 1, torch.randint(-1, 2, (30, n_aus)))
-    method = MAL(net, MAL.HParams(alpha=ALPHA, reading=reading, normalise=normalise), spec).to(dtype)
     generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(-1, 2, (30, n_aus), generator=generator)
+    spec = TaskSpec(tuple("abcdefghijkl"[:n_aus]), ("x", "y", "z"), 1, labels)
+    method = cls(net, MAL.HParams(alpha=ALPHA, reading=reading, normalise=normalise), spec).to(dtype)
     for parameter in method.meta_net.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype)
     return method.train()
@@ -74,7 +97,7 @@ def both(method: MAL, au: Samples, fe: Samples, val: Samples) -> tuple[Params, P
         return sgd_step(theta, gradients((weights * losses).sum(), theta), ALPHA)
 
     _, v = method.val_gradient(virtual(psi), val)
-    replay = method.second_pass(au, fe, theta).replay(per_sample)
+    replay = method.second_pass(au, fe, theta, Draws(au.images)).replay(per_sample)
     fast = forward_mode(replay, theta, v, ALPHA, weigh, psi, reading)
     slow = double_backward(per_sample, lambda t: method.val_loss(t, val), theta, ALPHA, weigh, psi, reading)
     return fast, slow, lambda psi: method.val_loss(virtual(psi), val)
@@ -120,27 +143,38 @@ def test_against_double_backward_on_timm_backbones(backbone: str, reading: str) 
 @pytest.mark.parametrize("reading", ["constant", "through"])
 @pytest.mark.parametrize("backbone", ["resnet34", "vit_tiny_patch16_224"])
 def test_in_single_precision(backbone: str, reading: str) -> None:
+    """1e-5 from double backward on ResNet-34; where rounding matters more, no farther from the truth than it is."""
     torch.manual_seed(0)
     pixels = 224 if backbone.startswith("vit") else 64
     net = build_net(backbone, "scratch", n_aus=12, n_emotions=3)
-    method = make_method(net, 12, reading, "sum", dtype=torch.float32)
-    fast, slow, _ = both(method, *make_samples(12, (8, 8, 8), pixels, dtype=torch.float32))
-    assert_same(fast, slow, 1e-5)
+    samples = make_samples(12, (8, 8, 8), pixels, dtype=torch.float32)
+    fast, slow, _ = both(make_method(net, 12, reading, "sum", dtype=torch.float32), *samples)
+    doubled = [Samples(s.images.double(), s.labels) for s in samples]
+    exact, _, _ = both(make_method(net, 12, reading, "sum").double(), *doubled)
+    for found in (fast, slow):
+        found.update({name: g.double() for name, g in found.items()})
+    if backbone == "resnet34":
+        assert distance(fast, slow) < 1e-5
+    assert distance(fast, exact) < 2 * distance(slow, exact)
 
 
 def test_in_reduced_precision() -> None:
-    """bf16 autocast in all three passes: within a tenth of the gradient's length of single precision."""
+    """bf16 autocast in all passes: the error is that of the format, which double backward makes as well."""
     torch.manual_seed(0)
     samples = make_samples(12, (16, 16, 16), 64, dtype=torch.float32)
     net = build_net("resnet34", "scratch", n_aus=12, n_emotions=3)
     method = make_method(net, 12, "constant", "sum", dtype=torch.float32)
-    exact, rough = [], []
-    for found, amp in ((exact, False), (rough, True)):
-        net.amp = amp
-        found.append(both(method, *samples)[0])
-    one, other = (torch.cat([g.flatten() for g in found[0].values()]) for found in (exact, rough))
-    error = (one - other).norm() / one.norm()
-    assert 0 < error < 0.1  # not zero: the setting does something
+    exact = both(method, *samples)[0]
+    net.amp = True
+    fast, slow, _ = both(method, *samples)
+    assert distance(slow, exact) > 1e-3, "the setting does nothing"
+    assert distance(fast, slow) < distance(slow, exact) / 3
+
+
+def distance(one: Params, other: Params) -> float:
+    """Of two gradients, by the length of the other."""
+    a, b = (torch.cat([g.flatten() for g in found.values()]) for found in (one, other))
+    return ((a - b).norm() / b.norm()).item()
 
 
 @settings(deadline=None, max_examples=20)
@@ -182,10 +216,39 @@ def test_forward_mode_leaves_running_statistics_alone() -> None:
         assert torch.equal(buffer, before[name]), name
 
 
-def run(cls: type[MAL], steps: int, keep_graph: bool = False) -> tuple[MAL, list[float]]:
+@pytest.mark.parametrize("keep_graph", [False, True])
+@pytest.mark.parametrize("reading", ["constant", "through"])
+def test_with_dropout(reading: str, keep_graph: bool) -> None:
+    """All passes of a step over the training batch are of one network: they have the same masks."""
+    torch.manual_seed(0)
+    net = BaseNet(Dropping(5), 5, 4, 3)
+    check_first_step(net, reading, keep_graph, make_samples(4, (5, 4, 6), 16))
+
+
+@pytest.mark.parametrize("reading", ["constant", "through"])
+def test_with_stochastic_depth(reading: str) -> None:
+    torch.manual_seed(0)
+    net = build_net("swin_tiny_patch4_window7_224", "scratch", n_aus=4, n_emotions=3)
+    assert any(isinstance(m, DropPath) and m.drop_prob for m in net.modules())
+    check_first_step(net, reading, False, make_samples(4, (3, 3, 2), 224))
+
+
+def check_first_step(net: BaseNet, reading: str, keep_graph: bool, samples: tuple[Samples, Samples, Samples]) -> None:
+    """The first gradient of ψ of a whole step, from one state of the generator, is that of double backward."""
+    found = []
+    for cls in (MAL, DoubleBackward):
+        method = make_method(copy.deepcopy(net), 4, reading, "sum", cls=cls)
+        method.hparams = method.hparams.model_copy(update={"keep_graph": keep_graph})
+        torch.manual_seed(1)
+        method.update(dict(zip((Stream.AU, Stream.FE, Stream.AU_VAL), samples, strict=True)), 0)
+        found.append({n: p.grad for n, p in method.meta_net.named_parameters() if p.grad is not None})
+    assert_same(*found, 1e-9)
+
+
+def run(cls: type[MAL], steps: int, **settings: object) -> tuple[MAL, list[float]]:
     """A small network in float64, at rates that move the weights; with the number of live tensors now and then."""
     torch.manual_seed(0)
-    hparams = MAL.HParams(alpha=0.02, beta=2.0, lr=0.02, keep_graph=keep_graph)
+    hparams = MAL.HParams.model_validate({"alpha": 0.02, "beta": 2.0, "lr": 0.02, **settings})
     spec = TaskSpec(tuple("abcd"), ("x", "y", "z"), steps, torch.randint(0, 2, (30, 4)))
     method = cls(tiny_net(), hparams, spec).double().train()
     live = []
@@ -197,18 +260,19 @@ def run(cls: type[MAL], steps: int, keep_graph: bool = False) -> tuple[MAL, list
     return method, live
 
 
-@pytest.fixture(scope="module")
-def by_double_backward() -> MAL:
-    return run(DoubleBackward, 1000)[0]
+@cache
+def by_double_backward(val_batch_norm: str, reading: str) -> MAL:
+    return run(DoubleBackward, 1000, val_batch_norm=val_batch_norm, reading=reading)[0]
 
 
 @pytest.mark.parametrize("keep_graph", [False, True])
-def test_a_thousand_steps(keep_graph: bool, by_double_backward: MAL) -> None:
+@pytest.mark.parametrize(("val_batch_norm", "reading"), [("batch", "constant"), ("running", "through")])
+def test_a_thousand_steps(val_batch_norm: str, reading: str, keep_graph: bool) -> None:
     before = reset_peak_memory(torch.device("cpu"))
-    method, live = run(MAL, 1000, keep_graph)
+    method, live = run(MAL, 1000, keep_graph=keep_graph, val_batch_norm=val_batch_norm, reading=reading)
     assert len(set(live)) == 1, "tensors pile up"
     assert peak_memory_mb(torch.device("cpu")) - before < 50
-    expected = by_double_backward.state_dict()
+    expected = by_double_backward(val_batch_norm, reading).state_dict()
     for name, value in method.state_dict().items():
         assert (value - expected[name]).abs().max() <= 1e-8 * max(1.0, expected[name].abs().max().item()), name
     weights = method.eval().sample_weight(make_samples(4, (64, 2, 2), 8)[0].images)

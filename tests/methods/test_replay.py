@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.errors import UserError
 from methods.backbone import batch_norm_buffers_untouched
 from methods.meta_gradient import Params, derivative_along
-from methods.replay import Recording
+from methods.replay import Draws, Recording
 
 Function = Callable[[Params], Tensor]
 
@@ -115,6 +116,77 @@ def test_running_statistics_are_used_and_left_alone() -> None:
     _, _, derivative = replayed(function, at, along)
     torch.testing.assert_close(derivative, jvp(function, (at,), (along,))[1])
     assert torch.equal(net[1].running_mean, before)
+
+
+def test_batch_norm_far_from_zero_in_reduced_precision() -> None:
+    """A mean of a hundred standard deviations cancels in float32, not in bf16."""
+    g = torch.Generator().manual_seed(0)
+    x = (torch.randn(16, 3, 8, 8, generator=g) + 100).bfloat16()
+    at = {"w": torch.rand(3, generator=g), "b": torch.rand(3, generator=g)}
+    along = {n: torch.randn(p.shape, generator=g) for n, p in at.items()}
+
+    def function(params: Params, x: Tensor = x) -> Tensor:
+        return F.batch_norm(x, None, None, params["w"], params["b"], training=True)
+
+    _, _, derivative = replayed(function, at, along)
+    _, expected = jvp(lambda p: function({n: q.double() for n, q in p.items()}, x.double()), (at,), (along,))
+    assert (derivative - expected).norm() < 0.01 * expected.norm()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: masks that the GPU draws are not compared")
+def test_masks_of_a_gpu_are_drawn_again() -> None:
+    x = torch.ones(100, device="cuda")
+    draws = Draws(x)
+    first, after = F.dropout(x, 0.5), torch.rand(3, device="cuda")
+    with draws.again():
+        assert torch.equal(F.dropout(x, 0.5), first)
+    assert not torch.equal(torch.rand(3, device="cuda"), after)
+
+
+def test_masks_are_drawn_again_and_the_generator_goes_on() -> None:
+    x = torch.ones(100)
+    torch.manual_seed(0)
+    draws = Draws(x)
+    first = F.dropout(x, 0.5)
+    expected = torch.rand(3, generator=torch.Generator().set_state(torch.get_rng_state()))
+    with draws.again():
+        assert torch.equal(F.dropout(x, 0.5), first)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("a", "aa"), ("aa", "a"), ("a", "b"), ("a", "c")],
+    ids=["one more", "one fewer", "of another shape", "another function"],
+)
+def test_a_pass_that_is_not_the_same_again_is_a_plain_error(first: str, second: str) -> None:
+    x, eye = torch.randn(3, 2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    layers: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "a": F.linear,
+        "b": lambda x, w: F.linear(x[:2], w),
+        "c": lambda x, w: F.conv1d(x[:, :, None], w[:, :, None])[:, :, 0],
+    }
+    passes = iter((first, second))
+
+    def function(params: Params) -> Tensor:
+        y = x
+        for name in next(passes):
+            y = layers[name](y, params["w"])
+        return y
+
+    with pytest.raises(UserError, match="cannot replay"):
+        replayed(function, {"w": eye}, {"w": eye})
+
+
+def test_layers_called_with_names() -> None:
+    at, x = {"w": torch.randn(2, 2, dtype=torch.float64)}, torch.randn(3, 2, dtype=torch.float64)
+
+    def function(params: Params) -> Tensor:
+        y = F.linear(weight=params["w"], input=x)
+        return F.batch_norm(input=y, running_mean=None, running_var=None, training=True)
+
+    _, _, derivative = replayed(function, at, at)
+    torch.testing.assert_close(derivative, jvp(function, (at,), (at,))[1])
 
 
 def test_nothing_is_convolved_twice() -> None:
