@@ -8,6 +8,7 @@ subjects that are *tested* (ambiguity A15).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -23,6 +24,17 @@ PROTOCOL_VERSION = 1
 
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 """The seven classes in the order of RAF-DB's codes 1 to 7."""
+RELATED_AUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "surprise": ("AU5", "AU26"),
+        "fear": ("AU1",),
+        "disgust": ("AU9",),
+        "happiness": ("AU6", "AU12"),
+        "sadness": ("AU4", "AU6"),
+        "anger": ("AU4", "AU5"),
+    }
+)
+"""The AUs that the paper names for a class in its discussion of Figure 6 (§4.4)."""
 
 
 class Protocol(BaseModel):

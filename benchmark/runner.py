@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from benchmark.data.bp4d import read_bp4d
@@ -19,6 +20,7 @@ from benchmark.data.disfa import read_disfa
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.gft import gft_protocol, read_gft
+from benchmark.data.known import known_aus
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
@@ -27,7 +29,7 @@ from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
-from benchmark.store import CHECKPOINT, ERROR, MODEL, TrialFolder, read_trial
+from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import START, Trial
 from methods import Registry, source_files
@@ -322,6 +324,7 @@ def run_trial(
     except Exception:
         folder.write_text(ERROR, traceback.format_exc())
         raise
+    _add_known_aus(folder, data.fe.faces)
     folder.write_json(
         "provenance.json",
         {
@@ -336,6 +339,14 @@ def run_trial(
         },
     )
     folder.finish(trial.key)
+
+
+def _add_known_aus(folder: TrialFolder, fe: FaceSet) -> None:
+    """Set the AUs of a stand-in's FE images beside their weights, for what the paper says of them (§4.4)."""
+    if fe.origin == "stand-in" and (folder.path / FE_WEIGHTS).is_file():
+        weights, known = pd.read_parquet(folder.path / FE_WEIGHTS), known_aus(fe.root)
+        if weights["path"].isin(known["path"]).all():
+            folder.write_table(FE_WEIGHTS, weights.merge(known, on="path", how="left", validate="1:1"))
 
 
 def fingerprints(data: TrialData) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.protocol import ALL
+from benchmark.protocol import ALL, EMOTIONS, RELATED_AUS
 from benchmark.results import Results
 from benchmark.stats import spearman
 from benchmark.trial import START, Trial
@@ -32,6 +33,7 @@ CHECKPOINT = "checkpoint.safetensors"
 DONE = "DONE"
 MODEL = "model.safetensors"
 ERROR = "ERROR.txt"
+FE_WEIGHTS = "fe_weights.parquet"
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -
             "settings": trial.model_dump_json(),
             "provenance": json.dumps(made, sort_keys=True),
         }
-        final = folder.path / "fe_weights.parquet"
+        final = folder.path / FE_WEIGHTS
         named = weight_statistics(pd.read_parquet(final)) if final.is_file() else {}
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
@@ -293,18 +295,46 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
     """What the report says of the final weights of the FE images (`fe_weights.parquet`).
 
     Args:
-        table: Columns `label` and `weight`, and `consistency` where the data have it.
+        table: Columns `label` and `weight`, and `consistency` and `AU1`, ... where the data have them.
 
     Returns:
         `mean`, `sd`; with consistency Spearman's rank correlation with it, over all images (`spearman_consistency`)
-        and within classes, averaged over them (`spearman_consistency_within`).
+        and within classes, averaged over them (`spearman_consistency_within`); with AUs the mean weight of images in
+        which any occurs (`with_au`) and none (`without_au`), and of images in which all AUs occur that the paper
+        relates to their class (`with_related_au`) and of the others of that class (`without_related_au`), averaged
+        over the classes that have both.
     """
     weight = table["weight"].to_numpy(np.float64)
+    labels = table["label"].to_numpy()
     found = {"mean": float(weight.mean()), "sd": float(weight.std())}
     if "consistency" in table:
         consistency = table["consistency"].to_numpy(np.float64)
         found["spearman_consistency"] = spearman(weight, consistency)
-        of_class = [table["label"].to_numpy() == label for label in sorted(set(table["label"]))]
+        of_class = [labels == label for label in sorted(set(labels))]
         within = [spearman(weight[rows], consistency[rows]) for rows in of_class]
         found["spearman_consistency_within"] = float(np.mean(within))
+    aus = table.filter(regex=r"^AU\d+$")
+    if not aus.empty:
+        found |= _either(
+            ("with_au", "without_au"), weight, [(aus.any(axis=1).to_numpy(bool), np.full(len(table), True))]
+        )
+        related = [
+            (table[list(names)].all(axis=1).to_numpy(bool), labels == EMOTIONS.index(emotion))
+            for emotion, names in RELATED_AUS.items()
+        ]
+        found |= _either(("with_related_au", "without_related_au"), weight, related)
     return found
+
+
+def _either(
+    names: tuple[str, str],
+    weight: npt.NDArray[np.float64],
+    cases: list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]],
+) -> dict[str, float]:
+    """Mean weight with and without a mark, of those (mark, rows) whose rows have both, averaged over these."""
+    both = [
+        (weight[rows & mark].mean(), weight[rows & ~mark].mean())
+        for mark, rows in cases
+        if (rows & mark).any() and (rows & ~mark).any()
+    ]
+    return dict(zip(names, np.mean(both, axis=0).tolist(), strict=True)) if both else {}

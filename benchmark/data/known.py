@@ -19,6 +19,8 @@ from benchmark.protocol import BP4D, DISFA, EMOTIONS, GFT, Protocol
 FILES = Path(__file__).parent / "known"
 TRUTH = "truth"
 """Folder of a stand-in's ground truth."""
+ACTIVE = 0.35
+"""Intensity above which an AU of a stand-in occurs."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,18 @@ def known_classes(standin: Path | None) -> Mapping[str, Mapping[str, int]]:
     }
 
 
+def known_aus(standin: Path) -> pd.DataFrame:
+    """Which AUs occur in each FE image of a stand-in, by its `path`: a column of truth values for each AU.
+
+    Empty where the stand-in lacks its ground truth.
+    """
+    file = standin / TRUTH / "rafdb.parquet"
+    if not file.is_file():
+        return pd.DataFrame({"path": pd.Series(dtype=str)})
+    truth = pd.read_parquet(file)
+    return truth[["path"]].join(truth.filter(regex=r"^AU\d+$") > ACTIVE)
+
+
 def _bp4d(protocol: Protocol, _: Profile) -> Known:
     ranges = {
         f"{row['subject']}/{row['task']}": Range(row["first"], row["last"], row["last"] - row["first"] + 1)
@@ -127,7 +141,7 @@ def _of_standin(truth: pd.DataFrame, protocol: Protocol, profile: Profile) -> Kn
         wanted = [_is_wanted(s, f, profile) for s, f in zip(truth["subject"], truth["frame"], strict=True)]
         truth, sequence = truth[wanted], sequence[wanted]
     # Cells that are coded as unknown are no part of the rates that are found.
-    rates = {au: 100 * float((truth[au] > 0.35).mean()) for au in protocol.au_names}
+    rates = {au: 100 * float((truth[au] > ACTIVE).mean()) for au in protocol.au_names}
     return Known(
         protocol.subjects,
         {str(name): _range(sorted(frames)) for name, frames in truth["frame"].groupby(sequence)},
