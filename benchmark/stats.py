@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 DRAWS = 10_000
 LEVEL = 0.95
-SEEDS_AT_A_TIME = 8
-"""In the bootstrap: bounds its memory."""
+CACHED = 1 << 16
+"""Values that the bootstrap has in hand at a time."""
 
 SEED = 2105_06620
 """Of the bootstrap. Fixed, so that a report has one reading."""
@@ -251,24 +251,32 @@ def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Dra
     A draw in which the F1 of a cell is undefined leaves the cell out of that draw's averages.
     """
     weights = subject_weights(tuple(len(part.subjects) for part in method.parts), draws, seed)
+    ratios = [_ratio(part.counts) for part in method.parts]
+    cells = len(method.seeds) * method.parts[0].counts.shape[2]
+    block = max(1, CACHED // cells)
     per_au, ave = [], []
-    for r in range(0, len(method.seeds), SEEDS_AT_A_TIME):
-        # One product a part. An array of draws × subjects × AUs never exists.
-        chosen = [part.counts[r : r + SEEDS_AT_A_TIME] for part in method.parts]
-        parts = [_resampled_f1(w, counts) for w, counts in zip(weights, chosen, strict=True)]
-        per_au.append(_mean(np.stack(parts), axis=0))  # (D, R, J)
-        ave.append(_mean(per_au[-1], axis=2))
-    return Draws(_mean(np.concatenate(per_au, axis=1), axis=1), _mean(np.concatenate(ave, axis=1), axis=1))
+    for first in range(0, draws, block):
+        # One product a part. An array of draws × subjects × AUs never exists, and what does stays in the cache.
+        parts = [_resampled_f1(w[first : first + block], *each) for w, each in zip(weights, ratios, strict=True)]
+        by_seed = _mean(np.stack(parts), axis=0)  # (D, R, J)
+        per_au.append(_mean(by_seed, axis=1))
+        ave.append(_mean(_mean(by_seed, axis=2), axis=1))
+    return Draws(np.concatenate(per_au), np.concatenate(ave))
 
 
-def _resampled_f1(weights: FloatArray, counts: IntArray) -> FloatArray:
-    """F1 of counts (R, S, J, 4) summed over subjects with weights (D, S): (D, R, J), NaN where undefined."""
+def _ratio(counts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Numerator and denominator of F1 from counts (R, S, J, 4): (S, R, J) each."""
     cells = np.moveaxis(counts, 1, 0).astype(np.float64)
     hits = 2 * cells[..., TP]
-    ratio = [hits, hits + cells[..., FP] + cells[..., FN]]
-    above, below = ((weights @ each.reshape(len(cells), -1)).reshape(len(weights), *each.shape[1:]) for each in ratio)
+    return hits, hits + cells[..., FP] + cells[..., FN]
+
+
+def _resampled_f1(weights: FloatArray, above: FloatArray, below: FloatArray) -> FloatArray:
+    """F1 of numerators and denominators (S, R, J) summed over subjects with weights (D, S): (D, R, J), NaN where
+    undefined."""
+    over, under = ((weights @ x.reshape(len(x), -1)).reshape(len(weights), *x.shape[1:]) for x in (above, below))
     with np.errstate(invalid="ignore"):
-        return np.divide(above, below, out=above)
+        return np.divide(over, under, out=over)
 
 
 def _mean(values: FloatArray, axis: int) -> FloatArray:

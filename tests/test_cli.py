@@ -212,10 +212,17 @@ SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", 
 
 
 def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None:
-    few = ("--set", "standin.gft_frames=4", "--method", "mtl", "--method", "stl")
+    few = ("--set", "standin.gft_frames=4", "--method", "mtl", "--method", "stl", "--method", "mal")
     status, out, _ = malbench("run", "gft", *SMALL, *few)
     assert status == 0
     assert "STAND-IN" in out
+    # The stand-in's AUs stand beside the weights of its FE images, by their paths.
+    (weighed,) = (tmp_path / "runs/gft/mal").iterdir()
+    weights = pd.read_parquet(weighed / "fe_weights.parquet").set_index("path")
+    (truth,) = (tmp_path / "cache/standin").glob("*/truth/rafdb.parquet")
+    known = pd.read_parquet(truth).set_index("path").loc[weights.index]
+    assert (weights["AU12"] == (known["AU12"] > 0.35)).all()
+    assert 0 < weights["AU12"].sum() < len(weights)
     assert malbench("report", "--out", tmp_path / "reports")[0] == 0
     text = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
     assert "## GFT, stand-in, profile smoke" in text

@@ -5,6 +5,7 @@ A group shares dataset, data, profile and the settings of all methods; a row is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -154,7 +155,8 @@ def _group(results: Results) -> Group:
             remedy="run the trials of this dataset again",
         )
     _check_subjects(results)
-    rows = [_row(rows, results, table.aus) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
+    counts, scores = _ByTrial(results.counts), _ByTrial(results.scores)
+    rows = [_row(rows, counts, scores, table.aus) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
     in_print = {row.method: i for i, row in enumerate(table.rows)}
     rows.sort(key=lambda row: (in_print.get(row.paper_row, len(in_print)), row.method, row.variant))
     return Group(
@@ -186,20 +188,35 @@ def _check_subjects(results: Results) -> None:
                 )
 
 
-def _row(trials: pd.DataFrame, results: Results, aus: tuple[str, ...]) -> Row:
+class _ByTrial:
+    """A table and where each trial's rows are in it, found once: a report asks for each in turn."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._table = table
+        self._places = table.groupby("trial").indices
+
+    def of(self, trials: Sequence[str]) -> pd.DataFrame:
+        """The rows of these trials; none of one that has none."""
+        return self._table.iloc[np.concatenate([self._places.get(trial, _NONE) for trial in trials])]
+
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def _row(trials: pd.DataFrame, counts_of: _ByTrial, scores_of: _ByTrial, aus: tuple[str, ...]) -> Row:
     chosen = _newest(trials)
     full, left_out = _full_seeds(chosen)
     parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})
     keys = {(str(p), int(s)): str(t) for p, s, t in zip(full["part"], full["seed"], full["trial"], strict=True)}
-    selected = results.select(full["trial"])
     counts = []
     for part in parts:
         of_part = [keys[part, seed] for seed in seeds]
-        table = selected.counts[selected.counts["trial"].isin(of_part)]
+        table = counts_of.of(of_part)
         subjects = tuple(sorted(set(table["subject"].unique())))
         counts.append(PartCounts(part, subjects, _cells(table, of_part, subjects, aus)))
-    auc = selected.scores.pivot_table(index="trial", columns="au", values="auc", dropna=False, aggfunc="first")
-    auc = auc.reindex(index=[keys[part, seed] for seed in seeds for part in parts], columns=list(aus))
+    in_order = [keys[part, seed] for seed in seeds for part in parts]
+    auc = scores_of.of(in_order).pivot_table(index="trial", columns="au", values="auc", dropna=False, aggfunc="first")
+    auc = auc.reindex(index=in_order, columns=list(aus))
     first = trials.iloc[0]
     return Row(
         method=str(first["method"]),
@@ -222,7 +239,7 @@ def _newest(trials: pd.DataFrame) -> pd.DataFrame:
 def _full_seeds(trials: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The trials of the parts of the seed with most parts (the lowest such seed), for each seed that has them all,
     and how many other trials there are."""
-    parts = {int(s): frozenset(trials.loc[trials["seed"] == s, "part"]) for s in sorted(set(trials["seed"]))}
+    parts = {int(str(seed)): frozenset(names) for seed, names in trials.groupby("seed")["part"]}
     fullest = max(parts.values(), key=len)
     seeds = [seed for seed, names in parts.items() if names >= fullest]
     keep = trials["seed"].isin(seeds) & trials["part"].isin(fullest)

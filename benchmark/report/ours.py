@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmark import stats
 from benchmark.machine import available_cores
@@ -80,7 +81,8 @@ class OursOfGroup:
 def score_group(group: Group) -> OursOfGroup:
     """Score all rows of a group. This is where the bootstrap runs."""
     reference = stats.all_positive(group.reference)
-    with ThreadPoolExecutor(available_cores()) as pool:  # NumPy lets go of the interpreter
+    # NumPy lets go of the interpreter; products with threads of their own, in each of these, wait for one another.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(lambda row: row.counts.resampled, group.rows))
     scored = stats.score(reference)
     return OursOfGroup(
