@@ -21,6 +21,10 @@ from benchmark.report.groups import Group, Row
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"
 
+WIDTH = 7.0
+"""Inches: the width of a page of two columns, so that the type keeps its size in print."""
+TITLE, LABEL, TICK = 9, 8, 7
+"""Sizes of type in points."""
 SMOOTHING_SHARE = 1 / 15
 """Width of the moving mean, of the number of points."""
 
@@ -53,9 +57,9 @@ _WEIGHTS = (
     Line("fe_share", "FE share", GREY, thin=True),
 )
 COLUMNS = (
-    Column("MTL", "MTL: losses", "batch-mean loss (nats)", True, _LOSSES),
-    Column("MAL", "MAL: losses", "batch-mean loss (nats)", True, _LOSSES),
-    Column("MAL", "MAL: raw sample weights", "batch-mean weight", False, _WEIGHTS),
+    Column("MTL", "MTL: losses", "mean loss (nats)", True, _LOSSES),
+    Column("MAL", "MAL: losses", "mean loss (nats)", True, _LOSSES),
+    Column("MAL", "MAL: raw sample weights", "mean weight", False, _WEIGHTS),
 )
 
 Curves = dict[str, tuple[FloatArray, FloatArray]]
@@ -70,9 +74,9 @@ def training_curves(group: Group) -> Figure:
     """
     known = PROTOCOLS.get(group.dataset)
     parts = tuple(known.parts) if known is not None else group.parts
-    height = 2.1 * len(parts) + 1.0
-    below_title = (0, 0, 1, 1 - 0.55 / height)
-    figure = Figure(figsize=(11, height), layout=ConstrainedLayoutEngine(rect=below_title))
+    height = 1.45 * len(parts) + 0.6
+    below_title = (0, 0, 1, 1 - 0.32 / height)
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(rect=below_title))
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(parts), len(COLUMNS), squeeze=False)
     panels = [[_curves(group, column, part) for column in COLUMNS] for part in parts]
@@ -82,10 +86,12 @@ def training_curves(group: Group) -> Figure:
         for c, column in enumerate(COLUMNS):
             axes = grid[r, c]
             if r == 0:
-                axes.set_title(column.title, fontsize=10, loc="left")
+                axes.set_title(column.title, fontsize=TITLE, loc="left")
             _panel(axes, column, panels[r][c], shared if column.log else limits[c])
             if c == 0:
-                axes.set_ylabel(f"{part} tested\n{column.ylabel}" if panels[r][c] else f"{part} tested", fontsize=9)
+                axes.set_ylabel(f"{part} tested\n{column.ylabel}" if panels[r][c] else f"{part} tested", fontsize=LABEL)
+            if r == len(parts) - 1 and panels[r][c]:
+                axes.set_xlabel("iteration", fontsize=LABEL)
     _titles(figure, group, height)
     return figure
 
@@ -101,7 +107,7 @@ def write_figure(figure: Figure, stem: Path) -> list[Path]:
     files = [stem.with_name(f"{stem.name}.{kind}") for kind in nameless]
     with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path", "pdf.fonttype": 42}):
         for file, metadata in zip(files, nameless.values(), strict=True):
-            figure.savefig(file, dpi=150, metadata=metadata)
+            figure.savefig(file, dpi=200, metadata=metadata)
     return files
 
 
@@ -148,7 +154,7 @@ def _union(limits: list[tuple[float, float] | None]) -> tuple[float, float] | No
 
 def _panel(axes: Axes, column: Column, curves: Curves | None, limits: tuple[float, float] | None) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(labelsize=TICK)
     drawn = [] if curves is None else [line for line in column.lines if len(curves[line.series][0])]
     if curves is None or not drawn or limits is None:
         axes.set_xticks([])
@@ -161,6 +167,7 @@ def _panel(axes: Axes, column: Column, curves: Curves | None, limits: tuple[floa
             ha="center",
             va="center",
             color=GREY,
+            fontsize=LABEL,
         )
         return
     if column.log:
@@ -171,15 +178,14 @@ def _panel(axes: Axes, column: Column, curves: Curves | None, limits: tuple[floa
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(*limits)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_xlabel("iteration", fontsize=9)
-    axes.set_ylabel(column.ylabel, fontsize=9)
+    axes.set_ylabel(column.ylabel, fontsize=LABEL)
     ends = []
     for line in drawn:
         steps, values = curves[line.series]
         smooth = smoothed(values)
-        axes.plot(steps, values, color=line.color, alpha=0.35, linewidth=0.7)
+        axes.plot(steps, values, color=line.color, alpha=0.35, linewidth=0.5)
         axes.plot(
-            steps, smooth, color=line.color, linewidth=1.0 if line.thin else 1.8, dashes=(4, 2) if line.thin else ()
+            steps, smooth, color=line.color, linewidth=0.8 if line.thin else 1.3, dashes=(4, 2) if line.thin else ()
         )
         ends.append((float(steps[-1]), float(smooth[-1]), line))
     _label_ends(axes, ends)
@@ -197,7 +203,7 @@ def smoothed(values: FloatArray) -> FloatArray:
 
 def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
     """Name each line at its right end, moved apart where lines end close together."""
-    gap = 0.13
+    gap = 0.16
     heights = [float(axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]) for x, y, _ in ends]
     order = np.argsort(heights)
     wanted = np.clip(np.array(heights)[order], 0.03, 0.97)
@@ -210,22 +216,22 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
     for height, index in zip(placed, order, strict=True):
         line = ends[index][2]
         axes.text(
-            1.01, height, line.label, transform=axes.transAxes, color=line.color, fontsize=9, va="center", ha="left"
+            1.01, height, line.label, transform=axes.transAxes, color=line.color, fontsize=LABEL, va="center", ha="left"
         )
 
 
 def _titles(figure: Figure, group: Group, height: float) -> None:
     """Title and the mark of the data's origin. Text from data is never read as mathematics."""
-    top = 1 - 0.12 / height
+    top = 1 - 0.08 / height
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
     title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
-    figure.text(0.01, top, title, fontsize=11, va="top", parse_math=False)
+    figure.text(0.01, top, title, fontsize=TITLE, va="top", parse_math=False)
     if group.origin != "complete":
         figure.text(
             0.99,
             top,
             group.origin_label,
-            fontsize=10,
+            fontsize=LABEL,
             va="top",
             ha="right",
             color="black",

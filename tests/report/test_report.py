@@ -385,7 +385,7 @@ def test_figure_names_other_data_than_the_papers() -> None:
 
 def test_figure_is_a_picture(built: tuple[Path, list[Path]]) -> None:
     pixels = matplotlib.image.imread(built[1][3])
-    assert pixels.shape[1] == 1650
+    assert pixels.shape[1] == 1400  # seven inches
     assert pixels[..., :3].std() > 0.05
     assert b"<dc:date>" not in built[1][4].read_bytes()
 
