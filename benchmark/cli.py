@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -48,6 +49,7 @@ from benchmark.report.render import build_report
 from benchmark.results import Results
 from benchmark.runner import (
     State,
+    detail_of,
     fingerprints,
     pack_faces,
     prepare_data,
@@ -60,6 +62,7 @@ from benchmark.runner import (
     standin_root,
     start_protocol,
     state_of,
+    too_little_memory,
 )
 from benchmark.score import score_file
 from benchmark.store import read_results, read_trial, trial_folders
@@ -78,6 +81,8 @@ app.add_typer(data_app, name="data")
 
 CHECK_FAILED = 1
 """Exit status of `data check` where data are incomplete or damaged."""
+TRIAL_FAILED = 1
+"""Exit status of `run` where a trial failed; the others were run."""
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -91,6 +96,16 @@ WORDS = {
     State.RUNNING: "left to the process that runs it",
     State.TO_DO: "training",
     State.INTERRUPTED: "training, from its checkpoint on",
+    State.FAILED: "failed; the next run tries it again",
+    State.BLOCKED: "not run: what it starts from failed",
+}
+OUTCOMES = {
+    State.TO_DO: "run",
+    State.DONE: "done before",
+    State.STALE: "done before by other sources",
+    State.RUNNING: "left to other processes",
+    State.FAILED: "failed",
+    State.BLOCKED: "blocked by a failure",
 }
 
 Dataset = Annotated[str, typer.Argument(help="bp4d, disfa or gft")]
@@ -123,8 +138,7 @@ def main() -> None:
     except UserError as error:
         _fail(error)
     except torch.OutOfMemoryError as error:
-        remedy = "choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp"
-        _fail(UserError("the device has too little memory", found=str(error).splitlines()[0], remedy=remedy))
+        _fail(too_little_memory(error))
     except OSError as error:
         _fail(
             UserError(
@@ -203,9 +217,15 @@ def run(
         except Interrupted as stopped:
             console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
             raise typer.Exit(128 + signals[0]) from stopped
-    ran = sum(outcome.state == State.TO_DO for outcome in outcomes)
-    console.print(f"{ran} trials run, {len(outcomes) - ran} done before or left to others")
+    numbers = Counter(outcome.state for outcome in outcomes)
+    told = [f"{numbers[state]} {words}" for state, words in OUTCOMES.items() if numbers[state]]
+    console.print(f"{len(outcomes)} trials: {', '.join(told)}")
     console.print(f"store: {runs}", soft_wrap=True)
+    failures = [outcome for outcome in outcomes if outcome.why is not None]
+    for outcome in failures:
+        print(f"error: {outcome.trial.label} ({outcome.trial.key}): {outcome.why}", file=sys.stderr)  # noqa: T201
+    if failures:
+        raise typer.Exit(TRIAL_FAILED)
 
 
 @app.command()
@@ -331,18 +351,29 @@ def cost(
 
 
 @app.command()
-def status(runs: Runs = DEFAULT_RUNS) -> None:
-    """Show every trial of the store and where it stands."""
+def status(runs: Runs = DEFAULT_RUNS, as_json: JsonFlag = False) -> None:
+    """Show every trial of the store, where it stands, and why it failed or how far it came."""
     sources = source_hashes(discover())
-    table = Table("dataset", "method", "part", "seed", "profile", "key", "state")
+    standing = []
     for folder in trial_folders(runs):
         trial, _ = read_trial(folder)
-        table.add_row(
-            *(escape(str(x)) for x in (trial.dataset, trial.method, trial.part, trial.seed, trial.profile, trial.key)),
-            str(state_of(folder, sources)),
-        )
+        state = state_of(folder, sources)
+        facts = {name: getattr(trial, name) for name in ("dataset", "method", "part", "seed", "profile", "key")}
+        standing.append({**facts, "state": str(state), "detail": detail_of(folder, state), "folder": str(folder.path)})
     console = Console()
-    console.print(table if table.row_count else f"no trial in {runs}")
+    if as_json:
+        console.out(json.dumps(standing, indent=2), highlight=False)
+        return
+    if not standing:
+        console.print(f"no trial in {runs}")
+        return
+    columns = [name for name in standing[0] if name != "folder"]
+    table = Table(*columns)
+    for row in standing:
+        table.add_row(*(escape(str(row[name])) for name in columns))
+    console.print(table)
+    numbers = Counter(row["state"] for row in standing)
+    console.print(", ".join(f"{numbers[state]} {state}" for state in State if numbers[state]))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from filelock import FileLock, Timeout
 
 from benchmark.data.bp4d import read_bp4d
@@ -79,6 +80,7 @@ class State(StrEnum):
     FAILED = "failed"
     TO_DO = "to do"
     AWAITED = "awaited"  # another process runs what trials here start from
+    BLOCKED = "blocked"  # what it starts from failed
 
 
 def standin_root(
@@ -169,6 +171,16 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     return State.INTERRUPTED if (folder.path / "trial.json").is_file() else State.TO_DO
 
 
+def detail_of(folder: TrialFolder, state: State) -> str:
+    """What else is to be said of a trial in this state: why it failed, how far it came."""
+    if state == State.FAILED:
+        return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
+    if state == State.STALE:
+        return "made by other sources than the present ones"
+    done = folder.steps_done() if state in {State.INTERRUPTED, State.RUNNING} else None
+    return "" if done is None else f"checkpoint after {done:,} steps"
+
+
 def source_hashes(registry: Registry) -> dict[str, str]:
     """Hash of the present sources of each method."""
     return {name: sources(registry.any(name)) for name in registry.names}
@@ -185,7 +197,10 @@ class Outcome:
 
     trial: Trial
     state: State
-    """`done` or `stale` (it was already), `running` (by another process, left to it) or `to do` (it was run now)."""
+    """`done` or `stale` (it was already), `running` (by another process, left to it), `to do` (it was run now),
+    `failed` or `blocked`."""
+    why: UserError | None = None
+    """Of a failure."""
 
 
 def run_trials(
@@ -200,6 +215,10 @@ def run_trials(
 ) -> list[Outcome]:
     """Run every trial that is not done; one that another process runs is left to it.
 
+    A trial that fails by something of its own (a diverging loss, too little memory on the device) does not keep the
+    others from running; it is no result, and the next call tries it again. What concerns all of them, like a full
+    disk, ends the run.
+
     Args:
         trials: What to run, each after those that it starts from.
         registry: Of all methods.
@@ -211,9 +230,11 @@ def run_trials(
         start: Protocol and frames for the trial that all others start from, if it is of another dataset.
 
     Raises:
-        UserError: A trial failed by a mistake of the user; the trials before it are kept.
+        OSError: The store cannot be written; the trials before are kept.
+        Interrupted: `options.stop` said so.
     """
     outcomes = []
+    lost: set[str] = set()
     by_key = {trial.key: trial for trial in trials}
     waiting = [trial for trial in trials if not TrialFolder(trial.folder(runs)).is_done]
     needed = {before.key for trial in waiting for before in trial.prerequisites.values()}
@@ -221,7 +242,9 @@ def run_trials(
         folder = TrialFolder(trial.folder(runs))
         cls = registry.any(trial.method)
         present = {trial.method: sources(cls)}
-        state = state_of(folder, present) if folder.is_done else State.TO_DO
+        state, why = state_of(folder, present) if folder.is_done else State.TO_DO, None
+        if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
+            state = State.BLOCKED
         # What others start from is made by the present code, like them.
         if state == State.TO_DO or (state == State.STALE and trial.key in needed):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -242,9 +265,13 @@ def run_trials(
                         run_trial(trial, cls, *where, folder, options, finished)
             except Timeout:
                 state = State.RUNNING
+            except UserError as error:
+                state, why = State.FAILED, error
+        if state in {State.FAILED, State.BLOCKED}:
+            lost.add(trial.key)
         if state != State.TO_DO and on_trial is not None:
             on_trial(trial, state)
-        outcomes.append(Outcome(trial, state))
+        outcomes.append(Outcome(trial, state, why))
     return outcomes
 
 
@@ -321,9 +348,11 @@ def run_trial(
         learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
     except Interrupted:
         raise
-    except Exception:
-        folder.write_text(ERROR, traceback.format_exc())
-        raise
+    except Exception as error:
+        plain = too_little_memory(error) if isinstance(error, torch.OutOfMemoryError) else error
+        name = "" if isinstance(plain, UserError) else f"{type(plain).__name__}: "
+        folder.write_text(ERROR, f"{name}{plain}\n\n{traceback.format_exc()}")
+        raise plain from error
     _add_known_aus(folder, data.fe.faces)
     folder.write_json(
         "provenance.json",
@@ -347,6 +376,15 @@ def _add_known_aus(folder: TrialFolder, fe: FaceSet) -> None:
         weights, known = pd.read_parquet(folder.path / FE_WEIGHTS), known_aus(fe.root)
         if weights["path"].isin(known["path"]).all():
             folder.write_table(FE_WEIGHTS, weights.merge(known, on="path", how="left", validate="1:1"))
+
+
+def too_little_memory(error: torch.OutOfMemoryError) -> UserError:
+    """The plain form of torch's error."""
+    return UserError(
+        "the device has too little memory",
+        found=str(error).splitlines()[0],
+        remedy="choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp",
+    )
 
 
 def fingerprints(data: TrialData) -> tuple[str, str]:

@@ -72,6 +72,15 @@ class TrialFolder:
         file = self.path / CHECKPOINT
         return load_tree(file) if file.is_file() else None
 
+    def steps_done(self) -> int | None:
+        """Steps before the checkpoint, from its head alone; None where there is no readable one."""
+        try:
+            with safe_open(self.path / CHECKPOINT, framework="pt") as file:
+                plan = json.loads((file.metadata() or {})["tree"])
+            return int(dict(plan["dict"])["step"]["value"])
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+            return None
+
     def reopen(self) -> None:
         """Take the mark of a whole trial away: it is to be run again."""
         (self.path / DONE).unlink(missing_ok=True)

@@ -207,6 +207,22 @@ def test_a_stand_in_without_its_marker_is_still_known(malbench, tmp_path: Path) 
     assert out.count("stand-in") == 2
 
 
+def test_one_trial_fails_and_the_others_are_run(malbench) -> None:
+    few = ("--method", "stl", "--method", "mtl", "--part", "part1", "--set", "methods.stl.lr=1e30")
+    status, out, error = malbench("run", "bp4d", *SMALL, *few, "--set", "methods.stl.optimizer=sgd")
+    assert status == 1
+    assert "2 trials: 1 run, 1 failed" in out
+    assert error.startswith("error: bp4d stl part1 seed 0")
+    assert "Traceback" not in error
+    status, out, _ = malbench("status", "--json")
+    assert status == 0
+    stands = {trial["method"]: (trial["state"], trial["detail"]) for trial in json.loads(out)}
+    assert stands["mtl"] == ("done", "")
+    assert stands["stl"][0] == "failed"
+    assert stands["stl"][1].startswith("training diverged")
+    assert "1 done, 1 failed" in malbench("status")[1]
+
+
 TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
 SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -200,12 +201,42 @@ def test_divergence_is_a_plain_error_and_never_a_result(root: Path, tmp_path: Pa
     profile, _ = load_profile("smoke", [*SETTINGS, "method.lr=1e30", "method.optimizer=sgd"])
     data = load(root)[2]
     trial = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))[0]
-    with pytest.raises(UserError, match="diverged"):
-        run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert outcome.state == State.FAILED
+    assert "diverged" in str(outcome.why)
     folder = TrialFolder(trial.folder(tmp_path))
     assert not folder.is_done
     assert state_of(folder, {}) == State.FAILED
-    assert "diverged" in (folder.path / "ERROR.txt").read_text()
+    text = (folder.path / "ERROR.txt").read_text()
+    assert text.startswith("training diverged")
+    assert "Traceback" in text
+
+
+def test_trials_that_start_from_a_failed_one_are_not_run_and_the_others_are(root: Path, tmp_path: Path) -> None:
+    profile, _ = load_profile("smoke", [*SETTINGS, "methods.fe_source.lr=1e30", "methods.fe_source.optimizer=sgd"])
+    data = load(root)[2]
+    trials = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("l2t_ww", "stl"), parts=("part1",))
+    for _ in range(2):  # nothing of a failure is kept
+        found = {o.trial.method: o.state for o in run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))}
+        assert (found["fe_source"], found["l2t_ww"]) == (State.FAILED, State.BLOCKED)
+    assert found["stl"] == State.DONE
+
+
+def test_a_full_disk_ends_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: TrialFolder, name: str, table: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    profile, _ = load_profile("smoke", SETTINGS)
+    data = load(root)[2]
+    trials = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl", "mtl"), parts=("part1",))
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialFolder, "write_table", full)
+        with pytest.raises(OSError, match="No space left"):
+            run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [state_of(TrialFolder(t.folder(tmp_path)), {}) for t in trials] == [State.FAILED, State.TO_DO]
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [o.state for o in outcomes] == [State.TO_DO, State.TO_DO]  # both were run now
+    assert all(o.is_done for o in (TrialFolder(t.folder(tmp_path)) for t in trials))
 
 
 @pytest.mark.parametrize("part", BP4D.parts)
