@@ -258,6 +258,7 @@ def run_trials(
                         if on_trial is not None:
                             begun = (folder.path / CHECKPOINT).is_file()
                             on_trial(trial, State.INTERRUPTED if begun else state)
+                        folder.write_json("trial.json", trial.model_dump(mode="json"))
                         before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
                         finished = {role: _finished(b, registry, runs) for role, b in before.items()}
                         elsewhere = start is not None and trial.dataset == start[0].dataset
@@ -266,6 +267,7 @@ def run_trials(
             except Timeout:
                 state = State.RUNNING
             except UserError as error:
+                _record(error, folder)
                 state, why = State.FAILED, error
         if state in {State.FAILED, State.BLOCKED}:
             lost.add(trial.key)
@@ -332,9 +334,11 @@ def run_trial(
     options: RunOptions,
     prerequisites: Mapping[str, FinishedTrial] | None = None,
 ) -> None:
-    """Run one trial in its folder, from its checkpoint if there is one. A failure is recorded and never a result."""
+    """Run one trial in its folder, from its checkpoint if there is one. A failure is recorded and never a result.
+
+    The folder names the trial already, in `trial.json`.
+    """
     prerequisites = prerequisites or {}
-    folder.write_json("trial.json", trial.model_dump(mode="json"))
     made = provenance(options.device)
     made["base_memory_mb"] = round(reset_peak_memory(options.device), 1)
     made["source_hash"] = sources(method_class)
@@ -350,8 +354,7 @@ def run_trial(
         raise
     except Exception as error:
         plain = too_little_memory(error) if isinstance(error, torch.OutOfMemoryError) else error
-        name = "" if isinstance(plain, UserError) else f"{type(plain).__name__}: "
-        folder.write_text(ERROR, f"{name}{plain}\n\n{traceback.format_exc()}")
+        _record(plain, folder)
         raise plain from error
     _add_known_aus(folder, data.fe.faces)
     folder.write_json(
@@ -368,6 +371,12 @@ def run_trial(
         },
     )
     folder.finish(trial.key)
+
+
+def _record(error: Exception, folder: TrialFolder) -> None:
+    """Keep why a trial failed, in its first line, and the traceback."""
+    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
 
 
 def _add_known_aus(folder: TrialFolder, fe: FaceSet) -> None:

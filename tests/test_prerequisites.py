@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from benchmark.errors import Interrupted, UserError
 from benchmark.profile import load_profile
 from benchmark.protocol import ALL, BP4D, DISFA
-from benchmark.runner import State, run_trials, source_hashes, state_of
+from benchmark.runner import State, detail_of, run_trials, source_hashes, state_of
 from benchmark.store import TrialFolder, read_results
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
@@ -123,8 +123,14 @@ def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None: 
     trials, data = trials_of(root)
     run_trials(trials[:1], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     (trials[0].folder(tmp_path) / "model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="cannot be read"):
-        run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    lost = [outcome for outcome in outcomes if outcome.trial.prerequisites]
+    assert lost
+    for outcome in lost:
+        folder = TrialFolder(outcome.trial.folder(tmp_path))
+        assert (outcome.state, state_of(folder, {})) == (State.FAILED, State.FAILED)
+        assert "cannot be read" in str(outcome.why)
+        assert detail_of(folder, State.FAILED) == "the weights of a finished trial cannot be read"
 
 
 def test_asked_to_stop_it_stops_with_a_checkpoint(root: Path, tmp_path: Path) -> None:  # noqa: F811
