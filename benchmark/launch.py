@@ -37,10 +37,13 @@ STOPPED = 128 + signal.SIGTERM
 # Bash goes on to its last lines when a pre-emption sends SIGTERM to it, too.
 SETUP = ["trap : TERM"]
 # A cancelled job and one that Slurm itself puts back are COMPLETING here; one near its end or being pre-empted RUNNING.
+# SLURM_JOB_ID of an array's last task is the array's, so that squeue and scontrol would take it for all tasks.
 REQUEUE = """status=$?
+job=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
+job=${{job:-$SLURM_JOB_ID}}
 if [ $status = {stopped} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {most} ] &&
-  [ "$(squeue --noheader --jobs "$SLURM_JOB_ID" --format %T)" = RUNNING ]; then
-  scontrol requeue "$SLURM_JOB_ID" && exit
+  [ "$(squeue --noheader --jobs "$job" --format %T)" = RUNNING ]; then
+  scontrol requeue "$job" && exit
 fi
 exit $status"""
 
