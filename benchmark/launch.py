@@ -132,11 +132,11 @@ def submit_trials(
             for (method, after), members in arrays.items():
                 resources = settings.of(method)
                 commands = [[*command, *_place(command, resources), "--trial", trial.key] for trial in members]
+                for trial in members:
+                    TrialFolder(trial.folder(runs)).reopen()
                 ids = queue.submit(f"malbench-{method}", resources, after, commands)
                 for trial, job in zip(members, ids, strict=True):
-                    folder = TrialFolder(trial.folder(runs))
-                    folder.reopen()
-                    folder.write_json(JOB, {"job": job})
+                    TrialFolder(trial.folder(runs)).write_json(JOB, {"job": job})
                     found[trial.key] = Submission(waiting.pop(trial.key), State.TO_DO, job, after, fresh=True)
     return [found[trial.key] for trial in trials]
 
