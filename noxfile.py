@@ -125,6 +125,16 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
+def slurm(session: nox.Session) -> None:
+    """Grids through a one-node Slurm, which starts and stops with the session (Debian: slurm-wlm, munge; as root)."""
+    missing = [name for name in ("munged", "slurmctld", "slurmd") if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        session.skip(f"no {', '.join(missing)} on the path (Debian: slurm-wlm, munge)" if missing else "it needs root")
+    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[slurm]")
+    run(session, "pytest", "tests/slurm", "-rs", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
 def tex(session: nox.Session) -> None:
     """Compile reports/tables.tex, where there is a LaTeX."""
     compiler = shutil.which("pdflatex")

@@ -37,6 +37,7 @@ from benchmark.data.frames import needed_bytes
 from benchmark.data.standin.write import write_standin
 from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
+from benchmark.launch import LOGS, Launcher, Slurm, Submission, submit_trials, with_prerequisites
 from benchmark.machine import available_cores
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
@@ -180,6 +181,12 @@ def run(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for as many as there are cores.")] = 0,
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16 (train.amp = true).")] = False,
     checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
+    launcher: Annotated[
+        Launcher, typer.Option(help="Here, or as jobs of a Slurm cluster with the resources of the profile's [slurm].")
+    ] = Launcher.LOCAL,
+    only: Annotated[
+        str, typer.Option("--trial", metavar="KEY", help="Of those chosen, this trial, after what it starts from.")
+    ] = "",
 ) -> None:
     """Train and score every trial of DATASET that is not done."""
     registry = discover()
@@ -195,7 +202,8 @@ def run(
         "seeds": tuple(seed or ()),
     }
     # Settings and the device are checked before any data is touched: a misspelt name costs no minute.
-    chosen = _device(device)
+    chosen = torch.device("cpu") if launcher is Launcher.SLURM else _device(device)  # a login node may have no GPU
+    queue = Slurm(runs.absolute() / LOGS) if launcher is Launcher.SLURM else None
     before = start_protocol(protocol, settings)
     unread = None if before is None else AtHand(before, ("", ""))
     expand(protocol, settings, changed, registry, ("", ""), start=unread, **selection)
@@ -206,6 +214,13 @@ def run(
         start = None if before is None or start_data is None else (before, start_data)
         at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
         trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
+        trials = with_prerequisites(trials, only) if only else trials
+        if queue is not None:
+            places = {"--runs": runs, "--cache": cache, **({} if data is None else {"--data": data})}
+            command = [*sys.argv[1:], *(f"{name}={path.absolute()}" for name, path in places.items())]
+            command.append(f"--launcher={Launcher.LOCAL}")
+            _tell_jobs(console, submit_trials(trials, registry, runs, settings.slurm, command, queue), queue.logs)
+            return
         signals = stack.enter_context(_caught_signals())
         options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars, stop=lambda: bool(signals))
 
@@ -217,6 +232,8 @@ def run(
         except Interrupted as stopped:
             console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
             raise typer.Exit(128 + signals[0]) from stopped
+    if only and outcomes[-1].state in {State.RUNNING, State.AWAITED}:  # whoever waits for this trial is not to begin
+        raise UserError(f"another process runs {outcomes[-1].trial.label}", remedy="submit again when it has ended")
     numbers = Counter(outcome.state for outcome in outcomes)
     told = [f"{numbers[state]} {words}" for state, words in OUTCOMES.items() if numbers[state]]
     console.print(f"{len(outcomes)} trials: {', '.join(told)}")
@@ -623,6 +640,20 @@ def _tell_disk(console: Console, faces: Iterable[FaceSet], settings: Profile, ca
                 f" ({free / 2**30:.1f} GiB free)",
                 soft_wrap=True,
             )
+
+
+def _tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -> None:
+    """What was submitted, and where to look at it."""
+    for each in submissions:
+        after = f" after {' '.join(each.after)}" if each.after else ""
+        words = f"{'submitted' if each.fresh else 'in the queue already'}, job {each.job}{after}"
+        told = words if each.job else WORDS[each.state]
+        console.print(f"{escape(each.trial.label)} ({each.trial.key}): {told}", soft_wrap=True)
+    console.print(
+        f"output of the jobs: {logs}\nlook at them with squeue --me, malbench status and malbench report; the same"
+        " command again submits what then is neither done nor in the queue",
+        soft_wrap=True,
+    )
 
 
 def _show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:

@@ -103,6 +103,44 @@ class RowSettings(Settings):
     """Its backbone, in place of `method.backbone`."""
 
 
+class SlurmResources(Settings):
+    """What the jobs of a Slurm cluster are given. Nothing here is part of a trial's key."""
+
+    partition: str = ""
+    """As sbatch; "" for the cluster's default."""
+    account: str = ""
+    """As sbatch; "" for the user's default."""
+    time_min: int = Field(default=60, ge=1)
+    """Minutes; a trial that needs more goes on in the next turn of its job."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs of a job; a trial uses one."""
+    cpus: int = Field(default=1, ge=1)
+    """Cores of a job, and its CPU threads."""
+    mem_gb: float | None = Field(default=None, gt=0)
+    """Gigabytes of memory; none for the cluster's default."""
+    parallel: int = Field(default=256, ge=1)
+    """Jobs of one array that may run at the same time."""
+    signal_delay_s: int = Field(default=90, ge=1)
+    """Seconds before the time limit at which a trial is told to write its checkpoint."""
+    requeues: int = Field(default=100, ge=0)
+    """Times that a stopped job is put back into the queue."""
+    options: dict[str, str | int | bool] = {}
+    """More of sbatch's long options, e.g. { qos = "low" }."""
+
+
+class SlurmSettings(SlurmResources):
+    """The same for all methods, and what single ones have instead."""
+
+    methods: dict[str, SlurmResources] = {}
+    """By method."""
+
+    def of(self, method: str) -> SlurmResources:
+        """The resources of one method."""
+        own = self.methods.get(method, SlurmResources()).model_dump(exclude_unset=True)
+        own["options"] = {**self.options, **own.get("options", {})}
+        return SlurmResources(**{**self.model_dump(exclude={"methods"}), **own})
+
+
 class Profile(Settings):
     """One TOML file."""
 
@@ -125,6 +163,7 @@ class Profile(Settings):
     rafdb: RafdbSettings = RafdbSettings()
     rows: dict[str, RowSettings] = {}
     """By the paper's name of the row; run on request alone."""
+    slurm: SlurmSettings = SlurmSettings()
 
     @property
     def source(self) -> Source:
@@ -141,7 +180,7 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
             value TOML or, where that fails, plain text.
 
     Returns:
-        The profile, and those overrides that change it, normalised and sorted.
+        The profile, and those overrides that change its trials, normalised and sorted.
 
     Raises:
         UserError: No such profile, no TOML, an unknown key, or a value of the wrong type.
@@ -169,7 +208,7 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
         key, value = _parse_override(override)
         before = _lookup(raw, key)
         _assign(raw, key, value)
-        if before != value:
+        if before != value and key[0] != "slurm":  # where a trial runs changes no result
             changed.append(f"{key}={value if isinstance(value, str) else _toml(value)}")
     profile = _validated({**raw, **names}, Source(path, text, tuple(o.split("=")[0] for o in overrides)))
     return (profile, tuple(sorted(set(changed)))) if profile != base else (profile, ())
@@ -295,7 +334,9 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
 def _fields_at(model: type[BaseModel], names: list[str]) -> list[str]:
     for name in names:
         field = model.model_fields.get(name)
-        nested = [field.annotation, *get_args(field.annotation)] if field is not None else []
+        if field is None:  # a name of the user's own, in a table of tables
+            continue
+        nested = [field.annotation, *get_args(field.annotation)]
         models = [t for t in nested if isinstance(t, type) and issubclass(t, BaseModel)]
         if not models:
             return []

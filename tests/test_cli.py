@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from benchmark.cli import main
 from benchmark.data.standin.write import StandinSettings, write_standin
@@ -170,6 +171,32 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     assert "done" in out
     status, out, _ = malbench("methods")
     assert all(name in out for name in ("stl", "mtl", "mal"))
+
+
+def test_one_trial_by_its_key(malbench, data: Path, tmp_path: Path) -> None:
+    stl = ("run", "bp4d", "--data", data, *TINY, "--allow-incomplete", "--method", "stl")
+    assert malbench(*stl, "--part", "part2")[0] == 0
+    (folder,) = (tmp_path / "runs/bp4d/stl").iterdir()
+    alone = (*stl, "--trial", folder.name.rsplit("-", 1)[1])
+    shutil.rmtree(tmp_path / "runs")
+    assert malbench(*alone)[0] == 0
+    assert [*(tmp_path / "runs/bp4d/stl").iterdir()] == [folder]
+    # Whoever waits for this trial is told that it was not made here.
+    (folder / "DONE").unlink()
+    with FileLock(folder / ".lock"):
+        status, _, error = malbench(*alone)
+    assert (status, "another process runs bp4d stl part2" in error) == (2, True)
+    status, _, error = malbench(*stl, "--trial", "0123")
+    assert (status, "no trial with the key '0123'" in error) == (2, True)
+
+
+def test_no_cluster_is_one_block(malbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    status, _, error = malbench("run", "bp4d", *TINY, "--launcher", "slurm")
+    assert status == 2
+    assert error.startswith("error: ")
+    assert "remedy:" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_stand_in_says_so_everywhere(malbench, tmp_path: Path) -> None:
