@@ -135,6 +135,18 @@ def slurm(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
+def chaos(session: nox.Session) -> None:
+    """Fifty runs killed at random moments, eight runners on one store: the same bits as undisturbed."""
+    run(session, "pytest", "tests/chaos", "-m", "", "-rs", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def fuzz(session: nox.Session) -> None:
+    """Three hundred damaged inputs through the command line: no traceback, no finished trial touched."""
+    run(session, "pytest", "tests/fuzz", "-m", "", "-rs", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
 def tex(session: nox.Session) -> None:
     """Compile reports/tables.tex, where there is a LaTeX."""
     compiler = shutil.which("pdflatex")

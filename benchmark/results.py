@@ -8,11 +8,13 @@ and 6.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,6 +73,28 @@ COLUMNS: dict[str, dict[str, str]] = {
     "weights": {"trial": "string", "name": "string", "value": "float64"},
 }
 
+KEYS = {
+    "trials": ["trial"],
+    "counts": ["trial", "subject", "au"],
+    "scores": ["trial", "au"],
+    "curves": ["trial", "step", "series"],
+    "weights": ["trial", "name"],
+}
+"""What no two rows of a table share."""
+
+MOST = {"f1": 1.0, "auc": 1.0}
+"""The largest value of a column; the least is 0 for all but `FREE`."""
+FREE = {"value"}
+JSON_COLUMNS = ("settings", "provenance")
+
+_KINDS = {
+    "string": (pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
+    "int64": (pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
+    "float64": (pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
+    "bool": (pa.types.is_boolean, pa.types.is_null),
+}
+"""What a column of a results file may be; a whole number is a float where other tables have no such column."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -100,6 +124,31 @@ class Results:
         if keys.duplicated().any():
             raise ValueError(f"trial {keys[keys.duplicated()].iloc[0]} stands twice")
 
+    def checked(self) -> Results:
+        """Itself, if every value can be.
+
+        Raises:
+            ValueError: Of a table that cannot be a report's, in words.
+        """
+        known = set(self.trials["trial"])
+        for name, table in self._tables().items():
+            for column, kind in COLUMNS[name].items():
+                values = table[column]
+                if kind not in {"int64", "float64"}:
+                    continue
+                least, most = -math.inf if column in FREE else 0, MOST.get(column, math.inf)
+                wrong = values[(values < least) | (values > most) | np.isinf(values)]
+                if len(wrong):
+                    raise ValueError(f"{name}: {column} = {wrong.iloc[0]}, which cannot be")
+            if not table["trial"].isin(known).all():
+                raise ValueError(f"{name}: rows of a trial that there is not")
+            if table.duplicated(KEYS[name]).any():
+                raise ValueError(f"{name}: a row stands twice")
+        for column in JSON_COLUMNS:
+            if not all(isinstance(json.loads(text), dict) for text in self.trials[column]):
+                raise ValueError(f"trials: {column} holds no JSON object")
+        return self
+
     def select(self, keys: pd.Series) -> Results:
         """The results of the trials named by `keys` alone."""
         return Results(**{n: t[t["trial"].isin(keys)].reset_index(drop=True) for n, t in self._tables().items()})
@@ -126,7 +175,7 @@ class Results:
         arrow = pa.Table.from_pandas(merged, preserve_index=False).replace_schema_metadata({"format": FORMAT})
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
-        pq.write_table(arrow, temporary, compression="zstd")
+        pq.write_table(arrow, temporary, compression="zstd", write_page_checksum=True)
         temporary.replace(path)
 
     @classmethod
@@ -134,29 +183,56 @@ class Results:
         """Read what `write` wrote.
 
         Raises:
-            UserError: The file is missing, is no parquet file, or holds something else.
+            UserError: The file is missing, is no parquet file, was damaged, or holds something else.
         """
         remedy = "run `malbench run` first, or name a results file that `malbench report` wrote"
         if not path.is_file():
             raise UserError("no results file", where=path, remedy=remedy)
         try:
-            arrow = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
+            arrow = pq.read_table(path, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
             raise UserError("not a readable parquet file", where=path, found=str(error), remedy=remedy) from error
-        found = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode()
+        found = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode(errors="replace")
         if found != FORMAT:
             raise UserError("not a results file", where=path, expected=FORMAT, found=found, remedy=remedy)
-        merged = arrow.to_pandas()
-        return cls(
-            **{
-                name: merged.loc[merged["table"] == name, list(columns)].reset_index(drop=True)
-                for name, columns in COLUMNS.items()
-            }
-        )
+        try:
+            return cls(**_split(arrow)).checked()
+        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+            raise UserError(
+                "a results file holds what no report can be made of", where=path, found=str(error)[:200], remedy=remedy
+            ) from error
+
+
+def _split(arrow: pa.Table) -> dict[str, pd.DataFrame]:
+    """The tables of a results file.
+
+    Raises:
+        ValueError: A column is missing, of another type, or empty where it must not be.
+    """
+    types = {field.name: field.type for field in arrow.schema}
+    for column, kind in {"table": "string", **{c: k for table in COLUMNS.values() for c, k in table.items()}}.items():
+        if column not in types:
+            raise ValueError(f"there is no column {column}")
+        if not any(fits(types[column]) for fits in _KINDS[kind]):
+            raise ValueError(f"the column {column} is of type {types[column]}, not {kind}")
+    # Metadata for pandas is not ours to trust.
+    merged = arrow.replace_schema_metadata(None).to_pandas()
+    tables = {name: merged.loc[merged["table"] == name, list(columns)] for name, columns in COLUMNS.items()}
+    for name, table in tables.items():
+        needed = table[[column for column, kind in COLUMNS[name].items() if kind != "float64"]]
+        if needed.isna().any(axis=None):
+            raise ValueError(f"{name}: {needed.columns[needed.isna().any()][0]} is empty")
+    if sum(map(len, tables.values())) != len(merged):
+        raise ValueError("rows of no known table")
+    return {name: table.reset_index(drop=True) for name, table in tables.items()}
 
 
 def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
     missing = [c for c in COLUMNS[name] if c not in table.columns]
     if missing:
         raise ValueError(f"{name} lacks {missing}")
-    return table[list(COLUMNS[name])].astype(COLUMNS[name])
+    typed = table[list(COLUMNS[name])].astype(COLUMNS[name])
+    for column, kind in COLUMNS[name].items():
+        if kind == "int64" and pd.api.types.is_float_dtype(table[column]) and (typed[column] != table[column]).any():
+            raise ValueError(f"{name}: {column} is no whole number")
+    return typed

@@ -2,25 +2,30 @@
 
 Files of a finished trial: `trial.json provenance.json history.parquet scores.parquet counts.parquet
 predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` where the method weighs samples.
-`predictions.parquet` holds one row a test frame and stays with the owner of the data.
+`predictions.parquet` holds one row a test frame and stays with the owner of the data. `DONE` holds the trial's key and
+a hash of every other file, so that none can change unnoticed.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from benchmark.errors import UserError
@@ -34,6 +39,9 @@ DONE = "DONE"
 MODEL = "model.safetensors"
 ERROR = "ERROR.txt"
 FE_WEIGHTS = "fe_weights.parquet"
+_RESULTS = ("*.json", "*.parquet", MODEL)
+"""What a finished trial is made of, as patterns."""
+_KEY = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -61,23 +69,36 @@ class TrialFolder:
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint; the last good one stays until the next is whole on disk."""
-        save_tree(self.path / CHECKPOINT, state)
+        save_tree(self.path / CHECKPOINT, {"trial": self.path.name, "state": state})
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The last checkpoint, or None.
 
         Raises:
-            UserError: It is damaged.
+            UserError: It is damaged, or of another trial.
         """
         file = self.path / CHECKPOINT
-        return load_tree(file) if file.is_file() else None
+        if not file.is_file():
+            return None
+        tree = load_tree(file)
+        owner = tree.get("trial") if isinstance(tree, dict) else None
+        if owner != self.path.name:
+            raise UserError(
+                "a checkpoint of another trial",
+                where=file,
+                expected=self.path.name,
+                found=str(owner),
+                remedy="delete this file: the trial then starts anew",
+            )
+        state: dict[str, Any] = tree["state"]
+        return state
 
     def steps_done(self) -> int | None:
         """Steps before the checkpoint, from its head alone; None where there is no readable one."""
         try:
             with safe_open(self.path / CHECKPOINT, framework="pt") as file:
                 plan = json.loads((file.metadata() or {})["tree"])
-            return int(dict(plan["dict"])["step"]["value"])
+            return int(dict(dict(plan["dict"])["state"]["dict"])["step"]["value"])
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             return None
 
@@ -95,22 +116,65 @@ class TrialFolder:
         Raises:
             UserError: It is missing or damaged.
         """
-        file = self.path / MODEL
         try:
-            return load_file(file)
+            return load(self.read(MODEL, self.seals()))
         except (SafetensorError, OSError) as error:
             raise UserError(
                 "the weights of a finished trial cannot be read",
-                where=file,
+                where=self.path / MODEL,
                 found=str(error).splitlines()[0],
                 remedy="delete this trial's folder and run again",
             ) from error
 
     def finish(self, key: str) -> None:
         """Mark the trial as done and drop what only a restart needs."""
-        write_atomically(self.path / DONE, f"{key}\n".encode())
-        (self.path / CHECKPOINT).unlink(missing_ok=True)
-        (self.path / ERROR).unlink(missing_ok=True)
+        files = sorted({file for pattern in _RESULTS for file in self.path.glob(pattern)})
+        seals = [f"{_digest(file.read_bytes())} {file.name}" for file in files if not file.name.startswith(".")]
+        write_atomically(self.path / DONE, "\n".join([key, *seals, ""]).encode())
+        # What a kill cut off while it was written is left beside the checkpoint.
+        for left in (*self.path.glob(".*.tmp"), self.path / CHECKPOINT, self.path / ERROR):
+            left.unlink(missing_ok=True)
+
+    def seals(self) -> dict[str, str]:
+        """The hash of each file of a finished trial; none for a trial that is not, or of an earlier version.
+
+        Raises:
+            UserError: DONE is damaged.
+        """
+        try:
+            text = (self.path / DONE).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return {}
+        key, *lines = text.removesuffix("\n").split("\n")
+        found = {name: digest for digest, _, name in (line.partition(" ") for line in lines)}
+        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(found)):
+            raise UserError(
+                "the mark of a finished trial is damaged",
+                where=self.path / DONE,
+                expected="the trial's key, then a hash and a name a line",
+                found=text[:80] or "an empty file",
+                remedy="delete this trial's folder and run again",
+            )
+        return found
+
+    def read(self, name: str, seals: Mapping[str, str]) -> bytes:
+        """A file of the trial, which is what it was when the trial was finished.
+
+        Raises:
+            UserError: It is not.
+        """
+        content = (self.path / name).read_bytes()
+        if seals and _digest(content) != seals.get(name):
+            raise UserError(
+                "a file of a finished trial has changed since",
+                where=self.path / name,
+                remedy="put the file back as it was, or delete this trial's folder and run again",
+            )
+        return content
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -128,7 +192,16 @@ def save_tree(path: Path, tree: Any) -> None:
     """Write nested dicts, lists, numbers, strings and tensors as one safetensors file, atomically."""
     tensors: dict[str, Tensor] = {}
     plan = json.dumps(_flatten(tree, tensors))
-    _save_tensors(path, tensors, {"tree": plan})
+    _save_tensors(path, tensors, {"tree": plan, "digest": _digest_of(plan, tensors)})
+
+
+def _digest_of(plan: str, tensors: Mapping[str, Tensor]) -> str:
+    """A hash of a tree: a file whose tensors changed is still whole for safetensors."""
+    digest = blake2b(plan.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -149,8 +222,11 @@ def load_tree(path: Path) -> Any:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            plan = json.loads((file.metadata() or {})["tree"])
-            return _unflatten(plan, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata["digest"] != _digest_of(metadata["tree"], tensors):
+            raise ValueError("its content is not what was written")
+        return _unflatten(json.loads(metadata["tree"]), tensors)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             "a checkpoint is damaged",
@@ -193,17 +269,23 @@ def read_trial(folder: TrialFolder) -> tuple[Trial, dict[str, Any]]:
     """The trial of a folder, and its provenance (empty while it runs).
 
     Raises:
-        UserError: `trial.json` is damaged.
+        UserError: `trial.json` is damaged, or a file of a finished trial has changed.
     """
-    file = folder.path / "trial.json"
+    return _read_trial(folder, folder.seals())
+
+
+def _read_trial(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Trial, dict[str, Any]]:
     try:
-        trial = Trial.model_validate_json(file.read_text(encoding="utf-8"))
-        made = folder.path / "provenance.json"
-        return trial, json.loads(made.read_text(encoding="utf-8")) if made.is_file() else {}
-    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        trial = Trial.model_validate_json(folder.read("trial.json", seals))
+        whole = (folder.path / "provenance.json").is_file()
+        made = json.loads(folder.read("provenance.json", seals)) if whole else {}
+        if not isinstance(made, dict):
+            raise ValueError("provenance.json holds no object")
+        return trial, made
+    except (ValidationError, ValueError) as error:
         raise UserError(
             "a trial folder cannot be read",
-            where=file,
+            where=folder.path,
             found=str(error).splitlines()[0],
             remedy="it is damaged or from another version: take the folder out of the store",
         ) from error
@@ -224,7 +306,8 @@ def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
     for folder in trial_folders(runs):
         if not folder.is_done:
             continue
-        trial, made = read_trial(folder)
+        seals = folder.seals()
+        trial, made = _read_trial(folder, seals)
         if trial.part == ALL:  # a stage: tested on no one
             continue
         if trial.key in folders:
@@ -235,7 +318,7 @@ def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
                 remedy="take one of the two folders out of the store",
             )
         folders[trial.key] = folder.path
-        parts.append(_read_finished(folder, trial, made))
+        parts.append(_read_finished(folder, trial, made, seals))
     return Results.concat(parts).marked(sources)
 
 
@@ -247,11 +330,12 @@ def _start_of(trial: Trial, made: Mapping[str, Any]) -> str:
     return f"{start['method']} trained on {start['dataset']} (trial {start['key']})"
 
 
-def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -> Results:
+def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], seals: Mapping[str, str]) -> Results:
+    def table(name: str) -> pd.DataFrame:
+        return pd.read_parquet(io.BytesIO(folder.read(f"{name}.parquet", seals)))
+
     try:
-        counts, scores, history = (
-            pd.read_parquet(folder.path / f"{name}.parquet") for name in ("counts", "scores", "history")
-        )
+        counts, scores, history = (table(name) for name in ("counts", "scores", "history"))
         row = {
             "trial": trial.key,
             "dataset": trial.dataset,
@@ -280,24 +364,23 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any]) -
             "settings": trial.model_dump_json(),
             "provenance": json.dumps(made, sort_keys=True),
         }
-        final = folder.path / FE_WEIGHTS
-        named = weight_statistics(pd.read_parquet(final)) if final.is_file() else {}
-    except (OSError, KeyError, ValueError) as error:
+        weighs = FE_WEIGHTS in seals or (folder.path / FE_WEIGHTS).is_file()
+        named = weight_statistics(table("fe_weights")) if weighs else {}
+        found = Results(
+            trials=pd.DataFrame([row]),
+            counts=counts.assign(trial=trial.key),
+            scores=scores.assign(trial=trial.key),
+            curves=history.melt(id_vars="step", var_name="series", value_name="value").assign(trial=trial.key),
+            weights=pd.DataFrame(named.items(), columns=["name", "value"]).assign(trial=trial.key),
+        )
+        return found if seals else found.checked()  # what is sealed was whole when it was written
+    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         raise UserError(
             "a finished trial is damaged",
             where=folder.path,
             found=f"{type(error).__name__}: {error}",
             remedy="delete its DONE file and run again, or take the folder out of the store",
         ) from error
-    curves = history.melt(id_vars="step", var_name="series", value_name="value")
-    weights = pd.DataFrame(named.items(), columns=["name", "value"])
-    return Results(
-        trials=pd.DataFrame([row]),
-        counts=counts.assign(trial=trial.key),
-        scores=scores.assign(trial=trial.key),
-        curves=curves.assign(trial=trial.key),
-        weights=weights.assign(trial=trial.key),
-    )
 
 
 def weight_statistics(table: pd.DataFrame) -> dict[str, float]:

@@ -105,16 +105,19 @@ def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
 def test_a_source_of_other_code_is_trained_again_for_what_is_to_do(root: Path, tmp_path: Path) -> None:  # noqa: F811
     trials, data = trials_of(root)
     run_trials(trials[:1], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    file = trials[0].folder(tmp_path) / "provenance.json"
+    folder = TrialFolder(trials[0].folder(tmp_path))
+    file = folder.path / "provenance.json"
     made = json.loads(file.read_text())
-    file.write_text(json.dumps({**made, "source_hash": "0" * 16}))
+    folder.write_json("provenance.json", {**made, "source_hash": "0" * 16})
+    folder.finish(trials[0].key)
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert [o.state for o in outcomes] == [State.TO_DO] * 3
     assert json.loads(file.read_text())["source_hash"] == made["source_hash"]
     said = json.loads((trials[1].folder(tmp_path) / "provenance.json").read_text())["prerequisites"]["source"]
     assert said["source_hash"] == made["source_hash"]
     # With nothing left to do for it, it stays and is called stale, as any other trial.
-    file.write_text(json.dumps({**made, "source_hash": "0" * 16}))
+    folder.write_json("provenance.json", {**made, "source_hash": "0" * 16})
+    folder.finish(trials[0].key)
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert [o.state for o in outcomes] == [State.STALE, State.DONE, State.DONE]
 
@@ -129,8 +132,8 @@ def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None: 
     for outcome in lost:
         folder = TrialFolder(outcome.trial.folder(tmp_path))
         assert (outcome.state, state_of(folder, {})) == (State.FAILED, State.FAILED)
-        assert "cannot be read" in str(outcome.why)
-        assert detail_of(folder, State.FAILED) == "the weights of a finished trial cannot be read"
+        assert "has changed since" in str(outcome.why)
+        assert detail_of(folder, State.FAILED) == "a file of a finished trial has changed since"
 
 
 def test_asked_to_stop_it_stops_with_a_checkpoint(root: Path, tmp_path: Path) -> None:  # noqa: F811

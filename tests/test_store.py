@@ -63,7 +63,7 @@ def some_results() -> Results:
     row = {
         name: {"string": "x", "int64": 3, "float64": 0.5, "bool": True}[kind]
         for name, kind in COLUMNS["trials"].items()
-    }
+    } | {"settings": "{}", "provenance": "{}"}
     return Results(
         trials=pd.DataFrame([row]),
         counts=pd.DataFrame([{"trial": "x", "subject": "F001", "au": "AU1", "tp": 1, "fp": 2, "fn": 3, "tn": 4}]),

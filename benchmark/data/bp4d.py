@@ -12,7 +12,6 @@ names varies by sequence, so frames are matched as integers.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ import numpy as np
 
 from benchmark.data.align import NEAREST, Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, Rows, caught, listing, match_images, rows_below
+from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
 from benchmark.errors import UserError
 from benchmark.protocol import BP4D, Protocol
 from benchmark.results import Origin
@@ -102,7 +101,7 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
     """
     remedy = "copy this file from your BP4D anew"
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        rows = csv.reader(stream)
+        rows = CsvRows(stream, file, remedy=remedy)
         header = [cell.strip() for cell in next(rows, [])]
         # Cells that no AU is looked up by may hold anything: FERA-2015's scripts know of an occlusion flag at the end.
         if not header or header[0] != "0" or any(header.count(str(au)) > 1 for au in aus):

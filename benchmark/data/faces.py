@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,11 @@ MARKER = "standin.json"
 """Stands in the data root of a stand-in, and nowhere else."""
 MARKER_FORMAT = "mal-benchmark stand-in 1"
 JPEG_COMMENT = b"mal-benchmark stand-in"
+
+IMAGE_FORMATS = ("JPEG", "PNG")
+"""What an image may be, whatever its name: for others Pillow may start other programs."""
+UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+"""What Pillow raises for damaged images."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def is_standin(root: Path, table: pd.DataFrame) -> bool:
 
 def _has_comment(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             return image.info.get("comment") == JPEG_COMMENT
-    except OSError:
+    except UNREADABLE:
         return False  # packing names an unreadable image with its own error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,31 @@ from benchmark.data.faces import FaceSet
 from benchmark.errors import UserError
 
 
-class CsvRows(Protocol):
-    """What `csv.reader` returns."""
+class CsvRows:
+    """`csv.reader`, for which a file that is no CSV is a user's mistake.
 
-    line_num: int
+    Raises:
+        UserError: While it is iterated: a cell is longer than any label.
+    """
 
-    def __iter__(self) -> Iterator[list[str]]: ...
+    def __init__(self, stream: Iterable[str], file: Path, *, remedy: str) -> None:
+        self._rows, self._file, self._remedy = csv.reader(stream), file, remedy
+
+    @property
+    def line_num(self) -> int:
+        return self._rows.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        try:
+            return next(self._rows)
+        except csv.Error as error:
+            where, line = self._file, self._rows.line_num
+            raise UserError(
+                "a file is no CSV", where=where, line=line, found=str(error), remedy=self._remedy
+            ) from error
 
 
 @contextmanager
@@ -64,8 +83,8 @@ def rows_below(
 
     Args:
         header: The row above, which was read already.
-        rows: A `csv.reader`.
-        file: What it reads.
+        rows: Of the file.
+        file: What is read.
         what: The kind of file, for an error.
         remedy: What to do about a wrong row.
 

@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from benchmark.data import align
 from benchmark.data.align import Points
-from benchmark.data.faces import FaceSet
+from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet
 from benchmark.errors import UserError
 from benchmark.machine import available_cores
 
@@ -110,9 +110,19 @@ def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], 
         if not (folder / _META).is_file():
             decoded = packing.run(progress)
     seconds = time.monotonic() - began if decoded else 0.0
-    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-    frames = np.load(folder / _FRAMES, mmap_mode="r")
-    return PackedFaces(faces, frames, meta["fingerprint"], decoded, seconds)
+    try:
+        fingerprint = str(json.loads((folder / _META).read_text(encoding="utf-8"))["fingerprint"])
+        frames = np.load(folder / _FRAMES, mmap_mode="r", allow_pickle=False)
+        if frames.shape != (len(faces), size, size, 3) or frames.dtype != np.uint8:
+            raise ValueError(f"{frames.dtype} of shape {frames.shape}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "packed frames are damaged",
+            where=folder,
+            found=f"{type(error).__name__}: {error}"[:160],
+            remedy="delete this folder: the frames are packed anew",
+        ) from error
+    return PackedFaces(faces, frames, fingerprint, decoded, seconds)
 
 
 def pack_folder(faces: FaceSet, size: int, cache: Path) -> Path:
@@ -357,7 +367,7 @@ def _packed_video_frame(rgb: npt.NDArray[np.uint8], size: int, points: Points | 
 def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
     try:
         data = path.read_bytes()
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(
                     "an image is too large",
@@ -378,11 +388,11 @@ def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
                 frame = align.warp(
                     np.asarray(image.convert("RGB")), points, size, 2 ** round(math.log2(width / image.width))
                 )
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise UserError(
             "an image cannot be read",
             where=path,
-            expected="a whole JPEG file",
+            expected="a whole JPEG or PNG file",
             found=str(error),
             remedy="copy this image from your dataset anew",
         ) from error

@@ -13,7 +13,6 @@ Frames count from 1. Occluded frames lack codes: rows are missing, or hold somet
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, Rows, caught, listing, match_images, rows_below
+from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
 from benchmark.errors import UserError
 from benchmark.protocol import GFT, Protocol
 from benchmark.results import Origin
@@ -179,7 +178,7 @@ def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str])
     """
     remedy = "mend this row, or copy this file anew"
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        rows = csv.reader(stream)
+        rows = CsvRows(stream, file, remedy=remedy)
         header = [cell.strip() for cell in next(rows, [])]
         columns = _columns(file, header, (FRAME, *(f"AU{au}" for au in aus)), names)
         frames: dict[int, tuple[int, list[int]]] = {}
@@ -283,7 +282,7 @@ def _read_map(file: Path) -> dict[str, str]:
         raise UserError("there is no column map", where=file, remedy="write it, or correct gft.columns")
     names: dict[str, str] = {}
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        rows = csv.reader(stream)
+        rows = CsvRows(stream, file, remedy=remedy)
         for row in rows:
             cells = [cell.strip() for cell in row]
             if not any(cells):

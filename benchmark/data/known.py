@@ -5,14 +5,17 @@ The files in `known/` hold ranges of frame numbers, counts and rates, no label o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
+import pyarrow as pa
 
 from benchmark.data.disfa import JAA_BAD_FRAMES
+from benchmark.errors import UserError
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, EMOTIONS, GFT, Protocol
 
@@ -65,7 +68,10 @@ def known_of(protocol: Protocol, profile: Profile, standin: Path | None) -> Know
     """
     if standin is not None:
         file = standin / TRUTH / f"{protocol.dataset}.parquet"
-        return _of_standin(pd.read_parquet(file), protocol, profile) if file.is_file() else Known(protocol.subjects)
+        if not file.is_file():
+            return Known(protocol.subjects)
+        with _read_truth(file) as truth:
+            return _of_standin(truth, protocol, profile)
     return _KNOWN[protocol.dataset](protocol, profile)
 
 
@@ -77,12 +83,30 @@ def known_classes(standin: Path | None) -> Mapping[str, Mapping[str, int]]:
     file = standin / TRUTH / "rafdb.parquet"
     if not file.is_file():
         return {}
-    truth = pd.read_parquet(file, columns=["name", "label"])
-    split = truth["name"].str.partition("_")[0]
-    return {
-        str(name): {emotion: int((rows["label"] == code).sum()) for code, emotion in enumerate(EMOTIONS, start=1)}
-        for name, rows in truth.groupby(split)
-    }
+    with _read_truth(file) as truth:
+        split = truth["name"].str.partition("_")[0]
+        return {
+            str(name): {emotion: int((rows["label"] == code).sum()) for code, emotion in enumerate(EMOTIONS, start=1)}
+            for name, rows in truth.groupby(split)
+        }
+
+
+@contextmanager
+def _read_truth(file: Path) -> Iterator[pd.DataFrame]:
+    """The table of a stand-in's ground truth; what goes wrong with it inside is the file's fault.
+
+    Raises:
+        UserError: It cannot be read, or holds something else.
+    """
+    try:
+        yield pd.read_parquet(file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise UserError(
+            "the ground truth of a stand-in cannot be read",
+            where=file,
+            found=f"{type(error).__name__}: {error}"[:160],
+            remedy="write the stand-in again: malbench data standin bp4d --out DIR",
+        ) from error
 
 
 def known_aus(standin: Path) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from benchmark.report.render import build_report
 from benchmark.runner import source_hashes
 from benchmark.store import read_results
 from methods import discover
+from tests.chaos.process import contents
 from tests.slurm.conftest import ROOT, Cluster
 
 TINY = (
@@ -25,8 +26,8 @@ TINY = (
 SUBMIT = ("--launcher", "slurm")
 LOCALLY = ("--threads", "1")
 """A job has one core, and sums depend on the number of threads."""
-OWN = {"provenance.json", "slurm.json", ".lock"}
-"""Files that say when and where a trial ran."""
+JOB = "slurm.json"
+"""Says what job a trial ran as."""
 MEASURED = ["time_train_s", "time_before_s", "peak_memory_mb", "base_memory_mb", "provenance"]
 LONG_S = 80
 """Seconds of training that no job of a minute can hold."""
@@ -55,9 +56,10 @@ def jobs_of(said: str) -> dict[str, str]:
 
 
 def files(runs: Path) -> dict[str, bytes]:
-    """Every file of every trial that its result is in."""
-    paths = [path for done in runs.glob("*/*/*/DONE") for path in done.parent.iterdir() if path.name not in OWN]
-    return {str(path.relative_to(runs)): path.read_bytes() for path in paths}
+    """Every file of every finished trial that its result is in."""
+    found = contents(runs)
+    done = {name.removesuffix("DONE") for name in found if name.endswith("/DONE")}
+    return {n: b for n, b in found.items() if n.rpartition("/")[0] + "/" in done and not n.endswith(JOB)}
 
 
 def assert_same(here: Path, there: Path, scratch: Path, trials: int) -> None:
