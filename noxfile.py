@@ -21,7 +21,7 @@ MARKS = {
     if (mark := re.search(r"^@register\(([^)]*)\)", p.read_text(encoding="utf-8"), flags=re.MULTILINE))
 }
 PAPER = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" in mark]
-BEYOND = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" not in mark]
+BEYOND = [nox.param(name, id=name) for name, mark in MARKS.items() if "=" not in mark]
 
 # Every session but `environment` runs the programs of that one environment.
 shared = nox.session(venv_backend="none", requires=["environment"])
@@ -81,6 +81,12 @@ def run_method(session: nox.Session, dataset: str, method: str) -> None:
 def report(session: nox.Session) -> None:
     """Rebuild reports/ from finished trials, or from reports/results.parquet alone."""
     run(session, "malbench", "report", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def study(session: nox.Session) -> None:
+    """What MAL and its controls do where the truth is known; `-- full` is for a GPU. It goes on where it stopped."""
+    run(session, "malbench", "study", *session.posargs)
 
 
 @shared

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ from benchmark.provenance import PROJECT
 from benchmark.report.claims import judge_claims
 from benchmark.report.compare import write_comparison
 from benchmark.report.cost import read_benchmarks, read_costs, write_costs
+from benchmark.report.faces import WeighedFaces, weighed_faces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
 from benchmark.results import Results
@@ -66,7 +67,8 @@ from benchmark.runner import (
     too_little_memory,
 )
 from benchmark.score import score_file
-from benchmark.store import read_results, read_trial, trial_folders
+from benchmark.store import FE_WEIGHTS, TrialFolder, read_results, read_trial, trial_folders
+from benchmark.study import load_plan, write_study
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
 from methods import Registry, discover
@@ -257,6 +259,16 @@ def report(
         tuple[Path, Path] | None,
         typer.Option(help="Two results.parquet: write compare.md, which says where they differ, and nothing else."),
     ] = None,
+    faces: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data root that trials ran on: Figures 5 and 6 show its images. Those of a stand-in need no asking."
+        ),
+    ] = None,
+    trial: Annotated[
+        str, typer.Option(metavar="KEY", help="The trial of Figures 5 and 6; else the first of MAL.")
+    ] = "",
+    cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Build the tables and figures from finished trials, or from a results file alone."""
     console = Console()
@@ -271,8 +283,50 @@ def report(
     if beside:
         found = Results.concat([found, *[Results.read(file) for file in beside]])
     console.print(f"from {source}", soft_wrap=True)
-    for path in build_report(found, out, templates=PROJECT / "templates"):
+    with _progress(console) as bars:
+        try:
+            weighed = None if source != runs else _weighed_faces(runs, trial, faces, cache, bars)
+        except UserError as error:
+            if trial or faces is not None:
+                raise
+            weighed = None  # nobody asked for them: the rest of the report does not depend on the images
+            console.print(f"Figures 5 and 6 are left out: {error.what}", soft_wrap=True)
+    for path in build_report(found, out, templates=PROJECT / "templates", faces=weighed):
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
+def study(
+    plan: Annotated[str, typer.Argument(help="A plan: small, full, or a file.")] = "small",
+    question: Annotated[list[str] | None, typer.Option(help="Only this question; may be repeated.")] = None,
+    runs: Annotated[Path, typer.Option(help="Store of the study's trials.")] = Path("runs/study"),
+    cache: Cache = DEFAULT_CACHE,
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS / "study",
+    device: Annotated[str, typer.Option(help="As of `run`.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
+    page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
+) -> None:
+    """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped."""
+    wanted = load_plan(plan)
+    asked = [wanted.question(name) for name in question] if question else wanted.questions
+    for each in () if page_only else asked:
+        Console().print(f"[bold]{escape(each.name)}[/]: {escape(each.title)}")
+        run(
+            wanted.dataset,
+            method=list(each.methods),
+            part=list(each.parts),
+            seed=list(each.seeds),
+            profile=wanted.profile,
+            overrides=list(each.set),
+            runs=runs,
+            cache=cache,
+            device=device,
+            threads=threads,
+        )
+    found = read_results(runs, source_hashes(discover()))
+    page = write_study(wanted, found, out, templates=PROJECT / "templates", name=plan)
+    found.write(out / "results.parquet")
+    Console().print(f"wrote {page}", soft_wrap=True)
 
 
 @app.command()
@@ -409,7 +463,7 @@ def methods(
         return
     for about in described:
         facts = [
-            f"row {about['paper_row']}" if about["paper_row"] else "beyond the paper",
+            f"row {about['paper_row']}" if about["paper_row"] else about["place"],
             f"streams {' '.join(about['streams'])}",
             *(f"starts from {stage}" for stage in about["prerequisites"].values()),
             f"{about['parameters']:,} parameters",
@@ -571,17 +625,50 @@ def _ready(
         return protocol, ready, None
     subjects = [subject for part in settings.disfa_start.parts for subject in before.parts[part]]
     start = pack_faces(start_au, settings, cache, bars)
-    return protocol, ready, TrialData(start.of_subjects(subjects), ready.fe)
+    return protocol, ready, TrialData(start.of_subjects(subjects), ready.fe, ready.fe_clear)
 
 
 def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:
     """Names of methods, where those of sets stand for their members."""
     sets = {
         "paper": tuple(name for name, cls in registry.items() if cls.paper_row),
-        "beyond": tuple(name for name, cls in registry.items() if not cls.paper_row),
-        "all": tuple(registry),
+        "beyond": tuple(name for name, cls in registry.items() if not cls.paper_row and not cls.is_control),
+        "controls": tuple(name for name, cls in registry.items() if cls.is_control),
+        "all": tuple(name for name, cls in registry.items() if not cls.is_control),
     }
     return tuple(member for name in names for member in sets.get(name, (name,)))
+
+
+def _weighed_faces(
+    runs: Path, key: str, root: Path | None, cache: Path, bars: Callable[[str, int, int], None]
+) -> WeighedFaces | None:
+    """What Figures 5 and 6 show; None if no trial of MAL is done, or its images are licensed and not asked for.
+
+    Raises:
+        UserError: The trial or the images that were asked for are not there.
+    """
+    weighers: dict[str, TrialFolder] = {}
+    of_mal = []
+    for folder in trial_folders(runs):
+        if folder.is_done and (folder.path / FE_WEIGHTS).is_file():
+            trial, made = read_trial(folder)
+            weighers[trial.key] = folder
+            if made["paper_row"] == "MAL":
+                of_mal.append((trial.dataset, trial.variant, trial.shared_overrides, trial.part, trial.seed, trial.key))
+    if key and key not in weighers:
+        raise UserError(
+            f"no finished trial '{key}' with weights of FE images",
+            where=runs,
+            remedy="name one of mal from `malbench status`",
+        )
+    if not key and not of_mal:
+        return None
+    folder = weighers[key or min(of_mal)[-1]]
+    chosen, made = read_trial(folder)
+    if root is None and made["origin"] == "stand-in":
+        settings, _ = load_profile(chosen.profile, [o for o in chosen.shared_overrides.split("; ") if o])
+        root = standin_root(cache, settings.standin, chosen.dataset, bars)
+    return None if root is None else weighed_faces(folder, root)
 
 
 def _default_profile(data: Path | None) -> str:

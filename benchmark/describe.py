@@ -29,6 +29,7 @@ def describe(name: str, profile: Profile, registry: Registry) -> dict[str, Any]:
     return {
         "method": name,
         "paper_row": cls.paper_row,
+        "place": "a control, for the stand-in alone" if cls.is_control else "beyond the paper",
         "version": cls.version,
         "streams": sorted(cls.streams),
         "prerequisites": {role: stage.name for role, stage in cls.prerequisites.items()},

@@ -21,7 +21,7 @@ from benchmark.data.disfa import read_disfa
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.gft import gft_protocol, read_gft
-from benchmark.data.known import known_aus
+from benchmark.data.known import known_clear, known_fe
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
@@ -141,9 +141,10 @@ def prepare_data(
     """Pack both, once.
 
     Raises:
-        UserError: An image is damaged, or the disk is too small.
+        UserError: An image or the stand-in's ground truth is damaged, or the disk is too small.
     """
-    return TrialData(*(pack_faces(each, profile, cache, progress) for each in faces))
+    au, fe = (pack_faces(each, profile, cache, progress) for each in faces)
+    return TrialData(au, fe, known_clear(fe.faces))
 
 
 def pack_faces(faces: FaceSet, profile: Profile, cache: Path, progress: Progress | None = None) -> PackedFaces:
@@ -356,7 +357,7 @@ def run_trial(
         plain = too_little_memory(error) if isinstance(error, torch.OutOfMemoryError) else error
         _record(plain, folder)
         raise plain from error
-    _add_known_aus(folder, data.fe.faces)
+    _add_known_fe(folder, data.fe.faces)
     folder.write_json(
         "provenance.json",
         {
@@ -379,10 +380,10 @@ def _record(error: Exception, folder: TrialFolder) -> None:
     folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
 
 
-def _add_known_aus(folder: TrialFolder, fe: FaceSet) -> None:
-    """Set the AUs of a stand-in's FE images beside their weights, for what the paper says of them (§4.4)."""
+def _add_known_fe(folder: TrialFolder, fe: FaceSet) -> None:
+    """Set kind and AUs of a stand-in's FE images beside their weights, for what is asked of them (§4.4)."""
     if fe.origin == "stand-in" and (folder.path / FE_WEIGHTS).is_file():
-        weights, known = pd.read_parquet(folder.path / FE_WEIGHTS), known_aus(fe.root)
+        weights, known = pd.read_parquet(folder.path / FE_WEIGHTS), known_fe(fe.root)
         if weights["path"].isin(known["path"]).all():
             folder.write_table(FE_WEIGHTS, weights.merge(known, on="path", how="left", validate="1:1"))
 

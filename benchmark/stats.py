@@ -427,6 +427,15 @@ def detectable(draws: FloatArray, level: float = LEVEL, power: float = 0.8) -> f
     return float((ndtri((1 + level) / 2) + ndtri(power)) * defined.std(ddof=1)) if len(defined) > 1 else math.nan
 
 
+def auc_of(positive: FloatArray, negative: FloatArray) -> float:
+    """The chance that a value of the first is above one of the second, ties counting half (Mann-Whitney)."""
+    both = np.concatenate([positive, negative])
+    _, place, count = np.unique(both, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    n, m = len(positive), len(negative)
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
+
+
 def spearman(a: FloatArray, b: FloatArray) -> float:
     """Rank correlation, mean ranks for ties; NaN where one of the two is constant or has fewer than two values."""
     if len(a) < 2:

@@ -28,10 +28,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
+from benchmark.data.faces import CLEAR
 from benchmark.errors import UserError
 from benchmark.protocol import ALL, EMOTIONS, RELATED_AUS
 from benchmark.results import Results
-from benchmark.stats import spearman
+from benchmark.stats import auc_of, spearman
 from benchmark.trial import START, Trial
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -387,14 +388,16 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
     """What the report says of the final weights of the FE images (`fe_weights.parquet`).
 
     Args:
-        table: Columns `label` and `weight`, and `consistency` and `AU1`, ... where the data have them.
+        table: Columns `label` and `weight`, and `consistency`, `kind` and `AU1`, ... where the data have them.
 
     Returns:
         `mean`, `sd`; with consistency Spearman's rank correlation with it, over all images (`spearman_consistency`)
         and within classes, averaged over them (`spearman_consistency_within`); with AUs the mean weight of images in
         which any occurs (`with_au`) and none (`without_au`), and of images in which all AUs occur that the paper
         relates to their class (`with_related_au`) and of the others of that class (`without_related_au`), averaged
-        over the classes that have both.
+        over the classes that have both; with kinds `mean_KIND` and, but for clear images, `auc_KIND`: the chance that a
+        clear image has a higher weight than one of this kind; and `spearman_ceiling_within`, that correlation of a
+        weight that is one for clear images and zero for others.
     """
     weight = table["weight"].to_numpy(np.float64)
     labels = table["label"].to_numpy()
@@ -405,17 +408,33 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
         of_class = [labels == label for label in sorted(set(labels))]
         within = [spearman(weight[rows], consistency[rows]) for rows in of_class]
         found["spearman_consistency_within"] = float(np.mean(within))
+        if "kind" in table:
+            clear = (table["kind"] == CLEAR).to_numpy(np.float64)
+            best = [spearman(clear[rows], consistency[rows]) for rows in of_class]
+            found["spearman_ceiling_within"] = float(np.mean(best))
     aus = table.filter(regex=r"^AU\d+$")
     if not aus.empty:
         found |= _either(
             ("with_au", "without_au"), weight, [(aus.any(axis=1).to_numpy(bool), np.full(len(table), True))]
         )
+        found |= {f"{name}_{kind}": value for kind, each in _of_kinds(table).items() for name, value in each.items()}
         related = [
             (table[list(names)].all(axis=1).to_numpy(bool), labels == EMOTIONS.index(emotion))
             for emotion, names in RELATED_AUS.items()
         ]
         found |= _either(("with_related_au", "without_related_au"), weight, related)
     return found
+
+
+def _of_kinds(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    if "kind" not in table:
+        return {}
+    weights = {str(kind): rows["weight"].to_numpy(np.float64) for kind, rows in table.groupby("kind")}
+    return {
+        kind: {"mean": float(own.mean()), **({} if kind == CLEAR else {"auc": auc_of(weights[CLEAR], own)})}
+        for kind, own in weights.items()
+        if CLEAR in weights
+    }
 
 
 def _either(

@@ -28,15 +28,24 @@ from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, Task
 
 LOG_EVERY = 20
 """The paper's figures show a point every 20 iterations (§4.4)."""
+EXPLODED = 1e6
+"""No loss or weight of learning is so large; the sum of 12 cross-entropies starts at 8."""
 TEST_BATCH = 128
 
 
 @dataclass(frozen=True)
 class TrialData:
-    """The frames of a trial: the AU dataset and the FE dataset."""
+    """The frames of a trial: the AU dataset and the FE dataset.
+
+    Attributes:
+        au: The AU dataset.
+        fe: The FE dataset.
+        fe_clear: Of a stand-in: whether the AUs of each FE image carry its label. For controls alone.
+    """
 
     au: PackedFaces
     fe: PackedFaces
+    fe_clear: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,27 @@ class RunOptions:
 
 
 class Streams:
-    """The batches of a trial, each a pure function of (seed, stream, step)."""
+    """The batches of a trial, each a pure function of (seed, stream, step).
 
-    def __init__(self, trial: Trial, data: TrialData, fold: Fold | None, images: ImageInput) -> None:
+    Args:
+        trial: Its seed and batch sizes.
+        data: The frames.
+        fold: Of the AU dataset; None for a trial that learns from none.
+        images: How frames become input.
+        fe_clear: See `TrialData`; given to controls.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        data: TrialData,
+        fold: Fold | None,
+        images: ImageInput,
+        fe_clear: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         self._images = images
         self._data = data
+        self._clear = fe_clear
         settings, everyone = trial.train, np.arange(len(data.fe.faces))
         self._orders = {Stream.FE: BatchOrder(everyone, settings.batch_fe, trial.seed, "fe")}
         if fold is not None:
@@ -81,7 +106,15 @@ class Streams:
                 crops = ahead.result()
                 if step + 1 < stop:
                     ahead = pool.submit(self._crops, streams, step + 1)
-                yield {stream: self._samples(*each) for stream, each in crops.items()}
+                yield {stream: self._samples(stream, step, *each) for stream, each in crops.items()}
+
+    def names(self, streams: frozenset[Stream], step: int) -> dict[Stream, list[str]]:
+        """Which images make the batches of a step: their paths below the data root."""
+        rows = {stream: self._orders[stream].indices(step) for stream in sorted(streams)}
+        return {stream: list(self._packed(stream).faces.table["path"].iloc[each]) for stream, each in rows.items()}
+
+    def _packed(self, stream: Stream) -> PackedFaces:
+        return self._data.fe if stream == Stream.FE else self._data.au
 
     def _crops(self, streams: frozenset[Stream], step: int) -> dict[Stream, tuple[Tensor, Tensor]]:
         """uint8 images and labels of one step, in the memory of the host."""
@@ -89,14 +122,17 @@ class Streams:
 
     def _crops_of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
         order = self._orders[stream]
-        packed = self._data.fe if stream == Stream.FE else self._data.au
+        packed = self._packed(stream)
         rows = order.indices(step)
         labels = torch.from_numpy(packed.faces.labels[rows])
         crops = self._images.train_crops(packed.frames[rows], order.augmentation(step))
         return crops, labels.long() if stream == Stream.FE else labels
 
-    def _samples(self, crops: Tensor, labels: Tensor) -> Samples:
-        return Samples(self._images.to_input(crops), labels.to(self._images.device))
+    def _samples(self, stream: Stream, step: int, crops: Tensor, labels: Tensor) -> Samples:
+        device, clear = self._images.device, None
+        if stream == Stream.FE and self._clear is not None:
+            clear = torch.from_numpy(self._clear[self._orders[stream].indices(step)]).to(device)
+        return Samples(self._images.to_input(crops), labels.to(device), clear)
 
 
 def train_trial(
@@ -127,10 +163,17 @@ def train_trial(
         What provenance wants to know: steps, parameters, time_train_s, frames.
 
     Raises:
-        UserError: A loss is not finite, or the checkpoint is damaged.
+        UserError: A loss is not finite or explodes, the checkpoint is damaged, or the method is a control and the data
+            are no stand-in.
         Interrupted: `options.stop` said so; a checkpoint holds what was done.
     """
     settings, train = trial.data, trial.train
+    if method_class.is_control and data.fe_clear is None:
+        raise UserError(
+            f"{method_class.name} is a control, which runs on the stand-in alone",
+            where=data.fe.faces.root,
+            remedy="choose a method (malbench methods), or leave --data out",
+        )
     fold, epoch = None, math.ceil(len(data.fe.faces) / train.batch_fe)
     if Stream.AU in method_class.streams:
         fold = make_fold(
@@ -144,7 +187,7 @@ def train_trial(
         epoch = math.ceil(len(fold.train) / train.batch_au)
     steps = train.steps or (train.epochs or 0) * epoch
     images = ImageInput(settings.crop_size, settings.normalise, options.device)
-    streams = Streams(trial, data, fold, images)
+    streams = Streams(trial, data, fold, images, data.fe_clear if method_class.is_control else None)
     spec = TaskSpec(
         aus=protocol.au_names,
         emotions=EMOTIONS,
@@ -184,6 +227,7 @@ def _learn(
     sources: str,
 ) -> tuple[pd.DataFrame, float]:
     start, rows, seconds = 0, [], 0.0
+    unchecked: dict[int, Scalars] = {}
     checkpoint = folder.load_checkpoint()
     if checkpoint is not None and checkpoint["sources"] == sources:
         method.load_training_state(checkpoint["method"])
@@ -193,9 +237,10 @@ def _learn(
     for step, batch in enumerate(streams.batches(method.streams, start, steps), start=start):
         # Whatever randomness a method draws is a function of the step too, so resuming needs no generator's state.
         torch.manual_seed(int(generator(trial.seed, "update", step).integers(2**62)))
-        scalars = method.update(batch, step)
-        if step % LOG_EVERY == 0 or step == steps - 1:
-            rows.append({"step": step, **_finite(scalars, trial, step)})
+        unchecked[step] = method.update(batch, step)
+        if step % LOG_EVERY == 0 or step == steps - 1:  # all at once, since a look at a number waits for a GPU
+            rows.append({"step": step, **_sound(unchecked, trial, streams, method.streams)})
+            unchecked = {}
         if options.on_step is not None:
             options.on_step(trial.label, step + 1, steps)
         now, stopping = time.monotonic(), options.stop()
@@ -215,20 +260,34 @@ def _learn(
     return pd.DataFrame(rows), seconds + time.monotonic() - began
 
 
-def _finite(scalars: Scalars, trial: Trial, step: int) -> dict[str, float]:
-    values = {name: float(value) for name, value in scalars.items()}
-    wrong = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
-    if wrong:
-        raise _diverged(f"{trial.label}, step {step}", ", ".join(wrong))
-    return values
+def _sound(
+    unchecked: Mapping[int, Scalars], trial: Trial, streams: Streams, used: frozenset[Stream]
+) -> dict[str, float]:
+    """The numbers of the last of these steps.
+
+    Raises:
+        UserError: Of the first step with one that is not finite, or too large.
+    """
+    for step, scalars in unchecked.items():
+        names = list(scalars)
+        values = torch.stack([scalars[name].double() for name in names]).tolist() if names else []
+        wrong = [
+            f"{name} = {value}"
+            for name, value in zip(names, values, strict=True)
+            if not math.isfinite(value) or abs(value) > EXPLODED
+        ]
+        if wrong:
+            batch = "; ".join(f"{stream}: {' '.join(found)}" for stream, found in streams.names(used, step).items())
+            raise _diverged(f"{trial.label}, step {step}", f"{', '.join(wrong)}, in the batch {batch}")
+    return dict(zip(names, values, strict=True))
 
 
 def _diverged(where: str, found: str) -> UserError:
     return UserError(
-        "training diverged: a value is not finite",
+        "training diverged: a value is not finite, or above any that learning gives",
         where=where,
         found=found,
-        remedy="lower the learning rate with --set method.lr=VALUE",
+        remedy="lower the learning rate with --set method.lr=VALUE, or look at these images",
     )
 
 

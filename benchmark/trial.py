@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -146,7 +147,7 @@ def expand(
         overrides: Those that changed the profile.
         registry: Of all methods.
         fingerprints: Of the AU and the FE data.
-        methods: Names; none for all, unless there are `rows`.
+        methods: Names; none for all but the controls, unless there are `rows`.
         parts: Names; none for all.
         seeds: None for the profile's.
         rows: Names in the profile's `rows`.
@@ -183,13 +184,13 @@ def expand(
 
     def add(name: str, part: str, seed: int, at: AtHand = here, row: str = "") -> Trial:
         """Put a trial after those that it starts from."""
-        cls, own = registry.any(name), f"methods.{name}."
+        cls = registry.any(name)
         hparams = method_hparams(profile, name, registry)
         if row:
             hparams = hparams.model_copy(update={"backbone": profile.rows[row].backbone})
             check_backbone(hparams.backbone, hparams.weights)
         before = {role: add(stage.name, ALL, seed) for role, stage in cls.prerequisites.items()}
-        variant = [o.removeprefix(own) for o in overrides if o.startswith(own)]
+        variant = [own] if (own := own_overrides(overrides, name)) else []
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
         needs_au = Stream.AU in cls.streams
         if needs_au and start is not None and at is here:
@@ -209,7 +210,7 @@ def expand(
             fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
             profile=profile.name,
-            shared_overrides="; ".join(o for o in overrides if not o.startswith(("methods.", "seeds="))),
+            shared_overrides=shared_overrides(overrides),
             variant="; ".join(variant),
             row=row,
         )
@@ -220,13 +221,25 @@ def expand(
             raise UserError(
                 f"the profile has no row '{row}'", where=profile.path, remedy=did_you_mean(row, profile.rows)
             )
-    wanted = [(name, "") for name in dict.fromkeys(methods or (() if rows else registry))]
+    usual = [name for name, cls in registry.items() if not cls.is_control]
+    wanted = [(name, "") for name in dict.fromkeys(methods or (() if rows else usual))]
     for name, row in [*wanted, *((profile.rows[row].method, row) for row in dict.fromkeys(rows))]:
         registry[name]  # a stage is no method to ask for
         for part in dict.fromkeys(parts or protocol.parts):
             for seed in dict.fromkeys(seeds or profile.seeds):
                 add(name, part, seed, row=row)
     return list(trials.values())
+
+
+def own_overrides(overrides: Sequence[str], method: str) -> str:
+    """Those of a profile's changes that are a method's own, as `Trial.variant` has them."""
+    own = f"methods.{method}."
+    return "; ".join(o.removeprefix(own) for o in overrides if o.startswith(own))
+
+
+def shared_overrides(overrides: Sequence[str]) -> str:
+    """Those that concern all methods, as `Trial.shared_overrides` has them."""
+    return "; ".join(o for o in overrides if not o.startswith(("methods.", "seeds=")))
 
 
 def _digest(content: Any) -> str:

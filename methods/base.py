@@ -34,10 +34,12 @@ class Samples:
     Attributes:
         images: float32 (B, 3, H, W), augmented and normalised.
         labels: AU streams: int8 (B, J) of 0, 1 or -1 = unknown. FE: int64 (B,) class indices.
+        clear: FE, for controls alone: bool (B,), whether the AUs carry the label, which only a stand-in knows.
     """
 
     images: Tensor
     labels: Tensor
+    clear: Tensor | None = None
 
 
 Batch = Mapping[Stream, Samples]
@@ -95,6 +97,8 @@ class Method(nn.Module):
     """Registry name, set by `register`; also the name of the file."""
     is_stage: ClassVar[bool]
     """Set by `stage`: others need it done before, and no table has it."""
+    is_control: ClassVar[bool]
+    """It answers a question about the others on the stand-in, whose truth it may know, and runs on no other data."""
     paper_row: ClassVar[str]
     """The paper's spelling in its tables, "" for a method that the paper does not have."""
     version: ClassVar[int] = 1
@@ -213,18 +217,22 @@ def schedule_factor(schedule: str, step: int, steps: int) -> float:
 M = TypeVar("M", bound=type[Method])
 
 
-def register(name: str, *, paper_row: str = "") -> Callable[[M], M]:
-    """Mark a class as the method `name`; the registry finds it by this mark, in the file `methods/<name>.py`."""
-    return partial(_mark, name=name, paper_row=paper_row, is_stage=False)
+def register(name: str, *, paper_row: str = "", control: bool = False) -> Callable[[M], M]:
+    """Mark a class as the method `name`; the registry finds it by this mark, in the file `methods/<name>.py`.
+
+    A `control` is for the stand-in alone.
+    """
+    return partial(_mark, name=name, paper_row=paper_row, is_stage=False, is_control=control)
 
 
 def stage(name: str) -> Callable[[M], M]:
     """Mark a class as the stage `name`: a method that others name in `prerequisites`, and no row of any table."""
-    return partial(_mark, name=name, paper_row="", is_stage=True)
+    return partial(_mark, name=name, paper_row="", is_stage=True, is_control=False)
 
 
-def _mark(cls: M, *, name: str, paper_row: str, is_stage: bool) -> M:
+def _mark(cls: M, *, name: str, paper_row: str, is_stage: bool, is_control: bool) -> M:
     cls.name = name
     cls.paper_row = paper_row
     cls.is_stage = is_stage
+    cls.is_control = is_control
     return cls

@@ -27,7 +27,7 @@ from benchmark.store import TrialFolder, read_results
 from benchmark.trainer import RunOptions, Streams, TrialData, train_trial
 from benchmark.trial import Trial, expand
 from methods import discover
-from methods.base import Stream
+from methods.base import Batch, Method, Scalars, Stream
 from tests.conftest import write_bp4d, write_rafdb
 
 REGISTRY = discover()
@@ -210,6 +210,37 @@ def test_divergence_is_a_plain_error_and_never_a_result(root: Path, tmp_path: Pa
     text = (folder.path / "ERROR.txt").read_text()
     assert text.startswith("training diverged")
     assert "Traceback" in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e9])
+def test_divergence_names_the_step_and_its_images(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    """The step is the first, between two looks at the numbers; its images are those of that batch."""
+    trial, data = trial_of(root, "stl")
+    seen = []
+
+    def update(self: Method, batch: Batch, step: int) -> Scalars:
+        seen.append(batch[Stream.AU].labels.clone())
+        return {"loss_au": torch.tensor(value if step >= 7 else 1.0)}
+
+    monkeypatch.setattr(REGISTRY["stl"], "update", update)
+    (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert outcome.why is not None
+    assert outcome.why.where == f"{trial.label}, step 7"
+    assert outcome.why.found is not None
+    named = outcome.why.found.partition("au: ")[2].split()
+    table = data.au.faces.table.reset_index(drop=True)
+    rows = [table.index[table["path"] == name][0] for name in named]
+    assert len(rows) == trial.train.batch_au
+    assert torch.equal(torch.from_numpy(data.au.faces.labels[rows]), seen[7])
+
+
+def test_a_control_runs_on_the_stand_in_alone(root: Path, tmp_path: Path) -> None:
+    trial, data = trial_of(root, "mtl_oracle")
+    (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert outcome.state == State.FAILED
+    assert "a control, which runs on the stand-in alone" in str(outcome.why)
 
 
 def test_trials_that_start_from_a_failed_one_are_not_run_and_the_others_are(root: Path, tmp_path: Path) -> None:

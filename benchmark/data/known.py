@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from benchmark.data.disfa import JAA_BAD_FRAMES
+from benchmark.data.faces import CLEAR, FaceSet
 from benchmark.errors import UserError
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, EMOTIONS, GFT, Protocol
@@ -109,16 +112,24 @@ def _read_truth(file: Path) -> Iterator[pd.DataFrame]:
         ) from error
 
 
-def known_aus(standin: Path) -> pd.DataFrame:
-    """Which AUs occur in each FE image of a stand-in, by its `path`: a column of truth values for each AU.
+def known_clear(fe: FaceSet) -> npt.NDArray[np.bool_] | None:
+    """Whether the AUs of each FE image carry its label: what a stand-in knows, None of other data."""
+    if fe.origin != "stand-in":
+        return None
+    known = known_fe(fe.root).set_index("path")
+    return (known["kind"].reindex(fe.table["path"]) == CLEAR).to_numpy(bool) if len(known) else None
+
+
+def known_fe(standin: Path) -> pd.DataFrame:
+    """The `kind` of each FE image of a stand-in, by its `path`, and which AUs occur in it: a column for each AU.
 
     Empty where the stand-in lacks its ground truth.
     """
     file = standin / TRUTH / "rafdb.parquet"
     if not file.is_file():
         return pd.DataFrame({"path": pd.Series(dtype=str)})
-    truth = pd.read_parquet(file)
-    return truth[["path"]].join(truth.filter(regex=r"^AU\d+$") > ACTIVE)
+    with _read_truth(file) as truth:
+        return truth[["path", "kind"]].join(truth.filter(regex=r"^AU\d+$") > ACTIVE)
 
 
 def _bp4d(protocol: Protocol, _: Profile) -> Known:

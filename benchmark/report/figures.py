@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from benchmark.f1 import FloatArray
 from benchmark.protocol import PROTOCOLS
-from benchmark.report.groups import Group, Row
+from benchmark.report.groups import ORIGINS, Group, Row
+from benchmark.results import Origin
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"
@@ -96,7 +97,7 @@ def training_curves(group: Group) -> Figure:
     return figure
 
 
-def write_figure(figure: Figure, stem: Path) -> list[Path]:
+def write_figure(figure: Figure, stem: Path, *, dpi: int = 200) -> list[Path]:
     """Write `stem`.png, .svg and .pdf (for README, page and LaTeX), the same bytes for the same figure."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     nameless: dict[str, dict[str, None]] = {
@@ -107,7 +108,7 @@ def write_figure(figure: Figure, stem: Path) -> list[Path]:
     files = [stem.with_name(f"{stem.name}.{kind}") for kind in nameless]
     with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path", "pdf.fonttype": 42}):
         for file, metadata in zip(files, nameless.values(), strict=True):
-            figure.savefig(file, dpi=200, metadata=metadata)
+            figure.savefig(file, dpi=dpi, metadata=metadata)
     return files
 
 
@@ -226,11 +227,16 @@ def _titles(figure: Figure, group: Group, height: float) -> None:
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
     title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
     figure.text(0.01, top, title, fontsize=TITLE, va="top", parse_math=False)
-    if group.origin != "complete":
+    mark_origin(figure, group.origin, top)
+
+
+def mark_origin(figure: Figure, origin: Origin, top: float) -> None:
+    """Say in the figure's corner, below `top`, that the data are not the paper's."""
+    if origin != "complete":
         figure.text(
             0.99,
             top,
-            group.origin_label,
+            ORIGINS[origin],
             fontsize=LABEL,
             va="top",
             ha="right",

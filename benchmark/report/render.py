@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.errors import UserError
 from benchmark.report import latex
+from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
 from benchmark.report.markdown import escape, markdown_table
@@ -19,9 +20,10 @@ from benchmark.results import Results
 TABLES = "tables.md"
 LATEX = "tables.tex"
 PAGE = "index.html"
+FIGURE5, FIGURE6 = "figure5", "figure6"
 
 
-def build_report(results: Results, out: Path, *, templates: Path) -> list[Path]:
+def build_report(results: Results, out: Path, *, templates: Path, faces: WeighedFaces | None = None) -> list[Path]:
     """Write `tables.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
     The same bytes for the same results.
@@ -30,6 +32,7 @@ def build_report(results: Results, out: Path, *, templates: Path) -> list[Path]:
         results: Finished trials, in any order.
         out: Folder, made if missing.
         templates: Folder with a template for each of the three.
+        faces: For Figures 5 and 6; without them, the report says what draws them.
 
     Returns:
         The files written.
@@ -38,13 +41,17 @@ def build_report(results: Results, out: Path, *, templates: Path) -> list[Path]:
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     context = build_context(results)
-    texts = {TABLES: render_markdown(context, templates), LATEX: render_latex(context, templates)}
+    texts = {TABLES: render_markdown(context, templates, faces), LATEX: render_latex(context, templates)}
     out.mkdir(parents=True, exist_ok=True)
     figures = [write_figure(training_curves(s.group), out / "figures" / s.figure) for s in context.groups]
     drawn = {
         s.figure: next(f for f in files if f.suffix == ".svg") for s, files in zip(context.groups, figures, strict=True)
     }
-    texts[PAGE] = render_html(context, templates, drawn)
+    if faces is not None:
+        for name, draw in ((FIGURE5, ascending_weights), (FIGURE6, low_and_high_weights)):
+            figures.append(write_figure(draw(faces), out / "figures" / name, dpi=110))
+            drawn[name] = next(f for f in figures[-1] if f.suffix == ".svg")
+    texts[PAGE] = render_html(context, templates, drawn, faces)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
     stored = out / "results.parquet"
@@ -52,20 +59,23 @@ def build_report(results: Results, out: Path, *, templates: Path) -> list[Path]:
     return [*[out / name for name in texts], *[file for files in figures for file in files], stored]
 
 
-def render_html(context: ReportContext, templates: Path, figures: Mapping[str, Path]) -> str:
+def render_html(
+    context: ReportContext, templates: Path, figures: Mapping[str, Path], faces: WeighedFaces | None = None
+) -> str:
     """The text of `index.html`: one file that needs no other and no network.
 
     Args:
         context: What it shows.
         templates: Folder with `index.html.j2`.
-        figures: SVG file of each section's figure.
+        figures: SVG file of each section's figure, and of Figures 5 and 6 where there are `faces`.
+        faces: What these show.
     """
     environment = _environment(f"{PAGE}.j2", templates, autoescape=True)
     environment.filters["table"] = html_table
     images = {
         name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}" for name, file in figures.items()
     }
-    return environment.get_template(f"{PAGE}.j2").render(report=context, images=images)
+    return environment.get_template(f"{PAGE}.j2").render(report=context, images=images, faces=faces)
 
 
 def render_latex(context: ReportContext, templates: Path) -> str:
@@ -75,13 +85,13 @@ def render_latex(context: ReportContext, templates: Path) -> str:
     return environment.get_template(f"{LATEX}.j2").render(report=context)
 
 
-def render_markdown(context: ReportContext, templates: Path) -> str:
+def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces | None = None) -> str:
     """The text of `tables.md`.
 
     Raises:
         UserError: The template is missing.
     """
-    return markdown_template(f"{TABLES}.j2", templates).render(report=context)
+    return markdown_template(f"{TABLES}.j2", templates).render(report=context, faces=faces)
 
 
 def markdown_template(name: str, templates: Path) -> Template:

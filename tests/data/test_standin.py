@@ -241,3 +241,37 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
 def test_settings_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         StandinSettings(**wrong)
+
+
+def truth_of(out: Path, **settings: float) -> pd.DataFrame:
+    write_standin(out, TINY.model_copy(update={"fe_train": 400, "fe_test": 0, **settings}))
+    return pd.read_parquet(out / "truth/rafdb.parquet")
+
+
+def test_dials_of_the_expression_images(tmp_path: Path) -> None:
+    usual = truth_of(tmp_path / "usual")
+    assert usual["kind"].value_counts().to_dict() == {"clear": 280, "cue_only": 60, "wrong_label": 60}
+    wrong = truth_of(tmp_path / "wrong", fe_ambiguous=0.5, fe_cue_only=0.0)
+    assert wrong["kind"].value_counts().to_dict() == {"clear": 200, "wrong_label": 200}
+    mixed = truth_of(tmp_path / "mixed", fe_relevance=0.0, fe_ambiguous=0.0)
+    happy = mixed["label"] == 4
+    # AU 12 is in nearly every happy face, and in a share of BP4D's rate of each class where labels tell nothing.
+    clear = usual[usual["kind"] == "clear"]
+    assert (clear.loc[clear["label"] == 4, "AU12"] > 0.4).mean() > 0.85
+    assert abs((mixed.loc[happy, "AU12"] > 0.4).mean() - BASE_RATES[12]) < 0.12
+
+
+def test_marked_images_hold_no_face_and_labels_that_say_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    truth = truth_of(out, fe_marked=0.5)
+    marked = truth["kind"] == "marked"
+    assert marked.sum() == 200
+    assert (truth.loc[marked, [f"AU{au}" for au in DRAWN_AUS]] == 0).all(axis=None)
+    assert truth.loc[marked, "label"].value_counts().min() >= 15  # 200 over seven classes, evenly
+    assert truth.loc[~marked, "label"].value_counts().idxmax() == 4
+    # Colours of neighbouring blocks have nothing to do with one another; those of a face do.
+    jumps = {
+        kind: np.mean([np.abs(np.diff(np.asarray(Image.open(out / path), float), axis=1)).mean() for path in paths])
+        for kind, paths in (("marked", truth.loc[marked, "path"]), ("face", truth.loc[~marked, "path"]))
+    }
+    assert jumps["marked"] > 1.5 * jumps["face"]

@@ -157,6 +157,12 @@ def draw_expression(rng: np.random.Generator, code: int) -> Floats:
     return np.where(rng.random(len(DRAWN_AUS)) < chance, strength, 0.06 * rng.random(len(DRAWN_AUS)))
 
 
+def draw_any(rng: np.random.Generator) -> Floats:
+    """(16,) intensities of `DRAWN_AUS`, each active as often as in BP4D, whatever the others are."""
+    active = rng.random(len(DRAWN_AUS)) < np.array([BASE_RATES[au] for au in DRAWN_AUS])
+    return np.where(active, rng.uniform(0.45, 1.0, size=len(DRAWN_AUS)), 0.06 * rng.random(len(DRAWN_AUS)))
+
+
 def class_counts(images: int) -> list[int]:
     """Images of each code 1 to 7: `TRAIN_SHARES` by largest remainder, so they sum to `images`."""
     exact = np.array(TRAIN_SHARES) / sum(TRAIN_SHARES) * images

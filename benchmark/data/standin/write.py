@@ -7,6 +7,7 @@ and Pillow), whatever the number of processes, since every image has its own see
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import shutil
 import tempfile
@@ -23,7 +24,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from benchmark.data.bp4d import LANDMARKS
-from benchmark.data.faces import MARKER, MARKER_FORMAT
+from benchmark.data.faces import CLEAR, MARKER, MARKER_FORMAT
 from benchmark.data.rafdb import ALIGNED, LABELS, MANUAL, ORIGINAL, VOTES
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.disfa import write_disfa
@@ -37,6 +38,7 @@ from benchmark.data.standin.sample import (
     TASKS,
     Sequences,
     class_counts,
+    draw_any,
     draw_expression,
     draw_sequences,
 )
@@ -51,6 +53,7 @@ ANNOTATORS = 40
 
 # First words of a seed: they keep the random streams apart.
 _AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD, _TRACKER, _FOUND, _PHOTO, _VOTES = range(11)
+_MARKED, _UNRELATED = 11, 12
 
 NEVER_TRACKED = ("M010", "T6")
 """A sequence without any landmarks, of which the dataset has long stretches."""
@@ -73,7 +76,13 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     fe_test: int = Field(400, ge=0, le=9_999)
     """Test images in RAF-DB."""
     fe_ambiguous: float = Field(0.3, ge=0, le=1)
-    """Share of RAF-DB images whose label the AUs do not carry: half cue-only, half with a wrong label."""
+    """Share of RAF-DB images whose label the AUs do not carry: some cue-only, the others with a wrong label."""
+    fe_cue_only: float = Field(0.5, ge=0, le=1)
+    """Share of these that are cue-only: gaze or a turn of the head carries the label, and no AU is active."""
+    fe_marked: float = Field(0.0, ge=0, le=1)
+    """Share of RAF-DB images that hold no face but coarse noise, with a label drawn evenly: useless, and seen to be."""
+    fe_relevance: float = Field(1.0, ge=0, le=1)
+    """Share of the AUs of a face that follow its label; the others are active as often as in BP4D, whatever it is."""
     disfa_frames: int = Field(100, ge=4, le=4845)
     """Frames of each of DISFA's 27 videos."""
     gft_frames: int = Field(30, ge=4, le=1800)
@@ -106,6 +115,8 @@ class _Picture:
     cue: tuple[float, float, float] | None = None
     photo: str = ""
     """Path of the photograph that a web image was cropped from; "" for none. The landmarks of its face go beside it."""
+    marked: bool = False
+    """Noise instead of a face."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +218,7 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[_Picture]) -
         rng = _rng(settings, *picture.stream)
         pose, scene = _pose_and_scene(rng, picture)
         intensity = picture.intensity.tolist()
-        save_face(render_face(who, intensity, pose, scene, settings.size), home / picture.path)
+        save_face(_draw(settings, picture, who, pose, scene, settings.size), home / picture.path)
         tracker = _rng(settings, _TRACKER, *picture.stream)
         if picture.photo:
             _write_photo(home, settings, picture, (who, pose, scene))
@@ -225,11 +236,22 @@ def _write_photo(home: Path, settings: StandinSettings, picture: _Picture, drawn
     dx, dy = rng.uniform(-0.25, 0.25, size=2).tolist()
     pose = replace(pose, scale=pose.scale * 0.55, roll=pose.roll + float(rng.normal(0, 0.2)), dx=dx, dy=dy)
     size, intensity = round(1.5 * settings.size), picture.intensity.tolist()
-    save_face(render_face(who, intensity, pose, scene, size), home / picture.photo)
+    save_face(_draw(settings, picture, who, pose, scene, size), home / picture.photo)
     points = draw_landmarks(rng, who, intensity, pose, size)
     file = home / "RAF-DB" / MANUAL / f"{Path(picture.photo).stem}_manu_attri.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(manual_annotation(points), encoding="ascii", newline="\n")
+
+
+def _draw(
+    settings: StandinSettings, picture: _Picture, who: Identity, pose: Pose, scene: Scene, size: int
+) -> npt.NDArray[np.uint8]:
+    """The face, or the noise in its place: eight by eight blocks of random colours."""
+    if not picture.marked:
+        return render_face(who, picture.intensity.tolist(), pose, scene, size)
+    blocks = _rng(settings, _MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
+    place = np.arange(size) * 8 // size
+    return np.asarray(blocks[place][:, place])
 
 
 def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, drawn: dict[str, _Drawn]) -> None:
@@ -328,7 +350,11 @@ def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, li
     for split, images, digits in (("train", settings.fe_train, 5), ("test", settings.fe_test, 4)):
         rng = _rng(settings, _LABELS, digits)
         codes = rng.permutation(np.repeat(np.arange(1, NEUTRAL + 1), class_counts(images)))
-        kinds = rng.permutation(np.array(_kinds(images, settings.fe_ambiguous)))
+        kinds = rng.permutation(np.array(_kinds(images, settings.fe_ambiguous, settings.fe_cue_only), dtype="U11"))
+        marks = _rng(settings, _MARKED, digits)
+        marked = np.sort(marks.permutation(images)[: round(images * settings.fe_marked)])
+        codes[marked], kinds[marked] = marks.integers(1, NEUTRAL + 1, size=len(marked)), "marked"
+        unrelated = _rng(settings, _UNRELATED, digits)
         for i, (code, kind) in enumerate(zip(codes.tolist(), kinds.tolist(), strict=True)):
             name = f"{split}_{i + 1:0{digits}d}"
             true = code
@@ -337,11 +363,16 @@ def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, li
             values = draw_expression(rng, NEUTRAL if kind == "cue_only" else true)
             if kind == "cue_only":
                 values = np.minimum(values, 0.06)
+            elif settings.fe_relevance < 1:
+                values = np.where(unrelated.random(len(values)) < settings.fe_relevance, values, draw_any(unrelated))
+            if kind == "marked":
+                values = np.zeros_like(values)
             path = f"RAF-DB/{ALIGNED}/{name}_aligned.jpg"
             photo = f"RAF-DB/{ORIGINAL}/{name}.jpg"
             stream = (_WILD, digits, i)
             cue = CUES[code - 1] if kind == "cue_only" else None
-            pictures.append(_Picture(path, values, (_PERSON, *stream), stream, None, cue, photo))
+            person = (_PERSON, *stream)
+            pictures.append(_Picture(path, values, person, stream, None, cue, photo, kind == "marked"))
             row = {"name": f"{name}.jpg", "path": path, "label": code, "true_label": true, "kind": kind}
             rows.append(row | {"consistency": _consistency(rng, kind, values)} | _au_columns(values))
     file = home / "RAF-DB" / LABELS
@@ -354,19 +385,20 @@ def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, li
     return pd.DataFrame(rows), [pictures[i : i + 250] for i in range(0, len(pictures), 250)]
 
 
-def _kinds(images: int, ambiguous: float) -> list[str]:
+def _kinds(images: int, ambiguous: float, share: float) -> list[str]:
     unclear = round(images * ambiguous)
-    cue_only = unclear // 2
-    return ["clear"] * (images - unclear) + ["cue_only"] * cue_only + ["wrong_label"] * (unclear - cue_only)
+    cue_only = math.floor(unclear * share)
+    return [CLEAR] * (images - unclear) + ["cue_only"] * cue_only + ["wrong_label"] * (unclear - cue_only)
 
 
 def _consistency(rng: np.random.Generator, kind: str, intensity: Floats) -> float:
     """Share of simulated annotators who choose the label: more for strong AUs, few for a wrong label."""
     strong = float(intensity.max())
     chance = {
-        "clear": 0.70 + 0.25 * (strong if strong > 0.3 else 0.6),
+        CLEAR: 0.70 + 0.25 * (strong if strong > 0.3 else 0.6),
         "cue_only": float(rng.uniform(0.35, 0.65)),
         "wrong_label": float(rng.uniform(0.02, 0.20)),
+        "marked": 1 / NEUTRAL,
     }[kind]
     return int(rng.binomial(ANNOTATORS, chance)) / ANNOTATORS
 

@@ -1,0 +1,145 @@
+"""Figures 5 and 6 of the paper from one finished trial: expression images beside the weights it gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
+from benchmark.errors import UserError
+from benchmark.protocol import EMOTIONS
+from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
+from benchmark.results import Origin
+from benchmark.store import FE_WEIGHTS, TrialFolder, read_trial
+
+ACROSS = 9
+"""Images in a row of Figure 5."""
+THUMBNAIL = 64
+"""Pixels that an image is drawn with at most."""
+
+
+@dataclass(frozen=True)
+class WeighedFaces:
+    """FE images, the weights that a trial gave them, and what the reader is to know of both.
+
+    Attributes:
+        table: `path` below `root`, `label`, `weight`, and `consistency` where the data have it.
+        root: Data root.
+        title: The trial, for people.
+        origin: Of the trial's data.
+    """
+
+    table: pd.DataFrame
+    root: Path
+    title: str
+    origin: Origin
+
+
+def weighed_faces(folder: TrialFolder, root: Path) -> WeighedFaces:
+    """What a finished trial left of its FE images.
+
+    Args:
+        folder: Of the trial.
+        root: The data root that it ran on.
+
+    Raises:
+        UserError: The trial is not done or gave no weights, or the root lacks an image.
+    """
+    trial, made = read_trial(folder)
+    file = folder.path / FE_WEIGHTS
+    if not (folder.is_done and file.is_file()):
+        raise UserError(
+            "the trial has no weights of FE images",
+            where=folder.path,
+            expected="a finished trial of a method that weighs samples",
+            remedy="name one that `malbench status` calls done, of mal for instance",
+        )
+    table = pd.read_parquet(file).sort_values(["weight", "path"], kind="stable", ignore_index=True)
+    lost = [path for path in table["path"] if not (root / path).is_file()]
+    if lost:
+        raise UserError(
+            "an FE image of the trial is missing",
+            where=root,
+            found=f"no {lost[0]}" + (f", and {len(lost) - 1} others" if lost[1:] else ""),
+            remedy="name the data root that the trial ran on with --faces",
+        )
+    return WeighedFaces(table, root, f"{trial.label}, profile {trial.profile}", made["origin"])
+
+
+def ascending_weights(faces: WeighedFaces) -> Figure:
+    """Figure 5: a row of images for each emotion, at evenly spaced ranks of their weight, lowest first.
+
+    Nobody chose the images: an image's place follows from its rank.
+    """
+    rows = []
+    for code in range(len(EMOTIONS)):
+        own = faces.table[faces.table["label"] == code]
+        ranks = np.unique(np.linspace(0, len(own) - 1, min(ACROSS, len(own))).round().astype(int))
+        rows.append(own.iloc[ranks])
+    return _grid(faces, rows, EMOTIONS, ACROSS, "Weights in ascending order, by emotion (Figure 5)")
+
+
+def low_and_high_weights(faces: WeighedFaces) -> Figure:
+    """Figure 6: of each emotion the image of the lowest weight above that of the highest, with their consistency."""
+    classes = [own for _, own in faces.table.groupby("label")]
+    rows = [pd.concat([own.iloc[[at]] for own in classes]) for at in (0, -1)]
+    return _grid(
+        faces, rows, ("lowest", "highest"), len(classes), "Lowest and highest weights (Figure 6)", classed=True
+    )
+
+
+def _grid(
+    faces: WeighedFaces,
+    rows: Sequence[pd.DataFrame],
+    names: Sequence[str],
+    across: int,
+    title: str,
+    *,
+    classed: bool = False,
+) -> Figure:
+    height = 0.45 + len(rows) * (1.05 if classed else 0.86)
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows), across, squeeze=False)
+    figure.subplots_adjust(
+        left=0.09,
+        right=0.995,
+        top=1 - 0.42 / height,
+        bottom=(0.3 if classed else 0.16) / height,
+        wspace=0.05,
+        hspace=0.32,
+    )
+    for line, own, name in zip(grid, rows, names, strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        line[0].text(-0.12, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK)
+        for axes, (_, face) in zip(line, own.iterrows(), strict=False):
+            # The pixels themselves go into SVG and PDF, not an enlargement.
+            axes.imshow(_thumbnail(faces.root / str(face["path"])), interpolation="none")
+            said = [EMOTIONS[int(face["label"])]] if classed else []
+            said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in own else ""))
+            axes.text(0.5, -0.04, "\n".join(said), transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
+    unit = "weight | consistency" if "consistency" in faces.table else "weight"
+    top = 1 - 0.06 / height
+    figure.text(0.01, top, title, fontsize=TITLE, va="top")
+    figure.text(0.01, top - 0.16 / height, f"{faces.title}; {unit}", fontsize=LABEL, va="top", parse_math=False)
+    mark_origin(figure, faces.origin, top)
+    return figure
+
+
+def _thumbnail(path: Path) -> Image.Image:
+    try:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            image.thumbnail((THUMBNAIL, THUMBNAIL))
+            return image.convert("RGB")
+    except UNREADABLE as error:
+        raise UserError(
+            "an image cannot be read", where=path, found=str(error), remedy="copy this image from your dataset anew"
+        ) from error

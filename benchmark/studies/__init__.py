@@ -1,0 +1,1 @@
+"""Plans of the study, by name: which trials answer which question."""

@@ -1,0 +1,387 @@
+"""The study: questions to MAL that only data of known truth can answer, their trials, and a page of what was found."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark import stats
+from benchmark.errors import UserError, did_you_mean
+from benchmark.f1 import FloatArray
+from benchmark.profile import load_profile
+from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
+from benchmark.report.groups import Group, Row, group_results
+from benchmark.report.render import markdown_template
+from benchmark.results import Results
+from benchmark.stats import Interval
+from benchmark.trial import own_overrides, shared_overrides
+
+PLANS = Path(__file__).parent / "studies"
+PAGE = "study.md"
+END_SHARE = 0.1
+"""The last tenth of a curve is its end."""
+
+
+class Selection(BaseModel):
+    """What the weights of a method's FE images must tell: a clear image from one of a kind, by AUC.
+
+    Attributes:
+        method: Whose weights.
+        kind: Of the FE images that are not clear.
+        least: Of the AUC, in every trial; None for no bound.
+        most: As above.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    kind: str
+    least: float | None = None
+    most: float | None = None
+
+
+class Question(BaseModel):
+    """Trials that answer one question.
+
+    Attributes:
+        name: Short.
+        title: The question.
+        about: What the setting is, for readers.
+        methods: Whose trials.
+        seeds: Of each.
+        parts: Test parts of each; none for all.
+        set: Changes to the profile, as `--set` takes them.
+        pairs: Methods whose difference is asked for.
+        selects: What weights must tell.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    about: str = ""
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    parts: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    selects: tuple[Selection, ...] = ()
+
+
+class Plan(BaseModel):
+    """One TOML file: a profile, an AU dataset, and the questions in the order in which they are run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str
+    dataset: str
+    questions: tuple[Question, ...]
+
+    def question(self, name: str) -> Question:
+        """The question of that name.
+
+        Raises:
+            UserError: There is none.
+        """
+        found = {question.name: question for question in self.questions}
+        if name not in found:
+            raise UserError(f"the study has no question '{name}'", remedy=did_you_mean(name, found))
+        return found[name]
+
+
+def load_plan(name: str) -> Plan:
+    """A plan of the suite, or a file.
+
+    Raises:
+        UserError: There is no such plan, or something in it is wrong.
+    """
+    own = PLANS / f"{name}.toml"
+    file = own if own.is_file() else Path(name)
+    if not file.is_file():
+        names = sorted(path.stem for path in PLANS.glob("*.toml"))
+        raise UserError(
+            f"there is no study '{name}'",
+            expected="a file, or one of the suite",
+            found=name,
+            remedy=did_you_mean(name, names),
+        )
+    try:
+        return Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise UserError(
+            "the plan of a study cannot be read",
+            where=file,
+            found=str(error).replace("\n", " ")[:200],
+            remedy="mend it, or start from a copy of benchmark/studies/small.toml",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one question."""
+
+    question: Question
+    missing: str
+    """What of the plan is not done; "" for nothing."""
+    rows: Table | None
+    pairs: Table | None
+    weights: Table | None
+    sentences: tuple[str, ...]
+
+
+def write_study(plan: Plan, results: Results, out: Path, *, templates: Path, name: str) -> Path:
+    """Write `study.md` below `out`.
+
+    Args:
+        plan: The questions.
+        results: Of the trials that are done.
+        out: Folder, made if missing.
+        templates: Folder with the page's template.
+        name: Of the plan.
+
+    Raises:
+        UserError: No trial is done, or the template is missing.
+    """
+    groups = group_results(results)
+    sections = [_section(plan, question, groups) for question in plan.questions]
+    trials = results.trials
+    context = {
+        "plan": name,
+        "profile": plan.profile,
+        "sections": sections,
+        "trials": len(trials),
+        "hours": float(trials["time_train_s"].sum()) / 3600,
+        "stale": int(trials["stale"].sum()),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    page = out / PAGE
+    page.write_text(markdown_template(f"{PAGE}.j2", templates).render(**context), encoding="utf-8", newline="\n")
+    return page
+
+
+def _section(plan: Plan, question: Question, groups: Sequence[Group]) -> Section:
+    rows = _rows(plan, question, groups)
+    planned = {
+        (method, part, seed)
+        for method in question.methods
+        for part in _parts(question, groups)
+        for seed in question.seeds
+    }
+    done = {(m, p, s) for m, row in rows.items() for p in row.parts for s in row.seeds}
+    lost = planned - done
+    missing = "" if not lost else f"{len(lost)} of {len(planned)} trials are not done or have no full seed"
+    if not rows:
+        return Section(question, "no trial is done", None, None, None, ())
+    pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
+    weighing = {method: row for method, row in rows.items() if _weights(groups, row)}
+    sentences = [_sentence(a, b, found) for a, b, found in pairs if found is not None]
+    sentences += [said for each in question.selects if (said := _selected(each, rows, groups))]
+    return Section(
+        question,
+        missing,
+        _row_table(rows),
+        _pair_table(pairs) if pairs else None,
+        _weight_table(weighing, groups) if weighing else None,
+        tuple(sentences),
+    )
+
+
+def _parts(question: Question, groups: Sequence[Group]) -> tuple[str, ...]:
+    return question.parts or tuple(sorted({part for group in groups for part in group.parts}))
+
+
+def _rows(plan: Plan, question: Question, groups: Sequence[Group]) -> dict[str, Row]:
+    """The question's rows by method: those of its settings."""
+    _, changed = load_profile(plan.profile, question.set)
+    found = {}
+    for group in groups:
+        if (group.dataset, group.shared_overrides) != (plan.dataset, shared_overrides(changed)):
+            continue
+        for row in group.rows:
+            if row.method in question.methods and row.variant == own_overrides(changed, row.method):
+                found[row.method] = row
+    return {method: found[method] for method in question.methods if method in found}
+
+
+def _row_table(rows: dict[str, Row]) -> Table:
+    header = ["method", "parts", "seeds", "F1 ave [95 % over subjects]", "SD over seeds", "AUC", "SD over seeds"]
+    made = []
+    for method, row in rows.items():
+        scored, by_seed = stats.score(row.counts), stats.average(row.auc)
+        spread = stats.seed_spread(stats.mean_over_parts(row.counts).ave_by_seed)
+        made.append(
+            cells(
+                method,
+                str(len(row.parts)),
+                ", ".join(map(str, row.seeds)),
+                with_interval(100 * scored.ave, percent(scored.ave_interval)),
+                number(None if spread is None else 100 * spread),
+                number(by_seed.ave, digits=3),
+                number(stats.seed_spread(by_seed.ave_by_seed), digits=3),
+            )
+        )
+    return table(header, made)
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """One row less another, F1 × 100 and AUC × 100: over subjects, and over seeds."""
+
+    f1: float
+    subjects: Interval
+    seeds: Interval | None
+    auc: float
+    auc_seeds: Interval | None
+    count: int
+
+    @classmethod
+    def of(cls, a: Row, b: Row) -> _Difference | None:
+        parts = tuple(part for part in a.parts if part in b.parts)
+        seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
+        if not parts or not seeds:
+            return None
+        scored = stats.difference(a.counts.select(parts, seeds), b.counts.select(parts, seeds))
+        f1 = 100 * np.subtract(*(stats.mean_over_parts(row.counts.select(parts, seeds)).ave_by_seed for row in (a, b)))
+        auc = 100 * np.subtract(*(_auc_by_seed(row, parts, seeds) for row in (a, b)))
+        return cls(
+            100 * scored.ave,
+            percent(scored.ave_interval),
+            over_seeds(f1),
+            float(np.mean(auc)),
+            over_seeds(auc),
+            len(seeds),
+        )
+
+    @property
+    def verdict(self) -> str:
+        """In words; only what both intervals say counts."""
+        intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
+        if all(each.low > 0 for each in intervals):
+            return "better" if self.seeds is not None else "better over subjects, of one seed"
+        if all(each.high < 0 for each in intervals):
+            return "worse" if self.seeds is not None else "worse over subjects, of one seed"
+        return "not told apart"
+
+
+def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:
+    chosen = row.auc[np.ix_([row.seeds.index(s) for s in seeds], [row.parts.index(p) for p in parts])]
+    return stats.average(chosen).ave_by_seed
+
+
+def over_seeds(values: FloatArray) -> Interval | None:
+    """Student's 95 % interval of the mean over seeds; None of fewer than two."""
+    if len(values) < 2:
+        return None
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(float(values.mean()) - half, float(values.mean()) + half)
+
+
+def _pair_table(pairs: Sequence[tuple[str, str, _Difference | None]]) -> Table:
+    header = [
+        "pair",
+        "F1 [95 % over subjects]",
+        "F1 [95 % over seeds]",
+        "AUC × 100 [95 % over seeds]",
+        "seeds",
+        "so the first is",
+    ]
+    rows = []
+    for a, b, found in pairs:
+        if found is None:
+            rows.append(cells(f"{a} − {b}", *[UNRUN] * 5))
+            continue
+        by_seed, auc = (
+            UNRUN if interval is None else with_interval(value, interval, sign=True)
+            for value, interval in ((found.f1, found.seeds), (found.auc, found.auc_seeds))
+        )
+        subjects = with_interval(found.f1, found.subjects, sign=True)
+        rows.append(cells(f"{a} − {b}", subjects, by_seed, auc, str(found.count), found.verdict))
+    return table(header, rows)
+
+
+def _sentence(a: str, b: str, found: _Difference) -> str:
+    over = (
+        f"; over {found.count} seeds [{found.seeds.low:+.1f}, {found.seeds.high:+.1f}]"
+        if found.seeds is not None
+        else ""
+    )
+    ends = f"[{found.subjects.low:+.1f}, {found.subjects.high:+.1f}] over subjects{over}"
+    words = f"is {found.verdict} than" if found.verdict.startswith(("better", "worse")) else "is not told apart from"
+    return f"{a} {words} {b}: {found.f1:+.1f} F1 points {ends}."
+
+
+def _weights(groups: Sequence[Group], row: Row) -> dict[str, list[float]]:
+    """Statistics of the final weights of a row's FE images, by name: one value a trial."""
+    found: dict[str, list[float]] = {}
+    for group in groups:
+        own = group.results.weights[group.results.weights["trial"].isin(row.trials["trial"])]
+        for name, values in own.groupby("name")["value"]:
+            found.setdefault(str(name), []).extend(values.astype(float).tolist())
+    return found
+
+
+def _weight_table(rows: dict[str, Row], groups: Sequence[Group]) -> Table:
+    """What the weights of the FE images tell after training, as mean [least, most] over trials."""
+    known = {method: _weights(groups, row) for method, row in rows.items()}
+    kinds = sorted({name.removeprefix("auc_") for each in known.values() for name in each if name.startswith("auc_")})
+    names = ["mean", *(f"auc_{kind}" for kind in kinds), "spearman_consistency_within", "spearman_ceiling_within"]
+    header = [
+        "method",
+        "mean weight",
+        *(f"AUC, clear against {kind.replace('_', ' ')}" for kind in kinds),
+        "Spearman with consistency, within class",
+        "its ceiling",
+        "FE share of all weight, start to end",
+    ]
+    made = []
+    for method, row in rows.items():
+        spans = [_span(known[method].get(name, [])) for name in names]
+        made.append([Cell(method), *map(Cell, spans), Cell(_share(row, groups))])
+    return table(header, made)
+
+
+def _span(values: Sequence[float]) -> str:
+    if not values:
+        return UNRUN
+    middle = number(float(np.mean(values)), digits=2)
+    return (
+        middle if len(values) == 1 else f"{middle} [{number(min(values), digits=2)}, {number(max(values), digits=2)}]"
+    )
+
+
+def _share(row: Row, groups: Sequence[Group]) -> str:
+    """The FE samples' share of all weight in the first and the last tenth of training, over trials."""
+    ends: list[tuple[float, float]] = []
+    for group in groups:
+        curves = group.results.curves
+        own = curves[curves["trial"].isin(row.trials["trial"]) & (curves["series"] == "fe_share")]
+        for _, curve in own.groupby("trial"):
+            values = curve.sort_values("step")["value"].to_numpy(float)
+            width = max(1, round(END_SHARE * len(values)))
+            ends.append((float(values[:width].mean()), float(values[-width:].mean())))
+    if not ends:
+        return UNRUN
+    return " to ".join(number(float(np.mean(side)), digits=2) for side in zip(*ends, strict=True))
+
+
+def _selected(asked: Selection, rows: dict[str, Row], groups: Sequence[Group]) -> str:
+    """Whether the weights tell clear FE images from those of a kind, as asked; "" if no trial is done."""
+    row = rows.get(asked.method)
+    values = [] if row is None else _weights(groups, row).get(f"auc_{asked.kind}", [])
+    if not values:
+        return ""
+    bounds = [(">=", asked.least, min(values) >= asked.least)] if asked.least is not None else []
+    bounds += [("<=", asked.most, max(values) <= asked.most)] if asked.most is not None else []
+    said = " and ".join(f"{sign} {bound:g}" for sign, bound, _ in bounds)
+    holds = all(held for *_, held in bounds)
+    found = ", ".join(f"{value:.3f}" for value in values)
+    return (
+        f"{asked.method}: AUC of the weight, clear against {asked.kind.replace('_', ' ')}, asked {said}:"
+        f" {'holds' if holds else 'does not hold'} ({found}; one number a trial)."
+    )

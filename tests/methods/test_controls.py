@@ -1,0 +1,117 @@
+"""The controls do what they are named for, and nothing of what they know reaches a method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from methods import discover
+from methods.base import Batch, Samples, Stream
+from methods.mal import MAL
+from methods.shuffled_weights import ShuffledWeights
+from tests.methods.test_methods import make, planted
+
+CONTROLS = [name for name, cls in discover().items() if cls.is_control]
+
+
+def known(clear: list[int], seed: int = 0) -> Batch:
+    batch = dict(planted(seed))
+    mask = torch.zeros(len(batch[Stream.FE].images), dtype=torch.bool)
+    mask[clear] = True
+    batch[Stream.FE] = replace(batch[Stream.FE], clear=mask)
+    return batch
+
+
+def test_which_they_are() -> None:
+    assert CONTROLS == ["all_positive", "majority", "mtl_oracle", "random_weights", "shuffled_weights"]
+    assert not any(discover()[name].paper_row for name in CONTROLS)
+
+
+def test_the_oracle_takes_mtls_step_on_the_clear_samples() -> None:
+    kept = [1, 4, 5, 9]
+    oracle, mtl = make("mtl_oracle"), make("mtl")
+    batch = known(kept)
+    fe = batch[Stream.FE]
+    oracle.update({s: batch[s] for s in oracle.streams}, 0)
+    mtl.update({Stream.AU: batch[Stream.AU], Stream.FE: Samples(fe.images[kept], fe.labels[kept])}, 0)
+    for name, tensor in mtl.state_dict().items():
+        assert torch.equal(tensor, oracle.state_dict()[name]), name
+
+
+def test_the_oracle_takes_a_batch_without_a_clear_sample_as_it_is() -> None:
+    oracle, mtl = make("mtl_oracle"), make("mtl")
+    batch = known([])
+    for method in (oracle, mtl):
+        method.update({s: batch[s] for s in method.streams}, 0)
+    assert all(torch.equal(t, oracle.state_dict()[n]) for n, t in mtl.state_dict().items())
+
+
+class Unshuffled(ShuffledWeights):
+    """Under a permutation that moves nothing."""
+
+    def weigh(self, psi, seen, n_au):  # type: ignore[no-untyped-def]
+        self.order = torch.arange(len(seen))
+        return super().weigh(psi, seen, n_au)
+
+
+def settings(method: str) -> dict[str, object]:
+    return {} if method == "random_weights" else {"meta_optimizer": "adam", "beta": 0.01}
+
+
+def test_shuffled_weights_are_mals_within_each_stream() -> None:
+    batch, mal = planted(3), make("mal", **settings("mal"))
+    assert isinstance(mal, MAL)
+    torch.manual_seed(5)
+    hparams = ShuffledWeights.HParams.model_validate(mal.hparams.model_dump())
+    plain = Unshuffled.build(hparams, mal.spec, torch.device("cpu"))
+    plain.load_state_dict(mal.state_dict())
+    for method in (mal, plain.train()):
+        method.update(batch, 0)
+    assert all(torch.equal(t, plain.state_dict()[n]) for n, t in mal.state_dict().items())
+
+    shuffled = make("shuffled_weights", **settings("shuffled_weights"))
+    assert isinstance(shuffled, ShuffledWeights)
+    shuffled.update(batch, 0)
+    n = len(batch[Stream.AU].images)
+    psi = {name: torch.randn_like(p) for name, p in shuffled.meta_net.named_parameters()}
+    seen = torch.randn(2 * n, shuffled.net.feature_dim)
+    mixed, straight = shuffled.weigh(psi, seen, n), MAL.weigh(shuffled, psi, seen, n)
+    assert not torch.equal(mixed, straight)
+    for part in (slice(None, n), slice(n, None)):
+        assert torch.equal(mixed[part].sort().values, straight[part].sort().values)
+
+
+def test_random_weights_are_noise_and_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, method = planted(3), make("random_weights", match_scale=True)
+    descended = []
+    monkeypatch.setattr(method, "descend", lambda loss, step: descended.append(loss.item()))
+    torch.manual_seed(1)
+    said = method.update({s: batch[s] for s in method.streams}, 0)
+    torch.manual_seed(1)
+    raw = torch.rand(24)
+    method.train()
+    out = method.net(batch[Stream.AU].images, batch[Stream.FE].images)
+    au = torch.nn.functional.binary_cross_entropy_with_logits(
+        out.au_logits, batch[Stream.AU].labels.float(), reduction="none"
+    ).sum(1)
+    fe = torch.nn.functional.cross_entropy(out.fe_logits, batch[Stream.FE].labels, reduction="none")
+    assert descended[0] == pytest.approx(2 * (raw / raw.sum() * torch.cat([au, fe])).sum().item(), rel=1e-5)
+    assert said["fe_share"].item() == pytest.approx((raw[12:].sum() / raw.sum()).item())
+
+
+def test_constant_answers() -> None:
+    batch = planted(1)
+    every, most = make("all_positive"), make("majority")
+    labels = batch[Stream.AU].labels.clone()
+    labels[0, 0] = -1
+    labels[:, 1], labels[:, 2] = 0, 1
+    for method in (every, most):
+        method.update({Stream.AU: Samples(batch[Stream.AU].images, labels)}, 0)
+    images = batch[Stream.AU].images[:3]
+    assert (every.predict(images) > 0).all()
+    answers = most.predict(images)
+    assert answers.shape == (3, 12)
+    shares = torch.stack([labels[:, j][labels[:, j] >= 0].float().mean() for j in range(12)])
+    assert torch.allclose(answers[2], shares - 0.5)
