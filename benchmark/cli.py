@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,9 +32,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.alignment import probe_training, write_alignment
 from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import needed_bytes
+from benchmark.data.known import known_fe
+from benchmark.data.probe import pixel_probe
 from benchmark.data.standin.write import write_standin
 from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
@@ -48,6 +52,7 @@ from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 from benchmark.report.faces import WeighedFaces, weighed_faces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
+from benchmark.report.standin import write_standin_page
 from benchmark.results import Results
 from benchmark.runner import (
     State,
@@ -330,6 +335,45 @@ def study(
 
 
 @app.command()
+def align(
+    part: Annotated[str, typer.Option(help="Test part.")] = "part1",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    profile: ProfileName = "standin",
+    overrides: Overrides = None,
+    every: Annotated[int, typer.Option(min=1, help="Steps between looks.")] = 100,
+    window: Annotated[int, typer.Option(min=2, help="Steps of a look.")] = 20,
+    cache: Cache = DEFAULT_CACHE,
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS / "study",
+    device: Annotated[str, typer.Option(help="As of `run`.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
+) -> None:
+    """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn: alignment.md."""
+    registry, protocol = discover(), get_protocol("bp4d")
+    settings, changed = load_profile(profile or "standin", overrides or [])
+    torch.set_num_threads(threads or available_cores())
+    console = Console()
+    with _progress(console) as bars, tempfile.TemporaryDirectory() as scratch:
+        root = standin_root(cache, settings.standin, protocol.dataset, bars)
+        data = prepare_data(read_data(root, protocol, settings, bars), settings, cache, bars)
+        kinds = known_fe(root).set_index("path")["kind"].reindex(data.fe.faces.table["path"])
+        (trial,) = expand(
+            protocol, settings, changed, registry, fingerprints(data), methods=("mal",), parts=(part,), seeds=(seed,)
+        )
+        options = RunOptions(device=_device(device), on_step=bars)
+        seen = probe_training(trial, protocol, data, list(kinds), Path(scratch), options, every=every, window=window)
+    written = write_alignment(
+        seen,
+        out,
+        command=" ".join(["malbench", *sys.argv[1:]]),
+        title=trial.label,
+        window=window,
+        templates=PROJECT / "templates",
+    )
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
 def score(
     file: Annotated[Path, typer.Argument(help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ...")],
     dataset: Dataset,
@@ -494,6 +538,32 @@ def standin(
             out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total), dataset=dataset
         )
     console.print(f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True)
+
+
+@data_app.command()
+def sheet(
+    profile: ProfileName = "standin",
+    overrides: Overrides = None,
+    cache: Cache = DEFAULT_CACHE,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
+) -> None:
+    """Show the stand-in's faces, and how far a linear probe tells each AU from their pixels: standin.md."""
+    protocol = get_protocol("bp4d")
+    settings, _ = load_profile(profile or "standin", overrides or [])
+    console, kept = Console(), out / "results.parquet"
+    with _progress(console) as bars:
+        root = standin_root(cache, settings.standin, protocol.dataset, bars)
+        packed = pack_faces(read_au(root, protocol, settings, bars), settings, cache, bars)
+    written = write_standin_page(
+        root,
+        pixel_probe(packed, protocol, settings.data.crop_size),
+        settings.standin.model_dump(),
+        out,
+        templates=PROJECT / "templates",
+        results=Results.read(kept) if kept.is_file() else None,
+    )
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
 
 
 @data_app.command()

@@ -122,7 +122,7 @@ def _grid(
         line[0].text(-0.12, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK)
         for axes, (_, face) in zip(line, own.iterrows(), strict=False):
             # The pixels themselves go into SVG and PDF, not an enlargement.
-            axes.imshow(_thumbnail(faces.root / str(face["path"])), interpolation="none")
+            axes.imshow(thumbnail(faces.root / str(face["path"])), interpolation="none")
             said = [EMOTIONS[int(face["label"])]] if classed else []
             said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in own else ""))
             axes.text(0.5, -0.04, "\n".join(said), transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
@@ -134,7 +134,12 @@ def _grid(
     return figure
 
 
-def _thumbnail(path: Path) -> Image.Image:
+def thumbnail(path: Path) -> Image.Image:
+    """An image file, made small.
+
+    Raises:
+        UserError: It cannot be read.
+    """
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             image.thumbnail((THUMBNAIL, THUMBNAIL))

@@ -97,7 +97,9 @@ def training_curves(group: Group) -> Figure:
     return figure
 
 
-def write_figure(figure: Figure, stem: Path, *, dpi: int = 200) -> list[Path]:
+def write_figure(
+    figure: Figure, stem: Path, *, dpi: int = 200, kinds: tuple[str, ...] = ("png", "svg", "pdf")
+) -> list[Path]:
     """Write `stem`.png, .svg and .pdf (for README, page and LaTeX), the same bytes for the same figure."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     nameless: dict[str, dict[str, None]] = {
@@ -105,10 +107,10 @@ def write_figure(figure: Figure, stem: Path, *, dpi: int = 200) -> list[Path]:
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    files = [stem.with_name(f"{stem.name}.{kind}") for kind in nameless]
+    files = [stem.with_name(f"{stem.name}.{kind}") for kind in kinds]
     with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path", "pdf.fonttype": 42}):
-        for file, metadata in zip(files, nameless.values(), strict=True):
-            figure.savefig(file, dpi=dpi, metadata=metadata)
+        for file, kind in zip(files, kinds, strict=True):
+            figure.savefig(file, dpi=dpi, metadata=nameless[kind])
     return files
 
 

@@ -1,0 +1,80 @@
+"""How far each AU can be told without features: a linear probe on the pixels, on people that it has not seen."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.linear_model import Ridge
+from sklearn.metrics import roc_auc_score
+
+from benchmark.data.frames import PackedFaces
+from benchmark.protocol import Protocol
+
+SIDE = 24
+"""Pixels that images are shrunk to: as many numbers as a few thousand images can fit."""
+PENALTIES = (1e1, 1e2, 1e3, 1e4)
+
+
+def pixel_probe(packed: PackedFaces, protocol: Protocol, crop_size: int) -> pd.DataFrame:
+    """AUC of ridge regression on standardised pixels, per AU and test part.
+
+    The penalty is chosen for each part on a third of its training subjects, by the mean AUC over AUs, and the probe
+    fitted again on all of them. Test subjects are looked at once.
+
+    Args:
+        packed: Frames of an AU dataset.
+        protocol: Its parts.
+        crop_size: Side of the central crop that networks are tested on.
+
+    Returns:
+        Columns `part`, `au`, `auc`; NaN where the known labels of the test part are all alike.
+    """
+    pixels, faces = _pixels(packed, crop_size), packed.faces
+    subjects = faces.table["subject"].to_numpy()
+    rows = []
+    for part, tested in protocol.parts.items():
+        test = np.isin(subjects, tested)
+        if not test.any():
+            continue
+        learners = sorted(set(subjects[~test]))
+        judges = np.isin(subjects, learners[::3])
+        judged = {
+            penalty: np.nanmean(_auc(pixels, faces.labels, ~test & ~judges, judges & ~test, penalty))
+            for penalty in PENALTIES
+        }
+        best = max(judged, key=lambda penalty: judged[penalty])
+        found = _auc(pixels, faces.labels, ~test, test, best)
+        rows += [{"part": part, "au": au, "auc": auc} for au, auc in zip(faces.label_names, found, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def _pixels(packed: PackedFaces, crop_size: int) -> npt.NDArray[np.float32]:
+    edge = (packed.frames.shape[1] - crop_size) // 2
+    inside = slice(edge, edge + crop_size)
+    small = [
+        cv2.resize(np.asarray(frame[inside, inside]), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        for frame in packed.frames
+    ]
+    flat = np.stack(small).reshape(len(small), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(flat.std(axis=1, keepdims=True), 1.0), dtype=np.float32)
+
+
+def _auc(
+    pixels: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int8],
+    learn: npt.NDArray[np.bool_],
+    test: npt.NDArray[np.bool_],
+    penalty: float,
+) -> list[float]:
+    found = []
+    for column in labels.T:
+        known, asked = learn & (column >= 0), test & (column >= 0)
+        if len(set(column[asked])) < 2:
+            found.append(float("nan"))
+            continue
+        fitted = Ridge(penalty, solver="cholesky").fit(pixels[known], column[known].astype(np.float32))
+        found.append(float(roc_auc_score(column[asked], fitted.predict(pixels[asked]))))
+    return found

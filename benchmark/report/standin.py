@@ -1,0 +1,152 @@
+"""The page of the stand-in: what its faces look like, and how far each AU can be told from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmark.data.standin.anatomy import DRAWN_AUS
+from benchmark.data.standin.identity import Identity, Pose, draw_identity
+from benchmark.data.standin.render import Scene, render_face
+from benchmark.data.standin.sample import TASKS
+from benchmark.report.cells import UNRUN, Table, cells, number, table
+from benchmark.report.faces import thumbnail
+from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, write_figure
+from benchmark.report.render import markdown_template
+from benchmark.results import Results
+
+PAGE = "standin.md"
+SHOWN = 128
+"""Pixels of a face that is drawn for the sheet of AUs."""
+ACROSS = 12
+
+NAMES = {
+    1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer", 5: "upper lid raiser", 6: "cheek raiser",
+    7: "lid tightener", 9: "nose wrinkler", 10: "upper lip raiser", 12: "lip corner puller", 14: "dimpler",
+    15: "lip corner depressor", 17: "chin raiser", 23: "lip tightener", 24: "lip pressor", 25: "lips part",
+    26: "jaw drop",
+}  # fmt: skip
+"""As FACS calls them."""
+
+
+def au_sheet() -> Figure:
+    """Two people: neutral, then one AU at a time at full intensity."""
+    people = [draw_identity(np.random.default_rng([seed])) for seed in (5, 8)]
+    tiles: list[tuple[str, int | None]] = [("neutral", None), *((f"AU{au}\n{NAMES[au]}", au) for au in DRAWN_AUS)]
+    across = 6
+    lines = -(-len(tiles) // across)
+    height = 0.35 + 2 * lines * 1.42
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2 * lines, across, squeeze=False)
+    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.3 / height, bottom=0.3 / height, wspace=0.05, hspace=0.34)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for p, who in enumerate(people):
+        for i, (said, au) in enumerate(tiles):
+            axes = grid[p * lines + i // across, i % across]
+            axes.imshow(_alone(who, au), interpolation="none")
+            axes.text(0.5, -0.03, said, transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
+    _head(figure, "One action unit at a time, at full intensity", height)
+    return figure
+
+
+def _alone(who: Identity, au: int | None) -> npt.NDArray[np.uint8]:
+    intensity = [1.0 if each == au else 0.0 for each in DRAWN_AUS]
+    return render_face(who, intensity, Pose(), Scene((150.0, 150.0, 145.0)), SHOWN)
+
+
+def contact_sheet(root: Path) -> Figure:
+    """Frames of four AU sequences in time, and FE images of each kind, of a stand-in at `root`.
+
+    Nobody chose them: the sequences are of evenly spaced subjects, the images the first of their kind.
+    """
+    frames, faces = (pd.read_parquet(root / "truth" / f"{name}.parquet") for name in ("bp4d", "rafdb"))
+    subjects = sorted(set(frames["subject"]))
+    rows: list[tuple[str, Sequence[str]]] = []
+    for k in range(4):
+        subject, task = subjects[k * (len(subjects) - 1) // 3], TASKS[2 * k]
+        own = frames[(frames["subject"] == subject) & (frames["task"] == task)].sort_values("frame")
+        rows.append((f"{subject}\n{task}", list(own["path"])[:ACROSS]))
+    for kind, own in faces.groupby("kind", sort=True):
+        rows.append((str(kind).replace("_", "\n"), list(own["path"])[:ACROSS]))
+    height = 0.35 + 0.56 * len(rows)
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows), ACROSS, squeeze=False)
+    figure.subplots_adjust(left=0.08, right=0.995, top=1 - 0.3 / height, bottom=0.01, wspace=0.04, hspace=0.04)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for line, (said, paths) in zip(grid, rows, strict=True):
+        line[0].text(-0.1, 0.5, said, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK - 1)
+        for axes, path in zip(line, paths, strict=False):
+            axes.imshow(thumbnail(root / path), interpolation="none")
+    _head(figure, "Frames of AU sequences in time; expression images by kind", height)
+    return figure
+
+
+def _head(figure: Figure, title: str, height: float) -> None:
+    top = 1 - 0.06 / height
+    figure.text(0.01, top, title, fontsize=TITLE, va="top")
+    mark_origin(figure, "stand-in", top)
+
+
+def write_standin_page(
+    root: Path,
+    probed: pd.DataFrame,
+    settings: Mapping[str, object],
+    out: Path,
+    *,
+    templates: Path,
+    results: Results | None,
+) -> list[Path]:
+    """Write `standin.md` and its two figures below `out`.
+
+    Args:
+        root: Of a stand-in for BP4D.
+        probed: What `pixel_probe` found on it.
+        settings: Of the stand-in.
+        out: Folder of the report.
+        templates: Folder with the page's template.
+        results: For the AUC of a network, of STL on the stand-in's BP4D; None where there are none.
+    """
+    drawn = [
+        file
+        for name, figure in (("standin_aus", au_sheet()), ("standin_faces", contact_sheet(root)))
+        for file in write_figure(figure, out / "figures" / name, dpi=110, kinds=("png",))
+    ]
+    network = pd.DataFrame(columns=["au", "auc"]) if results is None else _network(results)
+    context = {
+        "probe": _probe_table(probed, network),
+        "settings": settings,
+        "mean": float(probed.groupby("part")["auc"].mean().mean()),
+        "network": len(network) > 0,
+    }
+    page = out / PAGE
+    page.write_text(markdown_template(f"{PAGE}.j2", templates).render(**context), encoding="utf-8", newline="\n")
+    return [page, *drawn]
+
+
+def _network(results: Results) -> pd.DataFrame:
+    trials = results.trials
+    own = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == "bp4d") & (trials["origin"] == "stand-in")]
+    plain = own[(own["variant"] == "") & (own["shared_overrides"] == "") & (own["profile"] == "standin")]
+    return results.scores[results.scores["trial"].isin(plain["trial"])]
+
+
+def _probe_table(probed: pd.DataFrame, network: pd.DataFrame) -> Table:
+    rows = []
+    for au, own in probed.groupby("au", sort=False):
+        theirs = network.loc[network["au"] == au, "auc"]
+        learned = number(float(theirs.mean()), digits=3) if len(theirs) else UNRUN
+        name = f"{au} {NAMES[int(str(au).removeprefix('AU'))]}"
+        rows.append(cells(name, number(float(own["auc"].mean()), digits=3), learned))
+    ends = [number(float(probed["auc"].mean()), digits=3)]
+    ends.append(number(float(network["auc"].mean()), digits=3) if len(network) else UNRUN)
+    return table(["action unit", "linear probe on pixels", "STL"], [*rows, cells("mean", *ends)])

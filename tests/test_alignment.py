@@ -1,0 +1,102 @@
+"""The alignment probe: the derivatives are right, and looking changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmark.alignment import AU_SAMPLES, probe_training, sample_derivatives, summarise, write_alignment
+from benchmark.data.known import known_fe
+from benchmark.data.standin.write import write_standin
+from benchmark.profile import load_profile
+from benchmark.protocol import BP4D
+from benchmark.runner import fingerprints, prepare_data, read_data, run_trials
+from benchmark.trainer import RunOptions
+from benchmark.trial import expand
+from methods import discover
+from methods.base import Stream
+from methods.losses import au_loss
+from methods.mal import MAL
+from tests.methods.test_methods import make, planted
+from tests.report.conftest import TEMPLATES
+
+
+def test_a_samples_derivative_is_its_gradient_times_that_of_the_validation_loss() -> None:
+    """Against one backward pass a sample, and a virtual step of the parameters themselves."""
+    method = make("mal", alpha=0.05).double()
+    assert isinstance(method, MAL)
+    for parameter in method.meta_net.parameters():
+        parameter.data = 0.1 * torch.randn_like(parameter)
+    batch = {stream: type(s)(s.images[:4].double(), s.labels[:4]) for stream, s in planted(1).items()}
+    before = {n: t.clone() for n, t in method.state_dict().items()}
+    found = sample_derivatives(method, batch)
+    assert all(torch.equal(t, before[n]) for n, t in method.state_dict().items())
+
+    au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
+    parameters = dict(method.net.named_parameters())
+
+    def sample_losses() -> tuple[torch.Tensor, torch.Tensor]:
+        out = method.net(au.images, fe.images)
+        features = out.features.detach()
+        raw = method.meta_net(features)
+        weights = (raw / raw.sum()).detach()
+        fe_losses = torch.nn.functional.cross_entropy(out.fe_logits, fe.labels, reduction="none")
+        return torch.cat([au_loss(out.au_logits, au.labels), fe_losses]), weights
+
+    losses, weights = sample_losses()
+    grads = [torch.autograd.grad(loss, parameters.values(), retain_graph=True, allow_unused=True) for loss in losses]
+    total = {
+        name: sum(w * g[i] for w, g in zip(weights, grads, strict=True) if g[i] is not None)
+        for i, name in enumerate(parameters)
+    }
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.sub_(0.05 * total[name])
+    loss = au_loss(method.net(val.images).au_logits, val.labels, method.class_weights.double()).mean()
+    v = torch.autograd.grad(loss, parameters.values(), allow_unused=True)
+    expected = [
+        sum((a * b).sum() for a, b in zip(g, v, strict=True) if a is not None and b is not None).item() for g in grads
+    ]
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_looking_changes_no_bit_and_every_kind_is_seen(tmp_path: Path) -> None:
+    settings = ("method.backbone=test_resnet", "train.steps=8", "methods.mal.meta_optimizer=adam")
+    profile, changed = load_profile("smoke", [*settings, "data.alignment=as_is"])
+    root = tmp_path / "data"
+    write_standin(root, profile.standin)
+    data = prepare_data(read_data(root, BP4D, profile), profile, tmp_path / "cache")
+    (trial,) = expand(
+        BP4D, profile, changed, discover(), fingerprints(data), methods=("mal",), parts=("part1",), seeds=(3,)
+    )
+    options = RunOptions(torch.device("cpu"))
+    run_trials([trial], discover(), BP4D, data, tmp_path / "runs", options)
+    kinds = known_fe(root).set_index("path")["kind"].reindex(data.fe.faces.table["path"])
+    seen = probe_training(trial, BP4D, data, list(kinds), tmp_path / "probed", options, every=4, window=2)
+    plain = trial.folder(tmp_path / "runs") / "model.safetensors"
+    assert (tmp_path / "probed/model.safetensors").read_bytes() == plain.read_bytes()
+    assert sorted(set(seen["batch"])) == [0, 1, 4, 5]
+    assert set(seen["kind"]) == {AU_SAMPLES, "clear", "cue_only", "wrong_label"}
+    assert len(seen) == 4 * (trial.train.batch_au + trial.train.batch_fe)
+    written = write_alignment(seen, tmp_path / "out", command="x", title="y", window=2, templates=TEMPLATES)
+    assert [path.name for path in written] == ["alignment.md", "alignment.csv", "alignment.png"]
+    assert "| 4 " in written[0].read_text()
+
+
+def test_errors_are_those_of_the_means_of_batches() -> None:
+    seen = pd.DataFrame(
+        {
+            "step": 0,
+            "batch": [0, 0, 1, 1],
+            "kind": "clear",
+            "derivative": [1.0, 3.0, 5.0, 7.0],
+        }
+    )
+    (row,) = summarise(seen).to_dict("records")
+    assert (row["mean"], row["samples"]) == (4.0, 4)
+    assert row["error"] == pytest.approx(np.std([2.0, 6.0], ddof=1) / np.sqrt(2))
+    assert row["sd"] == pytest.approx(np.std([1, 3, 5, 7], ddof=1))
