@@ -313,14 +313,18 @@ def study(
 ) -> None:
     """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped."""
     wanted = load_plan(plan)
-    asked = [wanted.question(name) for name in question] if question else wanted.questions
-    for each in () if page_only else asked:
-        Console().print(f"[bold]{escape(each.name)}[/]: {escape(each.title)}")
+    asked = [wanted.question(name) for name in question] if question else list(wanted.questions)
+    # Seed by seed, so that every question has whole answers before any has more of them.
+    turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
+    for seed, each in () if page_only else turns:
+        if seed not in each.seeds:
+            continue
+        Console().print(f"[bold]{escape(each.name)}[/], seed {seed}: {escape(each.title)}")
         run(
             wanted.dataset,
             method=list(each.methods),
             part=list(each.parts),
-            seed=list(each.seeds),
+            seed=[seed],
             profile=wanted.profile,
             overrides=list(each.set),
             runs=runs,

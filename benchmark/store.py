@@ -412,12 +412,12 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
             clear = (table["kind"] == CLEAR).to_numpy(np.float64)
             best = [spearman(clear[rows], consistency[rows]) for rows in of_class]
             found["spearman_ceiling_within"] = float(np.mean(best))
+    found |= {f"{name}_{kind}": value for kind, each in _of_kinds(table).items() for name, value in each.items()}
     aus = table.filter(regex=r"^AU\d+$")
     if not aus.empty:
         found |= _either(
             ("with_au", "without_au"), weight, [(aus.any(axis=1).to_numpy(bool), np.full(len(table), True))]
         )
-        found |= {f"{name}_{kind}": value for kind, each in _of_kinds(table).items() for name, value in each.items()}
         related = [
             (table[list(names)].all(axis=1).to_numpy(bool), labels == EMOTIONS.index(emotion))
             for emotion, names in RELATED_AUS.items()

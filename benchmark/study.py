@@ -376,8 +376,8 @@ def _selected(asked: Selection, rows: dict[str, Row], groups: Sequence[Group]) -
     values = [] if row is None else _weights(groups, row).get(f"auc_{asked.kind}", [])
     if not values:
         return ""
-    bounds = [(">=", asked.least, min(values) >= asked.least)] if asked.least is not None else []
-    bounds += [("<=", asked.most, max(values) <= asked.most)] if asked.most is not None else []
+    bounds = [("at least", asked.least, min(values) >= asked.least)] if asked.least is not None else []
+    bounds += [("at most", asked.most, max(values) <= asked.most)] if asked.most is not None else []
     said = " and ".join(f"{sign} {bound:g}" for sign, bound, _ in bounds)
     holds = all(held for *_, held in bounds)
     found = ", ".join(f"{value:.3f}" for value in values)

@@ -1,0 +1,156 @@
+"""The study's page: its plans, which trials answer which question, and what is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from sklearn.metrics import roc_auc_score
+
+from benchmark.errors import UserError
+from benchmark.profile import load_profile
+from benchmark.protocol import BP4D
+from benchmark.results import Results
+from benchmark.store import weight_statistics
+from benchmark.study import Plan, load_plan, over_seeds, write_study
+from benchmark.trial import expand
+from methods import discover
+from tests.report.conftest import TEMPLATES, make_results
+
+PLAN = Plan.model_validate(
+    {
+        "profile": "standin",
+        "dataset": "bp4d",
+        "questions": [
+            {
+                "name": "base",
+                "title": "Who is best?",
+                "methods": ["mal", "mtl", "stl"],
+                "seeds": [0, 1, 2],
+                "pairs": [["mal", "mtl"], ["mtl", "mal"], ["stl", "stl"]],
+                "selects": [
+                    {"method": "mal", "kind": "marked", "least": 0.9},
+                    {"method": "mal", "kind": "marked", "most": 0.7},
+                ],
+            },
+            {
+                "name": "dial",
+                "title": "And with fewer frames?",
+                "methods": ["mal"],
+                "seeds": [0],
+                "set": ["standin.frames_per_sequence=4", "methods.mal.beta=0.01"],
+            },
+        ],
+    }
+)
+
+
+def weighed(results: Results, value: float) -> Results:
+    trials = results.trials.loc[results.trials["method"] == "mal", "trial"]
+    rows = [{"trial": t, "name": name, "value": value} for t in trials for name in ("auc_marked", "mean")]
+    return replace(results, weights=pd.DataFrame(rows))
+
+
+def page_of(results: Results, tmp_path: Path) -> str:
+    return write_study(PLAN, results, tmp_path, templates=TEMPLATES, name="x").read_text()
+
+
+def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path) -> None:
+    results = weighed(make_results(seeds=(0, 1, 2)), 0.95)
+    text = page_of(results, tmp_path)
+    assert "- mal is better than mtl: +" in text
+    assert "- mtl is worse than mal: -" in text
+    assert "- stl is not told apart from stl: +0.0 F1 points" in text
+    assert "asked at least 0.9: holds (0.950, 0.950, 0.950" in text
+    assert "asked at most 0.7: does not hold" in text
+    base, dial = text.split("## And with fewer frames?")
+    assert "Incomplete" not in base
+    assert "no trial is done" in dial
+
+
+def test_one_seed_decides_less(tmp_path: Path) -> None:
+    text = page_of(weighed(make_results(), 0.5), tmp_path)
+    assert "mal is better over subjects, of one seed than mtl" in text
+    assert "6 of 9 trials are not done" not in text  # all parts of seed 0: 18 of 27
+    assert "18 of 27 trials are not done" in text
+
+
+def test_trials_answer_the_question_of_their_settings_alone(tmp_path: Path) -> None:
+    _, changed = load_profile("standin", PLAN.questions[1].set)
+    (trial, *_) = expand(
+        BP4D, load_profile("standin", PLAN.questions[1].set)[0], changed, discover(), ("a", "b"), methods=("mal",)
+    )
+    columns = {"shared_overrides": trial.shared_overrides, "variant": trial.variant, "fingerprint": "other"}
+    dial = make_results(("mal",), **columns)
+    text = page_of(Results.concat([make_results(("stl",)), dial]), tmp_path)
+    base, rest = text.split("## And with fewer frames?")
+    assert "| stl" in base
+    assert "| mal" not in base
+    assert "| mal" in rest
+
+
+def test_over_seeds_is_students_interval() -> None:
+    values = np.array([1.0, 2.5, 0.4])
+    found = over_seeds(values)
+    assert found is not None
+    expected = scipy.stats.t.interval(0.95, 2, loc=values.mean(), scale=scipy.stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert over_seeds(values[:1]) is None
+
+
+@pytest.mark.parametrize("name", ["small", "full"])
+def test_plans_of_the_suite_expand(name: str) -> None:
+    """Every method, part and setting that a plan names exists, and what it asks for is among what it runs."""
+    plan = load_plan(name)
+    registry = discover()
+    for question in plan.questions:
+        profile, changed = load_profile(plan.profile, question.set)
+        trials = expand(
+            BP4D,
+            profile,
+            changed,
+            registry,
+            ("a", "b"),
+            methods=question.methods,
+            parts=question.parts,
+            seeds=question.seeds,
+        )
+        assert {method for pair in question.pairs for method in pair} <= set(question.methods)
+        assert {each.method for each in question.selects} <= set(question.methods)
+        scored = [trial for trial in trials if trial.part != "all"]
+        assert len(scored) == len(question.methods) * len(question.seeds) * len(question.parts or BP4D.parts)
+
+
+def test_wrong_plans(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no study 'smal'") as caught:
+        load_plan("smal")
+    assert "did you mean 'small'?" in str(caught.value.remedy)
+    (tmp_path / "x.toml").write_text('profile = "standin"\n')
+    with pytest.raises(UserError, match="cannot be read"):
+        load_plan(str(tmp_path / "x.toml"))
+    with pytest.raises(UserError, match="no question 'bas'"):
+        PLAN.question("bas")
+
+
+def test_statistics_of_kinds_against_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.array(["clear"] * 50 + ["marked"] * 30 + ["cue_only"] * 20)
+    weight = np.round(rng.random(100) + 0.3 * (kinds == "clear"), 1)  # with ties
+    table = pd.DataFrame(
+        {"label": rng.integers(0, 2, 100), "weight": weight, "kind": kinds, "consistency": rng.random(100)}
+    )
+    found = weight_statistics(table)
+    for kind in ("marked", "cue_only"):
+        both = np.isin(kinds, ["clear", kind])
+        assert found[f"auc_{kind}"] == pytest.approx(roc_auc_score(kinds[both] == "clear", weight[both]))
+        assert found[f"mean_{kind}"] == pytest.approx(weight[kinds == kind].mean())
+    clear = (kinds == "clear").astype(float)
+    ceilings = [
+        scipy.stats.spearmanr(clear[rows], table["consistency"][rows]).statistic
+        for rows in (table["label"] == 0, table["label"] == 1)
+    ]
+    assert found["spearman_ceiling_within"] == pytest.approx(np.mean(ceilings))
