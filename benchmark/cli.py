@@ -8,8 +8,9 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import Annotated, Any, NoReturn
 
 import torch
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.console import Group as RenderGroup
+from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import (
@@ -43,6 +46,8 @@ from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
 from benchmark.launch import LOGS, Launcher, Slurm, Submission, submit_trials, with_prerequisites
 from benchmark.machine import available_cores
+from benchmark.preflight import check as check_needs
+from benchmark.preflight import existing, needs, size
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
 from benchmark.provenance import PROJECT
@@ -58,6 +63,7 @@ from benchmark.runner import (
     State,
     detail_of,
     fingerprints,
+    glanced_state,
     pack_faces,
     prepare_data,
     protocol_at,
@@ -72,7 +78,7 @@ from benchmark.runner import (
     too_little_memory,
 )
 from benchmark.score import score_file
-from benchmark.store import FE_WEIGHTS, TrialFolder, read_results, read_trial, trial_folders
+from benchmark.store import FE_WEIGHTS, Glance, TrialFolder, glance, read_results, read_trial, trial_folders
 from benchmark.study import load_plan, write_study
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
@@ -107,6 +113,10 @@ WORDS = {
     State.FAILED: "failed; the next run tries it again",
     State.BLOCKED: "not run: what it starts from failed",
 }
+WATCH_S = 3.0
+"""Seconds between two looks of `status --watch`."""
+LISTED = 40
+"""Trials that are not done and that `status` names."""
 OUTCOMES = {
     State.TO_DO: "run",
     State.DONE: "done before",
@@ -194,6 +204,9 @@ def run(
     only: Annotated[
         str, typer.Option("--trial", metavar="KEY", help="Of those chosen, this trial, after what it starts from.")
     ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: where each trial stands, and what those to do will take.")
+    ] = False,
 ) -> None:
     """Train and score every trial of DATASET that is not done."""
     registry = discover()
@@ -222,6 +235,9 @@ def run(
         at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
         trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
         trials = with_prerequisites(trials, only) if only else trials
+        _tell_needs(console, trials, registry, runs, len(trial_data.au.faces), chosen, each=dry_run)
+        if dry_run:
+            return
         if queue is not None:
             places = {"--runs": runs, "--cache": cache, **({} if data is None else {"--data": data})}
             command = [*sys.argv[1:], *(f"{name}={path.absolute()}" for name, path in places.items())]
@@ -470,29 +486,73 @@ def cost(
 
 
 @app.command()
-def status(runs: Runs = DEFAULT_RUNS, as_json: JsonFlag = False) -> None:
-    """Show every trial of the store, where it stands, and why it failed or how far it came."""
-    sources = source_hashes(discover())
-    standing = []
-    for folder in trial_folders(runs):
-        trial, _ = read_trial(folder)
-        state = state_of(folder, sources)
-        facts = {name: getattr(trial, name) for name in ("dataset", "method", "part", "seed", "profile", "key")}
-        standing.append({**facts, "state": str(state), "detail": detail_of(folder, state), "folder": str(folder.path)})
-    console = Console()
+def status(
+    runs: Runs = DEFAULT_RUNS,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing runs.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every trial, those that are done too.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the grid of the store: what is done, what runs where and how long still, what failed and why."""
+    present, console = source_hashes(discover()), Console()
     if as_json:
-        console.out(json.dumps(standing, indent=2), highlight=False)
+        told = [
+            {
+                **_facts(seen),
+                "state": str(state),
+                "detail": detail_of(seen.folder, state),
+                "folder": seen.path,
+            }
+            for seen, state in _standing(runs, present)
+        ]
+        console.out(json.dumps(told, indent=2), highlight=False)
         return
+    if not watch:
+        console.print(_status_page(runs, present, every=every))
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        running = True
+        while running:
+            page = _status_page(runs, present, every=every)
+            live.update(page, refresh=True)
+            running = any(state == State.RUNNING for _, state in _standing(runs, present))
+            time.sleep(WATCH_S if running else 0)
+
+
+def _standing(runs: Path, present: Mapping[str, str]) -> list[tuple[Glance, State]]:
+    return [(seen, glanced_state(seen, present)) for seen in glance(runs)]
+
+
+def _facts(seen: Glance) -> dict[str, Any]:
+    return {name: getattr(seen, name) for name in ("dataset", "method", "part", "seed", "profile", "key")}
+
+
+def _status_page(runs: Path, present: Mapping[str, str], *, every: bool) -> RenderableType:
+    """The grid, how many trials stand where, and those that are not done."""
+    standing = _standing(runs, present)
     if not standing:
-        console.print(f"no trial in {runs}")
-        return
-    columns = [name for name in standing[0] if name != "folder"]
-    table = Table(*columns)
-    for row in standing:
-        table.add_row(*(escape(str(row[name])) for name in columns))
-    console.print(table)
-    numbers = Counter(row["state"] for row in standing)
-    console.print(", ".join(f"{numbers[state]} {state}" for state in State if numbers[state]))
+        return Text(f"no trial in {runs}")
+    rows: dict[tuple[str, str, str], dict[str, Counter[State]]] = {}
+    for seen, state in standing:
+        of_part = rows.setdefault((seen.dataset, seen.profile, seen.method), {})
+        of_part.setdefault(seen.part, Counter())[state] += 1
+    parts = sorted({part for row in rows.values() for part in row})
+    grid = Table("dataset", "profile", "method", *parts)
+    for names, row in sorted(rows.items()):
+        found = [", ".join(f"{n:,} {state}" for state, n in sorted(row.get(part, Counter()).items())) for part in parts]
+        grid.add_row(*map(escape, (*names, *found)))
+    listed = [each for each in standing if every or each[1] != State.DONE]
+    shown: list[RenderableType] = [grid]
+    if listed:
+        table = Table("dataset", "method", "part", "seed", "key", "state", "detail")
+        for seen, state in listed if every else listed[:LISTED]:
+            named = (seen.dataset, seen.method, seen.part, str(seen.seed), seen.key, state)
+            table.add_row(*map(escape, (*named, detail_of(seen.folder, state))))
+        shown.append(table)
+    if len(listed) > LISTED and not every:
+        shown.append(Text(f"and {len(listed) - LISTED:,} more: --all or --json"))
+    numbers = Counter(state for _, state in standing)
+    shown.append(Text(", ".join(f"{numbers[state]:,} {state}" for state in State if numbers[state])))
+    return RenderGroup(*shown)
 
 
 @app.command()
@@ -801,6 +861,40 @@ def _tell_disk(console: Console, faces: Iterable[FaceSet], settings: Profile, ca
                 f" ({free / 2**30:.1f} GiB free)",
                 soft_wrap=True,
             )
+
+
+def _tell_needs(
+    console: Console,
+    trials: list[Trial],
+    registry: Registry,
+    runs: Path,
+    frames: int,
+    device: torch.device,
+    *,
+    each: bool,
+) -> None:
+    """What the trials that are not done will take, and before that, if asked, where `each` stands.
+
+    Raises:
+        UserError: It cannot fit.
+    """
+    present = source_hashes(registry)
+    states = {trial.key: state_of(TrialFolder(trial.folder(runs)), present) for trial in trials}
+    if each:
+        for trial in trials:
+            console.print(f"{escape(trial.label)} ({trial.key}): {states[trial.key]}", soft_wrap=True)
+        numbers = Counter(states.values())
+        console.print(f"{len(trials)} trials: {', '.join(f'{numbers[s]} {s}' for s in State if numbers[s])}")
+    waiting = [trial for trial in trials if states[trial.key] not in {State.DONE, State.STALE}]
+    if waiting:
+        needed = needs(waiting, registry, frames)
+        free = shutil.disk_usage(existing(runs)).free
+        console.print(
+            f"{len(waiting)} trials to run: {size(needed.disk)} of disk ({size(free)} free); a step of"
+            f" {escape(needed.largest)} holds {size(needed.memory)} at least",
+            soft_wrap=True,
+        )
+        check_needs(needed, runs, device)
 
 
 def _tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -> None:

@@ -53,16 +53,24 @@ def count_parameters(cls: type[Method], profile: Profile, registry: Registry) ->
 
 
 def _skeleton(cls: type[Method], profile: Profile, registry: Registry) -> Method:
-    """The method without numbers: on the meta device no memory is taken and no weight is read."""
-    hparams = method_hparams(profile, cls.name, registry).model_copy(update={"weights": SCRATCH})
-    before = {role: _skeleton(stage, profile, registry) for role, stage in cls.prerequisites.items()}
+    hparams = method_hparams(profile, cls.name, registry)
+    return skeleton(cls, hparams, profile.data.crop_size, registry)
+
+
+def skeleton(cls: type[Method], hparams: Method.HParams, crop_size: int, registry: Registry) -> Method:
+    """A method without numbers: on the meta device no memory is taken and no weight is read."""
+    shared = {name: getattr(hparams, name) for name in Method.HParams.model_fields} | {"weights": SCRATCH}
+    before = {
+        role: skeleton(stage, stage.HParams.model_validate(shared), crop_size, registry)
+        for role, stage in cls.prerequisites.items()
+    }
     with torch.device("meta"):
         spec = TaskSpec(
             aus=BP4D.au_names,
             emotions=EMOTIONS,
             steps=1,
             au_val_labels=torch.zeros(1, len(BP4D.aus), dtype=torch.int8),
-            image_size=profile.data.crop_size,
+            image_size=crop_size,
             prerequisites={role: Finished(stage.hparams, stage.state_dict()) for role, stage in before.items()},
         )
-        return cls.build(hparams, spec, torch.device("meta"))
+        return cls.build(hparams.model_copy(update={"weights": SCRATCH}), spec, torch.device("meta"))

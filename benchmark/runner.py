@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -26,11 +27,12 @@ from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.errors import Interrupted, UserError
+from benchmark.owner import BEAT_S, OwnedError, Ownership, is_beating, read_owner
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
-from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TrialFolder, read_trial
+from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, Glance, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import START, Trial
 from methods import Registry, source_files
@@ -161,11 +163,26 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     if folder.is_done:
         trial, made = read_trial(folder)
         return State.DONE if made.get("source_hash") == present.get(trial.method) else State.STALE
-    lock = FileLock(folder.lock)
+    return unfinished_state(folder)
+
+
+def glanced_state(seen: Glance, present: Mapping[str, str]) -> State:
+    """Where a trial stands, from a glance at it."""
+    if seen.is_done:
+        return State.DONE if seen.source_hash == present.get(seen.method) else State.STALE
+    return unfinished_state(seen.folder)
+
+
+def unfinished_state(folder: TrialFolder) -> State:
+    """Where a trial stands that is not done."""
+    if not folder.lock.exists():  # nobody ever ran it
+        return State.INTERRUPTED if (folder.path / "trial.json").is_file() else State.TO_DO
     try:
-        with lock.acquire(blocking=False):
+        with FileLock(folder.lock).acquire(blocking=False):
             pass
     except Timeout:
+        return State.RUNNING
+    if is_beating(folder.path):
         return State.RUNNING
     if (folder.path / ERROR).is_file():
         return State.FAILED
@@ -178,6 +195,9 @@ def detail_of(folder: TrialFolder, state: State) -> str:
         return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
     if state == State.STALE:
         return "made by other sources than the present ones"
+    owner = read_owner(folder.path) if state == State.RUNNING else None
+    if owner is not None:
+        return owner.describe()
     done = folder.steps_done() if state in {State.INTERRUPTED, State.RUNNING} else None
     return "" if done is None else f"checkpoint after {done:,} steps"
 
@@ -250,7 +270,7 @@ def run_trials(
         if state == State.TO_DO or (state == State.STALE and trial.key in needed):
             folder.path.mkdir(parents=True, exist_ok=True)
             try:
-                with _lock(trial, folder, on_trial, wait=trial.key in needed):
+                with _owned(trial, folder, on_trial, wait=trial.key in needed) as owner:
                     if folder.is_done and state_of(folder, present) == State.DONE:  # by another process meanwhile
                         state = State.DONE
                     else:
@@ -264,8 +284,12 @@ def run_trials(
                         finished = {role: _finished(b, registry, runs) for role, b in before.items()}
                         elsewhere = start is not None and trial.dataset == start[0].dataset
                         where = start if start is not None and elsewhere else (protocol, data)
-                        run_trial(trial, cls, *where, folder, options, finished)
-            except Timeout:
+                        run_trial(trial, cls, *where, folder, _beating(options, owner), finished)
+            except (Timeout, OwnedError):
+                state = State.RUNNING
+            except Interrupted:
+                if options.stop() or not owner.lost:
+                    raise
                 state = State.RUNNING
             except UserError as error:
                 _record(error, folder)
@@ -278,14 +302,26 @@ def run_trials(
     return outcomes
 
 
+def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
+    """The options, so that the owner hears of every step, and an owner that was taken for dead stops."""
+
+    def on_step(label: str, done: int, steps: int) -> None:
+        owner.on_step(done, steps)
+        if options.on_step is not None:
+            options.on_step(label, done, steps)
+
+    return replace(options, on_step=on_step, stop=lambda: owner.lost or options.stop())
+
+
 @contextmanager
-def _lock(
+def _owned(
     trial: Trial, folder: TrialFolder, on_trial: Callable[[Trial, State], None] | None, *, wait: bool
-) -> Iterator[None]:
-    """Hold a trial's lock: `status` has it for a moment; a trial that others here start from is worth waiting for.
+) -> Iterator[Ownership]:
+    """Hold a trial's lock and own it: `status` has the lock for a moment; what others start from is waited for.
 
     Raises:
-        Timeout: Another process runs it, and it is not waited for.
+        Timeout: Another process of this machine runs it, and it is not waited for.
+        OwnedError: Another machine runs it, and it is not waited for.
     """
     lock = FileLock(folder.lock)
     try:
@@ -297,7 +333,18 @@ def _lock(
             on_trial(trial, State.AWAITED)
         lock.acquire()
     try:
-        yield
+        with ExitStack() as stack:
+            owner = None
+            while owner is None:
+                try:
+                    owner = stack.enter_context(Ownership(folder.path))
+                except OwnedError:
+                    if not wait:
+                        raise
+                    if on_trial is not None:
+                        on_trial(trial, State.AWAITED)
+                    time.sleep(BEAT_S)
+            yield owner
     finally:
         lock.release()
 
