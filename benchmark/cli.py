@@ -507,12 +507,12 @@ def status(
         console.out(json.dumps(told, indent=2), highlight=False)
         return
     if not watch:
-        console.print(_status_page(runs, present, every=every))
+        console.print(status_page(runs, present, every=every))
         return
     with Live(console=console, auto_refresh=False) as live:
         running = True
         while running:
-            page = _status_page(runs, present, every=every)
+            page = status_page(runs, present, every=every)
             live.update(page, refresh=True)
             running = any(state == State.RUNNING for _, state in _standing(runs, present))
             time.sleep(WATCH_S if running else 0)
@@ -526,7 +526,7 @@ def _facts(seen: Glance) -> dict[str, Any]:
     return {name: getattr(seen, name) for name in ("dataset", "method", "part", "seed", "profile", "key")}
 
 
-def _status_page(runs: Path, present: Mapping[str, str], *, every: bool) -> RenderableType:
+def status_page(runs: Path, present: Mapping[str, str], *, every: bool) -> RenderableType:
     """The grid, how many trials stand where, and those that are not done."""
     standing = _standing(runs, present)
     if not standing:

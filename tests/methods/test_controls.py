@@ -25,7 +25,14 @@ def known(clear: list[int], seed: int = 0) -> Batch:
 
 
 def test_which_they_are() -> None:
-    assert CONTROLS == ["all_positive", "majority", "mtl_oracle", "random_weights", "shuffled_weights"]
+    assert CONTROLS == [
+        "all_positive",
+        "majority",
+        "mtl_oracle",
+        "random_weights",
+        "shuffled_in_streams",
+        "shuffled_weights",
+    ]
     assert not any(discover()[name].paper_row for name in CONTROLS)
 
 
@@ -51,16 +58,15 @@ def test_the_oracle_takes_a_batch_without_a_clear_sample_as_it_is() -> None:
 class Unshuffled(ShuffledWeights):
     """Under a permutation that moves nothing."""
 
-    def weigh(self, psi, seen, n_au):  # type: ignore[no-untyped-def]
-        self.order = torch.arange(len(seen))
-        return super().weigh(psi, seen, n_au)
+    def order(self, n_au: int, n_fe: int) -> torch.Tensor:
+        return torch.arange(n_au + n_fe)
 
 
 def settings(method: str) -> dict[str, object]:
     return {} if method == "random_weights" else {"meta_optimizer": "adam", "beta": 0.01}
 
 
-def test_shuffled_weights_are_mals_within_each_stream() -> None:
+def test_an_order_that_moves_nothing_is_mal() -> None:
     batch, mal = planted(3), make("mal", **settings("mal"))
     assert isinstance(mal, MAL)
     torch.manual_seed(5)
@@ -71,7 +77,10 @@ def test_shuffled_weights_are_mals_within_each_stream() -> None:
         method.update(batch, 0)
     assert all(torch.equal(t, plain.state_dict()[n]) for n, t in mal.state_dict().items())
 
-    shuffled = make("shuffled_weights", **settings("shuffled_weights"))
+
+@pytest.mark.parametrize("name", ["shuffled_weights", "shuffled_in_streams"])
+def test_shuffled_weights_are_mals_on_other_samples(name: str) -> None:
+    batch, shuffled = planted(3), make(name, **settings(name))
     assert isinstance(shuffled, ShuffledWeights)
     shuffled.update(batch, 0)
     n = len(batch[Stream.AU].images)
@@ -79,8 +88,11 @@ def test_shuffled_weights_are_mals_within_each_stream() -> None:
     seen = torch.randn(2 * n, shuffled.net.feature_dim)
     mixed, straight = shuffled.weigh(psi, seen, n), MAL.weigh(shuffled, psi, seen, n)
     assert not torch.equal(mixed, straight)
-    for part in (slice(None, n), slice(n, None)):
-        assert torch.equal(mixed[part].sort().values, straight[part].sort().values)
+    assert torch.equal(mixed.sort().values, straight.sort().values)
+    halves = [
+        torch.equal(mixed[part].sort().values, straight[part].sort().values) for part in (slice(n), slice(n, None))
+    ]
+    assert halves == [name == "shuffled_in_streams"] * 2
 
 
 def test_random_weights_are_noise_and_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
