@@ -163,6 +163,12 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     assert "run with --allow-incomplete: 54 faults of the data check, the first: subjects missing" in text
     assert "Table 1" in text
     assert list((reports / "figures").glob("figure3*.png"))
+    # Images that are no stand-in's are shown only if somebody asks for them.
+    assert not list((reports / "figures").glob("figure5*"))
+    assert malbench("report", "--out", tmp_path / "asked", "--faces", data)[0] == 0
+    assert list((tmp_path / "asked/figures").glob("figure5*"))
+    status, _, error = malbench("report", "--out", tmp_path / "asked", "--faces", tmp_path)
+    assert (status, "an FE image of the trial is missing" in error) == (2, True)
     # The same report from the results file alone.
     again = tmp_path / "again"
     assert malbench("report", "--results", reports / "results.parquet", "--out", again)[0] == 0
@@ -248,6 +254,42 @@ def test_one_trial_fails_and_the_others_are_run(malbench) -> None:
     assert stands["stl"][0] == "failed"
     assert stands["stl"][1].startswith("training diverged")
     assert "1 done, 1 failed" in malbench("status")[1]
+
+
+def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
+    one = ("run", "bp4d", *SMALL, "--method", "mal", "--part", "part1")
+    status, out, _ = malbench(*one, "--dry-run")
+    assert (status, "1 trials: 1 to do" in out, "of disk" in out) == (0, True, True)
+    assert not (tmp_path / "runs").exists()
+    assert malbench(*one)[0] == 0
+    status, out, _ = malbench(*one, "--dry-run")
+    assert (status, "1 trials: 1 done" in out, "of disk" in out) == (0, True, False)
+    assert "1 done" in malbench("status", "--watch")[1]
+    assert malbench("report", "--out", tmp_path / "reports")[0] == 0
+    figures = {file.name for file in (tmp_path / "reports/figures").iterdir()}
+    assert {"figure5.png", "figure6.svg"} <= figures
+    status, _, error = malbench("report", "--out", tmp_path / "reports", "--trial", "0" * 16)
+    assert (status, "no finished trial" in error) == (2, True)
+
+
+def test_a_study_is_resumed_and_told(malbench, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
+    plan.write_text(
+        'profile = "smoke"\ndataset = "bp4d"\n[[questions]]\nname = "base"\ntitle = "Who?"\nparts = ["part1"]\n'
+        f'methods = ["mtl", "mtl_oracle"]\nseeds = [0, 1]\nset = {json.dumps(settings)}\n'
+        'pairs = [["mtl_oracle", "mtl"]]\n'
+    )
+    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    status, out, _ = malbench("study", plan, *where)
+    assert (status, out.count(": training")) == (0, 4)
+    text = (tmp_path / "out/study.md").read_text()
+    assert "Incomplete" not in text
+    assert "| mtl\\_oracle − mtl" in text
+    status, out, _ = malbench("study", plan, *where)
+    assert (status, out.count("done already")) == (0, 4)
+    status, _, error = malbench("study", plan, "--question", "bas", *where)
+    assert (status, "did you mean 'base'?" in error) == (2, True)
 
 
 TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
