@@ -35,7 +35,8 @@ class Selection(BaseModel):
         method: Whose weights.
         kind: Of the FE images that are not clear.
         least: Of the AUC, in every trial; None for no bound.
-        most: As above.
+        most: Of the AUC, in some trial: weights that learned nothing of a kind that lies apart may still tell it, by
+            chance, and then as often the wrong way round.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -376,10 +377,12 @@ def _selected(asked: Selection, rows: dict[str, Row], groups: Sequence[Group]) -
     values = [] if row is None else _weights(groups, row).get(f"auc_{asked.kind}", [])
     if not values:
         return ""
-    bounds = [("at least", asked.least, min(values) >= asked.least)] if asked.least is not None else []
-    bounds += [("at most", asked.most, max(values) <= asked.most)] if asked.most is not None else []
-    said = " and ".join(f"{sign} {bound:g}" for sign, bound, _ in bounds)
-    holds = all(held for *_, held in bounds)
+    bounds = (
+        [(f"at least {asked.least:g} in every trial", min(values) >= asked.least)] if asked.least is not None else []
+    )
+    bounds += [(f"at most {asked.most:g} in some trial", min(values) <= asked.most)] if asked.most is not None else []
+    said = " and ".join(words for words, _ in bounds)
+    holds = all(held for _, held in bounds)
     found = ", ".join(f"{value:.3f}" for value in values)
     return (
         f"{asked.method}: AUC of the weight, clear against {asked.kind.replace('_', ' ')}, asked {said}:"

@@ -65,8 +65,8 @@ def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path)
     assert "- mal is better than mtl: +" in text
     assert "- mtl is worse than mal: -" in text
     assert "- stl is not told apart from stl: +0.0 F1 points" in text
-    assert "asked at least 0.9: holds (0.950, 0.950, 0.950" in text
-    assert "asked at most 0.7: does not hold" in text
+    assert "asked at least 0.9 in every trial: holds (0.950, 0.950, 0.950" in text
+    assert "asked at most 0.7 in some trial: does not hold" in text
     base, dial = text.split("## And with fewer frames?")
     assert "Incomplete" not in base
     assert "no trial is done" in dial
