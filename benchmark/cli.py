@@ -54,7 +54,7 @@ from benchmark.provenance import PROJECT
 from benchmark.report.claims import judge_claims
 from benchmark.report.compare import write_comparison
 from benchmark.report.cost import read_benchmarks, read_costs, write_costs
-from benchmark.report.faces import WeighedFaces, weighed_faces
+from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
 from benchmark.report.standin import write_standin_page
@@ -82,6 +82,7 @@ from benchmark.store import FE_WEIGHTS, Glance, TrialFolder, glance, read_result
 from benchmark.study import load_plan, write_study
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
+from benchmark.weighed import weighed_faces
 from methods import Registry, discover
 
 app = typer.Typer(

@@ -9,6 +9,7 @@ into it every `BEAT_S` seconds. The rule:
 - A record of the same boot of this machine, under a lock that could be had, is of a dead process: it is replaced.
 - A record of another machine is watched: whoever beats within `DEAD_S` is alive and keeps the trial; else it is
   replaced. No clock is compared with another.
+- Of several who find it dead at one moment, the last to write has the trial; the others see that a second later.
 - An owner that finds another's record in its place has been taken for dead: it stops. What both wrote until then is
   the same, since training is a function of the trial.
 """
@@ -145,8 +146,8 @@ class Ownership:
     def __enter__(self) -> Self:
         now = time.time()
         self._record = Record(uuid.uuid4().hex, machine(), socket.gethostname(), os.getpid(), now, at=now)
-        while not self._create():
-            self._remove_dead()
+        if not self._create():
+            self._take_over()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
         return self
@@ -187,28 +188,30 @@ class Ownership:
         path.write_text(json.dumps(asdict(self._record)), encoding="utf-8")
         return path
 
-    def _remove_dead(self) -> None:
-        """Take the record of a dead owner away.
+    def _take_over(self) -> None:
+        """Put our record in the place of a dead owner's.
 
         Raises:
-            OwnedError: It is alive, or another took it away at the same time and owns the trial now.
+            OwnedError: It is alive, or another was faster.
         """
         found = read_owner(self.folder)
-        if found is not None and found.machine != self._record.machine:
-            until = time.monotonic() + self.dead_s
-            while time.monotonic() < until:
-                time.sleep(min(self.beat_s, 1.0) / 2)
-                now = read_owner(self.folder)
-                if now is not None and (now.token, now.beats) != (found.token, found.beats):
-                    raise OwnedError(now)
-                if now is None and not (self.folder / OWNER).exists():
-                    return
-        grave = self.folder / f".owner.{uuid.uuid4().hex}.tmp"
-        try:
-            (self.folder / OWNER).rename(grave)  # of several who find it dead, one succeeds
-        except FileNotFoundError:
-            return
-        grave.unlink(missing_ok=True)
+        elsewhere = found is not None and found.machine != self._record.machine
+        until = time.monotonic() + (self.dead_s if elsewhere else 0)
+        while time.monotonic() < until:
+            time.sleep(min(self.beat_s, 1.0) / 2)
+            self._leave_to_others_than(found)
+        self._leave_to_others_than(found)
+        self._written().replace(self.folder / OWNER)
+        if elsewhere:  # of several who found it dead at one moment, the last to write has it
+            time.sleep(min(self.beat_s, 1.0))
+            if not self._is_ours():
+                raise OwnedError(read_owner(self.folder) or self._record)
+
+    def _leave_to_others_than(self, found: Record | None) -> None:
+        """The trial is another's, if the record has changed since it was `found`."""
+        now = read_owner(self.folder)
+        if now is not None and (found is None or (now.token, now.beats) != (found.token, found.beats)):
+            raise OwnedError(now)
 
     def _is_ours(self) -> bool:
         found = read_owner(self.folder)

@@ -288,7 +288,7 @@ def run_trials(
             except (Timeout, OwnedError):
                 state = State.RUNNING
             except Interrupted:
-                if options.stop() or not owner.lost:
+                if not owner.lost or options.stop():
                     raise
                 state = State.RUNNING
             except UserError as error:
