@@ -79,7 +79,7 @@ from benchmark.runner import (
 )
 from benchmark.score import score_file
 from benchmark.store import FE_WEIGHTS, Glance, TrialFolder, glance, read_results, read_trial, trial_folders
-from benchmark.study import load_plan, write_study
+from benchmark.study import digests_of, load_plan, write_study
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
 from benchmark.weighed import weighed_faces
@@ -349,8 +349,11 @@ def study(
             device=device,
             threads=threads,
         )
-    found = read_results(runs, source_hashes(discover()))
-    page = write_study(wanted, found, out, templates=PROJECT / "templates", name=plan)
+    registry = discover()
+    found = read_results(runs, source_hashes(registry))
+    page = write_study(
+        wanted, found, out, digests=digests_of(wanted, registry), templates=PROJECT / "templates", name=plan
+    )
     found.write(out / "results.parquet")
     Console().print(f"wrote {page}", soft_wrap=True)
 
@@ -800,10 +803,13 @@ def _weighed_faces(
         return None
     folder = weighers[key or min(of_mal)[-1]]
     chosen, made = read_trial(folder)
+    settings, _ = load_profile(chosen.profile, [o for o in chosen.shared_overrides.split("; ") if o])
     if root is None and made["origin"] == "stand-in":
-        settings, _ = load_profile(chosen.profile, [o for o in chosen.shared_overrides.split("; ") if o])
         root = standin_root(cache, settings.standin, chosen.dataset, bars)
-    return None if root is None else weighed_faces(folder, root)
+    if root is None:
+        return None
+    faults: list[UserError] = []  # of an incomplete root: whether its images are the trial's, their fingerprint says
+    return weighed_faces(folder, pack_faces(read_fe(root, settings, faults), settings, cache, bars))
 
 
 def _default_profile(data: Path | None) -> str:

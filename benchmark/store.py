@@ -462,7 +462,7 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
     """What the report says of the final weights of the FE images (`fe_weights.parquet`).
 
     Args:
-        table: Columns `label` and `weight`, and `consistency`, `kind` and `AU1`, ... where the data have them.
+        table: Columns `label` and `weight`; `consistency`, `kind`, `depicted` and `AU1`, ... where the data have them.
 
     Returns:
         `mean`, `sd`; with consistency Spearman's rank correlation with it, over all images (`spearman_consistency`)
@@ -470,8 +470,9 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
         which any occurs (`with_au`) and none (`without_au`), and of images in which all AUs occur that the paper
         relates to their class (`with_related_au`) and of the others of that class (`without_related_au`), averaged
         over the classes that have both; with kinds `mean_KIND` and, but for clear images, `auc_KIND`: the chance that a
-        clear image has a higher weight than one of this kind; and `spearman_ceiling_within`, that correlation of a
-        weight that is one for clear images and zero for others.
+        clear image has a higher weight than one of this kind, and `auc_within_KIND`, the same among images that depict
+        the same emotion, averaged over the emotions that have both; and `spearman_clear_within`, that correlation of
+        a weight that is one for clear images and zero for others.
     """
     weight = table["weight"].to_numpy(np.float64)
     labels = table["label"].to_numpy()
@@ -485,7 +486,7 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
         if "kind" in table:
             clear = (table["kind"] == CLEAR).to_numpy(np.float64)
             best = [spearman(clear[rows], consistency[rows]) for rows in of_class]
-            found["spearman_ceiling_within"] = float(np.mean(best))
+            found["spearman_clear_within"] = float(np.mean(best))
     found |= {f"{name}_{kind}": value for kind, each in _of_kinds(table).items() for name, value in each.items()}
     aus = table.filter(regex=r"^AU\d+$")
     if not aus.empty:
@@ -501,14 +502,24 @@ def weight_statistics(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _of_kinds(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    if "kind" not in table:
+    if "kind" not in table or CLEAR not in set(table["kind"]):
         return {}
-    weights = {str(kind): rows["weight"].to_numpy(np.float64) for kind, rows in table.groupby("kind")}
-    return {
-        kind: {"mean": float(own.mean()), **({} if kind == CLEAR else {"auc": auc_of(weights[CLEAR], own)})}
-        for kind, own in weights.items()
-        if CLEAR in weights
-    }
+    found = {}
+    for kind, own in table.groupby("kind"):
+        found[str(kind)] = {"mean": float(own["weight"].mean())}
+        if kind != CLEAR:
+            found[str(kind)] |= {"auc": _clear_against(table, str(kind))}
+            # Images of a kind may depict other emotions than the clear ones, and weights may follow what is depicted.
+            depicted = [rows for _, rows in table.groupby("depicted")] if "depicted" in table else []
+            within = [_clear_against(rows, str(kind)) for rows in depicted if {CLEAR, kind} <= set(rows["kind"])]
+            if within:
+                found[str(kind)]["auc_within"] = float(np.mean(within))
+    return found
+
+
+def _clear_against(table: pd.DataFrame, kind: str) -> float:
+    clear, other = (table.loc[table["kind"] == name, "weight"].to_numpy(np.float64) for name in (CLEAR, kind))
+    return auc_of(clear, other)
 
 
 def _either(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from benchmark import stats
 from benchmark.errors import UserError, did_you_mean
 from benchmark.f1 import FloatArray
 from benchmark.profile import load_profile
+from benchmark.protocol import get_protocol
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.render import markdown_template
 from benchmark.results import Results
+from benchmark.runner import start_protocol
 from benchmark.stats import Interval
-from benchmark.trial import own_overrides, shared_overrides
+from benchmark.trial import AtHand, expand, shared_overrides
+from methods import Registry
 
 PLANS = Path(__file__).parent / "studies"
 PAGE = "study.md"
@@ -136,21 +139,48 @@ class Section:
     sentences: tuple[str, ...]
 
 
-def write_study(plan: Plan, results: Results, out: Path, *, templates: Path, name: str) -> Path:
+Digests = tuple[str, str]
+"""`Trial.shared_digest` and `Trial.own_digest`: what else than its part, seed and data makes a trial."""
+
+
+def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
+    """Those of the trials that answer each question now, by its name and by method."""
+    found = {}
+    for question in plan.questions:
+        profile, changed = load_profile(plan.profile, question.set)
+        protocol, unread = get_protocol(plan.dataset), ("", "")
+        begun = start_protocol(protocol, profile)
+        start = None if begun is None else AtHand(begun, unread)
+        trials = expand(protocol, profile, changed, registry, unread, methods=question.methods, start=start)
+        found[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
+    return found
+
+
+def write_study(
+    plan: Plan,
+    results: Results,
+    out: Path,
+    *,
+    digests: Mapping[str, Mapping[str, Digests]],
+    templates: Path,
+    name: str,
+) -> Path:
     """Write `study.md` below `out`.
 
     Args:
         plan: The questions.
+        digests: As `digests_of` gives them.
         results: Of the trials that are done.
         out: Folder, made if missing.
         templates: Folder with the page's template.
         name: Of the plan.
 
     Raises:
-        UserError: No trial is done, or the template is missing.
+        UserError: No trial is done, trials on several versions of the data answer one question, or the template is
+            missing.
     """
     groups = group_results(results)
-    sections = [_section(plan, question, groups) for question in plan.questions]
+    sections = [_section(plan, question, groups, digests[question.name]) for question in plan.questions]
     trials = results.trials
     context = {
         "plan": name,
@@ -166,12 +196,12 @@ def write_study(plan: Plan, results: Results, out: Path, *, templates: Path, nam
     return page
 
 
-def _section(plan: Plan, question: Question, groups: Sequence[Group]) -> Section:
-    rows = _rows(plan, question, groups)
+def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapping[str, Digests]) -> Section:
+    rows = _rows(plan, question, groups, digests)
     planned = {
         (method, part, seed)
         for method in question.methods
-        for part in _parts(question, groups)
+        for part in question.parts or get_protocol(plan.dataset).parts
         for seed in question.seeds
     }
     done = {(m, p, s) for m, row in rows.items() for p in row.parts for s in row.seeds}
@@ -193,20 +223,31 @@ def _section(plan: Plan, question: Question, groups: Sequence[Group]) -> Section
     )
 
 
-def _parts(question: Question, groups: Sequence[Group]) -> tuple[str, ...]:
-    return question.parts or tuple(sorted({part for group in groups for part in group.parts}))
+def _rows(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapping[str, Digests]) -> dict[str, Row]:
+    """The question's rows by method: those of its settings.
 
-
-def _rows(plan: Plan, question: Question, groups: Sequence[Group]) -> dict[str, Row]:
-    """The question's rows by method: those of its settings."""
+    Raises:
+        UserError: They are of several versions of the data.
+    """
+    # Dials of the stand-in change the data and no digest, so the overrides must be those of the question, too.
     _, changed = load_profile(plan.profile, question.set)
-    found = {}
-    for group in groups:
-        if (group.dataset, group.shared_overrides) != (plan.dataset, shared_overrides(changed)):
-            continue
+    there = [g for g in groups if (g.dataset, g.shared_overrides) == (plan.dataset, shared_overrides(changed))]
+    found: dict[str, Row] = {}
+    versions = set()
+    for group in there:
         for row in group.rows:
-            if row.method in question.methods and row.variant == own_overrides(changed, row.method):
+            made = row.trials.iloc[0]
+            if digests.get(row.method) == (made["shared_digest"], made["own_digest"]):
                 found[row.method] = row
+                versions.add(group.fingerprint)
+    if len(versions) > 1:
+        raise UserError(
+            "trials on several versions of the data answer one question",
+            where=question.name,
+            expected="one fingerprint of images and labels",
+            found=", ".join(sorted(versions)),
+            remedy="take the older trials out of the store (the stand-in is drawn anew when its code changes)",
+        )
     return {method: found[method] for method in question.methods if method in found}
 
 
@@ -330,14 +371,14 @@ def _weights(groups: Sequence[Group], row: Row) -> dict[str, list[float]]:
 def _weight_table(rows: dict[str, Row], groups: Sequence[Group]) -> Table:
     """What the weights of the FE images tell after training, as mean [least, most] over trials."""
     known = {method: _weights(groups, row) for method, row in rows.items()}
-    kinds = sorted({name.removeprefix("auc_") for each in known.values() for name in each if name.startswith("auc_")})
-    names = ["mean", *(f"auc_{kind}" for kind in kinds), "spearman_consistency_within", "spearman_ceiling_within"]
+    aucs = sorted({name for each in known.values() for name in each if name.startswith("auc_")})
+    names = ["mean", *aucs, "spearman_consistency_within", "spearman_clear_within"]
     header = [
         "method",
         "mean weight",
-        *(f"AUC, clear against {kind.replace('_', ' ')}" for kind in kinds),
+        *(_auc_title(name) for name in aucs),
         "Spearman with consistency, within class",
-        "its ceiling",
+        "the same of *clear or not*",
         "FE share of all weight, start to end",
     ]
     made = []
@@ -345,6 +386,11 @@ def _weight_table(rows: dict[str, Row], groups: Sequence[Group]) -> Table:
         spans = [_span(known[method].get(name, [])) for name in names]
         made.append([Cell(method), *map(Cell, spans), Cell(_share(row, groups))])
     return table(header, made)
+
+
+def _auc_title(name: str) -> str:
+    kind = name.removeprefix("auc_").removeprefix("within_").replace("_", " ")
+    return f"AUC, clear against {kind}" + (", same emotion depicted" if name.startswith("auc_within_") else "")
 
 
 def _span(values: Sequence[float]) -> str:

@@ -184,6 +184,11 @@ class MetaWeighting(Reweighting):
         """Weights (N,) that multiply the losses, AU rows first."""
         raise NotImplementedError
 
+    def raw_weights(self, seen: Tensor) -> Tensor:
+        """What the history calls the weights of a batch, (N,), AU rows first: before normalisation (A17)."""
+        raw: Tensor = self.meta_net(seen)
+        return raw
+
     def update(self, batch: Batch, step: int) -> Scalars:
         """Virtual step, meta step, actual step: Algorithm 1 of MAL (Eq. 4 to 11)."""
         au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
@@ -214,7 +219,7 @@ class MetaWeighting(Reweighting):
         along_v = passed.replay(self.per_sample(au, fe))
         meta_grad = forward_mode(along_v, theta, v, self.hparams.alpha, weigh, psi, self.reading)
         del v
-        raw = self.meta_net(passed.seen.detach()).detach()
+        raw = self.raw_weights(passed.seen.detach()).detach()
         for name, parameter in self.meta_net.named_parameters():
             parameter.grad = meta_grad[name]
         self.meta_optimizer.step()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from methods.base import Batch, Samples, Scalars, Stream, register
+from methods.backbone import Outputs
+from methods.base import Samples, register
 from methods.mtl import MTL
+from methods.multitask import TaskLosses, task_losses
 
 
 @register("mtl_oracle", control=True)
 class MTLOracle(MTL):
-    """MTL on the clear FE samples of each batch alone: what perfect selection of FE samples would be worth.
+    """MTL whose FE loss is the mean over the clear FE samples of a batch: what perfect selection would be worth.
 
-    It knows of each FE image of the stand-in whether its AUs carry its label; no method can.
+    It knows of each FE image of the stand-in whether its AUs carry its label; no method can. The other images still
+    pass through the network, so that batch normalisation sees what it sees in MTL.
 
     Citation: none; a control of this suite.
     """
 
-    def update(self, batch: Batch, step: int) -> Scalars:
-        """MTL's step on the AU samples and the clear FE samples."""
-        fe = batch[Stream.FE]
+    def losses(self, out: Outputs, au: Samples, fe: Samples) -> TaskLosses:
+        """MTL's, without the FE samples that are not clear."""
         assert fe.clear is not None
-        kept = fe.clear if fe.clear.any() else fe.clear.logical_not()  # a batch without any is taken as it is
-        return super().update({**batch, Stream.FE: Samples(fe.images[kept], fe.labels[kept])}, step)
+        if not fe.clear.any():  # a batch without any is taken as it is
+            return super().losses(out, au, fe)
+        return task_losses(out._replace(fe_logits=out.fe_logits[fe.clear]), au.labels, fe.labels[fe.clear])

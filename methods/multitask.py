@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from methods.backbone import Outputs
-from methods.base import Batch, Method, Scalars, Stream
+from methods.base import Batch, Method, Samples, Scalars, Stream
 from methods.losses import au_loss, fe_loss
 
 
@@ -27,7 +27,7 @@ class Multitask(Method):
     def update(self, batch: Batch, step: int) -> Scalars:
         """One step on both losses."""
         au, fe = batch[Stream.AU], batch[Stream.FE]
-        losses = task_losses(self.outputs(au.images, fe.images), au.labels, fe.labels)
+        losses = self.losses(self.outputs(au.images, fe.images), au, fe)
         more = self.learn(losses, step)
         return {"loss_au": losses.au.detach(), "loss_fe": losses.fe.detach(), **more}
 
@@ -35,6 +35,10 @@ class Multitask(Method):
         """What the network says of both kinds of images."""
         out: Outputs = self.net(au_images, fe_images)
         return out
+
+    def losses(self, out: Outputs, au: Samples, fe: Samples) -> TaskLosses:
+        """Both losses of what the network said."""
+        return task_losses(out, au.labels, fe.labels)
 
     def learn(self, losses: TaskLosses, step: int) -> Scalars:
         """Take a step on both losses; what else the history is to hold."""

@@ -32,3 +32,7 @@ class ShuffledWeights(MAL):
     def weigh(self, psi: Params, seen: Tensor, n_au: int) -> Tensor:
         """MAL's weights (N,), permuted."""
         return super().weigh(psi, seen, n_au)[self.drawn]
+
+    def raw_weights(self, seen: Tensor) -> Tensor:
+        """Those that the samples were given."""
+        return super().raw_weights(seen)[self.drawn]

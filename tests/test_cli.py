@@ -168,7 +168,13 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     assert malbench("report", "--out", tmp_path / "asked", "--faces", data)[0] == 0
     assert list((tmp_path / "asked/figures").glob("figure5*"))
     status, _, error = malbench("report", "--out", tmp_path / "asked", "--faces", tmp_path)
-    assert (status, "an FE image of the trial is missing" in error) == (2, True)
+    assert (status, "RAF-DB" in error) == (2, True)
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    labels = other / "RAF-DB/basic/EmoLabel/list_patition_label.txt"
+    labels.write_text("".join(f"{line[:-1]}{int(line[-1]) % 7 + 1}\n" for line in labels.read_text().splitlines()))
+    status, _, error = malbench("report", "--out", tmp_path / "asked", "--faces", other)
+    assert (status, "these are not the FE images that the trial ran on" in error) == (2, True)
     # The same report from the results file alone.
     again = tmp_path / "again"
     assert malbench("report", "--results", reports / "results.parquet", "--out", again)[0] == 0

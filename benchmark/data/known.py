@@ -121,15 +121,20 @@ def known_clear(fe: FaceSet) -> npt.NDArray[np.bool_] | None:
 
 
 def known_fe(standin: Path) -> pd.DataFrame:
-    """The `kind` of each FE image of a stand-in, by its `path`, and which AUs occur in it: a column for each AU.
+    """What is known of each FE image of a stand-in, by its `path`; empty where the stand-in lacks its ground truth.
 
-    Empty where the stand-in lacks its ground truth.
+    Returns:
+        Columns `path`, `kind`, `depicted` (the index of the emotion whose AUs were drawn, neutral for a cue-only
+        image, -1 for none), and for each AU whether it occurs.
     """
     file = standin / TRUTH / "rafdb.parquet"
     if not file.is_file():
         return pd.DataFrame({"path": pd.Series(dtype=str)})
     with _read_truth(file) as truth:
-        return truth[["path", "kind"]].join(truth.filter(regex=r"^AU\d+$") > ACTIVE)
+        depicted = truth["true_label"] - 1  # RAF-DB's codes count from 1
+        depicted = depicted.mask(truth["kind"] == "cue_only", EMOTIONS.index("neutral"))
+        known = truth[["path", "kind"]].assign(depicted=depicted.mask(truth["kind"] == "marked", -1))
+        return known.join(truth.filter(regex=r"^AU\d+$") > ACTIVE)
 
 
 def _bp4d(protocol: Protocol, _: Profile) -> Known:
@@ -175,14 +180,15 @@ def _of_standin(truth: pd.DataFrame, protocol: Protocol, profile: Profile) -> Kn
     if protocol.dataset == DISFA.dataset:
         wanted = [_is_wanted(s, f, profile) for s, f in zip(truth["subject"], truth["frame"], strict=True)]
         truth, sequence = truth[wanted], sequence[wanted]
-    # Cells that are coded as unknown are no part of the rates that are found.
-    rates = {au: 100 * float((truth[au] > ACTIVE).mean()) for au in protocol.au_names}
+    # Frames of noise are coded as unknown, which is no part of the rates that are found.
+    faces = truth[~truth["marked"]] if "marked" in truth else truth
+    rates = {au: 100 * float((faces[au] > ACTIVE).mean()) for au in protocol.au_names}
     return Known(
         protocol.subjects,
         {str(name): _range(sorted(frames)) for name, frames in truth["frame"].groupby(sequence)},
         groups={"all": protocol.subjects},
         rates={"all": rates},
-        tolerance=max(0.5, 400 / max(len(truth), 1)),
+        tolerance=max(0.5, 400 / max(len(faces), 1)),
     )
 
 

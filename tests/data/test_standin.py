@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from benchmark.data.bp4d import read_bp4d
+from benchmark.data.check import check_au
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
 from benchmark.data.standin import write
 from benchmark.data.standin.anatomy import DRAWN_AUS
@@ -21,6 +23,8 @@ from benchmark.data.standin.render import Scene, render_face
 from benchmark.data.standin.sample import BASE_RATES, SCORED_AUS, class_counts, draw_expression, draw_sequences
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.errors import UserError
+from benchmark.profile import load_profile
+from benchmark.protocol import BP4D
 
 TINY = StandinSettings(size=32, frames_per_sequence=2, fe_train=40, fe_test=10)
 
@@ -251,6 +255,8 @@ def truth_of(out: Path, **settings: float) -> pd.DataFrame:
 def test_dials_of_the_expression_images(tmp_path: Path) -> None:
     usual = truth_of(tmp_path / "usual")
     assert usual["kind"].value_counts().to_dict() == {"clear": 280, "cue_only": 60, "wrong_label": 60}
+    assert 7 not in set(usual.loc[usual["kind"] == "cue_only", "label"])  # a neutral face without AUs is clear
+    assert 7 in set(usual.loc[usual["kind"] == "clear", "label"])
     wrong = truth_of(tmp_path / "wrong", fe_ambiguous=0.5, fe_cue_only=0.0)
     assert wrong["kind"].value_counts().to_dict() == {"clear": 200, "wrong_label": 200}
     mixed = truth_of(tmp_path / "mixed", fe_relevance=0.0, fe_ambiguous=0.0)
@@ -259,6 +265,22 @@ def test_dials_of_the_expression_images(tmp_path: Path) -> None:
     clear = usual[usual["kind"] == "clear"]
     assert (clear.loc[clear["label"] == 4, "AU12"] > 0.4).mean() > 0.85
     assert abs((mixed.loc[happy, "AU12"] > 0.4).mean() - BASE_RATES[12]) < 0.12
+
+
+def test_marked_frames_hold_no_face_and_no_known_label(tmp_path: Path) -> None:
+    settings = TINY.model_copy(update={"au_marked": 0.3, "fe_train": 1, "fe_test": 0})
+    write_standin(tmp_path / "out", settings)
+    truth = pd.read_parquet(tmp_path / "out/truth/bp4d.parquet")
+    coded = truth[truth["coded"]]
+    assert 0.2 < coded["marked"].mean() < 0.4
+    assert not truth.loc[~truth["coded"], "marked"].any()
+    faces = read_bp4d(tmp_path / "out", BP4D)
+    marked = coded.set_index("path")["marked"].reindex(faces.table["path"]).to_numpy()
+    assert (faces.labels[marked] == -1).all()
+    assert (faces.labels[~marked] >= 0).mean() > 0.98
+    # The stand-in's own check finds nothing wrong with it.
+    profile, _ = load_profile("standin", [f"standin.{k}={v}" for k, v in settings.model_dump().items()])
+    assert not check_au(faces, BP4D, profile).findings
 
 
 def test_marked_images_hold_no_face_and_labels_that_say_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from methods import discover
 from methods.base import Batch, Samples, Stream
+from methods.losses import au_loss
 from methods.mal import MAL
 from methods.shuffled_weights import ShuffledWeights
 from tests.methods.test_methods import make, planted
@@ -36,15 +37,27 @@ def test_which_they_are() -> None:
     assert not any(discover()[name].paper_row for name in CONTROLS)
 
 
-def test_the_oracle_takes_mtls_step_on_the_clear_samples() -> None:
+def test_the_oracle_learns_from_no_sample_that_is_not_clear_but_the_network_sees_all() -> None:
     kept = [1, 4, 5, 9]
-    oracle, mtl = make("mtl_oracle"), make("mtl")
     batch = known(kept)
-    fe = batch[Stream.FE]
-    oracle.update({s: batch[s] for s in oracle.streams}, 0)
-    mtl.update({Stream.AU: batch[Stream.AU], Stream.FE: Samples(fe.images[kept], fe.labels[kept])}, 0)
-    for name, tensor in mtl.state_dict().items():
+    au, fe = batch[Stream.AU], batch[Stream.FE]
+    changed = fe.labels.clone()
+    others = [i for i in range(len(changed)) if i not in kept]
+    changed[others] = (changed[others] + 1) % 7
+    oracle, blind, by_hand = make("mtl_oracle"), make("mtl_oracle"), make("mtl")
+    oracle.update({Stream.AU: au, Stream.FE: fe}, 0)
+    blind.update({Stream.AU: au, Stream.FE: replace(fe, labels=changed)}, 0)
+    # By hand: all images through the network, the FE loss over the clear ones.
+    out = by_hand.net(au.images, fe.images)
+    faces = torch.nn.functional.cross_entropy(out.fe_logits[kept], fe.labels[kept])
+    by_hand.descend(au_loss(out.au_logits, au.labels).mean() + faces, 0)
+    for name, tensor in by_hand.state_dict().items():
         assert torch.equal(tensor, oracle.state_dict()[name]), name
+        assert torch.equal(tensor, blind.state_dict()[name]), name
+    buffers = dict(oracle.net.named_buffers())
+    mtl = make("mtl")
+    mtl.update({Stream.AU: au, Stream.FE: fe}, 0)
+    assert all(torch.equal(b, buffers[n]) for n, b in mtl.net.named_buffers())
 
 
 def test_the_oracle_takes_a_batch_without_a_clear_sample_as_it_is() -> None:
@@ -93,6 +106,20 @@ def test_shuffled_weights_are_mals_on_other_samples(name: str) -> None:
         torch.equal(mixed[part].sort().values, straight[part].sort().values) for part in (slice(n), slice(n, None))
     ]
     assert halves == [name == "shuffled_in_streams"] * 2
+
+
+def test_the_history_has_the_weights_that_the_samples_were_given() -> None:
+    batch, shuffled = planted(3), make("shuffled_weights", **settings("shuffled_weights"))
+    assert isinstance(shuffled, ShuffledWeights)
+    with torch.no_grad():
+        shuffled.meta_net.linear.weight.normal_()  # type: ignore[operator]
+    n = len(batch[Stream.AU].images)
+    said = shuffled.update(batch, 0)
+    seen = torch.randn(2 * n, shuffled.net.feature_dim)
+    straight = shuffled.meta_net(seen)
+    assert torch.equal(shuffled.raw_weights(seen), straight[shuffled.drawn])
+    total = 0.5 * (said["weight_au"] + said["weight_fe"])
+    assert said["fe_share"].item() == pytest.approx((0.5 * said["weight_fe"] / total).item(), rel=1e-5)
 
 
 def test_random_weights_are_noise_and_normalised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
 from benchmark.results import Results
 from benchmark.store import weight_statistics
-from benchmark.study import Plan, load_plan, over_seeds, write_study
-from benchmark.trial import expand
+from benchmark.study import Digests, Plan, digests_of, load_plan, over_seeds, write_study
+from benchmark.trial import expand, shared_overrides
 from methods import discover
 from tests.report.conftest import TEMPLATES, make_results
 
@@ -55,8 +56,18 @@ def weighed(results: Results, value: float) -> Results:
     return replace(results, weights=pd.DataFrame(rows))
 
 
-def page_of(results: Results, tmp_path: Path) -> str:
-    return write_study(PLAN, results, tmp_path, templates=TEMPLATES, name="x").read_text()
+def digests(results: Results, name: str) -> dict[str, dict[str, Digests]]:
+    """The trials of these results answer this question, and none the other."""
+    made = {
+        str(row["method"]): (str(row["shared_digest"]), str(row["own_digest"]))
+        for row in results.trials.to_dict("records")
+    }
+    return {question.name: made if question.name == name else {} for question in PLAN.questions}
+
+
+def page_of(results: Results, tmp_path: Path, found: Mapping[str, Mapping[str, Digests]] | None = None) -> str:
+    found = found or digests(results, "base")
+    return write_study(PLAN, results, tmp_path, digests=found, templates=TEMPLATES, name="x").read_text()
 
 
 def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path) -> None:
@@ -81,16 +92,30 @@ def test_one_seed_decides_less(tmp_path: Path) -> None:
 
 def test_trials_answer_the_question_of_their_settings_alone(tmp_path: Path) -> None:
     _, changed = load_profile("standin", PLAN.questions[1].set)
-    (trial, *_) = expand(
-        BP4D, load_profile("standin", PLAN.questions[1].set)[0], changed, discover(), ("a", "b"), methods=("mal",)
-    )
-    columns = {"shared_overrides": trial.shared_overrides, "variant": trial.variant, "fingerprint": "other"}
-    dial = make_results(("mal",), **columns)
-    text = page_of(Results.concat([make_results(("stl",)), dial]), tmp_path)
-    base, rest = text.split("## And with fewer frames?")
-    assert "| stl" in base
-    assert "| mal" not in base
+    found = digests_of(PLAN, discover())
+    assert set(found["base"]) == {"mal", "mtl", "stl"}
+    assert found["base"]["mal"] != found["dial"]["mal"]  # of another beta
+    stl, mal = found["base"]["stl"], found["dial"]["mal"]
+    columns = {"shared_overrides": shared_overrides(changed), "fingerprint": "other"}
+    dial = make_results(("mal",), **columns, shared_digest=mal[0], own_digest=mal[1])
+    base = make_results(("stl",), shared_digest=stl[0], own_digest=stl[1])
+    text = page_of(Results.concat([base, dial]), tmp_path, found)
+    base_text, rest = text.split("## And with fewer frames?")
+    assert "| stl" in base_text
+    assert "| mal" not in base_text
     assert "| mal" in rest
+    # The same name with another digest is of another version of the profile.
+    text = page_of(Results.concat([base, make_results(("mal",), **columns)]), tmp_path, found)
+    assert "no trial is done" in text.split("## And with fewer frames?")[1]
+
+
+def test_trials_on_two_versions_of_the_data_do_not_answer_one_question(tmp_path: Path) -> None:
+    first = make_results(("mal",))
+    both = Results.concat([first, make_results(("stl",), fingerprint="drawn anew")])
+    found = digests(both, "base")
+    with pytest.raises(UserError, match="several versions of the data") as caught:
+        page_of(both, tmp_path, found)
+    assert "drawn anew" in str(caught.value.found)
 
 
 def test_over_seeds_is_students_interval() -> None:
@@ -143,14 +168,18 @@ def test_statistics_of_kinds_against_scikit_learn() -> None:
     table = pd.DataFrame(
         {"label": rng.integers(0, 2, 100), "weight": weight, "kind": kinds, "consistency": rng.random(100)}
     )
+    table["depicted"] = np.where(kinds == "cue_only", 6, np.where(kinds == "marked", -1, rng.integers(4, 7, 100)))
     found = weight_statistics(table)
     for kind in ("marked", "cue_only"):
         both = np.isin(kinds, ["clear", kind])
         assert found[f"auc_{kind}"] == pytest.approx(roc_auc_score(kinds[both] == "clear", weight[both]))
         assert found[f"mean_{kind}"] == pytest.approx(weight[kinds == kind].mean())
+    neutral = (table["depicted"] == 6).to_numpy()
+    assert found["auc_within_cue_only"] == pytest.approx(roc_auc_score(kinds[neutral] == "clear", weight[neutral]))
+    assert "auc_within_marked" not in found  # noise depicts nothing
     clear = (kinds == "clear").astype(float)
     ceilings = [
         scipy.stats.spearmanr(clear[rows], table["consistency"][rows]).statistic
         for rows in (table["label"] == 0, table["label"] == 1)
     ]
-    assert found["spearman_ceiling_within"] == pytest.approx(np.mean(ceilings))
+    assert found["spearman_clear_within"] == pytest.approx(np.mean(ceilings))

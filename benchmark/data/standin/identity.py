@@ -154,9 +154,9 @@ def draw_pose(rng: np.random.Generator, spread: float = 1.0) -> Pose:
     return Pose(
         yaw=0.20 * spread * yaw,
         pitch=0.13 * spread * pitch,
-        roll=0.08 * spread * roll,
-        dx=0.045 * spread * dx,
-        dy=0.045 * spread * dy,
+        roll=0.095 * spread * roll,
+        dx=0.06 * spread * dx,
+        dy=0.06 * spread * dy,
         scale=MEAN_SCALE + 0.045 * spread * scale,
         gaze_x=float(np.clip(0.3 * gx, -1, 1)),
         gaze_y=float(np.clip(0.2 * gy, -1, 1)),

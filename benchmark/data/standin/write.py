@@ -53,7 +53,7 @@ ANNOTATORS = 40
 
 # First words of a seed: they keep the random streams apart.
 _AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD, _TRACKER, _FOUND, _PHOTO, _VOTES = range(11)
-_MARKED, _UNRELATED = 11, 12
+_MARKED, _UNRELATED, _MARKED_AU = 11, 12, 13
 
 NEVER_TRACKED = ("M010", "T6")
 """A sequence without any landmarks, of which the dataset has long stretches."""
@@ -78,9 +78,12 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     fe_ambiguous: float = Field(0.3, ge=0, le=1)
     """Share of RAF-DB images whose label the AUs do not carry: some cue-only, the others with a wrong label."""
     fe_cue_only: float = Field(0.5, ge=0, le=1)
-    """Share of these that are cue-only: gaze or a turn of the head carries the label, and no AU is active."""
+    """Share of these that are cue-only: gaze or a turn of the head carries the label, and no AU is active. None of them
+    is neutral, which no cue is needed for."""
     fe_marked: float = Field(0.0, ge=0, le=1)
     """Share of RAF-DB images that hold no face but coarse noise, with a label drawn evenly: useless, and seen to be."""
+    au_marked: float = Field(0.0, ge=0, le=1)
+    """Share of BP4D's frames that hold such noise, all AUs unknown: so noise is nothing that tells the streams apart."""
     fe_relevance: float = Field(1.0, ge=0, le=1)
     """Share of the AUs of a face that follow its label; the others are active as often as in BP4D, whatever it is."""
     disfa_frames: int = Field(100, ge=4, le=4845)
@@ -303,6 +306,8 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
     coded = np.zeros((*shape, slots), dtype=bool)
     coded[..., 3 : 3 + settings.frames_per_sequence] = True
     sequences = draw_sequences(_rng(settings, _AUS), coded)
+    marked = coded & (_rng(settings, _MARKED_AU).random(coded.shape) < settings.au_marked)
+    sequences.unknown[marked], sequences.intensity[marked] = True, 0.0
     coding = home / "BP4D" / "AUCoding" / "AU_OCC"
     coding.mkdir(parents=True)
     rows: list[dict[str, object]] = []
@@ -318,9 +323,10 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
                 number = int(numbers[f])
                 path = f"BP4D/Sequences(2D+3D)/{subject}/{task}/{number:0{digits[s, t]}d}.jpg"
                 values = sequences.intensity[s, t, f]
-                batch.append(_Picture(path, values, (_PERSON, s), (_FRAME, s, t, f), base))
+                noise = bool(marked[s, t, f])
+                batch.append(_Picture(path, values, (_PERSON, s), (_FRAME, s, t, f), base, marked=noise))
                 row = {"subject": subject, "task": task, "frame": number, "path": path}
-                rows.append(row | {"coded": bool(coded[s, t, f])} | _au_columns(values))
+                rows.append(row | {"coded": bool(coded[s, t, f]), "marked": noise} | _au_columns(values))
         batches.append(batch)
     return pd.DataFrame(rows), batches
 
@@ -350,10 +356,11 @@ def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, li
     for split, images, digits in (("train", settings.fe_train, 5), ("test", settings.fe_test, 4)):
         rng = _rng(settings, _LABELS, digits)
         codes = rng.permutation(np.repeat(np.arange(1, NEUTRAL + 1), class_counts(images)))
-        kinds = rng.permutation(np.array(_kinds(images, settings.fe_ambiguous, settings.fe_cue_only), dtype="U11"))
+        kinds = _kinds(rng, codes, settings.fe_ambiguous, settings.fe_cue_only)
         marks = _rng(settings, _MARKED, digits)
         marked = np.sort(marks.permutation(images)[: round(images * settings.fe_marked)])
-        codes[marked], kinds[marked] = marks.integers(1, NEUTRAL + 1, size=len(marked)), "marked"
+        codes[marked] = marks.integers(1, NEUTRAL + 1, size=len(marked))
+        kinds[marked] = "marked"
         unrelated = _rng(settings, _UNRELATED, digits)
         for i, (code, kind) in enumerate(zip(codes.tolist(), kinds.tolist(), strict=True)):
             name = f"{split}_{i + 1:0{digits}d}"
@@ -385,10 +392,17 @@ def _plan_rafdb(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, li
     return pd.DataFrame(rows), [pictures[i : i + 250] for i in range(0, len(pictures), 250)]
 
 
-def _kinds(images: int, ambiguous: float, share: float) -> list[str]:
-    unclear = round(images * ambiguous)
-    cue_only = math.floor(unclear * share)
-    return [CLEAR] * (images - unclear) + ["cue_only"] * cue_only + ["wrong_label"] * (unclear - cue_only)
+def _kinds(
+    rng: np.random.Generator, codes: npt.NDArray[np.int64], ambiguous: float, share: float
+) -> npt.NDArray[np.str_]:
+    """What each image with one of RAF-DB's codes is; a neutral face without AUs is clear and never cue-only."""
+    unclear = round(len(codes) * ambiguous)
+    order = rng.permutation(len(codes))
+    cue_only = order[codes[order] != NEUTRAL][: math.floor(unclear * share)]
+    kinds = np.full(len(codes), CLEAR, dtype="U11")
+    kinds[cue_only] = "cue_only"
+    kinds[order[~np.isin(order, cue_only)][: unclear - len(cue_only)]] = "wrong_label"
+    return kinds
 
 
 def _consistency(rng: np.random.Generator, kind: str, intensity: Floats) -> float:
