@@ -1,7 +1,8 @@
 """What a meta net is asked to learn: which samples' gradients point the way that lowers the AU validation loss.
 
 MAL's gradient for ψ (Eq. 7) is, up to a factor and the normalisation, the sum over samples of the derivative of a
-sample's weight times that of its loss along v, the gradient of L_val after the virtual step. If that derivative is no
+sample's weight times that of its loss along v, the gradient of L_val after the virtual step. Normalised weights share
+one total, so a weight is asked to rise where that derivative is above the weighted mean of the batch. If it is no
 different for useless and for useful samples, no meta net can learn to tell them, whatever the implementation.
 """
 

@@ -482,9 +482,14 @@ def cost(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
 ) -> None:
-    """Build the table and figure of MAL's cost from the measurements of `nox -s bench`."""
-    console = Console()
-    found = read_benchmarks(files) if files else read_costs(out / "cost.json")
+    """Build the table and figure of MAL's cost from the measurements of `nox -s bench`.
+
+    What the report has of a device that no file is of stays.
+    """
+    console, kept = Console(), out / "cost.json"
+    found = read_benchmarks(files) if files else read_costs(kept)
+    if files and kept.is_file():
+        found = found.beside(read_costs(kept))
     for path in write_costs(found, out, templates=PROJECT / "templates"):
         console.print(f"wrote {path}", soft_wrap=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +18,18 @@ from benchmark.report.figures import BLUE, GREY, VERMILLION, write_figure
 from benchmark.report.render import markdown_template
 
 MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
-HIGHER, TORCHOPT = "MAL by higher", "MAL by TorchOpt"
-FORMS = (MTL, MAL, KEPT, SLOW, HIGHER, TORCHOPT)
+HIGHER, TORCHOPT, TORCHOPT_KEPT = "MAL by higher", "MAL by TorchOpt", "MAL by TorchOpt, graph kept"
+FORMS = (MTL, MAL, KEPT, SLOW, HIGHER, TORCHOPT, TORCHOPT_KEPT)
 LIBRARIES = (HIGHER, TORCHOPT)
+"""As their documentation has them; a row with the graph kept is no one's documented use."""
 STEPS_OF_A_FOLD = 30 * round(142_000 * 2 / 3 * 0.98 / 64)
 """30 epochs (§4.1.2) of two parts of BP4D's 142,000 frames (§4.1), less the validation reserve, 64 a step."""
 FORWARD_MODE = 1.97
 """Forward passes of a replayed pass on ResNet-34, by the FLOP counter: two, but for the first layer."""
 TITAN_X_GB, PAPER_HOURS = 12, 54
 """The paper's card and time (§4.1.2)."""
+BESIDE_MB = 85 + 231 + 500
+"""ResNet-34's parameters, 384 images of 224 px, and about what a GPU's context takes."""
 _STYLES = {MTL: (GREY, "o"), MAL: (BLUE, "o"), SLOW: (VERMILLION, "s"), TORCHOPT: ("#009E73", "^")}
 
 
@@ -41,6 +43,8 @@ class Measured(BaseModel):
         peak_mb: Above the process's memory before its first step.
         forward_passes: Counted operations of a step, in forward passes over its AU and FE images.
         gradient_error: Relative distance of the meta-gradient from single precision's; None if not asked for.
+        machine: Processor or GPU, system, Python.
+        versions: Of the libraries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +65,8 @@ class Measured(BaseModel):
     peak_mb: float = 0.0
     forward_passes: float = 0.0
     gradient_error: float | None = None
+    machine: str
+    versions: str
 
     @property
     def batch(self) -> str:
@@ -69,46 +75,56 @@ class Measured(BaseModel):
 
 
 class Costs(BaseModel):
-    """All rows of one or more runs on one machine, and what made them."""
+    """All rows, those of one kind of device from one machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    machine: str
-    versions: str
     rows: tuple[Measured, ...]
 
     def of(self, name: str) -> list[Measured]:
         """The rows of one table."""
         return [row for row in self.rows if row.table == name]
 
+    def made_on(self, device: str) -> str:
+        """Machine and versions of the rows of a device; "" if there are none."""
+        found = {f"{row.machine}; {row.versions}" for row in self.rows if row.device == device}
+        return found.pop() if found else ""
+
+    def beside(self, other: Costs) -> Costs:
+        """These rows, and those of the other on devices that none of these is of."""
+        measured = {row.device for row in self.rows}
+        return Costs(rows=(*self.rows, *(row for row in other.rows if row.device not in measured)))
+
 
 def read_benchmarks(files: Sequence[Path]) -> Costs:
     """What pytest-benchmark wrote.
 
     Raises:
-        UserError: A file cannot be read, is not such a file, or comes from another machine than the first.
+        UserError: A file cannot be read, is not such a file, or has a device's rows from another machine than the rest.
     """
-    rows, machines = [], []
+    rows = []
     for file in files:
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            info = found["machine_info"]
-            machines.append(f"{info['cpu']['brand_raw']}, {info['system']}, Python {info['python_version']}")
-            for each in found["benchmarks"]:
+            found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
+            if not found:
+                raise ValueError("no measurement")
+            for each in found:
                 stats = each["stats"]
                 timing = {"fastest_s": stats["min"], "median_s": stats["median"], "rounds": stats["rounds"]}
                 rows.append(Measured.model_validate({**each["extra_info"], **timing}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _not_costs(file, error) from error
-    if len(set(machines)) != 1:
-        raise UserError(
-            "measurements of several machines",
-            where=", ".join(map(str, files)),
-            expected="one machine, or no ratio means anything",
-            found="; ".join(sorted(set(machines))),
-            remedy="give the files of one machine",
-        )
-    return Costs(machine=machines[0], versions=_versions(), rows=tuple(rows))
+    for device in {row.device for row in rows}:
+        machines = sorted({f"{row.machine}; {row.versions}" for row in rows if row.device == device})
+        if len(machines) > 1:
+            raise UserError(
+                "measurements of several machines",
+                where=", ".join(map(str, files)),
+                expected="one machine and one set of versions, or no ratio means anything",
+                found=" / ".join(machines),
+                remedy="give the files of one machine",
+            )
+    return Costs(rows=tuple(rows))
 
 
 def read_costs(file: Path) -> Costs:
@@ -135,6 +151,7 @@ def write_costs(costs: Costs, out: Path, *, templates: Path) -> list[Path]:
         "options": _options(costs),
         "memory": _memory(costs),
         "gpu": _gpu(costs),
+        "gpu_words": _gpu_words(costs),
         "virtual": {row.option: 1e3 * row.fastest_s for row in costs.of("virtual_step")},
         "fold_steps": STEPS_OF_A_FOLD,
         "paper_hours": PAPER_HOURS,
@@ -156,16 +173,6 @@ def _not_costs(file: Path, error: Exception) -> UserError:
         found=f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}",
         remedy="run `nox -s bench`",
     )
-
-
-def _versions() -> str:
-    found = []
-    for name in ("torch", "timm", "higher", "torchopt"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join(found)
 
 
 def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
@@ -250,27 +257,55 @@ def _memory(costs: Costs) -> Table:
 
 
 def _gpu(costs: Costs) -> Table:
-    rows = {(row.form, row.amp): row for row in costs.of("gpu")}
-    header = ["form", "precision", "time per step (s)", "images a second", "peak memory (GB)", "one BP4D fold (h)"]
+    """Times of the paper's size; a row that was not measured says so."""
+    rows = {(row.form, row.amp, row.option): row for row in costs.of("gpu")}
+    usual = [(form, amp, "") for amp, forms in ((False, FORMS), (True, (MTL, MAL, KEPT, SLOW))) for form in forms]
+    header = ["form", "precision", "option", "time per step (ms)", "x MTL", "counted x MTL", "images a second"]
+    header += ["peak memory above the start (GB)", f"a step below {TITAN_X_GB} GB", "one BP4D fold (h)"]
     lines = []
-    for amp in (False, True):
-        for form in (MTL, MAL, KEPT, SLOW):
-            row, precision = rows.get((form, amp)), "bf16" if amp else "fp32"
-            if row is None:
-                lines.append(cells(form, precision, "not measured", *[UNRUN] * 3))
-                continue
-            seconds = row.median_s
-            lines.append(
-                cells(
-                    form,
-                    precision,
-                    number(seconds, digits=3),
-                    number((row.au + row.fe + (row.val if form != MTL else 0)) / seconds, digits=0),
-                    number(row.peak_mb / 1024, digits=1),
-                    number(STEPS_OF_A_FOLD * seconds / 3600, digits=1),
-                )
+    for key in dict.fromkeys([*usual, *rows]):
+        form, amp, option = key
+        row, precision = rows.get(key), "bf16" if amp else "fp32"
+        if row is None:
+            lines.append(cells(form, precision, option, "not measured", *[UNRUN] * 6))
+            continue
+        seconds, mtl = row.median_s, rows.get((MTL, amp, option)) or rows.get((MTL, amp, ""))
+        lines.append(
+            cells(
+                form,
+                precision,
+                option,
+                number(1e3 * seconds, digits=1),
+                UNRUN if mtl is None else number(seconds / mtl.median_s, digits=2),
+                UNRUN if mtl is None else number(row.forward_passes / mtl.forward_passes, digits=2),
+                number(_images(row) / seconds, digits=0),
+                number(row.peak_mb / 1024, digits=1),
+                "yes" if (row.peak_mb + BESIDE_MB) / 1024 < TITAN_X_GB else "no",
+                number(STEPS_OF_A_FOLD * seconds / 3600, digits=2),
             )
+        )
     return table(header, lines)
+
+
+def _gpu_words(costs: Costs) -> str:
+    """The ratios of the GPU's rows; "" without them."""
+    rows = {row.form: row for row in costs.of("gpu") if not row.amp and not row.option}
+    if not set(FORMS) <= set(rows):
+        return ""
+    ours, best = rows[MAL], min((rows[form] for form in LIBRARIES), key=lambda row: row.median_s)
+    kept = min(rows[MAL].median_s, rows[KEPT].median_s)
+    counted = ours.forward_passes / rows[MTL].forward_passes
+    return (
+        f"In single precision MAL takes {ours.median_s / best.median_s:.2f} of the time of the fastest library "
+        f"({best.form.removeprefix('MAL by ')}), {kept / best.median_s:.2f} in its faster form, and "
+        f"{kept / rows[TORCHOPT_KEPT].median_s:.2f} of TorchOpt with its graph kept; "
+        f"{ours.median_s / rows[MTL].median_s:.2f} MTL steps (counted {counted:.2f}); "
+        f"{ours.peak_mb / rows[SLOW].peak_mb:.2f} of double backward's memory."
+    )
+
+
+def _images(row: Measured) -> int:
+    return row.au + row.fe + (row.val if row.form != MTL else 0)
 
 
 def _figure(rows: list[Measured]) -> Figure:

@@ -11,6 +11,8 @@ from methods.base import Method
 from tests.benchmarks.forms import FORMS
 
 MTL, BY_US, KEPT, SLOW, TORCHOPT = "MTL", "MAL", "MAL, graph kept", "MAL by double backward", "MAL by TorchOpt"
+FREE, FLOAT32 = "kernels as they come", "float32 in convolutions, too"
+"""Options of a GPU: not the deterministic kernels that training asks for; no TF32 (PyTorch's default) in them."""
 ALL = (MTL, *FORMS)
 RETAIN = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "40000000000"}
 """glibc keeps freed memory in the process."""
@@ -73,5 +75,17 @@ def plan() -> list[Row]:
     memory = [
         Row("memory", form, 224, 64, 64, 256, amp=amp) for amp in (False, True) for form in (MTL, BY_US, KEPT, SLOW)
     ]
-    gpu = [replace(row, table="gpu", device="cuda") for row in memory] if torch.cuda.is_available() else []
-    return [*step, *options, *curves, *memory, *gpu]
+    return [*step, *options, *curves, *memory, *(gpu() if torch.cuda.is_available() else [])]
+
+
+def gpu() -> list[Row]:
+    """The paper's size on a GPU."""
+    full = Row("gpu", BY_US, 224, 64, 64, 256, device="cuda")
+    reduced = replace(full, amp=True)
+    return [
+        *(replace(full, form=form) for form in ALL),
+        *(replace(reduced, form=form) for form in (MTL, BY_US, KEPT, SLOW)),
+        *(replace(reduced, form=form, option="channels_last") for form in (MTL, BY_US)),
+        *(replace(full, form=form, option=FLOAT32) for form in (MTL, BY_US)),
+        replace(full, option=FREE),
+    ]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,14 +24,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.provenance import cpu_name
 from methods.mal import MAL
 from tests.benchmarks.forms import FORMS
 from tests.benchmarks.plan import GIVE_BACK, MTL, RETAIN, SLOW, Row, plan
 from tests.benchmarks.worker import make
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = {"MAL by higher": "higher", "MAL by TorchOpt": "torchopt"}
-ROUNDS = {"step": 5, "options": 4, "curves": 3, "gpu": 30}
+LIBRARIES = {"MAL by higher": "higher", "MAL by TorchOpt": "torchopt", "MAL by TorchOpt, graph kept": "torchopt"}
+PACKAGES = ("torch", "timm", "higher", "torchopt")
+ROUNDS = {"step": 5, "options": 4, "curves": 3, "gpu": 20}
 
 
 @contextmanager
@@ -112,19 +116,35 @@ def test_step(benchmark, row: Row) -> None:
     if row.form in FORMS:
         check(row.form)
     environment = RETAIN if row.option == "glibc keeps what is freed" else {}
+    memory = None
     if row.table == "memory":
         benchmark.pedantic(lambda: None, rounds=1)  # a row of pytest-benchmark; its time is not shown
     else:
         with worker(row, environment) as ask:
-            benchmark.pedantic(ask, args=("step",), rounds=ROUNDS[row.table], warmup_rounds=1)
-    with worker(row, environment or GIVE_BACK) as ask:
-        for _ in range(1 if row.table == "memory" else 2):
-            ask("step")
-        memory = float(ask("memory"))
-    measured = {"peak_mb": memory, "forward_passes": forward_passes(row)}
+            benchmark.pedantic(ask, args=("step",), rounds=ROUNDS[row.table], warmup_rounds=2)
+            if row.device == "cuda":  # its allocator counts tensors, however long it runs
+                memory = float(ask("memory"))
+    if memory is None:
+        with worker(row, environment or GIVE_BACK) as ask:
+            for _ in range(1 if row.table == "memory" else 2):
+                ask("step")
+            memory = float(ask("memory"))
+    measured = {"peak_mb": memory, "forward_passes": forward_passes(row), **made_on(row)}
     if row.amp and row.form in FORMS:
         measured["gradient_error"] = error(meta_gradient(row.form, amp=True), meta_gradient(SLOW))
     benchmark.extra_info.update({**asdict(row), **measured, "threads": 2})
+
+
+def made_on(row: Row) -> dict[str, str]:
+    """The device and the versions of a row."""
+    named = torch.cuda.get_device_name() if row.device == "cuda" else cpu_name()
+    there = [name for name in PACKAGES if find_spec(name) is not None]
+    # torch's own string names its build too
+    versions = [f"{name} {torch.__version__ if name == 'torch' else version(name)}" for name in there]
+    return {
+        "machine": f"{named}, {platform.system()}, Python {platform.python_version()}",
+        "versions": ", ".join(versions),
+    }
 
 
 def sgd_step_inputs() -> tuple[list[Tensor], list[Tensor]]:
@@ -142,4 +162,6 @@ def test_virtual_step(benchmark, way: str) -> None:
         "foreach": lambda: list(torch._foreach_add(theta, grads, alpha=-1e-3)),
     }
     benchmark.pedantic(ways[way], rounds=20, warmup_rounds=3)
-    benchmark.extra_info.update({"table": "virtual_step", "option": way})
+    benchmark.extra_info.update(
+        {"table": "virtual_step", "option": way, **made_on(Row("virtual_step", MTL, 64, 2, 2, 2))}
+    )

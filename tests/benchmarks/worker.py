@@ -15,7 +15,7 @@ import torch
 from benchmark.protocol import BP4D, EMOTIONS
 from benchmark.provenance import peak_memory_mb, reset_peak_memory
 from methods.base import Batch, Method, Samples, Stream, TaskSpec
-from tests.benchmarks.plan import MTL, Row, method_class
+from tests.benchmarks.plan import FLOAT32, FREE, MTL, Row, method_class
 
 
 def make(row: Row) -> tuple[Method, Batch]:
@@ -57,8 +57,12 @@ def wait_for(device: torch.device) -> None:
 def main(read: Callable[[], str], write: Callable[[str], None]) -> None:
     """Answer requests until there are none."""
     row = Row(**json.loads(sys.argv[1]))
-    method, batch = make(row)
     device = torch.device(row.device)
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(row.option != FREE, warn_only=True)  # as training does
+        if row.option == FLOAT32:
+            torch.backends.cudnn.allow_tf32 = False
+    method, batch = make(row)
     # What the first kernels set up is not the step's: a pass over two images, no graph.
     with torch.no_grad():
         method.net(batch[Stream.AU].images[:1].expand(2, -1, -1, -1))

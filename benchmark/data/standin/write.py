@@ -83,7 +83,7 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     fe_marked: float = Field(0.0, ge=0, le=1)
     """Share of RAF-DB images that hold no face but coarse noise, with a label drawn evenly: useless, and seen to be."""
     au_marked: float = Field(0.0, ge=0, le=1)
-    """Share of BP4D's frames that hold such noise, all AUs unknown: so noise is nothing that tells the streams apart."""
+    """Share of BP4D's frames that hold such noise, all AUs unknown: then noise does not tell the streams apart."""
     fe_relevance: float = Field(1.0, ge=0, le=1)
     """Share of the AUs of a face that follow its label; the others are active as often as in BP4D, whatever it is."""
     disfa_frames: int = Field(100, ge=4, le=4845)
