@@ -236,7 +236,8 @@ def run(
         at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
         trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
         trials = with_prerequisites(trials, only) if only else trials
-        _tell_needs(console, trials, registry, runs, len(trial_data.au.faces), chosen, each=dry_run)
+        frames = _test_frames(trial_data.au.faces, protocol)
+        _tell_needs(console, trials, registry, runs, frames, chosen if queue is None else None, each=dry_run)
         if dry_run:
             return
         if queue is not None:
@@ -328,27 +329,36 @@ def study(
     threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
 ) -> None:
-    """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped."""
+    """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped.
+
+    A trial that fails leaves its question incomplete, and ends the study with the status of `run`, after the page.
+    """
     wanted = load_plan(plan)
     asked = [wanted.question(name) for name in question] if question else list(wanted.questions)
     # Seed by seed, so that every question has whole answers before any has more of them.
     turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
+    failed = False
     for seed, each in () if page_only else turns:
         if seed not in each.seeds:
             continue
         Console().print(f"[bold]{escape(each.name)}[/], seed {seed}: {escape(each.title)}")
-        run(
-            wanted.dataset,
-            method=list(each.methods),
-            part=list(each.parts),
-            seed=[seed],
-            profile=wanted.profile,
-            overrides=list(each.set),
-            runs=runs,
-            cache=cache,
-            device=device,
-            threads=threads,
-        )
+        try:
+            run(
+                wanted.dataset,
+                method=list(each.methods),
+                part=list(each.parts),
+                seed=[seed],
+                profile=wanted.profile,
+                overrides=list(each.set),
+                runs=runs,
+                cache=cache,
+                device=device,
+                threads=threads,
+            )
+        except typer.Exit as ended:
+            if ended.exit_code != TRIAL_FAILED:
+                raise
+            failed = True
     registry = discover()
     found = read_results(runs, source_hashes(registry))
     page = write_study(
@@ -356,6 +366,8 @@ def study(
     )
     found.write(out / "results.parquet")
     Console().print(f"wrote {page}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(TRIAL_FAILED)
 
 
 @app.command()
@@ -875,17 +887,31 @@ def _tell_disk(console: Console, faces: Iterable[FaceSet], settings: Profile, ca
             )
 
 
+def _test_frames(faces: FaceSet, protocol: Protocol) -> dict[str, int]:
+    """Frames of each part's subjects."""
+    return {part: int(faces.table["subject"].isin(tested).sum()) for part, tested in protocol.parts.items()}
+
+
 def _tell_needs(
     console: Console,
     trials: list[Trial],
     registry: Registry,
     runs: Path,
-    frames: int,
-    device: torch.device,
+    frames: Mapping[str, int],
+    device: torch.device | None,
     *,
     each: bool,
 ) -> None:
     """What the trials that are not done will take, and before that, if asked, where `each` stands.
+
+    Args:
+        console: Where it is told.
+        trials: All that were chosen.
+        registry: Of all methods.
+        runs: The store.
+        frames: Test frames of each part.
+        device: See `preflight.check`.
+        each: Whether to list the trials.
 
     Raises:
         UserError: It cannot fit.

@@ -52,6 +52,10 @@ class Interrupted(Exception):
     """Work that was asked to stop, and stopped where it can be taken up again."""
 
 
+class Abandoned(Exception):
+    """Work that another process has taken over, and that stopped without a trace."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A remedy for an unknown `name`: the nearest of the `known` names, or all of them."""
     options = sorted(known)

@@ -23,12 +23,10 @@ from filelock import FileLock
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import SlurmResources, SlurmSettings
 from benchmark.runner import State, source_hashes, state_of
-from benchmark.store import TrialFolder
+from benchmark.store import JOB, TrialFolder
 from benchmark.trial import Trial
 from methods import Registry
 
-JOB = "slurm.json"
-"""File in a trial's folder that names the job it was last submitted as."""
 LOGS = "slurm"
 """Folder of the store with the output of the jobs."""
 STOPPED = 128 + signal.SIGTERM

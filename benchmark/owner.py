@@ -10,8 +10,13 @@ into it every `BEAT_S` seconds. The rule:
 - A record of another machine is watched: whoever beats within `DEAD_S` is alive and keeps the trial; else it is
   replaced. No clock is compared with another.
 - Of several who find it dead at one moment, the last to write has the trial; the others see that a second later.
-- An owner that finds another's record in its place has been taken for dead: it stops. What both wrote until then is
-  the same, since training is a function of the trial.
+- A record that cannot be read, or is not whole, says nothing: its owner goes on beating, and whoever wants the trial
+  watches it as one of another machine.
+- An owner that finds another's record in its place, or none, has been taken for dead: it stops, and writes nothing
+  more. It may have been paused right after it looked, even in the middle of a write, which then ends beside the work of
+  the other. Each write has a temporary name of its own and ends with a rename: a reader sees one whole file or the
+  other. Written on one kind of hardware both hold the same bits, since training is a function of the trial; on two
+  kinds they need not.
 """
 
 from __future__ import annotations
@@ -22,11 +27,14 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from benchmark.errors import Interrupted
 
 OWNER = ".owner.json"
 BEAT_S = 5.0
@@ -106,11 +114,22 @@ def machine() -> str:
 
 
 def read_owner(folder: Path) -> Record | None:
-    """The record in a trial's folder; None if there is none, or it is not whole."""
+    """The record in a trial's folder, for lists; None if there is none, or it cannot be read."""
     try:
-        return Record(**json.loads((folder / OWNER).read_text(encoding="utf-8")))
+        return _read(folder)
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _read(folder: Path) -> Record:
+    """The record in a trial's folder.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: It cannot be read now.
+        ValueError, TypeError: It is not whole.
+    """
+    return Record(**json.loads((folder / OWNER).read_text(encoding="utf-8")))
 
 
 def is_beating(folder: Path) -> bool:
@@ -127,27 +146,31 @@ class Ownership:
         folder: Of the trial.
         beat_s: Seconds between beats.
         dead_s: Seconds without one after which an owner on another machine counts as dead.
-        lost: Another took the trial over: stop.
+        stop: Asked while an owner on another machine is watched; if true, entering ends with `Interrupted`.
+        lost: Another took the trial over: stop, and write nothing.
 
     Raises:
         OwnedError: On entering: another machine runs the trial.
+        Interrupted: On entering: `stop` said so.
     """
 
     folder: Path
     beat_s: float = BEAT_S
     dead_s: float = DEAD_S
+    stop: Callable[[], bool] = lambda: False
     lost: bool = False
     _record: Record = field(init=False)
     _done: threading.Event = field(init=False, default_factory=threading.Event)
     _beating: threading.Thread = field(init=False)
     _progress: tuple[int, int] = field(init=False, default=(0, 0))
     _first: int | None = field(init=False, default=None)
+    _looked: float = field(init=False, default=0.0)
 
     def __enter__(self) -> Self:
         now = time.time()
         self._record = Record(uuid.uuid4().hex, machine(), socket.gethostname(), os.getpid(), now, at=now)
-        if not self._create():
-            self._take_over()
+        while not (self._create() or self._take_over()):
+            pass
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
         return self
@@ -157,7 +180,11 @@ class Ownership:
     ) -> None:
         self._done.set()
         self._beating.join()
-        if self._is_ours():
+        try:
+            ours = _read(self.folder).token == self._record.token
+        except (OSError, ValueError, TypeError):
+            ours = False  # or it cannot be told: if it is ours, whoever comes next finds it dead
+        if ours:
             (self.folder / OWNER).unlink(missing_ok=True)
 
     def on_step(self, done: int, steps: int) -> None:
@@ -166,56 +193,105 @@ class Ownership:
             self._first = done - 1
         self._progress = (done, steps)
 
+    def is_lost(self) -> bool:
+        """Whether another took the trial over, by a look at the record if the last one is not of this second."""
+        # By a clock that goes on while the machine is suspended.
+        if not self.lost and abs(time.time() - self._looked) >= min(self.beat_s, 1.0):
+            self._look()
+        return self.lost
+
+    def _look(self) -> None:
+        looked = time.time()
+        if self._is_taken():
+            self.lost = True
+        self._looked = looked
+
     def _create(self) -> bool:
         # Whole before it has its name: a link is made exclusively, too, and never shows half a record.
         made = self._written()
         try:
             os.link(made, self.folder / OWNER)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # not found: whoever finished the trial swept it away
             return False
         except OSError:  # a file system without links
             try:
                 with (self.folder / OWNER).open("x", encoding="utf-8") as file:
-                    file.write(made.read_text(encoding="utf-8"))
+                    file.write(self._text())
             except FileExistsError:
                 return False
         finally:
-            made.unlink()
+            made.unlink(missing_ok=True)
         return True
+
+    def _text(self) -> str:
+        return json.dumps(asdict(self._record))
 
     def _written(self) -> Path:
         path = self.folder / f".owner.{self._record.token}.tmp"
-        path.write_text(json.dumps(asdict(self._record)), encoding="utf-8")
+        path.write_text(self._text(), encoding="utf-8")
         return path
 
-    def _take_over(self) -> None:
-        """Put our record in the place of a dead owner's.
+    def _take_over(self) -> bool:
+        """Put our record in the place of a dead owner's; False if that is gone meanwhile, so that one can be made.
 
         Raises:
             OwnedError: It is alive, or another was faster.
+            Interrupted: `stop` said so.
+            OSError: The record can never be read.
         """
-        found = read_owner(self.folder)
-        elsewhere = found is not None and found.machine != self._record.machine
-        until = time.monotonic() + (self.dead_s if elsewhere else 0)
-        while time.monotonic() < until:
-            time.sleep(min(self.beat_s, 1.0) / 2)
-            self._leave_to_others_than(found)
-        self._leave_to_others_than(found)
-        self._written().replace(self.folder / OWNER)
-        if elsewhere:  # of several who found it dead at one moment, the last to write has it
+        try:
+            dead = self._watch()
+            self._written().replace(self.folder / OWNER)
+        except FileNotFoundError:  # as in `_create`
+            return False
+        if dead is None or dead.machine != self._record.machine:
+            # Of several who found it dead at one moment, the last to write has it.
             time.sleep(min(self.beat_s, 1.0))
-            if not self._is_ours():
+            if self._is_taken():
                 raise OwnedError(read_owner(self.folder) or self._record)
+        return True
 
-    def _leave_to_others_than(self, found: Record | None) -> None:
-        """The trial is another's, if the record has changed since it was `found`."""
-        now = read_owner(self.folder)
-        if now is not None and (found is None or (now.token, now.beats) != (found.token, found.beats)):
-            raise OwnedError(now)
+    def _watch(self) -> Record | None:
+        """Look at a record until its owner is known to be dead; None if it never was whole.
 
-    def _is_ours(self) -> bool:
-        found = read_owner(self.folder)
-        return found is not None and found.token == self._record.token
+        Raises:
+            FileNotFoundError: It is gone.
+            OwnedError: Its owner is alive.
+            Interrupted: `stop` said so.
+            OSError: It can never be read.
+        """
+        found, began = None, time.monotonic()
+        while True:
+            silent = time.monotonic() - began >= self.dead_s
+            try:
+                now = _read(self.folder)
+            except FileNotFoundError:
+                raise
+            except OSError:  # says nothing of its owner
+                if time.monotonic() - began >= 2 * self.dead_s:
+                    raise
+            except (ValueError, TypeError):  # damaged, or being written where there are no links
+                if silent:
+                    return found
+            else:
+                if found is None:
+                    found, began, silent = now, time.monotonic(), False
+                if (now.token, now.beats) != (found.token, found.beats):
+                    raise OwnedError(now)
+                if silent or now.machine == self._record.machine:
+                    return found
+            if self.stop():
+                raise Interrupted(f"{self.folder.name}: waited to see whether its owner is alive")
+            time.sleep(min(self.beat_s, 1.0) / 2)
+
+    def _is_taken(self) -> bool:
+        """Whether the record is another's or gone; one that cannot be read, or is not whole, says neither."""
+        try:
+            return _read(self.folder).token != self._record.token
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError, TypeError):
+            return False
 
     def _beat(self) -> None:
         while not self._done.wait(self.beat_s):
@@ -230,10 +306,10 @@ class Ownership:
                     "at": time.time(),
                 }
             )
+            self._look()
+            if self.lost:
+                return
             try:
-                if not self._is_ours():
-                    self.lost = True
-                    return
                 self._written().replace(self.folder / OWNER)
             except OSError:
                 continue  # a full disk or a lost share stops training itself, where it can be told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +43,13 @@ class Needs:
     largest: str
 
 
-def needs(trials: Sequence[Trial], registry: Registry, test_frames: int) -> Needs:
+def needs(trials: Sequence[Trial], registry: Registry, test_frames: Mapping[str, int]) -> Needs:
     """What these trials will take.
 
     Args:
         trials: All to be run.
         registry: Of all methods.
-        test_frames: Of all parts together.
+        test_frames: Of each part; a trial of a part that is not there tests no one.
     """
     disk, checkpoint, memory, largest = 0, 0, 0, ""
     sized: dict[str, tuple[int, int]] = {}
@@ -60,7 +60,8 @@ def needs(trials: Sequence[Trial], registry: Registry, test_frames: int) -> Need
         parameters, held = sized[alike]
         states = 2 + STATES[trial.hparams["optimizer"]]
         # A row of predictions: a float and a byte for each AU, and the frame's names.
-        disk += parameters * FLOAT + test_frames * (12 * (FLOAT + 1) + 16) + HISTORY_BYTES
+        predictions = test_frames.get(trial.part, 0) * (12 * (FLOAT + 1) + 16)
+        disk += parameters * FLOAT + predictions + HISTORY_BYTES
         checkpoint = max(checkpoint, CHECKPOINTS * parameters * FLOAT * states)
         step = parameters * FLOAT * (states + 1) + held
         if step > memory:
@@ -68,8 +69,13 @@ def needs(trials: Sequence[Trial], registry: Registry, test_frames: int) -> Need
     return Needs(disk + checkpoint, memory, largest)
 
 
-def check(found: Needs, runs: Path, device: torch.device) -> None:
+def check(found: Needs, runs: Path, device: torch.device | None) -> None:
     """Refuse what cannot fit.
+
+    Args:
+        found: What the trials take.
+        runs: The store.
+        device: Where they run; None for one of another machine, of whose memory this one knows nothing.
 
     Raises:
         UserError: The store's disk has too little room, or the device too little memory for one step.
@@ -84,7 +90,7 @@ def check(found: Needs, runs: Path, device: torch.device) -> None:
             found=f"{size(free)} free",
             remedy="make room, name another store with --runs, or choose fewer trials",
         )
-    total = device_memory(device)
+    total = None if device is None else device_memory(device)
     if total is not None and found.memory > total:
         raise UserError(
             "the device has too little memory for a step",
@@ -125,7 +131,8 @@ def _sizes(trial: Trial, registry: Registry) -> tuple[int, int]:
     validation = train.batch_val if Stream.AU_VAL in cls.streams else 0
     pixels = 3 * trial.data.crop_size**2 * FLOAT
     kept = kept_bytes(method.net, 2, trial.data.crop_size) // 2
-    largest = max(batch, validation) * kept // (2 if train.amp else 1)
+    chunk = min(validation, trial.hparams.get("val_chunk") or validation)  # its passes are made one after another
+    largest = max(batch, chunk) * kept // (2 if train.amp else 1)
     return parameters, (batch + validation) * pixels + largest
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ from benchmark.data.known import known_clear, known_fe
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import Interrupted, UserError
-from benchmark.owner import BEAT_S, OwnedError, Ownership, is_beating, read_owner
+from benchmark.errors import Abandoned, Interrupted, UserError
+from benchmark.owner import OwnedError, Ownership, is_beating, read_owner
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
@@ -41,8 +42,14 @@ from methods.base import Finished, Method
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
 
+OnTrial = Callable[[Trial, "State"], None] | None
+"""Called before each trial with what becomes of it."""
+
 Faults = list[UserError] | None
 Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None, Faults], FaceSet]
+
+LOOK_S = 1.0
+"""Seconds between two looks of who waits for a trial: whether it is free, and whether to stop."""
 
 READERS: Mapping[str, Read] = {
     "bp4d": lambda root, protocol, profile, progress, faults: read_bp4d(
@@ -231,7 +238,7 @@ def run_trials(
     data: TrialData,
     runs: Path,
     options: RunOptions,
-    on_trial: Callable[[Trial, State], None] | None = None,
+    on_trial: OnTrial = None,
     start: tuple[Protocol, TrialData] | None = None,
 ) -> list[Outcome]:
     """Run every trial that is not done; one that another process runs is left to it.
@@ -247,12 +254,12 @@ def run_trials(
         data: The frames.
         runs: The store.
         options: Device, checkpoints, progress.
-        on_trial: Called before each with what becomes of it.
+        on_trial: Told of each.
         start: Protocol and frames for the trial that all others start from, if it is of another dataset.
 
     Raises:
         OSError: The store cannot be written; the trials before are kept.
-        Interrupted: `options.stop` said so.
+        Interrupted: `options.stop` said so, while a trial was run or waited for.
     """
     outcomes = []
     lost: set[str] = set()
@@ -268,31 +275,13 @@ def run_trials(
             state = State.BLOCKED
         # What others start from is made by the present code, like them.
         if state == State.TO_DO or (state == State.STALE and trial.key in needed):
-            folder.path.mkdir(parents=True, exist_ok=True)
+            before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
+            elsewhere = start is not None and trial.dataset == start[0].dataset
+            where = start if start is not None and elsewhere else (protocol, data)
+            train = partial(_train, trial, registry, *where, runs, before)
             try:
-                with _owned(trial, folder, on_trial, wait=trial.key in needed) as owner:
-                    if folder.is_done and state_of(folder, present) == State.DONE:  # by another process meanwhile
-                        state = State.DONE
-                    else:
-                        state = State.TO_DO
-                        folder.reopen()
-                        if on_trial is not None:
-                            begun = (folder.path / CHECKPOINT).is_file()
-                            on_trial(trial, State.INTERRUPTED if begun else state)
-                        folder.write_json("trial.json", trial.model_dump(mode="json"))
-                        before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
-                        finished = {role: _finished(b, registry, runs) for role, b in before.items()}
-                        elsewhere = start is not None and trial.dataset == start[0].dataset
-                        where = start if start is not None and elsewhere else (protocol, data)
-                        run_trial(trial, cls, *where, folder, _beating(options, owner), finished)
-            except (Timeout, OwnedError):
-                state = State.RUNNING
-            except Interrupted:
-                if not owner.lost or options.stop():
-                    raise
-                state = State.RUNNING
+                state = _run_owned(trial, folder, present, train, options, on_trial, wait=trial.key in needed)
             except UserError as error:
-                _record(error, folder)
                 state, why = State.FAILED, error
         if state in {State.FAILED, State.BLOCKED}:
             lost.add(trial.key)
@@ -300,6 +289,77 @@ def run_trials(
             on_trial(trial, state)
         outcomes.append(Outcome(trial, state, why))
     return outcomes
+
+
+def _train(
+    trial: Trial,
+    registry: Registry,
+    protocol: Protocol,
+    data: TrialData,
+    runs: Path,
+    before: Mapping[str, Trial],
+    options: RunOptions,
+) -> None:
+    """Run one trial after those `before`, which are done."""
+    finished = {role: _finished(each, registry, runs) for role, each in before.items()}
+    folder = TrialFolder(trial.folder(runs))
+    run_trial(trial, registry.any(trial.method), protocol, data, folder, options, finished)
+
+
+def _run_owned(
+    trial: Trial,
+    folder: TrialFolder,
+    present: Mapping[str, str],
+    train: Callable[[RunOptions], None],
+    options: RunOptions,
+    on_trial: OnTrial,
+    *,
+    wait: bool,
+) -> State:
+    """Own a trial and train it.
+
+    Returns:
+        `to do` if it was run now, `done` if another process has done it meanwhile, `running` if it is left to another
+        process, which never happens to one that others `wait` for.
+
+    Raises:
+        UserError: It failed; its folder says why.
+        Interrupted: `options.stop` said so.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            with _owned(trial, folder, options, on_trial, wait=wait) as owner:
+                if folder.is_done and state_of(folder, present) == State.DONE:
+                    return State.DONE
+                folder.reopen()
+                folder.sweep()
+                if on_trial is not None:
+                    begun = (folder.path / CHECKPOINT).is_file()
+                    on_trial(trial, State.INTERRUPTED if begun else State.TO_DO)
+                folder.write_json("trial.json", trial.model_dump(mode="json"))
+                _recorded(trial, folder, train, _beating(options, owner))
+                return State.TO_DO
+        except (Timeout, OwnedError):
+            return State.RUNNING
+        except Abandoned as taken:
+            if options.stop():
+                raise Interrupted(str(taken)) from taken
+            if not wait:
+                return State.RUNNING
+
+
+def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], None], options: RunOptions) -> None:
+    """Train, and keep why it failed, unless the trial is another's meanwhile, who may have made it fail."""
+    try:
+        train(options)
+    except (Interrupted, Abandoned):
+        raise
+    except Exception as error:
+        options.check_owned(trial.label)
+        name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
+        raise
 
 
 def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
@@ -310,40 +370,49 @@ def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
         if options.on_step is not None:
             options.on_step(label, done, steps)
 
-    return replace(options, on_step=on_step, stop=lambda: owner.lost or options.stop())
+    return replace(options, on_step=on_step, abandoned=owner.is_lost)
 
 
 @contextmanager
 def _owned(
-    trial: Trial, folder: TrialFolder, on_trial: Callable[[Trial, State], None] | None, *, wait: bool
+    trial: Trial, folder: TrialFolder, options: RunOptions, on_trial: OnTrial, *, wait: bool
 ) -> Iterator[Ownership]:
     """Hold a trial's lock and own it: `status` has the lock for a moment; what others start from is waited for.
 
     Raises:
         Timeout: Another process of this machine runs it, and it is not waited for.
         OwnedError: Another machine runs it, and it is not waited for.
+        Interrupted: `options.stop` said so.
     """
-    lock = FileLock(folder.lock)
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        if not wait:
-            raise
-        if on_trial is not None:
+    told = False
+
+    def go_on_waiting() -> None:
+        nonlocal told
+        if not told and on_trial is not None:
             on_trial(trial, State.AWAITED)
-        lock.acquire()
+        told = True
+        if options.stop():
+            raise Interrupted(f"{trial.label}: waited for the process that runs it")
+
+    lock = FileLock(folder.lock)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=LOOK_S)
+        except Timeout:
+            if not wait:
+                raise
+            go_on_waiting()
     try:
         with ExitStack() as stack:
             owner = None
             while owner is None:
                 try:
-                    owner = stack.enter_context(Ownership(folder.path))
+                    owner = stack.enter_context(Ownership(folder.path, stop=options.stop))
                 except OwnedError:
                     if not wait:
                         raise
-                    if on_trial is not None:
-                        on_trial(trial, State.AWAITED)
-                    time.sleep(BEAT_S)
+                    go_on_waiting()
+                    time.sleep(LOOK_S)
             yield owner
     finally:
         lock.release()
@@ -382,9 +451,14 @@ def run_trial(
     options: RunOptions,
     prerequisites: Mapping[str, FinishedTrial] | None = None,
 ) -> None:
-    """Run one trial in its folder, from its checkpoint if there is one. A failure is recorded and never a result.
+    """Run one trial in its folder, from its checkpoint if there is one.
 
     The folder names the trial already, in `trial.json`.
+
+    Raises:
+        UserError: It failed by something of its own.
+        Interrupted: `options.stop` said so.
+        Abandoned: `options.abandoned` said so.
     """
     prerequisites = prerequisites or {}
     made = provenance(options.device)
@@ -398,12 +472,9 @@ def run_trial(
             weights = {"weights": str(prerequisites[START].model)}
             learner = trial.model_copy(update={"hparams": {**trial.hparams, **weights}})
         learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
-    except Interrupted:
-        raise
-    except Exception as error:
-        plain = too_little_memory(error) if isinstance(error, torch.OutOfMemoryError) else error
-        _record(plain, folder)
-        raise plain from error
+    except torch.OutOfMemoryError as error:
+        raise too_little_memory(error) from error
+    options.check_owned(trial.label)
     _add_known_fe(folder, data.fe.faces)
     folder.write_json(
         "provenance.json",
@@ -418,13 +489,8 @@ def run_trial(
             "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
         },
     )
+    options.check_owned(trial.label)
     folder.finish(trial.key)
-
-
-def _record(error: Exception, folder: TrialFolder) -> None:
-    """Keep why a trial failed, in its first line, and the traceback."""
-    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
 
 
 def _add_known_fe(folder: TrialFolder, fe: FaceSet) -> None:

@@ -8,10 +8,12 @@ a hash of every other file, so that none can change unnoticed.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -40,6 +42,8 @@ DONE = "DONE"
 MODEL = "model.safetensors"
 ERROR = "ERROR.txt"
 FE_WEIGHTS = "fe_weights.parquet"
+JOB = "slurm.json"
+"""Names the job that a trial was last submitted as; written by whoever submits, beside its owner."""
 _RESULTS = ("*.json", "*.parquet", MODEL)
 """What a finished trial is made of, as patterns."""
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -107,6 +111,15 @@ class TrialFolder:
         """Take the mark of a whole trial away: it is to be run again."""
         (self.path / DONE).unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Delete what writers that were killed have left half-written; for the owner of the trial.
+
+        One that still lives is no owner any more: its write fails, and it finds that out.
+        """
+        for left in self.path.glob(".*.tmp"):
+            if not left.name.startswith(f".{JOB}."):
+                left.unlink(missing_ok=True)
+
     def save_model(self, state: Mapping[str, Tensor]) -> None:
         """Write a `state_dict` under its own names, so that any reader of safetensors can use it."""
         _save_tensors(self.path / MODEL, {name: _own_copy(tensor) for name, tensor in state.items()})
@@ -132,9 +145,9 @@ class TrialFolder:
         files = sorted({file for pattern in _RESULTS for file in self.path.glob(pattern)})
         seals = [f"{_digest(file.read_bytes())} {file.name}" for file in files if not file.name.startswith(".")]
         write_atomically(self.path / DONE, "\n".join([key, *seals, ""]).encode())
-        # What a kill cut off while it was written is left beside the checkpoint.
-        for left in (*self.path.glob(".*.tmp"), self.path / CHECKPOINT, self.path / ERROR):
-            left.unlink(missing_ok=True)
+        for left in (CHECKPOINT, ERROR):
+            (self.path / left).unlink(missing_ok=True)
+        self.sweep()
 
     def seals(self) -> dict[str, str]:
         """The hash of each file of a finished trial; none for a trial that is not, or of an earlier version.
@@ -179,14 +192,22 @@ def _digest(content: bytes) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name, sync, rename: a reader sees the old file or the whole new one."""
+    """Write to a temporary name, sync, rename: a reader sees the old file or the whole new one.
+
+    The name is of this write alone: two writers of one file never mix.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # no later write has this name: on a full disk they would add up
+            temporary.unlink()
+        raise
 
 
 def save_tree(path: Path, tree: Any) -> None:

@@ -19,10 +19,10 @@ from torch import Tensor
 from benchmark.data.augment import ImageInput
 from benchmark.data.frames import PackedFaces
 from benchmark.data.sampling import BatchOrder, Fold, generator, make_fold
-from benchmark.errors import Interrupted, UserError
+from benchmark.errors import Abandoned, Interrupted, UserError
 from benchmark.metrics import count, score
 from benchmark.protocol import EMOTIONS, Protocol
-from benchmark.store import TrialFolder
+from benchmark.store import FE_WEIGHTS, TrialFolder
 from benchmark.trial import Trial
 from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, TaskSpec
 
@@ -57,12 +57,24 @@ class RunOptions:
         checkpoint_s: Seconds between checkpoints; 0 for one after every step.
         on_step: Called after every step with (label of the trial, steps done, steps).
         stop: Asked after every step; if true, training writes a checkpoint and ends with `Interrupted`.
+        abandoned: Asked after every step and before anything is written; if true, another process has taken the trial
+            over, and training ends with `Abandoned` and writes nothing.
     """
 
     device: torch.device
     checkpoint_s: float = 60.0
     on_step: Callable[[str, int, int], None] | None = None
     stop: Callable[[], bool] = lambda: False
+    abandoned: Callable[[], bool] = lambda: False
+
+    def check_owned(self, label: str) -> None:
+        """Go on only with a trial that is still ours.
+
+        Raises:
+            Abandoned: `abandoned` said so.
+        """
+        if self.abandoned():
+            raise Abandoned(f"{label}: another process runs it")
 
 
 class Streams:
@@ -166,6 +178,7 @@ def train_trial(
         UserError: A loss is not finite or explodes, the checkpoint is damaged, or the method is a control and the data
             are no stand-in.
         Interrupted: `options.stop` said so; a checkpoint holds what was done.
+        Abandoned: `options.abandoned` said so; nothing was written since.
     """
     settings, train = trial.data, trial.train
     if method_class.is_control and data.fe_clear is None:
@@ -201,12 +214,16 @@ def train_trial(
     with seeded(trial.seed, options.device):
         method = method_class.build(method_class.HParams.model_validate(trial.hparams), spec, options.device)
         history, seconds = _learn(trial, method, streams, steps, folder, options, sources)
+        tables = {"history.parquet": history}
         if fold is not None and len(fold.test):
-            _score(trial, method, images, data, fold, folder)
+            tables |= _score(trial, method, images, data, fold)
         fe_weights = _fe_weights(method, images, data.fe)
-    if fe_weights is not None:
-        folder.write_table("fe_weights.parquet", fe_weights)
-    folder.write_table("history.parquet", history)
+        if fe_weights is not None:
+            tables[FE_WEIGHTS] = fe_weights
+    for name, table in tables.items():
+        options.check_owned(trial.label)
+        folder.write_table(name, table)
+    options.check_owned(trial.label)
     folder.save_model(method.state_dict())
     frames = {"train": len(fold.train), "au_val": len(fold.val), "test": len(fold.test)} if fold is not None else {}
     return {
@@ -243,17 +260,21 @@ def _learn(
             unchecked = {}
         if options.on_step is not None:
             options.on_step(trial.label, step + 1, steps)
+        options.check_owned(trial.label)
         now, stopping = time.monotonic(), options.stop()
         if (stopping or now - saved >= options.checkpoint_s) and step + 1 < steps:
-            folder.save_checkpoint(
-                {
-                    "sources": sources,
-                    "step": step + 1,
-                    "history": rows,
-                    "seconds": seconds + now - began,
-                    "method": method.training_state(),
-                }
-            )
+            if unchecked:  # a checkpoint is never made of what has diverged already
+                _sound(unchecked, trial, streams, method.streams)
+                unchecked = {}
+            state = {
+                "sources": sources,
+                "step": step + 1,
+                "history": rows,
+                "seconds": seconds + now - began,
+                "method": method.training_state(),
+            }
+            options.check_owned(trial.label)
+            folder.save_checkpoint(state)
             saved = time.monotonic()
         if stopping:
             raise Interrupted(f"{trial.label}: {step + 1} of {steps} steps done")
@@ -292,8 +313,8 @@ def _diverged(where: str, found: str) -> UserError:
 
 
 @torch.no_grad()
-def _score(trial: Trial, method: Method, images: ImageInput, data: TrialData, fold: Fold, folder: TrialFolder) -> None:
-    """Score the test subjects, once."""
+def _score(trial: Trial, method: Method, images: ImageInput, data: TrialData, fold: Fold) -> dict[str, pd.DataFrame]:
+    """Score the test subjects, once: the tables by the names of their files."""
     faces = data.au.faces
     logits = _over_batches(data.au.frames, fold.test, images, method, method.predict)
     if not np.isfinite(logits).all():
@@ -304,9 +325,11 @@ def _score(trial: Trial, method: Method, images: ImageInput, data: TrialData, fo
     predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
     predictions[[f"logit_{au}" for au in aus]] = logits
     predictions[[f"label_{au}" for au in aus]] = labels
-    folder.write_table("counts.parquet", counts)
-    folder.write_table("scores.parquet", score(logits, labels, counts, aus))
-    folder.write_table("predictions.parquet", predictions)
+    return {
+        "counts.parquet": counts,
+        "scores.parquet": score(logits, labels, counts, aus),
+        "predictions.parquet": predictions,
+    }
 
 
 @torch.no_grad()

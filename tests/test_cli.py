@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from benchmark.cli import main
+from benchmark.cli import _test_frames, main
 from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.profile import load_profile
+from benchmark.protocol import BP4D
 from benchmark.results import Results
-from benchmark.runner import joint_origin
+from benchmark.runner import joint_origin, read_au
 from benchmark.trainer import TrialData
 
 TINY = [
@@ -300,6 +302,65 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path) -> None:
 
 TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
 SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
+
+
+def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
+    wrong = ["methods.stl.lr=1e30", "methods.stl.optimizer=sgd"]
+    question = 'title = "Who?"\nparts = ["part1"]\nseeds = [0]\npairs = [["mtl", "stl"]]\nmethods = ["stl", "mtl"]\n'
+    plan.write_text(
+        'profile = "smoke"\ndataset = "bp4d"\n'
+        f'[[questions]]\nname = "wrong"\n{question}set = {json.dumps([*settings, *wrong])}\n'
+        f'[[questions]]\nname = "right"\n{question}set = {json.dumps(settings)}\n'
+    )
+    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    status, out, error = malbench("study", plan, *where)
+    assert status == 1
+    assert error.count("training diverged") == 1
+    # The trial of MTL is the same in both.
+    assert ("2 trials: 1 run, 1 failed" in out, "2 trials: 1 run, 1 done before" in out) == (True, True)
+    text = (tmp_path / "out/study.md").read_text()
+    assert text.count("Incomplete") == 1
+    trials = Results.read(tmp_path / "out/results.parquet").trials
+    assert sorted(trials["method"]) == ["mtl", "stl"]
+
+
+class Cluster:
+    """A queue that takes every job."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+
+    def jobs(self) -> set[str]:
+        return set()
+
+    def submit(self, name: str, resources: object, after: object, commands: list[list[str]]) -> list[str]:
+        return [f"7_{i}" for i in range(len(commands))]
+
+
+def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ("run", "bp4d", *SMALL, "--method", "stl", "--part", "part1")
+    monkeypatch.setattr("benchmark.preflight.device_memory", lambda device: 2**20)
+    status, _, error = malbench(*one)
+    assert (status, "too little memory for a step" in error) == (2, True)
+    monkeypatch.setattr("benchmark.cli.Slurm", Cluster)
+    status, out, error = malbench(*one, "--launcher", "slurm")
+    assert (status, error, "submitted, job 7_0" in out) == (0, "", True)
+    # The store is shared, and so is its disk.
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("benchmark.preflight.shutil.disk_usage", lambda path: usage(2**30, 2**30, 0))
+    status, _, error = malbench(*one, "--launcher", "slurm")
+    assert (status, "the disk is too small for these trials" in error) == (2, True)
+
+
+def test_frames_of_parts_are_those_of_their_subjects(data: Path) -> None:
+    profile, _ = load_profile("smoke", ["data.alignment=as_is"])
+    faces = read_au(data, BP4D, profile)
+    frames = _test_frames(faces, BP4D)
+    assert frames == {"part1": 24, "part2": 24, "part3": 24}
+    few = BP4D.model_copy(update={"parts": {"part1": ("F001",), "part2": ("nobody",)}})
+    assert _test_frames(faces, few) == {"part1": 12, "part2": 0}
 
 
 def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import threading
 import time
 from dataclasses import asdict, replace
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import owner as module
+from benchmark.errors import Interrupted
 from benchmark.owner import OWNER, OwnedError, Ownership, Record, duration, is_beating, read_owner
 
 QUICK = {"beat_s": 0.05, "dead_s": 0.6}
@@ -116,6 +119,129 @@ def test_of_many_that_find_a_dead_owner_one_is_left(tmp_path: Path, elsewhere) -
         thread.join()
     assert record is not None
     assert record.token == left._record.token
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, fails) -> None:
+    """Let the record not be read where `fails()`."""
+    real = module._read
+
+    def read(folder: Path) -> Record:
+        if fails():
+            raise OSError(errno.EIO, "Input/output error")
+        return real(folder)
+
+    monkeypatch.setattr(module, "_read", read)
+
+
+def beats_after(folder: Path, beats: int) -> Record:
+    """The record once it has more beats."""
+    deadline = time.monotonic() + 20
+    while (now := read_owner(folder)) is None or now.beats <= beats:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return now
+
+
+def test_a_record_that_cannot_be_read_loses_nothing(tmp_path: Path, elsewhere, monkeypatch) -> None:
+    broken = threading.Event()
+    fail(monkeypatch, broken.is_set)
+    with Ownership(tmp_path, **QUICK) as owner:
+        before = beats_after(tmp_path, 0)
+        broken.set()
+        time.sleep(5 * QUICK["beat_s"])
+        assert read_owner(tmp_path) is None
+        assert not owner.is_lost()
+        broken.clear()
+        now = beats_after(tmp_path, before.beats + 1)  # it went on beating
+        assert now.token == before.token
+        (tmp_path / OWNER).write_text('{"token":')
+        assert beats_after(tmp_path, now.beats).token == before.token
+        assert not owner.is_lost()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_is_gone_is_lost(tmp_path: Path, elsewhere) -> None:
+    with Ownership(tmp_path, **QUICK) as owner:
+        (tmp_path / OWNER).unlink()
+        deadline = time.monotonic() + 20
+        while not owner.lost:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_cannot_tell_whose_the_record_is_leaves_it(tmp_path: Path, elsewhere, monkeypatch) -> None:
+    broken = threading.Event()
+    fail(monkeypatch, broken.is_set)
+    with Ownership(tmp_path, **QUICK):
+        broken.set()
+    assert [path.name for path in tmp_path.iterdir()] == [OWNER]
+
+
+def test_a_look_does_not_wait_for_the_next_beat(tmp_path: Path, elsewhere) -> None:
+    with Ownership(tmp_path, beat_s=1000) as owner:
+        assert not owner.is_lost()
+        leave(tmp_path, token="other")
+        deadline = time.monotonic() + 20
+        while not owner.is_lost():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_live_owner_is_not_taken_for_dead_because_it_cannot_be_read(tmp_path: Path, elsewhere, monkeypatch) -> None:
+    left = iter((True, True, True))
+    here = threading.current_thread()
+    with Ownership(tmp_path, **QUICK) as first:
+        fail(monkeypatch, lambda: threading.current_thread() is here and next(left, False))
+        elsewhere("there")
+        with pytest.raises(OwnedError):
+            Ownership(tmp_path, beat_s=0.05, dead_s=60).__enter__()
+        assert next(left, None) is None
+        assert not first.is_lost()
+
+
+def test_a_record_that_can_never_be_read_is_told(tmp_path: Path, elsewhere, monkeypatch) -> None:
+    record = leave(tmp_path)
+    with monkeypatch.context() as patch:
+        fail(patch, lambda: True)
+        with pytest.raises(OSError, match="Input/output error"):
+            Ownership(tmp_path, **QUICK).__enter__()
+    assert read_owner(tmp_path) == record
+
+
+def test_a_record_that_goes_while_it_is_watched_makes_room(tmp_path: Path, elsewhere) -> None:
+    leave(tmp_path)
+    going = threading.Timer(0.3, (tmp_path / OWNER).unlink)
+    going.start()
+    began = time.monotonic()
+    with Ownership(tmp_path, beat_s=0.05, dead_s=60) as owner:
+        assert time.monotonic() - began < 30
+        assert not owner.is_lost()
+
+
+def test_a_watch_ends_when_it_is_asked_to(tmp_path: Path, elsewhere) -> None:
+    record = leave(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match="alive"):
+        Ownership(tmp_path, stop=lambda: time.monotonic() - began > 0.5).__enter__()
+    assert 0.5 < time.monotonic() - began < 2.5
+    assert read_owner(tmp_path) == record
+    assert [path.name for path in tmp_path.iterdir()] == [OWNER]
+
+
+def test_what_is_swept_away_before_it_has_its_name_is_made_again(tmp_path: Path, elsewhere, monkeypatch) -> None:
+    real, swept = os.link, []
+
+    def link(made: Path, name: Path) -> None:
+        if not swept:
+            swept.append(made)
+            made.unlink()
+        real(made, name)
+
+    monkeypatch.setattr(os, "link", link)
+    with Ownership(tmp_path, **QUICK) as owner:
+        assert swept
+        assert read_owner(tmp_path) == owner._record
 
 
 def test_a_record_that_is_not_whole_is_nobodys(tmp_path: Path, elsewhere) -> None:

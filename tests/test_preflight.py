@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmark import preflight
 from benchmark.errors import UserError
-from benchmark.preflight import Needs, check, existing, kept_bytes, needs
+from benchmark.preflight import FLOAT, Needs, check, existing, kept_bytes, needs
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
 from benchmark.trial import Trial, expand
@@ -64,12 +64,37 @@ def test_it_is_of_the_order_of_what_autograd_holds() -> None:
 
 
 def test_needs_grow_with_what_makes_them_grow() -> None:
-    small, large = (needs(trials("mal", train__batch_val=n), REGISTRY, 1000) for n in (64, 256))
+    frames = {"part1": 1000}
+    small, large = (needs(trials("mal", train__batch_val=n), REGISTRY, frames) for n in (64, 256))
     assert large.memory > 2 * small.memory
     assert large.disk == small.disk
-    assert needs(trials("mal", "mtl"), REGISTRY, 1000).disk > small.disk
-    assert needs(trials("mtl"), REGISTRY, 10**6).disk - needs(trials("mtl"), REGISTRY, 0).disk == 76 * 10**6
+    assert needs(trials("mal", "mtl"), REGISTRY, frames).disk > small.disk
     assert small.largest.startswith("bp4d mal")
+
+
+def test_a_trial_keeps_the_predictions_of_its_own_part() -> None:
+    def predictions(chosen: list[Trial], **frames: int) -> int:
+        return needs(chosen, REGISTRY, frames).disk - needs(chosen, REGISTRY, {}).disk
+
+    assert predictions(trials("mtl"), part1=10**6, part2=10**7) == 76 * 10**6
+    two = trials("mtl", "l2t_ww")
+    assert [trial.part for trial in two] == ["part1", "all", "part1"]  # a stage tests no one
+    assert predictions(two, part1=10**6, part2=10**7) == 2 * 76 * 10**6
+
+
+def test_a_validation_batch_in_chunks_takes_the_memory_of_one() -> None:
+    """What a pass keeps is that of its largest batch; the images of all are held."""
+
+    def memory(batch_val: int, chunk: int) -> int:
+        settings = {"train__batch_val": batch_val, "methods__mal__val_chunk": chunk, "train__batch_au": 8}
+        running = {"methods__mal__val_batch_norm": "running", "train__batch_fe": 8}
+        return needs(trials("mal", **settings, **running), REGISTRY, {}).memory
+
+    image = 3 * trials("mal")[0].data.crop_size ** 2 * FLOAT
+    whole, chunked, small = memory(256, 0), memory(256, 64), memory(64, 0)
+    assert chunked == small + 192 * image
+    assert whole - chunked > 192 * image
+    assert memory(256, 1000) == whole
 
 
 def test_what_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +106,9 @@ def test_what_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(preflight, "device_memory", lambda device: 2**30)
     with pytest.raises(UserError, match="too little memory for a step") as caught:
         check(Needs(1, 2**31, "bp4d mal"), runs, CPU)
+    check(Needs(1, 2**31, "bp4d mal"), runs, None)  # another machine runs it
+    with pytest.raises(UserError, match="the disk is too small"):
+        check(Needs(2**60, 2**31, "x"), runs, None)
     assert caught.value.where == "bp4d mal"
     monkeypatch.setattr(preflight, "device_memory", lambda device: None)
     check(Needs(1, 2**60, "x"), runs, CPU)

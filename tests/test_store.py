@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from scipy.stats import spearmanr
 from benchmark.errors import UserError
 from benchmark.protocol import EMOTIONS
 from benchmark.results import COLUMNS, Results
-from benchmark.store import load_tree, save_tree, weight_statistics
+from benchmark.store import load_tree, save_tree, weight_statistics, write_atomically
 
 leaf = st.one_of(
     st.integers(-(2**40), 2**40),
@@ -57,6 +59,36 @@ def test_a_damaged_checkpoint_is_a_plain_error(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:150])
     with pytest.raises(UserError, match="damaged"):
         load_tree(file)
+
+
+def test_two_writers_of_one_file_never_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins and ends while the first is paused in the middle of its write."""
+    file, real, seen = tmp_path / "x", os.fsync, []
+
+    def paused(number: int) -> None:
+        real(number)
+        if not seen:
+            seen.append("first")
+            write_atomically(file, b"second")
+            seen.append(file.read_text())
+
+    monkeypatch.setattr(os, "fsync", paused)
+    write_atomically(file, b"the first")
+    assert seen == ["first", "second"]
+    assert file.read_text() == "the first"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_atomically(tmp_path / "x", b"before")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_atomically(tmp_path / "x", b"after")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "before")]
 
 
 def some_results() -> Results:

@@ -236,6 +236,36 @@ def test_divergence_names_the_step_and_its_images(
     assert torch.equal(torch.from_numpy(data.au.faces.labels[rows]), seen[7])
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_no_checkpoint_holds_what_has_diverged(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """A row is logged after steps 0 and 20 alone; the value is wrong at step 7."""
+    trial, data = trial_of(root, "stl")
+    folder, steps = TrialFolder(trial.folder(tmp_path)), []
+
+    def update(self: Method, batch: Batch, step: int) -> Scalars:
+        steps.append(step)
+        return {"loss_au": torch.tensor(float("nan") if step >= 7 else 1.0)}
+
+    monkeypatch.setattr(REGISTRY["stl"], "update", update)
+    options = RunOptions(CPU, checkpoint_s=1e9 if stopped else 0.0, stop=lambda: stopped and len(steps) == 9)
+    (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, options)
+    assert outcome.why is not None
+    assert outcome.why.where == f"{trial.label}, step 7"
+    assert folder.steps_done() == (None if stopped else 7)
+    assert len(steps) == (9 if stopped else 8)
+
+
+def test_rows_do_not_depend_on_checkpoints(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, data = trial_of(root, "stl")
+    monkeypatch.setattr(REGISTRY["stl"], "update", lambda self, batch, step: {"loss_au": torch.tensor(float(step))})
+    for name, seconds in (("all", 0.0), ("none", 1e9)):
+        run_trials([trial], REGISTRY, BP4D, data, tmp_path / name, RunOptions(CPU, checkpoint_s=seconds))
+        history = pd.read_parquet(trial.folder(tmp_path / name) / "history.parquet")
+        assert history.to_dict("list") == {"step": [0, 20, 23], "loss_au": [0.0, 20.0, 23.0]}
+
+
 def test_a_control_runs_on_the_stand_in_alone(root: Path, tmp_path: Path) -> None:
     trial, data = trial_of(root, "mtl_oracle")
     (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))

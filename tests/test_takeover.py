@@ -1,0 +1,252 @@
+"""Runners that lose a trial to another, and runners that wait for one: what they write, and how they end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from benchmark import runner
+from benchmark.errors import Interrupted, UserError
+from benchmark.owner import OWNER, Ownership, Record, read_owner
+from benchmark.protocol import BP4D
+from benchmark.runner import State, run_trials, state_of
+from benchmark.store import CHECKPOINT, DONE, ERROR, TrialFolder
+from benchmark.trainer import RunOptions
+from tests.test_prerequisites import REGISTRY, trials_of
+from tests.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
+
+BEAT_S = 0.05
+LONG_ENOUGH_S = 4 * BEAT_S
+"""After it, an owner whose record is another's has looked."""
+ENDS_IN_S = 2.5
+"""Who waits and is asked to stop."""
+
+
+class Other:
+    """A runner on another machine: what one sees of it in a trial's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = Record("other", "there", "node7", 42, time.time(), at=time.time())
+
+    def beat(self) -> None:
+        self.record = replace(self.record, beats=self.record.beats + 1, at=time.time())
+        made = self.folder / ".other"
+        made.write_text(json.dumps(asdict(self.record)))
+        made.replace(self.folder / OWNER)
+
+    def beat_until(self, over: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Thread:
+        """Beat from now on; once it is over, do what is left to do, and go."""
+        self.beat()
+
+        def live() -> None:
+            while not over.wait(BEAT_S):
+                self.beat()
+            then()
+            (self.folder / OWNER).unlink()
+
+        thread = threading.Thread(target=live)
+        thread.start()
+        return thread
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "Ownership", partial(Ownership, beat_s=BEAT_S, dead_s=1.0))
+
+
+MOMENTS = ("step", "checkpoint", "score", "results", "mark", "error")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_lost_owner_writes_nothing_more(
+    root: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """Another takes the trial over while step 2 is made, or its checkpoint, or what comes after the last step."""
+    trials, data = trials_of(root, methods=("stl",), parts=("part1",))
+    folder, other = TrialFolder(trials[0].folder(tmp_path)), Other(trials[0].folder(tmp_path))
+    before: dict[str, bytes] = {}
+
+    def lose(at: str) -> None:
+        if at == moment and not before:
+            other.beat()
+            time.sleep(LONG_ENOUGH_S)
+            before.update({path.name: path.read_bytes() for path in folder.path.iterdir()})
+
+    def on_step(_: str, done: int, __: int) -> None:
+        if done == 2:
+            lose("step")
+            lose("error")
+            if moment == "error":
+                raise UserError("a file is gone, because the other swept it away")
+
+    def watched(cls: type, name: str, at: str, when: Callable[..., bool] = lambda *_: True) -> None:
+        real = getattr(cls, name)
+
+        def call(self: object, *arguments: object) -> object:
+            found = real(self, *arguments)
+            if when(self, *arguments):
+                lose(at)
+            return found
+
+        monkeypatch.setattr(cls, name, call)
+
+    watched(REGISTRY["stl"], "training_state", "checkpoint", lambda *_: folder.steps_done() == 1)
+    watched(REGISTRY["stl"], "predict", "score")
+    watched(TrialFolder, "save_model", "results")
+    watched(TrialFolder, "write_json", "mark", lambda _, name, __: name == "provenance.json")
+    options = RunOptions(CPU, checkpoint_s=0.0, on_step=on_step)
+    (outcome,) = run_trials(trials, REGISTRY, BP4D, data, tmp_path, options)
+    assert outcome.state == State.RUNNING
+    assert before
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+    assert read_owner(folder.path) == other.record
+    assert not before.keys() & {DONE, ERROR}
+    whole = {"trial.json", CHECKPOINT, OWNER, ".lock"}
+    tables = RESULT_FILES | {"provenance.json"} if moment == "mark" else RESULT_FILES if moment == "results" else set()
+    assert before.keys() == whole | tables
+    assert folder.steps_done() == (1 if moment in ("step", "checkpoint", "error") else 3)
+
+
+def test_asked_to_stop_a_lost_owner_stops_the_runner(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root, methods=("stl",), parts=("part1", "part2"))
+    folder, asked = trials[0].folder(tmp_path), threading.Event()
+
+    def on_step(_: str, done: int, __: int) -> None:
+        Other(folder).beat()
+        asked.set()
+        time.sleep(LONG_ENOUGH_S)
+
+    with pytest.raises(Interrupted, match="part1 seed 0: another process runs it"):
+        run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, on_step=on_step, stop=asked.is_set))
+    assert not (folder / CHECKPOINT).exists()
+    assert not trials[1].folder(tmp_path).exists()
+
+
+def test_what_dead_writers_left_is_gone_with_the_next_owner(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root, methods=("stl",), parts=("part1",))
+    folder = TrialFolder(trials[0].folder(tmp_path))
+    folder.path.mkdir(parents=True)
+    left = [folder.path / name for name in (f".{CHECKPOINT}.0123.tmp", ".owner.0123.tmp", ".slurm.json.0123.tmp")]
+    for file in left:
+        file.write_text("half")
+    seen: list[bool] = []
+    options = RunOptions(CPU, on_step=lambda *_: seen.append(any(file.exists() for file in left[:2])))
+    run_trials(trials, REGISTRY, BP4D, data, tmp_path, options)
+    assert seen == [False] * 4
+    # What submits jobs is no owner, and may be writing.
+    assert [path for path in folder.path.glob(".*") if path.suffix == ".tmp"] == left[2:]
+
+
+def test_a_lost_prerequisite_is_waited_for_and_what_starts_from_it_goes_on(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root, parts=("part1",))
+    source, target = (TrialFolder(trial.folder(tmp_path / "here")) for trial in trials)
+    run_trials(trials, REGISTRY, BP4D, data, tmp_path / "there", RunOptions(CPU))
+    whole = trials[0].folder(tmp_path / "there")
+    over, threads, seen = threading.Event(), [], []
+
+    def finish() -> None:
+        shutil.copytree(whole, source.path, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+
+    def on_step(label: str, done: int, _: int) -> None:
+        if "fe_source" in label and done == 2:
+            threads.append(Other(source.path).beat_until(over, finish))
+            time.sleep(LONG_ENOUGH_S)
+
+    def on_trial(trial: object, state: State) -> None:
+        seen.append((trial, state))
+        if state == State.AWAITED:
+            over.set()
+
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path / "here", RunOptions(CPU, on_step=on_step), on_trial)
+    (thread,) = threads
+    thread.join()
+    assert [outcome.state for outcome in outcomes] == [State.DONE, State.TO_DO]
+    assert seen == [
+        (trials[0], State.TO_DO),
+        (trials[0], State.AWAITED),
+        (trials[0], State.DONE),
+        (trials[1], State.TO_DO),
+    ]
+    for name in RESULT_FILES:
+        assert (target.path / name).read_bytes() == (trials[1].folder(tmp_path / "there") / name).read_bytes(), name
+
+
+def test_a_lost_prerequisite_that_fails_blocks_what_starts_from_it(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    wrong = ("methods.fe_source.lr=1e30", "methods.fe_source.optimizer=sgd")
+    trials, data = trials_of(root, *wrong, parts=("part1",))
+    source = TrialFolder(trials[0].folder(tmp_path))
+    over, threads, seen = threading.Event(), [], []
+
+    def on_step(_: str, done: int, __: int) -> None:
+        if done == 1 and not threads:
+            fails = partial(source.write_text, ERROR, "training diverged\n")
+            threads.append(Other(source.path).beat_until(over, fails))
+            time.sleep(LONG_ENOUGH_S)
+
+    def on_trial(_: object, state: State) -> None:
+        seen.append(state)
+        if state == State.AWAITED:
+            over.set()
+
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, on_step=on_step), on_trial)
+    threads[0].join()
+    assert [outcome.state for outcome in outcomes] == [State.FAILED, State.BLOCKED]
+    assert seen == [State.TO_DO, State.AWAITED, State.TO_DO, State.FAILED, State.BLOCKED]
+    assert state_of(source, {}) == State.FAILED
+
+
+@pytest.mark.parametrize("held", ["lock", "record", "silent record"])
+def test_who_waits_ends_soon_after_it_is_asked_to(
+    root: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held: str,
+) -> None:
+    """For a process of this machine, for one of another, and for an owner that may be dead."""
+    monkeypatch.setattr(runner, "Ownership", Ownership)  # of seconds and a minute
+    trials, data = trials_of(root, parts=("part1",))
+    folder, over, asked = TrialFolder(trials[0].folder(tmp_path)), threading.Event(), []
+    folder.path.mkdir(parents=True)
+    lock, other, beating = FileLock(folder.lock), Other(folder.path), None
+    if held == "lock":
+        lock.acquire()
+    elif held == "record":
+        beating = other.beat_until(over)
+    else:
+        other.beat()
+
+    def stop() -> bool:
+        if began + 1.5 < time.monotonic():
+            asked.append(time.monotonic())
+        return bool(asked)
+
+    seen: list[State] = []
+    began = time.monotonic()
+    try:
+        with pytest.raises(Interrupted):
+            run_trials(
+                trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, stop=stop), lambda _, state: seen.append(state)
+            )
+        ended = time.monotonic()
+    finally:
+        over.set()
+        lock.release()
+        if beating is not None:
+            beating.join()
+    assert ended - (began + 1.5) < ENDS_IN_S
+    assert seen == ([] if held == "silent record" else [State.AWAITED])
+    assert not (folder.path / "trial.json").exists()
+    assert (read_owner(folder.path) == other.record) == (held == "silent record")
