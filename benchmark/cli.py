@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -840,6 +841,8 @@ def _given(data: Path | None) -> Path:
 
 
 def _device(name: str) -> torch.device:
+    # Matrix products on a GPU are the same from run to run only with a workspace of fixed size, set before the first.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

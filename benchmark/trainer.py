@@ -368,11 +368,15 @@ def _over_batches(
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch and ask for deterministic kernels inside; the state before is restored."""
     before = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Every new tensor would be written once more, for the sake of code that reads what it has not written.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
