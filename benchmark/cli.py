@@ -328,11 +328,15 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS / "study",
     device: Annotated[str, typer.Option(help="As of `run`.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
+    beside: Annotated[
+        list[Path] | None, typer.Option("--with", help="Results of another machine; may be repeated.")
+    ] = None,
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
 ) -> None:
     """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped.
 
-    A trial that fails leaves its question incomplete, and ends the study with the status of `run`, after the page.
+    A trial of `--with` that the store has, too, is the store's. A trial that fails leaves its question incomplete, and
+    ends the study with the status of `run`, after the page.
     """
     wanted = load_plan(plan)
     asked = [wanted.question(name) for name in question] if question else list(wanted.questions)
@@ -361,7 +365,10 @@ def study(
                 raise
             failed = True
     registry = discover()
-    found = read_results(runs, source_hashes(registry))
+    present = source_hashes(registry)
+    found = read_results(runs, present)
+    for file in beside or []:
+        found = found.beside(Results.read(file).marked(present))
     page = write_study(
         wanted, found, out, digests=digests_of(wanted, registry), templates=PROJECT / "templates", name=plan
     )

@@ -117,6 +117,11 @@ class Results:
             return cls.empty()
         return cls(**{f.name: pd.concat([getattr(p, f.name) for p in parts], ignore_index=True) for f in fields(cls)})
 
+    def beside(self, other: Results) -> Results:
+        """These, and the trials of the other that are none of these."""
+        more = other.trials.loc[~other.trials["trial"].isin(self.trials["trial"]), "trial"]
+        return Results.concat([self, other.select(more)])
+
     def __post_init__(self) -> None:
         for name in COLUMNS:
             object.__setattr__(self, name, _typed(getattr(self, name), name))

@@ -138,6 +138,5 @@ FORMS: dict[str, type[Method]] = {
     "MAL by double backward": DoubleBackward,
     "MAL by higher": Higher,
     "MAL by TorchOpt": TorchOpt,
-    "MAL by TorchOpt, graph kept": TorchOptKept,
 }
 """The rows of the cost table beside MTL."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from benchmark.report.cost import GRAPH_KEPT
 from methods import discover
 from methods.base import Method
-from tests.benchmarks.forms import FORMS
+from tests.benchmarks.forms import FORMS, TorchOptKept
 
 MTL, BY_US, KEPT, SLOW, TORCHOPT = "MTL", "MAL", "MAL, graph kept", "MAL by double backward", "MAL by TorchOpt"
 FREE, FLOAT32 = "kernels as they come", "float32 in convolutions, too"
@@ -53,9 +54,11 @@ class Row:
         return "-".join([*words, "bf16" if self.amp else "fp32", *([self.option] if self.option else [])])
 
 
-def method_class(form: str) -> type[Method]:
-    """The method of that name."""
-    return discover()["mtl"] if form == MTL else FORMS[form]
+def method_class(row: Row) -> type[Method]:
+    """The method of a row."""
+    if row.option == GRAPH_KEPT:
+        return TorchOptKept
+    return discover()["mtl"] if row.form == MTL else FORMS[row.form]
 
 
 def plan() -> list[Row]:
@@ -66,6 +69,7 @@ def plan() -> list[Row]:
         *(replace(base, form=form, option="channels_last") for form in (MTL, BY_US)),
         *(replace(base, form=form, option="glibc keeps what is freed") for form in (MTL, BY_US, KEPT, TORCHOPT)),
         *(replace(base, form=form, amp=True, option="bf16") for form in (MTL, BY_US, SLOW, TORCHOPT)),
+        replace(base, form=TORCHOPT, option=GRAPH_KEPT),
         replace(base, form=MTL, option="torch.compile"),
         replace(base, form=BY_US, option="running statistics"),
         replace(base, form=BY_US, option="running statistics, 64 validation images at a time"),
@@ -84,6 +88,7 @@ def gpu() -> list[Row]:
     reduced = replace(full, amp=True)
     return [
         *(replace(full, form=form) for form in ALL),
+        replace(full, form=TORCHOPT, option=GRAPH_KEPT),
         *(replace(reduced, form=form) for form in (MTL, BY_US, KEPT, SLOW)),
         *(replace(reduced, form=form, option="channels_last") for form in (MTL, BY_US)),
         *(replace(full, form=form, option=FLOAT32) for form in (MTL, BY_US)),

@@ -25,13 +25,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.provenance import cpu_name
+from benchmark.report.cost import GRAPH_KEPT
 from methods.mal import MAL
 from tests.benchmarks.forms import FORMS
 from tests.benchmarks.plan import GIVE_BACK, MTL, RETAIN, SLOW, Row, plan
 from tests.benchmarks.worker import make
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = {"MAL by higher": "higher", "MAL by TorchOpt": "torchopt", "MAL by TorchOpt, graph kept": "torchopt"}
+LIBRARIES = {"MAL by higher": "higher", "MAL by TorchOpt": "torchopt"}
 PACKAGES = ("torch", "timm", "higher", "torchopt")
 ROUNDS = {"step": 5, "options": 4, "curves": 3, "gpu": 20}
 
@@ -75,9 +76,9 @@ def worker(row: Row, environment: dict[str, str]) -> Iterator[Callable[[str], st
         process.wait()
 
 
-def meta_gradient(form: str, *, amp: bool = False) -> Tensor:
+def meta_gradient(form: str, option: str = "", *, amp: bool = False) -> Tensor:
     """∇_ψ L_val of the first step of a form, on a small batch."""
-    method, batch = make(Row("check", form, 64, 8, 8, 16, amp=amp))
+    method, batch = make(Row("check", form, 64, 8, 8, 16, amp=amp, option=option))
     assert isinstance(method, MAL)
     method.update(batch, 0)
     return torch.cat([p.grad.flatten() for p in method.meta_net.parameters() if p.grad is not None])
@@ -88,12 +89,12 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 @cache
-def check(form: str) -> None:
+def check(form: str, option: str) -> None:
     """Refuse to time a form that computes something else."""
     library = LIBRARIES.get(form)
     if library is not None and find_spec(library) is None:
         pytest.fail(f"{form} cannot be measured: install the extra `bench` (pip install -e '.[bench]')")
-    wrong = error(meta_gradient(form), meta_gradient(SLOW))
+    wrong = error(meta_gradient(form, option), meta_gradient(SLOW))
     if not wrong < 1e-4:
         pytest.fail(f"{form} is not measured: its meta-gradient differs from double backward's by {wrong:.1e}")
 
@@ -101,11 +102,12 @@ def check(form: str) -> None:
 @cache
 def forward_passes(row: Row) -> float:
     """Operations of a step in forward passes over its AU and FE images; the count is linear in the batch."""
-    small = replace(row, au=2, fe=2, val=2 * row.val // row.au, px=64, option="", device="cpu", amp=False)
+    kept = row.option if row.option == GRAPH_KEPT else ""
+    small = replace(row, au=2, fe=2, val=2 * row.val // row.au, px=64, option=kept, device="cpu", amp=False)
     method, batch = make(small)
     with FlopCounterMode(display=False) as step:
         method.update(batch, 0)
-    _, batch = made = make(replace(small, form=MTL))
+    _, batch = made = make(replace(small, form=MTL, option=""))
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         made[0].net(*(samples.images for samples in batch.values()))
     return step.get_total_flops() / forward.get_total_flops()
@@ -114,7 +116,7 @@ def forward_passes(row: Row) -> float:
 @pytest.mark.parametrize("row", plan(), ids=lambda row: row.label)
 def test_step(benchmark, row: Row) -> None:
     if row.form in FORMS:
-        check(row.form)
+        check(row.form, row.option if row.option == GRAPH_KEPT else "")
     environment = RETAIN if row.option == "glibc keeps what is freed" else {}
     memory = None
     if row.table == "memory":

@@ -23,7 +23,7 @@ def make(row: Row) -> tuple[Method, Batch]:
     torch.manual_seed(0)
     labels = torch.randint(0, 2, (256, len(BP4D.aus)), dtype=torch.int8)
     spec = TaskSpec(BP4D.au_names, EMOTIONS, 100, labels, amp=row.amp, image_size=row.px)
-    cls, device = method_class(row.form), torch.device(row.device)
+    cls, device = method_class(row), torch.device(row.device)
     settings: dict[str, object] = {"backbone": "resnet34"}
     if row.option == "channels_last":
         settings["memory_format"] = "channels_last"
