@@ -371,14 +371,14 @@ def _weights(groups: Sequence[Group], row: Row) -> dict[str, list[float]]:
 def _weight_table(rows: dict[str, Row], groups: Sequence[Group]) -> Table:
     """What the weights of the FE images tell after training, as mean [least, most] over trials."""
     known = {method: _weights(groups, row) for method, row in rows.items()}
-    aucs = sorted({name for each in known.values() for name in each if name.startswith("auc_")})
+    aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
     names = ["mean", *aucs, "spearman_consistency_within", "spearman_clear_within"]
     header = [
         "method",
         "mean weight",
         *(_auc_title(name) for name in aucs),
         "Spearman with consistency, within class",
-        "the same of *clear or not*",
+        "the same of clear or not",
         "FE share of all weight, start to end",
     ]
     made = []
