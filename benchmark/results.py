@@ -151,7 +151,13 @@ class Results:
 
     def select(self, keys: pd.Series) -> Results:
         """The results of the trials named by `keys` alone."""
-        return Results(**{n: t[t["trial"].isin(keys)].reset_index(drop=True) for n, t in self._tables().items()})
+        wanted = set(keys)
+        chosen = {}
+        for name, table in self._tables().items():
+            number, names = pd.factorize(table["trial"])  # each name is then compared once, not in each of its rows
+            known = np.array([each in wanted for each in names], dtype=np.bool_)
+            chosen[name] = table[known[number]].reset_index(drop=True)
+        return Results(**chosen)
 
     def marked(self, sources: Mapping[str, str]) -> Results:
         """The same results, stale where a method's present sources are not those that made the trial.
