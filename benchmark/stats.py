@@ -80,10 +80,14 @@ class MethodCounts:
     def part_names(self) -> tuple[str, ...]:
         return tuple(part.part for part in self.parts)
 
-    @cached_property
+    @property
     def resampled(self) -> Draws:
         """Its `bootstrap`, drawn once however many rows it is compared with."""
-        return bootstrap(self)
+        # Up to Python 3.11, `cached_property` has one lock for all instances: threads would draw one after the other.
+        if "_resampled" not in vars(self):
+            vars(self)["_resampled"] = bootstrap(self)
+        draws: Draws = vars(self)["_resampled"]
+        return draws
 
     @cached_property
     def left_out(self) -> Jackknife:
