@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DRAWS = 10_000
 LEVEL = 0.95
-CACHED = 1 << 15
+CACHED = 1 << 16
 """Values that the bootstrap has in hand at a time."""
 
 SEED = 2105_06620
