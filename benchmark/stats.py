@@ -80,10 +80,19 @@ class MethodCounts:
     def part_names(self) -> tuple[str, ...]:
         return tuple(part.part for part in self.parts)
 
-    @cached_property
+    @property
     def resampled(self) -> Draws:
         """Its `bootstrap`, drawn once however many rows it is compared with."""
-        return bootstrap(self)
+        # Up to Python 3.11, `cached_property` has one lock for all instances: threads would draw one after the other.
+        if "_resampled" not in vars(self):
+            vars(self)["_resampled"] = bootstrap(self)
+        draws: Draws = vars(self)["_resampled"]
+        return draws
+
+    @cached_property
+    def left_out(self) -> Jackknife:
+        """Its `jackknife`, likewise."""
+        return jackknife(self)
 
     def select(self, parts: Iterable[str], seeds: Iterable[int]) -> MethodCounts:
         """The counts of these parts and seeds alone, in their present order; itself, if that is all of them."""
@@ -252,37 +261,45 @@ def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Dra
     """
     weights = subject_weights(tuple(len(part.subjects) for part in method.parts), draws, seed)
     ratios = [_ratio(part.counts) for part in method.parts]
-    cells = len(method.seeds) * method.parts[0].counts.shape[2]
-    block = max(1, CACHED // cells)
-    per_au, ave = [], []
+    seeds, aus = len(method.seeds), len(method.aus)
+    block = min(draws, max(1, CACHED // (seeds * aus)))
+    per_au, ave = np.empty((draws, aus)), np.empty(draws)
+    # One product a part. An array of draws × subjects × AUs never exists, and what does stays in the cache: new memory
+    # for each block costs more than its arithmetic.
+    parts = np.empty((len(ratios), block, seeds * aus))
     for first in range(0, draws, block):
-        # One product a part. An array of draws × subjects × AUs never exists, and what does stays in the cache.
-        parts = [_resampled_f1(w[first : first + block], *each) for w, each in zip(weights, ratios, strict=True)]
-        by_seed = _mean(np.stack(parts), axis=0)  # (D, R, J)
-        per_au.append(_mean(by_seed, axis=1))
-        ave.append(_mean(_mean(by_seed, axis=2), axis=1))
-    return Draws(np.concatenate(per_au), np.concatenate(ave))
+        drawn = slice(first, min(first + block, draws))
+        found = parts[:, : drawn.stop - first]
+        for w, (above, below), out in zip(weights, ratios, found, strict=True):
+            _resampled_f1(w[drawn], above, below, out)
+        by_seed = _mean(found, axis=0).reshape(-1, seeds, aus)
+        per_au[drawn] = _mean(by_seed, axis=1)
+        ave[drawn] = _mean(_mean(by_seed, axis=2), axis=1)
+    return Draws(per_au, ave)
 
 
 def _ratio(counts: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Numerator and denominator of F1 from counts (R, S, J, 4): (S, R, J) each."""
-    cells = np.moveaxis(counts, 1, 0).astype(np.float64)
+    """Numerator and denominator of F1 from counts (R, S, J, 4): (S, R × J) each."""
+    cells = np.moveaxis(counts, 1, 0).reshape(counts.shape[1], -1, counts.shape[3]).astype(np.float64)
     hits = 2 * cells[..., TP]
     return hits, hits + cells[..., FP] + cells[..., FN]
 
 
-def _resampled_f1(weights: FloatArray, above: FloatArray, below: FloatArray) -> FloatArray:
-    """F1 of numerators and denominators (S, R, J) summed over subjects with weights (D, S): (D, R, J), NaN where
-    undefined."""
-    over, under = ((weights @ x.reshape(len(x), -1)).reshape(len(weights), *x.shape[1:]) for x in (above, below))
+def _resampled_f1(weights: FloatArray, above: FloatArray, below: FloatArray, out: FloatArray) -> None:
+    """Fill `out` (D, N) with F1 of numerators and denominators (S, N) summed over subjects with weights (D, S): NaN
+    where undefined."""
+    np.matmul(weights, above, out=out)
     with np.errstate(invalid="ignore"):
-        return np.divide(over, under, out=over)
+        np.divide(out, weights @ below, out=out)
 
 
 def _mean(values: FloatArray, axis: int) -> FloatArray:
     """`mean_defined`, faster where all values are defined."""
     total: FloatArray = values.sum(axis=axis)
-    return mean_defined(values, axis) if np.isnan(total).any() else total / values.shape[axis]
+    if np.isnan(total).any():
+        return mean_defined(values, axis)
+    total /= values.shape[axis]
+    return total
 
 
 def jackknife(method: MethodCounts) -> Jackknife:
@@ -453,7 +470,7 @@ def _ranks(values: FloatArray) -> FloatArray:
 
 def score(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Scored:
     """F1 (mean over parts) of each AU and of their average, with 95 % intervals over subjects."""
-    return _scored(mean_over_parts(method), _draws(method, draws, seed), jackknife(method))
+    return _scored(mean_over_parts(method), _draws(method, draws, seed), method.left_out)
 
 
 def _draws(method: MethodCounts, draws: int, seed: int) -> Draws:
@@ -472,7 +489,7 @@ def difference(a: MethodCounts, b: MethodCounts, draws: int = DRAWS, seed: int =
         raise ValueError(f"cannot pair: parts {a.part_names} and {b.part_names}, or their subjects, differ")
     ours, theirs = mean_over_parts(a), mean_over_parts(b)
     point = replace(ours, per_au=ours.per_au - theirs.per_au, ave=ours.ave - theirs.ave)
-    return _scored(point, _draws(a, draws, seed) - _draws(b, draws, seed), jackknife(a) - jackknife(b))
+    return _scored(point, _draws(a, draws, seed) - _draws(b, draws, seed), a.left_out - b.left_out)
 
 
 def _scored(point: Average, draws: Draws, left_out: Jackknife) -> Scored:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -269,3 +271,12 @@ def test_other_settings_and_stale_code_say_nothing_about_the_paper() -> None:
 def test_statistics_and_reports_do_not_import_torch() -> None:
     code = "import sys, benchmark.report.render; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_methods_are_resampled_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for the other: with a lock that two methods share, neither would come to an end."""
+    both = threading.Barrier(2, timeout=20)
+    monkeypatch.setattr(stats, "bootstrap", lambda method: both.wait())
+    methods = [random_method(0), random_method(1)]
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(lambda each: each.resampled, methods)) == {0, 1}

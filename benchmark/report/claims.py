@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -85,33 +86,36 @@ class Ours:
     def standing(self) -> str:
         """Why these runs are no test of the paper's claims; "" if they are one."""
         groups = list(self._groups.values())
+        used = [(group, row) for group in groups for row in group.rows if row.paper_row and not row.variant]
         reasons = {
             f"other data ({groups[0].origin_label})": any(group.origin != "complete" for group in groups),
             "other settings": not all(group.is_protocol for group in groups),
-            "stale": any(row.trials["stale"].any() for group in groups for row in group.rows if row.paper_row),
-            "incomplete": any(not group.is_complete(row) for group in groups for row in group.rows if row.paper_row),
+            "stale": any(row.trials["stale"].any() for _, row in used),
+            "incomplete": any(not group.is_complete(row) for group, row in used),
         }
         return next((reason for reason, applies in reasons.items() if applies), "")
 
     def cell(self, dataset: str, method: str, column: str) -> FloatArray | None:
-        """Point value and bootstrap draws, F1 × 100."""
+        """Point value and bootstrap draws, F1 × 100; an average of fewer AUs than the paper's is undefined."""
         row = self._row(dataset, method)
         key = (dataset, method)
         if key not in self._cells:
             point, draws = stats.mean_over_parts(row.counts), row.counts.resampled
             values = {au: np.append(point.per_au[j], draws.per_au[:, j]) for j, au in enumerate(row.counts.aus)}
-            values[AVE] = np.append(point.ave, draws.ave)
+            values[AVE] = np.append(math.nan if np.isnan(point.per_au).any() else point.ave, draws.ave)
             self._cells[key] = {name: 100 * each for name, each in values.items()}
         return self._cells[key][column]
 
     def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """The curves of the method's trials on BP4D."""
+        """The curves of the method's trials on BP4D: of all, so that two series are of the same trials."""
         row = self._row(CURVES_OF, method)
         table = self._groups[CURVES_OF].results.curves
         table = table[(table["series"] == series) & table["trial"].isin(row.trials["trial"])].sort_values("step")
         found = [(t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64)) for _, t in table.groupby("trial")]
         if not found:
             raise UnknownError(f"{method} stored no curve {series}")
+        if len(found) < len(row.trials):
+            raise UnknownError(f"{method} stored no curve {series} in {len(row.trials) - len(found)} of its trials")
         return found
 
     def weight_statistic(self, method: str, name: str) -> FloatArray:
@@ -121,6 +125,8 @@ class Ours:
         table = table[(table["name"] == name) & table["trial"].isin(row.trials["trial"])].sort_values("trial")
         if table.empty:
             raise UnknownError(_WANTING.get(name, f"{method} stored no {name}"))
+        if len(table) < len(row.trials):
+            raise UnknownError(f"{method} stored no {name} in {len(row.trials) - len(table)} of its trials")
         return table["value"].to_numpy(np.float64)
 
     def _row(self, dataset: str, method: str) -> Row:

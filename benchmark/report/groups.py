@@ -5,9 +5,11 @@ A group shares dataset, data, profile and the settings of all methods; a row is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -154,9 +156,9 @@ def _group(results: Results) -> Group:
             found=", ".join(unknown),
             remedy="run the trials of this dataset again",
         )
-    _check_subjects(results)
-    counts, scores = _ByTrial(results.counts), _ByTrial(results.scores)
-    rows = [_row(rows, counts, scores, table.aus) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
+    counts, scores = _Counts(results.counts, table.aus), _Scores(results.scores, table.aus)
+    counts.check(results.trials)
+    rows = [_row(rows, counts, scores) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
     in_print = {row.method: i for i, row in enumerate(table.rows)}
     rows.sort(key=lambda row: (in_print.get(row.paper_row, len(in_print)), row.method, row.variant))
     return Group(
@@ -170,61 +172,98 @@ def _group(results: Results) -> Group:
     )
 
 
-def _check_subjects(results: Results) -> None:
-    """The paired bootstrap needs the same subjects in every trial of a part."""
-    pairs = results.counts[["trial", "subject"]].drop_duplicates().sort_values(["trial", "subject"])
-    tested = {str(trial): tuple(subjects) for trial, subjects in pairs.groupby("trial")["subject"]}
-    for part, trials in results.trials.groupby("part"):
-        sets = {trial: tested.get(trial, ()) for trial in sorted(trials["trial"])}
-        first = next(iter(sets))
-        for trial, subjects in sets.items():
-            if not subjects or subjects != sets[first]:
+class _ByTrial:
+    """A table's rows by trial, its names as numbers, found once: a report asks for each trial in turn."""
+
+    def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
+        self._trial, names = pd.factorize(table["trial"])
+        self._number = {str(name): number for number, name in enumerate(names)}
+        ends = np.cumsum(np.bincount(self._trial, minlength=len(names)))
+        self._rows = np.split(np.argsort(self._trial, kind="stable"), ends)
+        """Where they are; the last, none, of a trial that is not there."""
+        au, names = pd.factorize(table["au"])
+        self._au: IntArray = pd.Index(aus).get_indexer(names)[au]
+        self.aus = aus
+
+    def _numbers(self, trials: Iterable[str]) -> list[int]:
+        """The number of each trial, −1 of one without rows."""
+        return [self._number.get(trial, -1) for trial in trials]
+
+    def _rows_of(self, trials: Iterable[str]) -> tuple[IntArray, IntArray]:
+        """Where the rows of these trials are, and the place in `trials` of each row's."""
+        rows = [self._rows[number] for number in self._numbers(trials)]
+        return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(each) for each in rows])
+
+
+class _Counts(_ByTrial):
+    """The table `counts` of a group."""
+
+    def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
+        super().__init__(table, aus)
+        self._subject, names = pd.factorize(table["subject"], sort=True)
+        self._subjects = [str(name) for name in names]
+        self._counts = table[_COUNTS].to_numpy(dtype=np.int64)
+
+    def check(self, trials: pd.DataFrame) -> None:
+        """The paired bootstrap needs the same subjects in every trial of a part."""
+        tested = np.zeros((len(self._rows), len(self._subjects)), dtype=np.bool_)
+        tested[self._trial, self._subject] = True
+        for part, of_part in trials.groupby("part"):
+            names = sorted(of_part["trial"])
+            sets = tested[self._numbers(names)]
+            wrong = np.flatnonzero((sets != sets[0]).any(axis=1) | ~sets.any(axis=1))
+            if len(wrong):
+                expected, found = (", ".join(compress(self._subjects, each)) for each in (sets[0], sets[wrong[0]]))
                 raise UserError(
                     f"two trials of {part} on the same data tested different subjects",
-                    where=f"trials {first} and {trial}",
-                    expected=", ".join(sets[first]) or "at least one subject",
-                    found=", ".join(subjects) or "none",
+                    where=f"trials {names[0]} and {names[wrong[0]]}",
+                    expected=expected or "at least one subject",
+                    found=found or "none",
                     remedy="run both trials again",
                 )
 
-
-class _ByTrial:
-    """A table and where each trial's rows are in it, found once: a report asks for each in turn."""
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        self._table = table
-        self._places = table.groupby("trial").indices
-
-    def of(self, trials: Sequence[str]) -> pd.DataFrame:
-        """The rows of these trials; none of one that has none."""
-        return self._table.iloc[np.concatenate([self._places.get(trial, _NONE) for trial in trials])]
+    def of(self, part: str, trials: Sequence[str]) -> PartCounts:
+        """Counts of the trials of a part; a subject and AU without a row has no known label."""
+        rows, places = self._rows_of(trials)
+        known, subject = np.unique(self._subject[rows], return_inverse=True)
+        shape = (len(trials), len(known), len(self.aus))
+        cells = np.zeros((math.prod(shape), len(_COUNTS)), dtype=np.int64)
+        np.add.at(cells, np.ravel_multi_index((places, subject, self._au[rows]), shape), self._counts[rows])
+        subjects = tuple(self._subjects[number] for number in known)
+        return PartCounts(part, subjects, cells.reshape(*shape, len(_COUNTS)))
 
 
-_NONE = np.empty(0, dtype=np.int64)
+class _Scores(_ByTrial):
+    """The table `scores` of a group."""
+
+    def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
+        known = table[table["au"].isin(aus)]
+        super().__init__(known, aus)
+        self._auc = known["auc"].to_numpy(dtype=np.float64)
+
+    def of(self, trials: Sequence[str]) -> FloatArray:
+        """AUC (trials, J), NaN where there is none."""
+        rows, places = self._rows_of(trials)
+        auc = np.full((len(trials), len(self.aus)), np.nan)
+        auc[places, self._au[rows]] = self._auc[rows]
+        return auc
 
 
-def _row(trials: pd.DataFrame, counts_of: _ByTrial, scores_of: _ByTrial, aus: tuple[str, ...]) -> Row:
+def _row(trials: pd.DataFrame, counts: _Counts, scores: _Scores) -> Row:
     chosen = _newest(trials)
     full, left_out = _full_seeds(chosen)
     parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})
     keys = {(str(p), int(s)): str(t) for p, s, t in zip(full["part"], full["seed"], full["trial"], strict=True)}
-    counts = []
-    for part in parts:
-        of_part = [keys[part, seed] for seed in seeds]
-        table = counts_of.of(of_part)
-        subjects = tuple(sorted(set(table["subject"].unique())))
-        counts.append(PartCounts(part, subjects, _cells(table, of_part, subjects, aus)))
-    in_order = [keys[part, seed] for seed in seeds for part in parts]
-    auc = scores_of.of(in_order).pivot_table(index="trial", columns="au", values="auc", dropna=False, aggfunc="first")
-    auc = auc.reindex(index=in_order, columns=list(aus))
+    of_parts = tuple(counts.of(part, [keys[part, seed] for seed in seeds]) for part in parts)
+    auc = scores.of([keys[part, seed] for seed in seeds for part in parts])
     first = trials.iloc[0]
     return Row(
         method=str(first["method"]),
         paper_row=str(first["paper_row"]),
         variant=str(first["variant"]),
         trials=full,
-        counts=MethodCounts(aus, tuple(seeds), tuple(counts)),
-        auc=auc.to_numpy(dtype=np.float64).reshape(len(seeds), len(parts), len(aus)),
+        counts=MethodCounts(counts.aus, tuple(seeds), of_parts),
+        auc=auc.reshape(len(seeds), len(parts), -1),
         left_out=left_out,
         superseded=len(trials) - len(chosen),
     )
@@ -239,18 +278,10 @@ def _newest(trials: pd.DataFrame) -> pd.DataFrame:
 def _full_seeds(trials: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The trials of the parts of the seed with most parts (the lowest such seed), for each seed that has them all,
     and how many other trials there are."""
-    parts = {int(str(seed)): frozenset(names) for seed, names in trials.groupby("seed")["part"]}
+    parts: dict[int, set[str]] = {}
+    for seed, part in zip(trials["seed"], trials["part"], strict=True):
+        parts.setdefault(seed, set()).add(part)
     fullest = max(parts.values(), key=len)
     seeds = [seed for seed, names in parts.items() if names >= fullest]
     keep = trials["seed"].isin(seeds) & trials["part"].isin(fullest)
     return trials[keep], int((~keep).sum())
-
-
-def _cells(table: pd.DataFrame, trials: list[str], subjects: tuple[str, ...], aus: tuple[str, ...]) -> IntArray:
-    """Counts (R, S, J, 4) of the trials of a part; a subject and AU without a row has no known label."""
-    names = {"trial": trials, "subject": subjects, "au": aus}
-    shape = tuple(len(each) for each in names.values())
-    places = [pd.Index(each).get_indexer(pd.Index(table[column])) for column, each in names.items()]
-    cells = np.zeros((int(np.prod(shape)), len(_COUNTS)), dtype=np.int64)
-    np.add.at(cells, np.ravel_multi_index(places, shape), table[_COUNTS].to_numpy(dtype=np.int64))
-    return cells.reshape(*shape, len(_COUNTS))

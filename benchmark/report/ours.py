@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +77,11 @@ class OursOfGroup:
         """Our rows of the paper's multi-task methods; none unless there are several, all of the same parts."""
         rows = [ours for printed in self.group.paper.of_group("multitask") for ours in self.of(printed)]
         return rows if len(rows) > 1 and len({ours.row.parts for ours in rows}) == 1 else []
+
+    @cached_property
+    def paired(self) -> list[tuple[Ours, Ours | None, _Pair | None]]:
+        """Rows to compare, as `_pairs` names them, and their difference, which two tables show."""
+        return [(a, b, _pair(self, a, b)) for a, b in _pairs(self)]
 
 
 def score_group(group: Group) -> OursOfGroup:
@@ -245,14 +251,13 @@ def interval_table(ours: OursOfGroup) -> Table:
 def difference_table(ours: OursOfGroup) -> Table:
     """Differences in `ave` F1, paired by subject, on the parts and seeds that both rows have."""
     header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "p", "detectable", "parts", "seeds"]
-    return table(header, [_pair_row(ours, a, b) for a, b in _pairs(ours)])
+    return table(header, [_pair_row(ours, *each) for each in ours.paired])
 
 
 def au_difference_table(ours: OursOfGroup) -> Table:
     """Differences per AU of each row against the baselines, with p-values adjusted for the number of AUs (Holm)."""
     rows = []
-    for a, b in _pairs(ours):
-        pair = None if b is None else _pair(ours, a, b)
+    for a, b, pair in ours.paired:
         if b is None or pair is None:
             continue
         p_values = stats.holm(pair.scored.per_au_p)
@@ -300,9 +305,8 @@ def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
     return _Pair(stats.difference(a.row.counts.select(parts, seeds), theirs), parts, seeds)
 
 
-def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None) -> list[Cell]:
+def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: _Pair | None) -> list[Cell]:
     name = f"{a.name} − {ALL_POSITIVE if b is None else b.name} ({ours.group.origin_label})"
-    pair = _pair(ours, a, b)
     if pair is None:
         return cells(name, *[UNRUN] * 4, "none in common", UNRUN)
     interval = percent(pair.scored.ave_interval)

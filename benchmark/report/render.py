@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -43,20 +44,29 @@ def build_report(results: Results, out: Path, *, templates: Path, faces: Weighed
     context = build_context(results)
     texts = {TABLES: render_markdown(context, templates, faces), LATEX: render_latex(context, templates)}
     out.mkdir(parents=True, exist_ok=True)
-    figures = [write_figure(training_curves(s.group), out / "figures" / s.figure) for s in context.groups]
-    drawn = {
-        s.figure: next(f for f in files if f.suffix == ".svg") for s, files in zip(context.groups, figures, strict=True)
-    }
-    if faces is not None:
-        for name, draw in ((FIGURE5, ascending_weights), (FIGURE6, low_and_high_weights)):
-            figures.append(write_figure(draw(faces), out / "figures" / name, dpi=110))
-            drawn[name] = next(f for f in figures[-1] if f.suffix == ".svg")
+    stored = out / "results.parquet"
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(results.write, stored)  # compresses on another core while Python draws
+        figures, drawn = _write_figures(context, faces, out / "figures")
+        written.result()
     texts[PAGE] = render_html(context, templates, drawn, faces)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
-    stored = out / "results.parquet"
-    results.write(stored)
     return [*[out / name for name in texts], *[file for files in figures for file in files], stored]
+
+
+def _write_figures(
+    context: ReportContext, faces: WeighedFaces | None, out: Path
+) -> tuple[list[list[Path]], dict[str, Path]]:
+    """Files of each figure, and by name the one that the page shows."""
+    figures = [write_figure(training_curves(s.group), out / s.figure) for s in context.groups]
+    names = [s.figure for s in context.groups]
+    if faces is not None:
+        for name, draw in ((FIGURE5, ascending_weights), (FIGURE6, low_and_high_weights)):
+            figures.append(write_figure(draw(faces), out / name, dpi=110))
+            names.append(name)
+    shown = [next(f for f in files if f.suffix == ".svg") for files in figures]
+    return figures, dict(zip(names, shown, strict=True))
 
 
 def render_html(

@@ -313,20 +313,26 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
     """Each open question, its default, and the values that the runs had."""
     known = list(groups)
     names = [f"{group.paper.title}, {group.origin_label}, profile {group.profile}" for group in known]
+    settings = [_settings(group) for group in known]
     rows = [
-        cells(each.id, each.question, each.default, *[_settings_of(group, each.settings) for group in known])
+        cells(each.id, each.question, each.default, *[_settings_of(made, each.settings) for made in settings])
         for each in ambiguities()
     ]
     return table(["", "question", "default", *names], rows, words=True)
 
 
-def _settings_of(group: Group, names: tuple[str, ...]) -> str:
+def _settings(group: Group) -> list[tuple[str, dict[str, Any]]]:
+    """Method and settings of each trial, read once for all questions."""
+    trials = group.results.trials
+    return [(method, _provenance(text)) for method, text in zip(trials["method"], trials["settings"], strict=True)]
+
+
+def _settings_of(made: list[tuple[str, dict[str, Any]]], names: tuple[str, ...]) -> str:
     shown = []
     for name in names:
         section, key = name.split(".")
-        trials = group.results.trials
-        texts = trials.loc[trials["method"] == section, "settings"] if section == "mal" else trials["settings"]
-        found = [_provenance(text).get("data" if section == "data" else "hparams", {}).get(key) for text in texts]
+        part = "data" if section == "data" else "hparams"
+        found = [each.get(part, {}).get(key) for method, each in made if section != "mal" or method == "mal"]
         values = _distinct(str(value) for value in found if value is not None)
         shown.append(f"{key} {values}" if values else f"{key} {UNRUN}")
     return ", ".join(shown) or UNRUN

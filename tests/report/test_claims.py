@@ -22,8 +22,9 @@ from benchmark.paper.claims import (
 )
 from benchmark.report.claims import Ours, judge_claims
 from benchmark.report.groups import group_results
+from benchmark.results import Results
 from benchmark.stats import spearman
-from tests.report.conftest import make_results
+from tests.report.conftest import make_results, without_labels
 
 FOLLOWS = {
     # Sizes: MAL's printed average less the other's.
@@ -170,3 +171,28 @@ def test_as_json() -> None:
 def test_unknown_is_said() -> None:
     with pytest.raises(UnknownError, match="no row"):
         Printed().cell("bp4d", "Nobody", "ave")
+
+
+def test_an_average_without_an_au_is_no_test_of_the_papers() -> None:
+    """As in the tables, where it is "n/a"."""
+    results = without_labels(make_results(origin="complete", profile="paper"), "AU7")
+    found = {each.claim.id: each.ours[0].outcome for each in judge_claims(group_results(results))}
+    assert all(found[name].holds is None and "undefined" in found[name].evidence for name in ("C07", "C12"))
+
+
+def test_standing_is_of_the_rows_that_are_judged() -> None:
+    default = make_results(origin="complete", profile="paper")
+    other = make_results(("mal",), origin="complete", profile="paper", variant="meta_lr=0.1", parts=("part1",))
+    assert Ours(group_results(Results.concat([default, other]))).standing == ""
+    short = make_results(("mal",), origin="complete", profile="paper", parts=("part1",))
+    assert Ours(group_results(short)).standing == "incomplete"
+
+
+@pytest.mark.parametrize("without", [1, 2])
+def test_curves_of_other_trials_are_not_set_against_each_other(without: int) -> None:
+    results = make_results()
+    of_mtl = results.curves["trial"].str.startswith("mtl") & (results.curves["series"] == "loss_fe")
+    lost = of_mtl & results.curves["trial"].isin(sorted(results.curves.loc[of_mtl, "trial"].unique())[:without])
+    groups = group_results(replace(results, curves=results.curves[~lost]))
+    found = next(each for each in judge_claims(groups) if each.claim.id == "C19").ours[0].outcome
+    assert found == Outcome(None, f"MTL stored no curve loss_fe in {without} of its trials")
