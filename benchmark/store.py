@@ -3,7 +3,7 @@
 Files of a finished trial: `trial.json provenance.json history.parquet scores.parquet counts.parquet
 predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` where the method weighs samples.
 `predictions.parquet` holds one row a test frame and stays with the owner of the data. `DONE` holds the trial's key and
-a hash of every other file, so that none can change unnoticed.
+a hash of every other file, so that none can change unnoticed; `slurm.json` beside them is of whoever submitted it.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ class TrialFolder:
     def finish(self, key: str) -> None:
         """Mark the trial as done and drop what only a restart needs."""
         files = sorted({file for pattern in _RESULTS for file in self.path.glob(pattern)})
-        seals = [f"{_digest(file.read_bytes())} {file.name}" for file in files if not file.name.startswith(".")]
+        files = [file for file in files if file.name != JOB and not file.name.startswith(".")]
+        seals = [f"{_digest(file.read_bytes())} {file.name}" for file in files]
         write_atomically(self.path / DONE, "\n".join([key, *seals, ""]).encode())
         for left in (CHECKPOINT, ERROR):
             (self.path / left).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from benchmark.errors import UserError
 from benchmark.protocol import EMOTIONS
 from benchmark.results import COLUMNS, Results
-from benchmark.store import load_tree, save_tree, weight_statistics, write_atomically
+from benchmark.store import JOB, TrialFolder, load_tree, save_tree, weight_statistics, write_atomically
 
 leaf = st.one_of(
     st.integers(-(2**40), 2**40),
@@ -103,6 +103,16 @@ def some_results() -> Results:
         curves=pd.DataFrame([{"trial": "x", "step": 0, "series": "loss_au", "value": 8.3}]),
         weights=pd.DataFrame([{"trial": "x", "name": "mean", "value": 0.4}]),
     )
+
+
+def test_the_name_of_a_job_is_no_part_of_a_result(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    folder.write_json("provenance.json", {"steps": 3})
+    folder.write_json(JOB, {"job": "1"})
+    folder.finish("0123456789abcdef")
+    assert set(folder.seals()) == {"provenance.json"}
+    folder.write_json(JOB, {"job": "2"})
+    assert folder.is_done
 
 
 def test_statistics_of_the_weights_by_hand() -> None:
