@@ -33,6 +33,9 @@ SEED = 2105_06620
 INCONCLUSIVE_ABOVE = 2.0
 """Half-width of an interval, in F1 points, above which holding the paper's value says little."""
 
+HALF_DIGIT = 0.05 + 1e-9
+"""By how much rounding to the digits that the paper prints may have moved a value."""
+
 Verdict = Literal[
     "reproduced", "differs", "inconclusive", "not run", "other data", "other settings", "stale", "incomplete"
 ]
@@ -160,8 +163,9 @@ class Interval:
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
-    def holds(self, value: float) -> bool:
-        return self.low <= value <= self.high
+    def holds(self, value: float, within: float = 0.0) -> bool:
+        """Whether a value lies in it, or no further outside than `within`."""
+        return self.low - within <= value <= self.high + within
 
 
 @dataclass(frozen=True)
@@ -525,12 +529,12 @@ def verdict(
         interval: Ours, in F1 × 100; None where the method was not run, NaN where our F1 is undefined.
         origin: Of our data; only a complete copy of the dataset can reproduce a value or fail to.
         complete: Whether all of the paper's test parts were run.
-        protocol: Whether the budget and the shared settings are the paper's.
+        protocol: Whether the budget and the settings are the paper's.
         stale: Whether the code has changed since.
 
     Returns:
-        `differs` where the paper's value lies outside our interval, however wide; `reproduced` where it lies inside
-        and the interval is narrow enough for that to mean something, else `inconclusive`.
+        `differs` where no value that the paper rounds so lies in our interval, however wide; `reproduced` where one
+        does and the interval is narrow enough for that to mean something, else `inconclusive`.
     """
     # What stands in the way of a comparison, the first of it; then the comparison.
     reasons: tuple[tuple[bool, Verdict], ...] = (
@@ -540,7 +544,7 @@ def verdict(
         (stale, "stale"),
         (not complete, "incomplete"),
         (interval is not None and math.isnan(interval.low), "inconclusive"),
-        (interval is not None and not interval.holds(paper), "differs"),
+        (interval is not None and not interval.holds(paper, HALF_DIGIT), "differs"),
         (interval is not None and interval.half_width > INCONCLUSIVE_ABOVE, "inconclusive"),
     )
     return next((verdict for applies, verdict in reasons if applies), "reproduced")

@@ -246,6 +246,8 @@ def test_select_keeps_the_counts_of_what_it_names() -> None:
         (48.5, Interval(48.5, 52.5), "complete", True, "reproduced"),  # ends count; half-width exactly 2
         (50.0, Interval(47.0, 52.0), "complete", True, "inconclusive"),  # half-width 2.5
         (60.0, Interval(48.5, 51.5), "complete", True, "differs"),
+        (52.0, Interval(52.04, 53.0), "complete", True, "reproduced"),  # 52.04 is printed as 52.0
+        (52.0, Interval(52.06, 53.0), "complete", True, "differs"),
         (60.0, Interval(40.0, 55.0), "complete", True, "differs"),  # outside even a wide interval
         (50.0, Interval(math.nan, math.nan), "complete", True, "inconclusive"),
         (50.0, None, "complete", True, "not run"),

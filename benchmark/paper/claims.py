@@ -30,9 +30,8 @@ import numpy as np
 
 from benchmark.f1 import FloatArray
 from benchmark.paper import AVE, PaperTable, paper_tables
-from benchmark.stats import Interval, percentile_interval, spearman
+from benchmark.stats import HALF_DIGIT, Interval, percentile_interval, spearman
 
-HALF_DIGIT = 0.05 + 1e-9
 NAMED = 5
 """Cells that break a claim and are named in the evidence."""
 
@@ -192,7 +191,7 @@ def judge(claim: Claim, numbers: Numbers) -> Outcome:
 
 
 def _judge_size(size: _Size, evidence: str) -> Outcome:
-    """In print a size must agree to its last digit; ours must have it in the 95 % interval."""
+    """In print a size must agree to its last digit; a value that rounds to it must lie in our 95 % interval."""
     point, draws = float(size.draws[0]), size.draws[1:]
     if np.isnan(point):
         return Outcome(None, "a value is undefined")
@@ -201,7 +200,7 @@ def _judge_size(size: _Size, evidence: str) -> Outcome:
     interval = percentile_interval(draws)
     known = draws[~np.isnan(draws)]
     same_sign = float((np.sign(known) == np.sign(size.claimed)).mean())
-    return Outcome(interval.holds(size.claimed), f"{evidence} {_bracket(interval)}", same_sign)
+    return Outcome(interval.holds(size.claimed, HALF_DIGIT), f"{evidence} {_bracket(interval)}", same_sign)
 
 
 def _bracket(interval: Interval) -> str:

@@ -77,9 +77,7 @@ class Ours:
     """The runs of one origin and profile, a group a dataset; rows in their default setting alone."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
-        self._groups: dict[str, Group] = {}
-        for group in groups:
-            self._groups.setdefault(group.dataset, group)
+        self._groups = {group.dataset: group for group in groups}
         self._cells: dict[tuple[str, str], Mapping[str, FloatArray]] = {}
 
     @property
@@ -153,9 +151,15 @@ _WANTING = {
 
 
 def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
-    """Groups of one origin, profile and settings, by a name for readers."""
-    found: dict[str, list[Group]] = {}
+    """Groups of one origin, profile and settings, one a dataset, by a name for readers.
+
+    A second group of a dataset is of other images or labels, and stands apart under their fingerprint.
+    """
+    found: dict[str, dict[str, Group]] = {}
     for group in groups:
         overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
-        found.setdefault(f"{group.origin_label}, profile {group.profile}{overrides}", []).append(group)
-    return {name: Ours(each) for name, each in found.items()}
+        name = f"{group.origin_label}, profile {group.profile}{overrides}"
+        if group.dataset in found.get(name, {}):
+            name += f", {group.paper.title} data {group.fingerprint}"
+        found.setdefault(name, {})[group.dataset] = group
+    return {name: Ours(list(each.values())) for name, each in found.items()}

@@ -212,7 +212,7 @@ def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged
         interval,
         origin=group.origin,
         complete=group.is_complete(run.row),
-        protocol=group.is_protocol,
+        protocol=group.is_protocol and not run.row.variant,
         stale=bool(run.row.trials["stale"].any()),
     )
     return _Judged(value - paper, verdict)

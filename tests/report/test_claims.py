@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from benchmark.paper.claims import (
 )
 from benchmark.report.claims import Ours, judge_claims
 from benchmark.report.groups import group_results
+from benchmark.report.ours import score_group, verdict_counts
 from benchmark.results import Results
 from benchmark.stats import spearman
 from tests.report.conftest import make_results, without_labels
@@ -196,3 +198,20 @@ def test_curves_of_other_trials_are_not_set_against_each_other(without: int) -> 
     groups = group_results(replace(results, curves=results.curves[~lost]))
     found = next(each for each in judge_claims(groups) if each.claim.id == "C19").ours[0].outcome
     assert found == Outcome(None, f"MTL stored no curve loss_fe in {without} of its trials")
+
+
+def test_two_sets_of_images_of_one_dataset_are_judged_apart() -> None:
+    both = Results.concat([make_results(("mal",)), make_results(("mal",), fingerprint="drawn anew")])
+    first, second = (found.runs for found in judge_claims(group_results(both))[0].ours)
+    assert second.startswith(f"{first}, BP4D data ")
+
+
+def test_a_method_in_settings_of_its_own_gets_no_verdict() -> None:
+    complete = {"origin": "complete", "profile": "paper"}
+    usual = make_results(("mal",), **complete)
+    changed = make_results(("mal",), **complete, variant="beta=0.1", own_digest="other")
+    (group,) = group_results(Results.concat([usual, changed]))
+    said = verdict_counts(score_group(group))
+    (alone,) = group_results(usual)
+    assert said["other settings"] == 13
+    assert said - Counter({"other settings": 13}) == verdict_counts(score_group(alone))
