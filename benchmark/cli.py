@@ -47,6 +47,7 @@ from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
 from benchmark.launch import LOGS, Launcher, Slurm, Submission, submit_trials, with_prerequisites
 from benchmark.machine import available_cores
+from benchmark.owner import read_owner
 from benchmark.preflight import check as check_needs
 from benchmark.preflight import existing, needs, size
 from benchmark.profile import Profile, load_profile
@@ -157,7 +158,7 @@ def main() -> None:
         app()
     except UserError as error:
         _fail(error)
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError) as error:
         _fail(too_little_memory(error))
     except OSError as error:
         _fail(
@@ -179,7 +180,7 @@ def run(
     dataset: Dataset,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="A method, or `paper` (the default: the five of the paper), `beyond`, `all`; repeatable."),
+        typer.Option(help="A method, or `paper` (the default: the five), `beyond`, `controls`, `all`; repeatable."),
     ] = None,
     row: Annotated[
         list[str] | None, typer.Option(help="A row of the profile's `rows`, e.g. ResNet-50; repeatable.")
@@ -201,7 +202,8 @@ def run(
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16 (train.amp = true).")] = False,
     checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
     launcher: Annotated[
-        Launcher, typer.Option(help="Here, or as jobs of a Slurm cluster with the resources of the profile's [slurm].")
+        Launcher,
+        typer.Option(help="Here, or as jobs of a Slurm cluster with the resources of the profile's section slurm."),
     ] = Launcher.LOCAL,
     only: Annotated[
         str, typer.Option("--trial", metavar="KEY", help="Of those chosen, this trial, after what it starts from.")
@@ -529,6 +531,7 @@ def status(
                 **_facts(seen),
                 "state": str(state),
                 "detail": detail_of(seen.folder, state),
+                "owner": _owner_of(seen, state),
                 "folder": seen.path,
             }
             for seen, state in _standing(runs, present)
@@ -553,6 +556,15 @@ def _standing(runs: Path, present: Mapping[str, str]) -> list[tuple[Glance, Stat
 
 def _facts(seen: Glance) -> dict[str, Any]:
     return {name: getattr(seen, name) for name in ("dataset", "method", "part", "seed", "profile", "key")}
+
+
+def _owner_of(seen: Glance, state: State) -> dict[str, Any] | None:
+    """Who runs a trial and how far it is; None if nobody does, or nobody says."""
+    owner = read_owner(seen.folder.path) if state == State.RUNNING else None
+    if owner is None:
+        return None
+    names = ("host", "pid", "started", "done", "steps")
+    return {**{name: getattr(owner, name) for name in names}, "left_s": owner.left_s()}
 
 
 def status_page(runs: Path, present: Mapping[str, str], *, every: bool) -> RenderableType:

@@ -23,7 +23,7 @@ from filelock import FileLock
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import SlurmResources, SlurmSettings
 from benchmark.runner import State, source_hashes, state_of
-from benchmark.store import JOB, TrialFolder
+from benchmark.store import JOB, TRIAL, TrialFolder
 from benchmark.trial import Trial
 from methods import Registry
 
@@ -130,11 +130,14 @@ def submit_trials(
             for (method, after), members in arrays.items():
                 resources = settings.of(method)
                 commands = [[*command, *_place(command, resources), "--trial", trial.key] for trial in members]
-                for trial in members:
-                    TrialFolder(trial.folder(runs)).reopen()
                 ids = queue.submit(f"malbench-{method}", resources, after, commands)
                 for trial, job in zip(members, ids, strict=True):
-                    TrialFolder(trial.folder(runs)).write_json(JOB, {"job": job})
+                    folder = TrialFolder(trial.folder(runs))
+                    folder.path.mkdir(parents=True, exist_ok=True)
+                    folder.reopen()
+                    if not (folder.path / TRIAL).is_file():  # so that `status` knows what is to do
+                        folder.write_json(TRIAL, trial.model_dump(mode="json"))
+                    folder.write_json(JOB, {"job": job})
                     found[trial.key] = Submission(waiting.pop(trial.key), State.TO_DO, job, after, fresh=True)
     return [found[trial.key] for trial in trials]
 
@@ -164,8 +167,10 @@ def _state(trial: Trial, runs: Path, present: dict[str, str]) -> State:
 
 
 def _last_job(trial: Trial, runs: Path) -> str:
-    file = trial.folder(runs) / JOB
-    return str(json.loads(file.read_text(encoding="utf-8"))["job"]) if file.is_file() else ""
+    try:
+        return str(json.loads((trial.folder(runs) / JOB).read_text(encoding="utf-8"))["job"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):  # never submitted, as far as is known
+        return ""
 
 
 def _place(command: Sequence[str], resources: SlurmResources) -> list[str]:

@@ -34,6 +34,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pydantic import TypeAdapter
+
 from benchmark.errors import Interrupted
 
 OWNER = ".owner.json"
@@ -86,10 +88,13 @@ class Record:
 
 def duration(seconds: float) -> str:
     """Hours and minutes, or minutes, or seconds."""
-    minutes, hours = round(seconds / 60), int(seconds // 3600)
+    hours, minutes = divmod(round(seconds / 60), 60)
     if hours:
-        return f"{hours} h {round(seconds % 3600 / 60)} min"
+        return f"{hours} h {minutes} min"
     return f"{minutes} min" if minutes else f"{round(seconds)} s"
+
+
+_RECORD = TypeAdapter(Record)
 
 
 class OwnedError(Exception):
@@ -117,7 +122,7 @@ def read_owner(folder: Path) -> Record | None:
     """The record in a trial's folder, for lists; None if there is none, or it cannot be read."""
     try:
         return _read(folder)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         return None
 
 
@@ -127,9 +132,9 @@ def _read(folder: Path) -> Record:
     Raises:
         FileNotFoundError: There is none.
         OSError: It cannot be read now.
-        ValueError, TypeError: It is not whole.
+        ValueError: It is not whole.
     """
-    return Record(**json.loads((folder / OWNER).read_text(encoding="utf-8")))
+    return _RECORD.validate_json((folder / OWNER).read_bytes())
 
 
 def is_beating(folder: Path) -> bool:
@@ -182,7 +187,7 @@ class Ownership:
         self._beating.join()
         try:
             ours = _read(self.folder).token == self._record.token
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError):
             ours = False  # or it cannot be told: if it is ours, whoever comes next finds it dead
         if ours:
             (self.folder / OWNER).unlink(missing_ok=True)
@@ -290,7 +295,7 @@ class Ownership:
             return _read(self.folder).token != self._record.token
         except FileNotFoundError:
             return True
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError):
             return False
 
     def _beat(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,12 +30,12 @@ from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.errors import Abandoned, Interrupted, UserError
-from benchmark.owner import OwnedError, Ownership, is_beating, read_owner
+from benchmark.owner import OWNER, OwnedError, Ownership, is_beating, read_owner
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
 from benchmark.results import Origin
-from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, Glance, TrialFolder, read_trial
+from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TRIAL, Glance, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import START, Trial
 from methods import Registry, source_files
@@ -182,13 +184,15 @@ def glanced_state(seen: Glance, present: Mapping[str, str]) -> State:
 
 def unfinished_state(folder: TrialFolder) -> State:
     """Where a trial stands that is not done."""
-    if not folder.lock.exists():  # nobody ever ran it
-        return State.INTERRUPTED if (folder.path / "trial.json").is_file() else State.TO_DO
+    if not folder.lock.exists():  # nobody ever ran it, or this is a copy without locks
+        return State.INTERRUPTED if (folder.path / CHECKPOINT).is_file() else State.TO_DO
     try:
         with FileLock(folder.lock).acquire(blocking=False):
             pass
     except Timeout:
         return State.RUNNING
+    except OSError:
+        pass  # a store that may only be read: what else is there says enough
     if is_beating(folder.path):
         return State.RUNNING
     if (folder.path / ERROR).is_file():
@@ -199,7 +203,10 @@ def unfinished_state(folder: TrialFolder) -> State:
 def detail_of(folder: TrialFolder, state: State) -> str:
     """What else is to be said of a trial in this state: why it failed, how far it came."""
     if state == State.FAILED:
-        return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
+        try:
+            return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
+        except FileNotFoundError:  # somebody has begun to run it again meanwhile
+            return ""
     if state == State.STALE:
         return "made by other sources than the present ones"
     owner = read_owner(folder.path) if state == State.RUNNING else None
@@ -258,9 +265,15 @@ def run_trials(
         start: Protocol and frames for the trial that all others start from, if it is of another dataset.
 
     Raises:
-        OSError: The store cannot be written; the trials before are kept.
-        Interrupted: `options.stop` said so, while a trial was run or waited for.
+        OSError: The store cannot be written, or is gone; the trials before are kept.
+        UserError: A finished trial is damaged.
+        Interrupted: `options.stop` said so.
     """
+    for trial in trials:  # so that `status` knows what is to do
+        folder = TrialFolder(trial.folder(runs))
+        if not (folder.path / TRIAL).is_file():
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.write_json(TRIAL, trial.model_dump(mode="json"))
     outcomes = []
     lost: set[str] = set()
     by_key = {trial.key: trial for trial in trials}
@@ -271,6 +284,8 @@ def run_trials(
         cls = registry.any(trial.method)
         present = {trial.method: sources(cls)}
         state, why = state_of(folder, present) if folder.is_done else State.TO_DO, None
+        if state == State.DONE:
+            _prune(folder)
         if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
             state = State.BLOCKED
         # What others start from is made by the present code, like them.
@@ -279,6 +294,8 @@ def run_trials(
             elsewhere = start is not None and trial.dataset == start[0].dataset
             where = start if start is not None and elsewhere else (protocol, data)
             train = partial(_train, trial, registry, *where, runs, before)
+            if options.stop():
+                raise Interrupted(f"{trial.label}: not begun")
             try:
                 state = _run_owned(trial, folder, present, train, options, on_trial, wait=trial.key in needed)
             except UserError as error:
@@ -289,6 +306,17 @@ def run_trials(
             on_trial(trial, state)
         outcomes.append(Outcome(trial, state, why))
     return outcomes
+
+
+def _prune(folder: TrialFolder) -> None:
+    """Delete what a runner that was killed right after it had finished a trial has left."""
+    if not any((folder.path / name).exists() for name in (CHECKPOINT, ERROR, OWNER)):
+        return
+    # One that runs, or a store that may only be read, is left alone.
+    with contextlib.suppress(OSError), FileLock(folder.lock).acquire(blocking=False):
+        if not is_beating(folder.path):
+            folder.prune()
+            (folder.path / OWNER).unlink(missing_ok=True)
 
 
 def _train(
@@ -325,24 +353,28 @@ def _run_owned(
     Raises:
         UserError: It failed; its folder says why.
         Interrupted: `options.stop` said so.
+        FileNotFoundError: The store is gone.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
     while True:
         try:
             with _owned(trial, folder, options, on_trial, wait=wait) as owner:
                 if folder.is_done and state_of(folder, present) == State.DONE:
                     return State.DONE
                 folder.reopen()
+                (folder.path / ERROR).unlink(missing_ok=True)
                 folder.sweep()
                 if on_trial is not None:
                     begun = (folder.path / CHECKPOINT).is_file()
                     on_trial(trial, State.INTERRUPTED if begun else State.TO_DO)
-                folder.write_json("trial.json", trial.model_dump(mode="json"))
+                folder.write_json(TRIAL, trial.model_dump(mode="json"))
                 _recorded(trial, folder, train, _beating(options, owner))
                 return State.TO_DO
         except (Timeout, OwnedError):
             return State.RUNNING
         except Abandoned as taken:
+            if not (folder.path / TRIAL).is_file():
+                gone = "the trial's folder is gone: the store was deleted, or its disk is no longer there"
+                raise FileNotFoundError(errno.ENOENT, gone, str(folder.path)) from taken
             if options.stop():
                 raise Interrupted(str(taken)) from taken
             if not wait:
@@ -350,7 +382,12 @@ def _run_owned(
 
 
 def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], None], options: RunOptions) -> None:
-    """Train, and keep why it failed, unless the trial is another's meanwhile, who may have made it fail."""
+    """Train, and keep why it failed, unless the trial is another's meanwhile, who may have made it fail.
+
+    Raises:
+        UserError: It failed by something of its own.
+        OSError: It failed by something that concerns others as well.
+    """
     try:
         train(options)
     except (Interrupted, Abandoned):
@@ -358,8 +395,16 @@ def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], N
     except Exception as error:
         options.check_owned(trial.label)
         name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
-        raise
+        with contextlib.suppress(OSError):  # of a disk that is full, `error` says so
+            folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
+        if isinstance(error, UserError | OSError):
+            raise
+        raise UserError(
+            f"a trial failed: {type(error).__name__}",
+            where=folder.path / ERROR,
+            found=str(error).split("\n", 1)[0][:160],
+            remedy="read the traceback in that file; the next run tries the trial again",
+        ) from error
 
 
 def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
@@ -461,6 +506,14 @@ def run_trial(
         Abandoned: `options.abandoned` said so.
     """
     prerequisites = prerequisites or {}
+    # Before the training, during which a stand-in may be deleted: its frames are packed elsewhere.
+    known = known_fe(data.fe.faces.root) if data.fe.faces.origin == "stand-in" else pd.DataFrame()
+    if data.fe_clear is not None and known.empty:
+        raise UserError(
+            "the ground truth of the stand-in is gone",
+            where=data.fe.faces.root,
+            remedy="run again, which draws the stand-in anew",
+        )
     made = provenance(options.device)
     made["base_memory_mb"] = round(reset_peak_memory(options.device), 1)
     made["source_hash"] = sources(method_class)
@@ -472,10 +525,12 @@ def run_trial(
             weights = {"weights": str(prerequisites[START].model)}
             learner = trial.model_copy(update={"hparams": {**trial.hparams, **weights}})
         learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
-    except torch.OutOfMemoryError as error:
-        raise too_little_memory(error) from error
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise too_little_memory(error) from error
+        raise
     options.check_owned(trial.label)
-    _add_known_fe(folder, data.fe.faces)
+    _add_known_fe(folder, known)
     folder.write_json(
         "provenance.json",
         {
@@ -493,19 +548,24 @@ def run_trial(
     folder.finish(trial.key)
 
 
-def _add_known_fe(folder: TrialFolder, fe: FaceSet) -> None:
-    """Set kind and AUs of a stand-in's FE images beside their weights, for what is asked of them (§4.4)."""
-    if fe.origin == "stand-in" and (folder.path / FE_WEIGHTS).is_file():
-        weights, known = pd.read_parquet(folder.path / FE_WEIGHTS), known_fe(fe.root)
+def _add_known_fe(folder: TrialFolder, known: pd.DataFrame) -> None:
+    """Set what is known of a stand-in's FE images beside their weights, for what is asked of them (§4.4)."""
+    if not known.empty and (folder.path / FE_WEIGHTS).is_file():
+        weights = pd.read_parquet(folder.path / FE_WEIGHTS)
         if weights["path"].isin(known["path"]).all():
             folder.write_table(FE_WEIGHTS, weights.merge(known, on="path", how="left", validate="1:1"))
 
 
-def too_little_memory(error: torch.OutOfMemoryError) -> UserError:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch wanted memory that there is not; on a CPU it says so in words alone."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def too_little_memory(error: Exception) -> UserError:
     """The plain form of torch's error."""
     return UserError(
         "the device has too little memory",
-        found=str(error).splitlines()[0],
+        found=(str(error) or "no memory").splitlines()[0][:160],
         remedy="choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp",
     )
 

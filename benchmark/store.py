@@ -39,6 +39,7 @@ from benchmark.trial import START, Trial
 
 CHECKPOINT = "checkpoint.safetensors"
 DONE = "DONE"
+TRIAL = "trial.json"
 MODEL = "model.safetensors"
 ERROR = "ERROR.txt"
 FE_WEIGHTS = "fe_weights.parquet"
@@ -146,6 +147,10 @@ class TrialFolder:
         files = [file for file in files if file.name != JOB and not file.name.startswith(".")]
         seals = [f"{_digest(file.read_bytes())} {file.name}" for file in files]
         write_atomically(self.path / DONE, "\n".join([key, *seals, ""]).encode())
+        self.prune()
+
+    def prune(self) -> None:
+        """Drop what a finished trial has no use for."""
         for left in (CHECKPOINT, ERROR):
             (self.path / left).unlink(missing_ok=True)
         self.sweep()
@@ -197,7 +202,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     The name is of this write alone: two writers of one file never mix.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)  # and no parents: where they are missing, the store is gone
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -205,9 +210,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # no later write has this name: on a full disk they would add up
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)  # which the system does not say of a write
         raise
 
 
@@ -347,7 +354,7 @@ def _glance(path: str) -> Glance | None:
         return Glance(path, seed=int(trial["seed"]), key=path[-16:], is_done=done, source_hash=hashed, **name)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             "a trial folder cannot be read",
             where=path,

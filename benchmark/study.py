@@ -179,6 +179,11 @@ def write_study(
         UserError: No trial is done, trials on several versions of the data answer one question, or the template is
             missing.
     """
+    if results.trials.empty:
+        raise UserError(
+            "no trial of the study is done",
+            remedy="run `malbench study`, or name results with --with, such as reports/study/results.parquet",
+        )
     groups = group_results(results)
     sections = [_section(plan, question, groups, digests[question.name]) for question in plan.questions]
     trials = results.trials

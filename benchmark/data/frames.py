@@ -327,6 +327,7 @@ def _decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[
             digest.update(block)
     source = cv2.VideoCapture(str(path))
     try:
+        _check_size(path, int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         at = -1
         for index in indices:
             frame = None
@@ -364,18 +365,22 @@ def _packed_video_frame(rgb: npt.NDArray[np.uint8], size: int, points: Points | 
     return align.warp(rgb, points, size, factor)
 
 
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            "an image is too large",
+            where=path,
+            expected=f"at most {MAX_PIXELS:,} pixels",
+            found=f"{width} x {height}",
+            remedy="check that this file is the dataset's own",
+        )
+
+
 def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
     try:
         data = path.read_bytes()
         with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(
-                    "an image is too large",
-                    where=path,
-                    expected=f"at most {MAX_PIXELS:,} pixels",
-                    found=f"{image.width} x {image.height}",
-                    remedy="check that this file is the dataset's own",
-                )
+            _check_size(path, image.width, image.height)
             if points is None:
                 image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale not below this size
                 small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from benchmark.errors import UserError
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
+from benchmark.provenance import PROJECT
 from benchmark.results import Results
 from benchmark.store import weight_statistics
 from benchmark.study import Digests, Plan, digests_of, load_plan, over_seeds, write_study
@@ -183,3 +184,16 @@ def test_statistics_of_kinds_against_scikit_learn() -> None:
         for rows in (table["label"] == 0, table["label"] == 1)
     ]
     assert found["spearman_clear_within"] == pytest.approx(np.mean(ceilings))
+
+
+def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
+    plan, kept = load_plan("small"), PROJECT / "reports" / "study"
+    results = Results.read(kept / "results.parquet")
+    found = digests_of(plan, discover())
+    page = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="small")
+    assert page.read_text() == (kept / "study.md").read_text()
+
+
+def test_a_study_without_a_trial_is_a_plain_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no trial of the study is done"):
+        page_of(Results.empty(), tmp_path, {question.name: {} for question in PLAN.questions})
