@@ -296,6 +296,8 @@ def run_trials(
             train = partial(_train, trial, registry, *where, runs, before)
             if options.stop():
                 raise Interrupted(f"{trial.label}: not begun")
+            if not runs.is_dir():  # whoever locks a file in it would make it anew
+                raise _gone(runs)
             try:
                 state = _run_owned(trial, folder, present, train, options, on_trial, wait=trial.key in needed)
             except UserError as error:
@@ -306,6 +308,11 @@ def run_trials(
             on_trial(trial, state)
         outcomes.append(Outcome(trial, state, why))
     return outcomes
+
+
+def _gone(folder: Path) -> FileNotFoundError:
+    gone = "the store is gone: it was deleted, or its disk is no longer there"
+    return FileNotFoundError(errno.ENOENT, gone, str(folder))
 
 
 def _prune(folder: TrialFolder) -> None:
@@ -373,8 +380,7 @@ def _run_owned(
             return State.RUNNING
         except Abandoned as taken:
             if not (folder.path / TRIAL).is_file():
-                gone = "the trial's folder is gone: the store was deleted, or its disk is no longer there"
-                raise FileNotFoundError(errno.ENOENT, gone, str(folder.path)) from taken
+                raise _gone(folder.path) from taken
             if options.stop():
                 raise Interrupted(str(taken)) from taken
             if not wait:

@@ -46,6 +46,20 @@ def test_a_store_that_goes_ends_the_run_and_is_not_made_anew(root: Path, tmp_pat
     assert set(run(trials, data, runs).values()) == {State.TO_DO}  # the next run does all of it
 
 
+def test_a_store_that_goes_between_two_trials(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    trials, data = trials_of(root, methods=("stl",), parts=("part1", "part2"))
+    runs, first = tmp_path / "runs", TrialFolder(trials[0].folder(tmp_path / "runs"))
+
+    def stop() -> bool:  # asked once more when the first trial is done
+        if first.is_done:
+            shutil.rmtree(runs)
+        return False
+
+    with pytest.raises(FileNotFoundError, match="the store is gone"):
+        run(trials, data, runs, stop=stop)
+    assert not runs.exists()
+
+
 def test_a_standin_that_goes_during_training_leaves_the_result_whole(
     root: Path,  # noqa: F811
     tmp_path: Path,
