@@ -40,7 +40,8 @@ class Reference(MAL):
     def base_step(self, losses: Tensor, seen: Tensor, n_au: int, step: int) -> None:
         """Eq. 9 to 11 from the losses of a forward pass."""
         psi = {name: p.detach() for name, p in self.meta_net.named_parameters()}
-        self.descend((self.weigh(psi, seen.detach(), n_au) * losses).sum(), step)
+        seen = seen.detach() if self.reading == "constant" else seen
+        self.descend((self.weigh(psi, seen, n_au) * losses).sum(), step)
 
     def total(self, net: torch.nn.Module, au: Samples, fe: Samples, psi: Params) -> Tensor:
         """L_total (Eq. 5)."""
