@@ -138,7 +138,7 @@ def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None: 
 
 def test_asked_to_stop_it_stops_with_a_checkpoint(root: Path, tmp_path: Path) -> None:  # noqa: F811
     trials, data = trials_of(root, methods=("stl",), parts=("part1",))
-    asked = iter((False, True))
+    asked = iter((False, False, True))  # before the trial, and after each step
     with pytest.raises(Interrupted, match="2 of 4 steps"):
         run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, stop=lambda: next(asked)))
     folder = TrialFolder(trials[0].folder(tmp_path))
