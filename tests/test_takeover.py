@@ -19,7 +19,7 @@ from benchmark.errors import Interrupted, UserError
 from benchmark.owner import OWNER, Ownership, Record, read_owner
 from benchmark.protocol import BP4D
 from benchmark.runner import State, run_trials, state_of
-from benchmark.store import CHECKPOINT, DONE, ERROR, TrialFolder
+from benchmark.store import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder
 from benchmark.trainer import RunOptions
 from tests.test_prerequisites import REGISTRY, trials_of
 from tests.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
@@ -132,7 +132,7 @@ def test_asked_to_stop_a_lost_owner_stops_the_runner(root: Path, tmp_path: Path)
     with pytest.raises(Interrupted, match="part1 seed 0: another process runs it"):
         run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, on_step=on_step, stop=asked.is_set))
     assert not (folder / CHECKPOINT).exists()
-    assert not trials[1].folder(tmp_path).exists()
+    assert [path.name for path in trials[1].folder(tmp_path).iterdir()] == [TRIAL]  # not begun
 
 
 def test_what_dead_writers_left_is_gone_with_the_next_owner(root: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -248,5 +248,5 @@ def test_who_waits_ends_soon_after_it_is_asked_to(
             beating.join()
     assert ended - (began + 1.5) < ENDS_IN_S
     assert seen == ([] if held == "silent record" else [State.AWAITED])
-    assert not (folder.path / "trial.json").exists()
+    assert not (folder.path / CHECKPOINT).exists()
     assert (read_owner(folder.path) == other.record) == (held == "silent record")
