@@ -54,6 +54,7 @@ def submit(runs: Path, queue: Paper, settings: SlurmSettings | None = None, *com
 
 def finish(runs: Path, trial: Trial, hashed: str | None = None) -> None:
     folder = TrialFolder(trial.folder(runs))
+    folder.path.mkdir(parents=True, exist_ok=True)
     folder.write_json("trial.json", trial.model_dump(mode="json"))
     folder.write_json("provenance.json", {"source_hash": hashed or source_hashes(REGISTRY)[trial.method]})
     folder.finish(trial.key)
