@@ -840,11 +840,10 @@ def _weighed_faces(
         return None
     folder = weighers[key or min(of_mal)[-1]]
     chosen, made = read_trial(folder)
-    settings, _ = load_profile(chosen.profile, [o for o in chosen.shared_overrides.split("; ") if o])
-    if root is None and made["origin"] == "stand-in":
-        root = standin_root(cache, settings.standin, chosen.dataset, bars)
-    if root is None:
+    if root is None and made["origin"] != "stand-in":
         return None
+    settings, _ = load_profile(chosen.profile, [o for o in chosen.shared_overrides.split("; ") if o])
+    root = root or standin_root(cache, settings.standin, chosen.dataset, bars)
     faults: list[UserError] = []  # of an incomplete root: whether its images are the trial's, their fingerprint says
     return weighed_faces(folder, pack_faces(read_fe(root, settings, faults), settings, cache, bars))
 

@@ -23,7 +23,7 @@ from filelock import FileLock
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import SlurmResources, SlurmSettings
 from benchmark.runner import State, source_hashes, state_of
-from benchmark.store import JOB, TRIAL, TrialFolder
+from benchmark.store import JOB, TrialFolder
 from benchmark.trial import Trial
 from methods import Registry
 
@@ -133,10 +133,8 @@ def submit_trials(
                 ids = queue.submit(f"malbench-{method}", resources, after, commands)
                 for trial, job in zip(members, ids, strict=True):
                     folder = TrialFolder(trial.folder(runs))
-                    folder.path.mkdir(parents=True, exist_ok=True)
+                    folder.announce(trial)
                     folder.reopen()
-                    if not (folder.path / TRIAL).is_file():  # so that `status` knows what is to do
-                        folder.write_json(TRIAL, trial.model_dump(mode="json"))
                     folder.write_json(JOB, {"job": job})
                     found[trial.key] = Submission(waiting.pop(trial.key), State.TO_DO, job, after, fresh=True)
     return [found[trial.key] for trial in trials]

@@ -275,7 +275,7 @@ class Ownership:
             except OSError:  # says nothing of its owner
                 if time.monotonic() - began >= 2 * self.dead_s:
                     raise
-            except (ValueError, TypeError):  # damaged, or being written where there are no links
+            except ValueError:  # damaged, or being written where there are no links
                 if silent:
                     return found
             else:

@@ -197,7 +197,7 @@ def unfinished_state(folder: TrialFolder) -> State:
         return State.RUNNING
     if (folder.path / ERROR).is_file():
         return State.FAILED
-    return State.INTERRUPTED if (folder.path / "trial.json").is_file() else State.TO_DO
+    return State.INTERRUPTED if (folder.path / TRIAL).is_file() else State.TO_DO
 
 
 def detail_of(folder: TrialFolder, state: State) -> str:
@@ -269,11 +269,8 @@ def run_trials(
         UserError: A finished trial is damaged.
         Interrupted: `options.stop` said so.
     """
-    for trial in trials:  # so that `status` knows what is to do
-        folder = TrialFolder(trial.folder(runs))
-        if not (folder.path / TRIAL).is_file():
-            folder.path.mkdir(parents=True, exist_ok=True)
-            folder.write_json(TRIAL, trial.model_dump(mode="json"))
+    for trial in trials:
+        TrialFolder(trial.folder(runs)).announce(trial)
     outcomes = []
     lost: set[str] = set()
     by_key = {trial.key: trial for trial in trials}

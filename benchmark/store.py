@@ -108,6 +108,12 @@ class TrialFolder:
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             return None
 
+    def announce(self, trial: Trial) -> None:
+        """Give a trial its place in the store, so that `status` knows that it is to do."""
+        if not (self.path / TRIAL).is_file():
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_json(TRIAL, trial.model_dump(mode="json"))
+
     def reopen(self) -> None:
         """Take the mark of a whole trial away: it is to be run again."""
         (self.path / DONE).unlink(missing_ok=True)
@@ -292,7 +298,7 @@ def _unflatten(node: dict[str, Any], tensors: Mapping[str, Tensor]) -> Any:
 
 def trial_folders(runs: Path) -> list[TrialFolder]:
     """Every trial folder below a store, finished or not, in the order of their names."""
-    return [TrialFolder(file.parent) for file in sorted(runs.glob("*/*/*/trial.json"))]
+    return [TrialFolder(file.parent) for file in sorted(runs.glob(f"*/*/*/{TRIAL}"))]
 
 
 @dataclass(frozen=True)
@@ -346,7 +352,7 @@ def _folders(path: Path | str) -> list[str]:
 
 def _glance(path: str) -> Glance | None:
     try:
-        trial = _load(f"{path}/trial.json")
+        trial = _load(f"{path}/{TRIAL}")
         done = os.path.exists(f"{path}/{DONE}")  # noqa: PTH110
         made = _load(f"{path}/provenance.json") if done else {}
         name = {key: str(trial[key]) for key in ("dataset", "method", "part", "profile")}
@@ -380,7 +386,7 @@ def read_trial(folder: TrialFolder) -> tuple[Trial, dict[str, Any]]:
 
 def _read_trial(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Trial, dict[str, Any]]:
     try:
-        trial = Trial.model_validate_json(folder.read("trial.json", seals))
+        trial = Trial.model_validate_json(folder.read(TRIAL, seals))
         whole = (folder.path / "provenance.json").is_file()
         made = json.loads(folder.read("provenance.json", seals)) if whole else {}
         if not isinstance(made, dict):

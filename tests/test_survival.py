@@ -60,11 +60,7 @@ def test_a_store_that_goes_between_two_trials(root: Path, tmp_path: Path) -> Non
     assert not runs.exists()
 
 
-def test_a_standin_that_goes_during_training_leaves_the_result_whole(
-    root: Path,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_standin_that_goes_during_training_leaves_the_result_whole(root: Path, tmp_path: Path) -> None:  # noqa: F811
     trials, data = trials_of(root, methods=("mal",), parts=("part1",))
     paths = data.fe.faces.table["path"]
     truth = pd.DataFrame({"name": paths, "path": paths, "kind": "clear", "true_label": 1, "AU1": 0.5})

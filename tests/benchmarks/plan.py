@@ -48,6 +48,11 @@ class Row:
     device: str = "cpu"
 
     @property
+    def other_form(self) -> str:
+        """The option, if with it something else is computed than by the form; "" if it changes how alone."""
+        return self.option if self.option == GRAPH_KEPT else ""
+
+    @property
     def label(self) -> str:
         """A name for pytest."""
         words = [self.table, self.form, f"{self.px}px", f"{self.au}+{self.fe}+{self.val}"]
@@ -56,7 +61,7 @@ class Row:
 
 def method_class(row: Row) -> type[Method]:
     """The method of a row."""
-    if row.option == GRAPH_KEPT:
+    if row.other_form:
         return TorchOptKept
     return discover()["mtl"] if row.form == MTL else FORMS[row.form]
 

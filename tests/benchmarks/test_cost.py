@@ -25,7 +25,6 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.provenance import cpu_name
-from benchmark.report.cost import GRAPH_KEPT
 from methods.mal import MAL
 from tests.benchmarks.forms import FORMS
 from tests.benchmarks.plan import GIVE_BACK, MTL, RETAIN, SLOW, Row, plan
@@ -102,8 +101,7 @@ def check(form: str, option: str) -> None:
 @cache
 def forward_passes(row: Row) -> float:
     """Operations of a step in forward passes over its AU and FE images; the count is linear in the batch."""
-    kept = row.option if row.option == GRAPH_KEPT else ""
-    small = replace(row, au=2, fe=2, val=2 * row.val // row.au, px=64, option=kept, device="cpu", amp=False)
+    small = replace(row, au=2, fe=2, val=2 * row.val // row.au, px=64, option=row.other_form, device="cpu", amp=False)
     method, batch = make(small)
     with FlopCounterMode(display=False) as step:
         method.update(batch, 0)
@@ -116,7 +114,7 @@ def forward_passes(row: Row) -> float:
 @pytest.mark.parametrize("row", plan(), ids=lambda row: row.label)
 def test_step(benchmark, row: Row) -> None:
     if row.form in FORMS:
-        check(row.form, row.option if row.option == GRAPH_KEPT else "")
+        check(row.form, row.other_form)
     environment = RETAIN if row.option == "glibc keeps what is freed" else {}
     memory = None
     if row.table == "memory":
@@ -131,15 +129,15 @@ def test_step(benchmark, row: Row) -> None:
             for _ in range(1 if row.table == "memory" else 2):
                 ask("step")
             memory = float(ask("memory"))
-    measured = {"peak_mb": memory, "forward_passes": forward_passes(row), **made_on(row)}
+    measured = {"peak_mb": memory, "forward_passes": forward_passes(row), **made_on(row.device)}
     if row.amp and row.form in FORMS:
         measured["gradient_error"] = error(meta_gradient(row.form, amp=True), meta_gradient(SLOW))
     benchmark.extra_info.update({**asdict(row), **measured, "threads": 2})
 
 
-def made_on(row: Row) -> dict[str, str]:
-    """The device and the versions of a row."""
-    named = torch.cuda.get_device_name() if row.device == "cuda" else cpu_name()
+def made_on(device: str) -> dict[str, str]:
+    """The device by its name, and the versions."""
+    named = torch.cuda.get_device_name() if device == "cuda" else cpu_name()
     there = [name for name in PACKAGES if find_spec(name) is not None]
     # torch's own string names its build too
     versions = [f"{name} {torch.__version__ if name == 'torch' else version(name)}" for name in there]
@@ -164,6 +162,4 @@ def test_virtual_step(benchmark, way: str) -> None:
         "foreach": lambda: list(torch._foreach_add(theta, grads, alpha=-1e-3)),
     }
     benchmark.pedantic(ways[way], rounds=20, warmup_rounds=3)
-    benchmark.extra_info.update(
-        {"table": "virtual_step", "option": way, **made_on(Row("virtual_step", MTL, 64, 2, 2, 2))}
-    )
+    benchmark.extra_info.update({"table": "virtual_step", "option": way, **made_on("cpu")})
