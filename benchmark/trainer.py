@@ -56,7 +56,8 @@ class RunOptions:
         device: Where it trains.
         checkpoint_s: Seconds between checkpoints; 0 for one after every step.
         on_step: Called after every step with (label of the trial, steps done, steps).
-        stop: Asked after every step; if true, training writes a checkpoint and ends with `Interrupted`.
+        stop: Asked after every step and every batch that is scored; if true, the trial writes a checkpoint and ends
+            with `Interrupted`.
         abandoned: Asked after every step and before anything is written; if true, another process has taken the trial
             over, and training ends with `Abandoned` and writes nothing.
     """
@@ -214,10 +215,15 @@ def train_trial(
     with seeded(trial.seed, options.device):
         method = method_class.build(method_class.HParams.model_validate(trial.hparams), spec, options.device)
         history, seconds = _learn(trial, method, streams, steps, folder, options, sources)
-        tables = {"history.parquet": history}
-        if fold is not None and len(fold.test):
-            tables |= _score(trial, method, images, data, fold)
-        fe_weights = _fe_weights(method, images, data.fe)
+        tables = {"history.parquet": pd.DataFrame(history)}
+        try:
+            if fold is not None and len(fold.test):
+                tables |= _score(trial, method, images, data, fold, options)
+            fe_weights = _fe_weights(trial, method, images, data.fe, options)
+        except Interrupted:  # what was learned is kept: the next run has only to score it
+            options.check_owned(trial.label)
+            _save_checkpoint(folder, sources, steps, history, seconds, method)
+            raise
         if fe_weights is not None:
             tables[FE_WEIGHTS] = fe_weights
     for name, table in tables.items():
@@ -242,7 +248,7 @@ def _learn(
     folder: TrialFolder,
     options: RunOptions,
     sources: str,
-) -> tuple[pd.DataFrame, float]:
+) -> tuple[list[dict[str, float]], float]:
     start, rows, seconds = 0, [], 0.0
     unchecked: dict[int, Scalars] = {}
     checkpoint = folder.load_checkpoint()
@@ -262,23 +268,35 @@ def _learn(
             options.on_step(trial.label, step + 1, steps)
         options.check_owned(trial.label)
         now, stopping = time.monotonic(), options.stop()
-        if (stopping or now - saved >= options.checkpoint_s) and step + 1 < steps:
+        if stopping or (now - saved >= options.checkpoint_s and step + 1 < steps):
             if unchecked:  # a checkpoint is never made of what has diverged already
                 _sound(unchecked, trial, streams, method.streams)
                 unchecked = {}
-            state = {
-                "sources": sources,
-                "step": step + 1,
-                "history": rows,
-                "seconds": seconds + now - began,
-                "method": method.training_state(),
-            }
             options.check_owned(trial.label)
-            folder.save_checkpoint(state)
+            _save_checkpoint(folder, sources, step + 1, rows, seconds + now - began, method)
             saved = time.monotonic()
         if stopping:
             raise Interrupted(f"{trial.label}: {step + 1} of {steps} steps done")
-    return pd.DataFrame(rows), seconds + time.monotonic() - began
+    return rows, seconds + time.monotonic() - began
+
+
+def _save_checkpoint(
+    folder: TrialFolder,
+    sources: str,
+    step: int,
+    history: list[dict[str, float]],
+    seconds: float,
+    method: Method,
+) -> None:
+    folder.save_checkpoint(
+        {
+            "sources": sources,
+            "step": step,
+            "history": history,
+            "seconds": seconds,
+            "method": method.training_state(),
+        }
+    )
 
 
 def _sound(
@@ -313,10 +331,12 @@ def _diverged(where: str, found: str) -> UserError:
 
 
 @torch.no_grad()
-def _score(trial: Trial, method: Method, images: ImageInput, data: TrialData, fold: Fold) -> dict[str, pd.DataFrame]:
+def _score(
+    trial: Trial, method: Method, images: ImageInput, data: TrialData, fold: Fold, options: RunOptions
+) -> dict[str, pd.DataFrame]:
     """Score the test subjects, once: the tables by the names of their files."""
     faces = data.au.faces
-    logits = _over_batches(data.au.frames, fold.test, images, method, method.predict)
+    logits = _over_batches(trial, data.au.frames, fold.test, images, method, method.predict, options)
     if not np.isfinite(logits).all():
         raise _diverged(f"{trial.label}, after the last step", "logits that are not finite")
     labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
@@ -333,7 +353,9 @@ def _score(trial: Trial, method: Method, images: ImageInput, data: TrialData, fo
 
 
 @torch.no_grad()
-def _fe_weights(method: Method, images: ImageInput, fe: PackedFaces) -> pd.DataFrame | None:
+def _fe_weights(
+    trial: Trial, method: Method, images: ImageInput, fe: PackedFaces, options: RunOptions
+) -> pd.DataFrame | None:
     """The weight of every FE image after training, if the method weighs samples (A17: evaluation mode, centre crop)."""
     if Stream.FE not in method.streams or method.sample_weight(images.test(fe.frames[:1])) is None:
         return None
@@ -344,23 +366,31 @@ def _fe_weights(method: Method, images: ImageInput, fe: PackedFaces) -> pd.DataF
         assert weight is not None
         return weight
 
-    weights = _over_batches(fe.frames, rows, images, method, weigh)
+    weights = _over_batches(trial, fe.frames, rows, images, method, weigh, options)
     known = {name: fe.faces.table[name] for name in ("path", "consistency") if name in fe.faces.table}
     return pd.DataFrame({**known, "label": fe.faces.labels.astype(np.int64), "weight": weights})
 
 
 def _over_batches(
+    trial: Trial,
     frames: npt.NDArray[np.uint8],
     rows: npt.NDArray[np.int64],
     images: ImageInput,
     method: Method,
     function: Callable[[torch.Tensor], torch.Tensor],
+    options: RunOptions,
 ) -> npt.NDArray[np.float32]:
+    """What the function gives for these frames, in evaluation mode.
+
+    Raises:
+        Interrupted: `options.stop` said so.
+    """
     method.eval()
-    outputs = [
-        function(images.test(frames[rows[i : i + TEST_BATCH]])).float().cpu().numpy()
-        for i in range(0, len(rows), TEST_BATCH)
-    ]
+    outputs = []
+    for i in range(0, len(rows), TEST_BATCH):
+        if options.stop():
+            raise Interrupted(f"{trial.label}: every step done, {i} of {len(rows)} images scored")
+        outputs.append(function(images.test(frames[rows[i : i + TEST_BATCH]])).float().cpu().numpy())
     return np.concatenate(outputs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -19,7 +20,7 @@ from sklearn.metrics import f1_score
 
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.errors import UserError
+from benchmark.errors import Interrupted, UserError
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import BP4D, EMOTIONS
 from benchmark.runner import State, prepare_data, read_data, run_trials, source_hashes, state_of
@@ -255,6 +256,41 @@ def test_no_checkpoint_holds_what_has_diverged(
     assert outcome.why.where == f"{trial.label}, step 7"
     assert folder.steps_done() == (None if stopped else 7)
     assert len(steps) == (9 if stopped else 8)
+
+
+def test_what_is_asked_to_stop_after_learning_has_only_to_score(root: Path, tmp_path: Path) -> None:
+    trial, data = trial_of(root, "mal")
+    steps: list[int] = []
+
+    def run(runs: str, looks: float) -> TrialFolder:
+        """Run it, and ask it to stop at so many looks after the last step's."""
+
+        def stop() -> bool:
+            nonlocal looks
+            looks -= len(steps) == trial.train.steps
+            return looks < 0
+
+        options = RunOptions(CPU, checkpoint_s=1e9, on_step=lambda label, step, of: steps.append(step), stop=stop)
+        run_trials([trial], REGISTRY, BP4D, data, tmp_path / runs, options)
+        return TrialFolder(trial.folder(tmp_path / runs))
+
+    whole = run("whole", math.inf)
+    # 24 images are scored in one batch, and 14 weighed in one.
+    for runs, looks, said in (
+        ("learnt", 0, "24 of 24 steps"),
+        ("scores", 1, "0 of 24 im"),
+        ("weighs", 2, "0 of 14 im"),
+    ):
+        steps.clear()
+        with pytest.raises(Interrupted, match=said):
+            run(runs, looks)
+        folder = TrialFolder(trial.folder(tmp_path / runs))
+        assert not folder.is_done
+        assert folder.steps_done() == len(steps) == 24
+        assert run(runs, math.inf).is_done
+        assert len(steps) == 24  # no step was made again
+        for table in sorted(whole.path.glob("*.parquet")):
+            assert (folder.path / table.name).read_bytes() == table.read_bytes()
 
 
 def test_rows_do_not_depend_on_checkpoints(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
