@@ -306,6 +306,12 @@ def report(
         console.print(f"wrote {page}", soft_wrap=True)
         return
     source, found = _found_results(runs, out, results)
+    if source != runs and (trial or faces is not None):
+        raise UserError(
+            "Figures 5 and 6 are made of trial folders, which a results file has not",
+            where=source,
+            remedy="name the store with --runs and leave --results out, or leave --trial and --faces out",
+        )
     if beside:
         found = Results.concat([found, *[Results.read(file) for file in beside]])
     console.print(f"from {source}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ STATES = {"sgd": 0, "adam": 2, "adamw": 2}
 """Numbers that an optimiser keeps for each parameter, beyond momentum."""
 CHECKPOINTS = 2
 """The last good one stays until the next is whole."""
+CGROUP = Path("/sys/fs/cgroup")
 HISTORY_BYTES = 200_000
 """Of the small tables of a trial, at most: counts, scores, history, provenance."""
 
@@ -111,9 +113,32 @@ def device_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+    return min([installed, *granted_memory(CGROUP, Path("/proc/self/cgroup"))])
+
+
+def granted_memory(mounted: Path, own: Path) -> list[int]:
+    """What Linux grants this process, in bytes: the limits of its control group (version 2) and of those around it.
+
+    A container or a Slurm job has less than the machine, and is killed beyond it.
+
+    Args:
+        mounted: Where the groups are.
+        own: The file that names the group of the process.
+    """
+    try:
+        name = own.read_text(encoding="utf-8").rpartition("0::/")[2].strip()
+    except OSError:
+        return []
+    limits = []
+    for group in [mounted / name, *(mounted / name).parents]:
+        with contextlib.suppress(OSError, ValueError):  # "max", or a group outside of what a container sees
+            limits.append(int((group / "memory.max").read_text(encoding="utf-8")))
+        if group == mounted:
+            break
+    return limits
 
 
 def size(count: int) -> str:

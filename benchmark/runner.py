@@ -351,8 +351,8 @@ def _run_owned(
     """Own a trial and train it.
 
     Returns:
-        `to do` if it was run now, `done` if another process has done it meanwhile, `running` if it is left to another
-        process, which never happens to one that others `wait` for.
+        `to do` if it was run now, `done` or `stale` if another process has done it meanwhile, `running` if it is left
+        to another process; the last two never happen to one that others `wait` for.
 
     Raises:
         UserError: It failed; its folder says why.
@@ -362,8 +362,10 @@ def _run_owned(
     while True:
         try:
             with _owned(trial, folder, options, on_trial, wait=wait) as owner:
-                if folder.is_done and state_of(folder, present) == State.DONE:
-                    return State.DONE
+                if folder.is_done:  # meanwhile; by other sources it is kept, unless others start from it
+                    found = state_of(folder, present)
+                    if found == State.DONE or not wait:
+                        return found
                 folder.reopen()
                 (folder.path / ERROR).unlink(missing_ok=True)
                 folder.sweep()

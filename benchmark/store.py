@@ -358,15 +358,21 @@ def _glance(path: str) -> Glance | None:
         name = {key: str(trial[key]) for key in ("dataset", "method", "part", "profile")}
         hashed = str(made.get("source_hash", ""))
         return Glance(path, seed=int(trial["seed"]), key=path[-16:], is_done=done, source_hash=hashed, **name)
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        if not os.path.exists(f"{path}/{DONE}"):  # noqa: PTH110 - no trial, or one that is being deleted
+            return None
+        raise _unreadable(path, f"no {os.path.basename(error.filename)}, and yet it is done") from error  # noqa: PTH119
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            "a trial folder cannot be read",
-            where=path,
-            found=f"{type(error).__name__}: {error}"[:160],
-            remedy="it is damaged or from another version: take the folder out of the store",
-        ) from error
+        raise _unreadable(path, f"{type(error).__name__}: {error}"[:160]) from error
+
+
+def _unreadable(path: Path | str, found: str) -> UserError:
+    return UserError(
+        "a trial folder cannot be read",
+        where=path,
+        found=found,
+        remedy="it is damaged or from another version: take the folder out of the store",
+    )
 
 
 def _load(file: str) -> dict[str, Any]:
@@ -393,12 +399,7 @@ def _read_trial(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Trial, d
             raise ValueError("provenance.json holds no object")
         return trial, made
     except (ValidationError, ValueError) as error:
-        raise UserError(
-            "a trial folder cannot be read",
-            where=folder.path,
-            found=str(error).splitlines()[0],
-            remedy="it is damaged or from another version: take the folder out of the store",
-        ) from error
+        raise _unreadable(folder.path, str(error).splitlines()[0]) from error
 
 
 def read_results(runs: Path, sources: Mapping[str, str]) -> Results:

@@ -181,6 +181,8 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     again = tmp_path / "again"
     assert malbench("report", "--results", reports / "results.parquet", "--out", again)[0] == 0
     assert (again / "tables.md").read_text() == text
+    status, _, error = malbench("report", "--results", reports / "results.parquet", "--out", again, "--faces", data)
+    assert (status, "which a results file has not" in error) == (2, True)
     status, out, _ = malbench("status")
     assert "done" in out
     status, out, _ = malbench("methods")

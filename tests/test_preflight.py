@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmark import preflight
 from benchmark.errors import UserError
-from benchmark.preflight import FLOAT, Needs, check, existing, kept_bytes, needs
+from benchmark.preflight import FLOAT, Needs, check, device_memory, existing, granted_memory, kept_bytes, needs
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
 from benchmark.trial import Trial, expand
@@ -112,3 +112,25 @@ def test_what_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert caught.value.where == "bp4d mal"
     monkeypatch.setattr(preflight, "device_memory", lambda device: None)
     check(Needs(1, 2**60, "x"), runs, CPU)
+
+
+def test_a_control_group_grants_what_the_least_around_it_does(tmp_path: Path) -> None:
+    own, job = tmp_path / "cgroup", tmp_path / "groups/slurm/job/step"
+    own.write_text("4:memory:/elsewhere\n0::/slurm/job/step\n")
+    job.mkdir(parents=True)
+    assert granted_memory(tmp_path / "groups", own) == []
+    for group, limit in ((job, "max"), (job.parent, "1000"), (job.parent.parent, "4000"), (tmp_path, "1")):
+        (group / "memory.max").write_text(f"{limit}\n")
+    assert sorted(granted_memory(tmp_path / "groups", own)) == [1000, 4000]
+    own.write_text("0::/\n")  # as a container sees itself
+    assert granted_memory(job.parent, own) == [1000]
+    assert granted_memory(tmp_path, tmp_path / "none") == []
+
+
+def test_a_device_has_the_memory_that_its_control_group_grants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "CGROUP", tmp_path)
+    installed = device_memory(CPU)
+    monkeypatch.setattr(preflight, "granted_memory", lambda mounted, own: [2**50, 2**20][mounted == tmp_path :])
+    assert device_memory(CPU) == 2**20
+    assert installed is not None
+    assert installed > 2**20

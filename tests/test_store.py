@@ -18,7 +18,17 @@ from scipy.stats import spearmanr
 from benchmark.errors import UserError
 from benchmark.protocol import EMOTIONS
 from benchmark.results import COLUMNS, Results
-from benchmark.store import JOB, TrialFolder, load_tree, save_tree, weight_statistics, write_atomically
+from benchmark.store import (
+    DONE,
+    JOB,
+    TRIAL,
+    TrialFolder,
+    glance,
+    load_tree,
+    save_tree,
+    weight_statistics,
+    write_atomically,
+)
 
 leaf = st.one_of(
     st.integers(-(2**40), 2**40),
@@ -181,3 +191,20 @@ def test_staleness_is_told_anew_from_a_results_file(tmp_path: Path) -> None:
 def test_one_trial_stands_once() -> None:
     with pytest.raises(ValueError, match="stands twice"):
         Results.concat([some_results(), some_results()])
+
+
+def test_a_done_trial_without_provenance_is_not_left_out(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "bp4d" / "stl" / "part1-s0-0123456789abcdef")
+    folder.path.mkdir(parents=True)
+    said = {"dataset": "bp4d", "method": "stl", "part": "part1", "profile": "smoke", "seed": 0}
+    folder.write_text(DONE, "0123456789abcdef\n")
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        list(glance(tmp_path))
+    assert caught.value.found == "no trial.json, and yet it is done"
+    folder.write_json(TRIAL, said)
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        list(glance(tmp_path))
+    assert caught.value.found == "no provenance.json, and yet it is done"
+    (folder.path / DONE).unlink()
+    (seen,) = glance(tmp_path)
+    assert not seen.is_done

@@ -19,7 +19,7 @@ from benchmark.errors import Interrupted, UserError
 from benchmark.owner import OWNER, Ownership, Record, read_owner
 from benchmark.protocol import BP4D
 from benchmark.runner import State, run_trials, state_of
-from benchmark.store import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder
+from benchmark.store import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder, read_trial
 from benchmark.trainer import RunOptions
 from tests.test_prerequisites import REGISTRY, trials_of
 from tests.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
@@ -206,6 +206,27 @@ def test_a_lost_prerequisite_that_fails_blocks_what_starts_from_it(root: Path, t
     assert [outcome.state for outcome in outcomes] == [State.FAILED, State.BLOCKED]
     assert seen == [State.TO_DO, State.AWAITED, State.TO_DO, State.FAILED, State.BLOCKED]
     assert state_of(source, {}) == State.FAILED
+
+
+def test_what_another_checkout_has_done_meanwhile_is_kept(
+    root: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trials, data = trials_of(root, parts=("part1",))
+    trials = [trial for trial in trials if not trial.prerequisites]
+    folder = TrialFolder(trials[0].folder(tmp_path))
+
+    def done_by_others() -> bool:  # asked between the look at the trial and its ownership
+        if not folder.is_done:
+            with monkeypatch.context() as patch:
+                patch.setattr(runner, "sources", lambda cls: "others")
+                run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+        return False
+
+    (outcome,) = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, stop=done_by_others))
+    assert outcome.state == State.STALE
+    assert read_trial(folder)[1]["source_hash"] == "others"
 
 
 @pytest.mark.parametrize("held", ["lock", "record", "silent record"])

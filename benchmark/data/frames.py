@@ -135,7 +135,11 @@ def pack_folder(faces: FaceSet, size: int, cache: Path) -> Path:
 
 
 def _file_state(root: Path, path: str) -> bytes:
-    stat = (root / (video_of(path) or path)).stat()
+    file = root / (video_of(path) or path)
+    try:
+        stat = file.stat()
+    except FileNotFoundError as error:
+        raise _is_gone(file) from error
     return f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode()
 
 
@@ -393,6 +397,8 @@ def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
                 frame = align.warp(
                     np.asarray(image.convert("RGB")), points, size, 2 ** round(math.log2(width / image.width))
                 )
+    except FileNotFoundError as error:
+        raise _is_gone(path) from error
     except UNREADABLE as error:
         raise UserError(
             "an image cannot be read",
@@ -402,3 +408,11 @@ def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
             remedy="copy this image from your dataset anew",
         ) from error
     return frame, blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def _is_gone(path: Path) -> UserError:
+    return UserError(
+        "a file is gone that was there when its dataset was read",
+        where=path,
+        remedy="see that the disk of the data root is there, and run again: what is done is kept",
+    )

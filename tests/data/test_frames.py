@@ -9,6 +9,7 @@ import subprocess
 import sys
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,6 +67,26 @@ def test_a_truncated_jpeg_is_named_and_makes_no_pack(data: Path, tmp_path: Path)
         pack(faces, 16, tmp_path / "cache")
     assert caught.value.where == str(victim)
     assert [p for p in (tmp_path / "cache").iterdir() if not p.name.startswith(".packing-")] == []
+
+
+def test_an_image_that_went_away_is_said_to_be_gone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = read_bp4d(data)
+    victim = data / str(faces.table["path"][0])
+
+    decode = frames_module._decode
+
+    def vanish(*arguments: Any) -> Any:
+        shutil.rmtree(data, ignore_errors=True)
+        return decode(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="a file is gone"):
+        patch.setattr(frames_module, "_decode", vanish)
+        pack(faces, 16, tmp_path / "cache")
+    with pytest.raises(UserError, match="a file is gone") as caught:
+        pack(faces, 16, tmp_path / "cache")
+    assert caught.value.where == str(victim)
 
 
 def test_the_fingerprint_is_that_of_one_plain_pass(data: Path, tmp_path: Path) -> None:
