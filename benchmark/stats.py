@@ -352,9 +352,9 @@ def bca_interval(
     if found is None:
         undefined = math.isnan(point) or np.isnan(draws).all()
         return Interval(math.nan, math.nan) if undefined else percentile_interval(draws, level)
-    z = found.shift + np.array([-1, 1]) * _quantile(found.subjects, found.parts, level)
-    low, high = np.quantile(found.draws, ndtr(found.shift + z / (1 - found.acceleration * z)))
-    return Interval(float(low), float(high))
+    reach = _quantile(found.subjects, found.parts, level)
+    low, high = (float(np.quantile(found.draws, found.share(found.shift + way * reach))) for way in (-1, 1))
+    return Interval(low, high)
 
 
 def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> float:
@@ -369,11 +369,11 @@ def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: Int
     size = len(found.draws)
     below = float(((found.draws < 0).sum() + (found.draws == 0).sum() / 2) / size)
     at = float(ndtri(min(max(below, 1 / (size + 1)), size / (size + 1)))) - found.shift
-    reach = abs(at / (1 + found.acceleration * at) - found.shift)
+    left = 1 + found.acceleration * at  # at 0 no interval ends there
+    reach = abs(at / left - found.shift) if left > 0 else math.inf
     freedom, each = found.subjects - found.parts, found.subjects / found.parts
-    if freedom < 1:
-        return float(2 * ndtr(-reach))
-    return float(2 * stdtr(freedom, -reach / math.sqrt(each / (each - 1))))
+    p = float(2 * ndtr(-reach)) if freedom < 1 else float(2 * stdtr(freedom, -reach / math.sqrt(each / (each - 1))))
+    return max(p, 2 / (size + 1))
 
 
 @dataclass(frozen=True)
@@ -407,6 +407,11 @@ class _Bca:
             return None
         acceleration = float((influence**3).sum()) / (6 * spread**1.5)
         return cls(defined, float(ndtri(below)), acceleration, len(influence), len(np.unique(parts)))
+
+    def share(self, z: float) -> float:
+        """Share of draws below an end of an interval, from where the end were without acceleration."""
+        left = 1 - self.acceleration * z  # at 0 the end is beyond every draw
+        return float(ndtr(self.shift + z / left)) if left > 0 else float(z > 0)
 
 
 def _quantile(subjects: int, parts: int, level: float) -> float:

@@ -144,6 +144,13 @@ def test_p_values_at_the_ends() -> None:
     assert 0 < far < 0.01
     assert bca_p_value(np.full(9, 0.5), 0.5, np.full(4, 0.5), np.zeros(4, dtype=int)) == 1
     assert np.isnan(bca_p_value(np.full(9, np.nan), 0.5, without, parts))
+    # One subject of many makes all the difference: the skew is as large as it can be, and no interval ends at 0.
+    skewed = np.append(np.zeros(400), -1.0)
+    draws = np.append(rng.normal(9, 1, 9999), 0.0)
+    assert bca_p_value(draws, float(np.quantile(draws, 0.9998)), skewed, np.zeros(401, dtype=int)) == 2 / 10001
+    # And an end beyond all draws is the last of them, not one from the other side.
+    assert bca_interval(draws, 9.0, skewed, np.zeros(401, dtype=int), level=1 - 1e-12).high == draws.max()
+    assert bca_interval(draws, 9.0, -skewed, np.zeros(401, dtype=int), level=1 - 1e-12).low == draws.min()
     # Without subjects' skew or bias: Student's t with 19 degrees of freedom, 2.093 being its 97.5 % point.
     even = np.concatenate([np.arange(10.0), -np.arange(10.0)])
     grid = norm.ppf(np.arange(1, 100_000) / 100_000)

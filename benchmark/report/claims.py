@@ -138,6 +138,9 @@ class Ours:
             raise UnknownError(
                 f"{method} {'is not trained by this suite' if cited else 'was not run'} ({group.paper.title})"
             )
+        if len(found) > 1:
+            standing = " and ".join(row.method for row in found)
+            raise UnknownError(f"{standing} both stand for {method} ({group.paper.title})")
         return found[0]
 
 

@@ -182,6 +182,15 @@ def test_an_average_without_an_au_is_no_test_of_the_papers() -> None:
     assert all(found[name].holds is None and "undefined" in found[name].evidence for name in ("C07", "C12"))
 
 
+def test_two_methods_that_stand_for_one_are_not_chosen_between() -> None:
+    results = make_results()
+    named = replace(results, trials=results.trials.assign(paper_row=results.trials["paper_row"].replace("STL", "MTL")))
+    found = {each.claim.id: each.ours[0].outcome for each in judge_claims(group_results(named))}
+    unsaid = [outcome for outcome in found.values() if "mtl and stl both stand for MTL (BP4D)" in outcome.evidence]
+    assert unsaid
+    assert all(outcome.holds is None for outcome in unsaid)
+
+
 def test_standing_is_of_the_rows_that_are_judged() -> None:
     default = make_results(origin="complete", profile="paper")
     other = make_results(("mal",), origin="complete", profile="paper", variant="meta_lr=0.1", parts=("part1",))
