@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,36 +19,45 @@ from typing import Annotated, Any, NoReturn
 
 import torch
 import typer
-from rich.console import Console, RenderableType
-from rich.console import Group as RenderGroup
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 from rich.text import Text
 
 from benchmark.alignment import probe_training, write_alignment
+from benchmark.console import (
+    WORDS,
+    Bars,
+    progress,
+    show_check,
+    standings,
+    status_page,
+    tell_disk,
+    tell_jobs,
+    tell_needs,
+)
 from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
-from benchmark.data.frames import needed_bytes
 from benchmark.data.known import known_fe
 from benchmark.data.probe import pixel_probe
 from benchmark.data.standin.write import write_standin
 from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
-from benchmark.launch import LOGS, Launcher, Slurm, Submission, submit_trials, with_prerequisites
+from benchmark.launch import LOGS, Launcher, Slurm, submit_trials, with_prerequisites
 from benchmark.machine import available_cores
 from benchmark.owner import read_owner
-from benchmark.preflight import check as check_needs
-from benchmark.preflight import existing, needs, size
+from benchmark.prepare import (
+    fingerprints,
+    pack_faces,
+    prepare_data,
+    protocol_at,
+    read_au,
+    read_data,
+    read_fe,
+    standin_root,
+    start_protocol,
+)
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
 from benchmark.provenance import PROJECT
@@ -61,26 +69,10 @@ from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
 from benchmark.report.standin import write_standin_page
 from benchmark.results import Results
-from benchmark.runner import (
-    State,
-    detail_of,
-    fingerprints,
-    glanced_state,
-    pack_faces,
-    prepare_data,
-    protocol_at,
-    read_au,
-    read_data,
-    read_fe,
-    run_trials,
-    source_hashes,
-    standin_root,
-    start_protocol,
-    state_of,
-    too_little_memory,
-)
+from benchmark.runner import run_trials, too_little_memory
 from benchmark.score import score_file
-from benchmark.store import FE_WEIGHTS, Glance, TrialFolder, glance, read_results, read_trial, trial_folders
+from benchmark.states import State, detail_of, source_hashes
+from benchmark.store import FE_WEIGHTS, Glance, TrialFolder, read_results, read_trial, trial_folders
 from benchmark.study import digests_of, load_plan, write_study
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
@@ -94,7 +86,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.", no_args_is_help=True)
+
+
 app.add_typer(data_app, name="data")
+
 
 CHECK_FAILED = 1
 """Exit status of `data check` where data are incomplete or damaged."""
@@ -102,24 +97,8 @@ TRIAL_FAILED = 1
 """Exit status of `run` where a trial failed; the others were run."""
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
-
-MOST_FINDINGS = 60
-"""Findings that `data check` prints."""
-
-WORDS = {
-    State.DONE: "done already",
-    State.STALE: "done already, but by other sources than the present ones: delete its folder to run it again",
-    State.AWAITED: "waiting for the process that runs it, because others start from it",
-    State.RUNNING: "left to the process that runs it",
-    State.TO_DO: "training",
-    State.INTERRUPTED: "training, from its checkpoint on",
-    State.FAILED: "failed; the next run tries it again",
-    State.BLOCKED: "not run: what it starts from failed",
-}
 WATCH_S = 3.0
 """Seconds between two looks of `status --watch`."""
-LISTED = 40
-"""Trials that are not done and that `status` names."""
 OUTCOMES = {
     State.TO_DO: "run",
     State.DONE: "done before",
@@ -128,7 +107,6 @@ OUTCOMES = {
     State.FAILED: "failed",
     State.BLOCKED: "blocked by a failure",
 }
-
 Dataset = Annotated[str, typer.Argument(help="bp4d, disfa or gft")]
 Root = Annotated[
     Path | None,
@@ -146,7 +124,6 @@ ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, stand
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile.")
 ]
-
 DEFAULT_RUNS = PROJECT / "runs"
 DEFAULT_CACHE = PROJECT / ".cache"
 DEFAULT_REPORTS = PROJECT / "reports"
@@ -233,21 +210,21 @@ def run(
     expand(protocol, settings, changed, registry, ("", ""), start=unread, **selection)
     console = Console()
     with ExitStack() as stack:
-        bars = stack.enter_context(_progress(console))
+        bars = stack.enter_context(progress(console))
         protocol, trial_data, start_data = _ready(console, bars, data, protocol, settings, cache, allow_incomplete)
         start = None if before is None or start_data is None else (before, start_data)
         at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
         trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
         trials = with_prerequisites(trials, only) if only else trials
         frames = _test_frames(trial_data.au.faces, protocol)
-        _tell_needs(console, trials, registry, runs, frames, chosen if queue is None else None, each=dry_run)
+        tell_needs(console, trials, registry, runs, frames, chosen if queue is None else None, each=dry_run)
         if dry_run:
             return
         if queue is not None:
             places = {"--runs": runs, "--cache": cache, **({} if data is None else {"--data": data})}
             command = [*sys.argv[1:], *(f"{name}={path.absolute()}" for name, path in places.items())]
             command.append(f"--launcher={Launcher.LOCAL}")
-            _tell_jobs(console, submit_trials(trials, registry, runs, settings.slurm, command, queue), queue.logs)
+            tell_jobs(console, submit_trials(trials, registry, runs, settings.slurm, command, queue), queue.logs)
             return
         signals = stack.enter_context(_caught_signals())
         options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars, stop=lambda: bool(signals))
@@ -315,7 +292,7 @@ def report(
     if beside:
         found = Results.concat([found, *[Results.read(file) for file in beside]])
     console.print(f"from {source}", soft_wrap=True)
-    with _progress(console) as bars:
+    with progress(console) as bars:
         try:
             weighed = None if source != runs else _weighed_faces(runs, trial, faces, cache, bars)
         except UserError as error:
@@ -404,7 +381,7 @@ def align(
     settings, changed = load_profile(profile or "standin", overrides or [])
     torch.set_num_threads(threads or available_cores())
     console = Console()
-    with _progress(console) as bars, tempfile.TemporaryDirectory() as scratch:
+    with progress(console) as bars, tempfile.TemporaryDirectory() as scratch:
         root = standin_root(cache, settings.standin, protocol.dataset, bars)
         data = prepare_data(read_data(root, protocol, settings, bars), settings, cache, bars)
         kinds = known_fe(root).set_index("path")["kind"].reindex(data.fe.faces.table["path"])
@@ -443,7 +420,7 @@ def score(
     """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
     console = Console()
     settings, _ = load_profile(profile or _default_profile(data), overrides or [])
-    with _progress(console) as bars:
+    with progress(console) as bars:
         root = standin_root(cache, settings.standin, dataset, bars) if data is None else data
         protocol = protocol_at(root, get_protocol(dataset), settings)
         faces = read_au(root, protocol, settings, bars)
@@ -540,7 +517,7 @@ def status(
                 "owner": _owner_of(seen, state),
                 "folder": seen.path,
             }
-            for seen, state in _standing(runs, present)
+            for seen, state in standings(runs, present)
         ]
         console.out(json.dumps(told, indent=2), highlight=False)
         return
@@ -552,12 +529,8 @@ def status(
         while running:
             page = status_page(runs, present, every=every)
             live.update(page, refresh=True)
-            running = any(state == State.RUNNING for _, state in _standing(runs, present))
+            running = any(state == State.RUNNING for _, state in standings(runs, present))
             time.sleep(WATCH_S if running else 0)
-
-
-def _standing(runs: Path, present: Mapping[str, str]) -> list[tuple[Glance, State]]:
-    return [(seen, glanced_state(seen, present)) for seen in glance(runs)]
 
 
 def _facts(seen: Glance) -> dict[str, Any]:
@@ -571,35 +544,6 @@ def _owner_of(seen: Glance, state: State) -> dict[str, Any] | None:
         return None
     names = ("host", "pid", "started", "done", "steps")
     return {**{name: getattr(owner, name) for name in names}, "left_s": owner.left_s()}
-
-
-def status_page(runs: Path, present: Mapping[str, str], *, every: bool) -> RenderableType:
-    """The grid, how many trials stand where, and those that are not done."""
-    standing = _standing(runs, present)
-    if not standing:
-        return Text(f"no trial in {runs}")
-    rows: dict[tuple[str, str, str], dict[str, Counter[State]]] = {}
-    for seen, state in standing:
-        of_part = rows.setdefault((seen.dataset, seen.profile, seen.method), {})
-        of_part.setdefault(seen.part, Counter())[state] += 1
-    parts = sorted({part for row in rows.values() for part in row})
-    grid = Table("dataset", "profile", "method", *parts)
-    for names, row in sorted(rows.items()):
-        found = [", ".join(f"{n:,} {state}" for state, n in sorted(row.get(part, Counter()).items())) for part in parts]
-        grid.add_row(*map(escape, (*names, *found)))
-    listed = [each for each in standing if every or each[1] != State.DONE]
-    shown: list[RenderableType] = [grid]
-    if listed:
-        table = Table("dataset", "method", "part", "seed", "key", "state", "detail")
-        for seen, state in listed if every else listed[:LISTED]:
-            named = (seen.dataset, seen.method, seen.part, str(seen.seed), seen.key, state)
-            table.add_row(*map(escape, (*named, detail_of(seen.folder, state))))
-        shown.append(table)
-    if len(listed) > LISTED and not every:
-        shown.append(Text(f"and {len(listed) - LISTED:,} more: --all or --json"))
-    numbers = Counter(state for _, state in standing)
-    shown.append(Text(", ".join(f"{numbers[state]:,} {state}" for state in State if numbers[state])))
-    return RenderGroup(*shown)
 
 
 @app.command()
@@ -644,7 +588,7 @@ def standin(
     get_protocol(dataset)
     settings, _ = load_profile(profile or "standin", overrides or [])
     console = Console()
-    with _progress(console) as bars:
+    with progress(console) as bars:
         write_standin(
             out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total), dataset=dataset
         )
@@ -662,7 +606,7 @@ def sheet(
     protocol = get_protocol("bp4d")
     settings, _ = load_profile(profile or "standin", overrides or [])
     console, kept = Console(), out / "results.parquet"
-    with _progress(console) as bars:
+    with progress(console) as bars:
         root = standin_root(cache, settings.standin, protocol.dataset, bars)
         packed = pack_faces(read_au(root, protocol, settings, bars), settings, cache, bars)
     written = write_standin_page(
@@ -690,7 +634,7 @@ def check(
     protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
     faults: list[UserError] = []
-    with _progress(Console(stderr=True) if as_json else console) as bars:
+    with progress(Console(stderr=True) if as_json else console) as bars:
         au = read_au(_given(data), protocol, settings, bars, faults)
         of_au, faults = check_au(au, protocol, settings, faults), []
         fe = read_fe(_given(data), settings, faults)
@@ -698,7 +642,7 @@ def check(
     if as_json:
         console.print_json(json.dumps({"passed": not outcome.faults, **asdict(outcome)}))
     else:
-        _show_check(console, outcome, (au, fe))
+        show_check(console, outcome, (au, fe))
     if outcome.faults:
         raise typer.Exit(CHECK_FAILED)
 
@@ -715,30 +659,15 @@ def prepare(
     settings, _ = load_profile(profile or "paper", overrides or [])
     protocol = protocol_at(_given(data), get_protocol(dataset), settings)
     console = Console()
-    with _progress(console) as bars:
+    with progress(console) as bars:
         faces = read_data(_given(data), protocol, settings, bars)
-        _tell_disk(console, faces, settings, cache)
+        tell_disk(console, faces, settings, cache)
         ready = prepare_data(faces, settings, cache, bars)
     for packed in (ready.au, ready.fe):
         size = f"{packed.frames.nbytes / 2**20:.0f} MiB, fingerprint {packed.fingerprint}"
         speed = f"{packed.seconds:.1f} s, {packed.decoded / max(packed.seconds, 1e-9):.0f} a second"
         made = f"{packed.decoded:,} frames decoded in {speed}" if packed.decoded else "nothing to decode"
         console.print(f"{packed.faces.note}: {size}; {made}", soft_wrap=True)
-
-
-class Bars:
-    """Progress bars by name; called as (name, done, total)."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, Any] = {}
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(escape(name), total=total)
-        self._progress.update(self._tasks[name], completed=done)
-        if done == total:
-            self._progress.remove_task(self._tasks.pop(name))
 
 
 @contextmanager
@@ -757,20 +686,6 @@ def _caught_signals() -> Iterator[list[int]]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Bars]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield Bars(progress)
 
 
 def _ready(
@@ -800,7 +715,7 @@ def _ready(
         start_au = _checked(start_au, check_au(start_au, before, settings), allow_incomplete)
     for face_set in (*faces, *([start_au] if start_au is not None else [])):
         console.print(face_set.note, soft_wrap=True)
-    _tell_disk(console, (*faces, *([start_au] if start_au is not None else [])), settings, cache)
+    tell_disk(console, (*faces, *([start_au] if start_au is not None else [])), settings, cache)
     ready = prepare_data(faces, settings, cache, bars)
     if before is None or start_au is None:
         return protocol, ready, None
@@ -899,100 +814,9 @@ def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet
     return replace(faces, note=note)
 
 
-def _tell_disk(console: Console, faces: Iterable[FaceSet], settings: Profile, cache: Path) -> None:
-    """What packing will take, before it begins."""
-    size, folder = settings.data.frame_size, cache / "frames"
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in faces:
-        needed = needed_bytes(each, size, folder)
-        if needed:
-            free = shutil.disk_usage(folder).free
-            console.print(
-                f"packing {each.dataset}: {len(each):,} frames of {size} px, {needed / 2**30:.2f} GiB in {folder}"
-                f" ({free / 2**30:.1f} GiB free)",
-                soft_wrap=True,
-            )
-
-
 def _test_frames(faces: FaceSet, protocol: Protocol) -> dict[str, int]:
     """Frames of each part's subjects."""
     return {part: int(faces.table["subject"].isin(tested).sum()) for part, tested in protocol.parts.items()}
-
-
-def _tell_needs(
-    console: Console,
-    trials: list[Trial],
-    registry: Registry,
-    runs: Path,
-    frames: Mapping[str, int],
-    device: torch.device | None,
-    *,
-    each: bool,
-) -> None:
-    """What the trials that are not done will take, and before that, if asked, where `each` stands.
-
-    Args:
-        console: Where it is told.
-        trials: All that were chosen.
-        registry: Of all methods.
-        runs: The store.
-        frames: Test frames of each part.
-        device: See `preflight.check`.
-        each: Whether to list the trials.
-
-    Raises:
-        UserError: It cannot fit.
-    """
-    present = source_hashes(registry)
-    states = {trial.key: state_of(TrialFolder(trial.folder(runs)), present) for trial in trials}
-    if each:
-        for trial in trials:
-            console.print(f"{escape(trial.label)} ({trial.key}): {states[trial.key]}", soft_wrap=True)
-        numbers = Counter(states.values())
-        console.print(f"{len(trials)} trials: {', '.join(f'{numbers[s]} {s}' for s in State if numbers[s])}")
-    waiting = [trial for trial in trials if states[trial.key] not in {State.DONE, State.STALE}]
-    if waiting:
-        needed = needs(waiting, registry, frames)
-        free = shutil.disk_usage(existing(runs)).free
-        console.print(
-            f"{len(waiting)} trials to run: {size(needed.disk)} of disk ({size(free)} free); a step of"
-            f" {escape(needed.largest)} holds {size(needed.memory)} at least",
-            soft_wrap=True,
-        )
-        check_needs(needed, runs, device)
-
-
-def _tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -> None:
-    """What was submitted, and where to look at it."""
-    for each in submissions:
-        after = f" after {' '.join(each.after)}" if each.after else ""
-        words = f"{'submitted' if each.fresh else 'in the queue already'}, job {each.job}{after}"
-        told = words if each.job else WORDS[each.state]
-        console.print(f"{escape(each.trial.label)} ({each.trial.key}): {told}", soft_wrap=True)
-    console.print(
-        f"output of the jobs: {logs}\nlook at them with squeue --me, malbench status and malbench report; the same"
-        " command again submits what then is neither done nor in the queue",
-        soft_wrap=True,
-    )
-
-
-def _show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:
-    for each in faces:
-        console.print(escape(each.note), soft_wrap=True)
-    table = Table("", "found", "known of a full copy")
-    for line in outcome.lines:
-        table.add_row(*(escape(text) for text in (line.name, line.found, line.known)))
-    console.print(table)
-    for finding in outcome.findings[:MOST_FINDINGS]:
-        facts = [("where", finding.where), ("expected", finding.expected), ("found", finding.found)]
-        told = "".join(f"\n    {name}: {text}" for name, text in [*facts, ("remedy", finding.remedy)] if text)
-        console.print(escape(f"{finding.severity}: {finding.what}{told}"), soft_wrap=True)
-    more = len(outcome.findings) - MOST_FINDINGS
-    if more > 0:
-        console.print(f"and {more} more; --json lists all")
-    remarks = len(outcome.findings) - len(outcome.faults)
-    verdict = f"{len(outcome.faults)} faults" if outcome.faults else "passed: nothing is missing or damaged"
-    console.print(verdict + (f", {remarks} remarks" if remarks else ""))
 
 
 if __name__ == "__main__":

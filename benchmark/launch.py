@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import SlurmResources, SlurmSettings
-from benchmark.runner import State, source_hashes, state_of
+from benchmark.states import State, source_hashes, state_of
 from benchmark.store import JOB, TrialFolder
 from benchmark.trial import Trial
 from methods import Registry

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,210 +18,23 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from benchmark.data.bp4d import read_bp4d
-from benchmark.data.disfa import read_disfa
-from benchmark.data.faces import MARKER, FaceSet, data_root
-from benchmark.data.frames import PackedFaces, pack
-from benchmark.data.gft import gft_protocol, read_gft
-from benchmark.data.known import known_clear, known_fe
-from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
-from benchmark.data.rafdb import read_rafdb
-from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.data.known import known_fe
 from benchmark.errors import Abandoned, Interrupted, UserError
-from benchmark.owner import OWNER, OwnedError, Ownership, is_beating, read_owner
-from benchmark.profile import Profile
-from benchmark.protocol import BP4D, DISFA, GFT, Protocol
-from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory, source_hash, standin_hash
+from benchmark.owner import OWNER, OwnedError, Ownership, is_beating
+from benchmark.protocol import Protocol
+from benchmark.provenance import peak_memory_mb, provenance, reset_peak_memory
 from benchmark.results import Origin
-from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TRIAL, Glance, TrialFolder, read_trial
+from benchmark.states import State, sources, state_of
+from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TRIAL, TrialFolder, read_trial
 from benchmark.trainer import RunOptions, TrialData, train_trial
 from benchmark.trial import START, Trial
-from methods import Registry, source_files
+from methods import Registry
 from methods.base import Finished, Method
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what is done, how much of it is done, how much there is)."""
 
 OnTrial = Callable[[Trial, "State"], None] | None
 """Called before each trial with what becomes of it."""
-
-Faults = list[UserError] | None
-Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None, Faults], FaceSet]
-
 LOOK_S = 1.0
 """Seconds between two looks of who waits for a trial: whether it is free, and whether to stop."""
-
-READERS: Mapping[str, Read] = {
-    "bp4d": lambda root, protocol, profile, progress, faults: read_bp4d(
-        root, protocol, progress, alignment=profile.data.alignment, faults=faults
-    ),
-    "disfa": lambda root, protocol, profile, progress, faults: read_disfa(
-        root, protocol, progress, settings=profile.disfa, alignment=profile.data.alignment, faults=faults
-    ),
-    "gft": lambda root, protocol, profile, progress, faults: read_gft(
-        root, protocol, progress, settings=profile.gft, faults=faults
-    ),
-}
-"""Reader of each AU dataset."""
-
-
-def protocol_at(root: Path, protocol: Protocol, profile: Profile) -> Protocol:
-    """The protocol as a data root has it: GFT's split is its owner's.
-
-    Raises:
-        UserError: There is no split, or it is wrong.
-    """
-    return gft_protocol(root, protocol, profile.gft) if protocol.dataset == GFT.dataset else protocol
-
-
-def start_protocol(protocol: Protocol, profile: Profile) -> Protocol | None:
-    """The dataset on which the model is trained that this one's backbones start from (§4.1.1, A14); None for none."""
-    return BP4D if protocol.dataset == DISFA.dataset and profile.disfa_start.method else None
-
-
-class State(StrEnum):
-    """Where a trial stands."""
-
-    DONE = "done"
-    STALE = "stale"  # done by other sources than the present ones, with no version raised
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    TO_DO = "to do"
-    AWAITED = "awaited"  # another process runs what trials here start from
-    BLOCKED = "blocked"  # what it starts from failed
-
-
-def standin_root(
-    cache: Path, settings: StandinSettings, dataset: str = BP4D.dataset, progress: Progress | None = None
-) -> Path:
-    """The stand-in with these settings, drawn by the present code, written into the cache the first time."""
-    made_of = f"{settings.model_dump_json()} {dataset} {standin_hash()}"
-    digest = blake2b(made_of.encode(), digest_size=6).hexdigest()
-    root = cache / "standin" / digest
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.parent / f".{digest}.lock"):
-        if not (root / MARKER).is_file():
-            write_standin(root, settings, _named(progress, "drawing stand-in faces"), dataset=dataset)
-    return root
-
-
-def read_data(
-    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None, faults: Faults = None
-) -> tuple[FaceSet, FaceSet]:
-    """The AU faces of a dataset and the FE faces of RAF-DB, read from their official layouts.
-
-    `faults` takes what is wrong with a part of them, which is then left out; None: that is an error.
-
-    Raises:
-        UserError: Something is missing or wrong in either.
-    """
-    data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    return read_au(root, protocol, profile, progress, faults), read_fe(root, profile, faults)
-
-
-def read_fe(root: Path, profile: Profile, faults: Faults = None) -> FaceSet:
-    """Read the FE faces of RAF-DB.
-
-    Raises:
-        UserError: Something is missing or wrong.
-    """
-    data_root(root, needs=(RAFDB_FOLDER,))
-    return read_rafdb(
-        root, profile.data.fe_images, settings=profile.rafdb, alignment=profile.data.alignment, faults=faults
-    )
-
-
-def read_au(
-    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None, faults: Faults = None
-) -> FaceSet:
-    """Read the faces of an AU dataset alone.
-
-    Raises:
-        UserError: Something is missing or wrong.
-    """
-    data_root(root, needs=(protocol.folder,))
-    return READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"), faults)
-
-
-def prepare_data(
-    faces: tuple[FaceSet, FaceSet], profile: Profile, cache: Path, progress: Progress | None = None
-) -> TrialData:
-    """Pack both, once.
-
-    Raises:
-        UserError: An image or the stand-in's ground truth is damaged, or the disk is too small.
-    """
-    au, fe = (pack_faces(each, profile, cache, progress) for each in faces)
-    return TrialData(au, fe, known_clear(fe.faces))
-
-
-def pack_faces(faces: FaceSet, profile: Profile, cache: Path, progress: Progress | None = None) -> PackedFaces:
-    """Pack the frames of one dataset, once.
-
-    Raises:
-        UserError: An image is damaged, or the disk is too small.
-    """
-    return pack(faces, profile.data.frame_size, cache / "frames", _named(progress, f"packing {faces.dataset}"))
-
-
-def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
-    """Where a trial stands, from its folder and the `present` hash of each method's sources."""
-    if folder.is_done:
-        trial, made = read_trial(folder)
-        return State.DONE if made.get("source_hash") == present.get(trial.method) else State.STALE
-    return unfinished_state(folder)
-
-
-def glanced_state(seen: Glance, present: Mapping[str, str]) -> State:
-    """Where a trial stands, from a glance at it."""
-    if seen.is_done:
-        return State.DONE if seen.source_hash == present.get(seen.method) else State.STALE
-    return unfinished_state(seen.folder)
-
-
-def unfinished_state(folder: TrialFolder) -> State:
-    """Where a trial stands that is not done."""
-    if not folder.lock.exists():  # nobody ever ran it, or this is a copy without locks
-        return State.INTERRUPTED if (folder.path / CHECKPOINT).is_file() else State.TO_DO
-    try:
-        with FileLock(folder.lock).acquire(blocking=False):
-            pass
-    except Timeout:
-        return State.RUNNING
-    except OSError:
-        pass  # a store that may only be read: what else is there says enough
-    if is_beating(folder.path):
-        return State.RUNNING
-    if (folder.path / ERROR).is_file():
-        return State.FAILED
-    return State.INTERRUPTED if (folder.path / TRIAL).is_file() else State.TO_DO
-
-
-def detail_of(folder: TrialFolder, state: State) -> str:
-    """What else is to be said of a trial in this state: why it failed, how far it came."""
-    if state == State.FAILED:
-        try:
-            return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
-        except FileNotFoundError:  # somebody has begun to run it again meanwhile
-            return ""
-    if state == State.STALE:
-        return "made by other sources than the present ones"
-    owner = read_owner(folder.path) if state == State.RUNNING else None
-    if owner is not None:
-        return owner.describe()
-    done = folder.steps_done() if state in {State.INTERRUPTED, State.RUNNING} else None
-    return "" if done is None else f"checkpoint after {done:,} steps"
-
-
-def source_hashes(registry: Registry) -> dict[str, str]:
-    """Hash of the present sources of each method."""
-    return {name: sources(registry.any(name)) for name in registry.names}
-
-
-def sources(cls: type[Method]) -> str:
-    """Hash of the present sources of one method."""
-    return source_hash(source_files(cls))
 
 
 @dataclass(frozen=True)
@@ -575,18 +386,9 @@ def too_little_memory(error: Exception) -> UserError:
     )
 
 
-def fingerprints(data: TrialData) -> tuple[str, str]:
-    """Of the AU and the FE frames."""
-    return data.au.fingerprint, data.fe.fingerprint
-
-
 def joint_origin(data: TrialData, *before: Origin) -> Origin:
     """One word for AU and FE data and those of trials `before`: a result is the paper's only if all are complete."""
     origins = {data.au.faces.origin, data.fe.faces.origin, *before}
     if origins == {"complete"}:
         return "complete"
     return "stand-in" if "stand-in" in origins else "partial"
-
-
-def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(name, done, total)

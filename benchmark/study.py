@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmark import stats
 from benchmark.errors import UserError, did_you_mean
 from benchmark.f1 import FloatArray
+from benchmark.prepare import start_protocol
 from benchmark.profile import load_profile
 from benchmark.protocol import get_protocol
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.render import markdown_template
 from benchmark.results import Results
-from benchmark.runner import start_protocol
 from benchmark.stats import Interval
 from benchmark.trial import AtHand, expand, shared_overrides
 from methods import Registry

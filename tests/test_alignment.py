@@ -12,9 +12,10 @@ import torch
 from benchmark.alignment import AU_SAMPLES, probe_training, sample_derivatives, summarise, write_alignment
 from benchmark.data.known import known_fe
 from benchmark.data.standin.write import write_standin
+from benchmark.prepare import fingerprints, prepare_data, read_data
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
-from benchmark.runner import fingerprints, prepare_data, read_data, run_trials
+from benchmark.runner import run_trials
 from benchmark.trainer import RunOptions
 from benchmark.trial import expand
 from methods import discover

@@ -15,10 +15,11 @@ from filelock import FileLock
 
 from benchmark.cli import _test_frames, main
 from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.prepare import read_au
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
 from benchmark.results import Results
-from benchmark.runner import joint_origin, read_au
+from benchmark.runner import joint_origin
 from benchmark.trainer import TrialData
 
 TINY = [

@@ -13,7 +13,7 @@ from benchmark.errors import UserError
 from benchmark.launch import Submission, submit_trials, with_prerequisites
 from benchmark.profile import SlurmResources, SlurmSettings, load_profile
 from benchmark.protocol import BP4D
-from benchmark.runner import State, source_hashes
+from benchmark.states import State, source_hashes
 from benchmark.store import TrialFolder
 from benchmark.trial import Trial, expand
 from methods import discover

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from benchmark.errors import Interrupted, UserError
 from benchmark.profile import load_profile
 from benchmark.protocol import ALL, BP4D, DISFA
-from benchmark.runner import State, detail_of, run_trials, source_hashes, state_of
+from benchmark.runner import run_trials
+from benchmark.states import State, detail_of, source_hashes, state_of
 from benchmark.store import TrialFolder, read_results
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand

@@ -16,7 +16,8 @@ from benchmark.errors import Interrupted
 from benchmark.launch import _last_job
 from benchmark.owner import OWNER, duration, read_owner
 from benchmark.protocol import BP4D
-from benchmark.runner import State, detail_of, run_trials, unfinished_state
+from benchmark.runner import run_trials
+from benchmark.states import State, detail_of, unfinished_state
 from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, JOB, TRIAL, TrialFolder
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import Trial

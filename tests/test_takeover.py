@@ -18,7 +18,8 @@ from benchmark import runner
 from benchmark.errors import Interrupted, UserError
 from benchmark.owner import OWNER, Ownership, Record, read_owner
 from benchmark.protocol import BP4D
-from benchmark.runner import State, run_trials, state_of
+from benchmark.runner import run_trials
+from benchmark.states import State, state_of
 from benchmark.store import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder, read_trial
 from benchmark.trainer import RunOptions
 from tests.test_prerequisites import REGISTRY, trials_of

@@ -21,9 +21,11 @@ from sklearn.metrics import f1_score
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
 from benchmark.errors import Interrupted, UserError
+from benchmark.prepare import prepare_data, read_data
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import BP4D, EMOTIONS
-from benchmark.runner import State, prepare_data, read_data, run_trials, source_hashes, state_of
+from benchmark.runner import run_trials
+from benchmark.states import State, source_hashes, state_of
 from benchmark.store import TrialFolder, read_results
 from benchmark.trainer import RunOptions, Streams, TrialData, train_trial
 from benchmark.trial import Trial, expand

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cli import status_page
+from benchmark.console import status_page
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
-from benchmark.runner import State, glanced_state, source_hashes
+from benchmark.states import State, glanced_state, source_hashes
 from benchmark.store import DONE, TrialFolder, glance
 from benchmark.trial import Trial, expand
 from methods import discover

@@ -12,9 +12,9 @@ from torch import Tensor
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
 from benchmark.data.standin.write import write_standin
+from benchmark.prepare import prepare_data, read_data
 from benchmark.profile import load_profile
 from benchmark.protocol import BP4D, EMOTIONS
-from benchmark.runner import prepare_data, read_data
 from benchmark.trainer import Streams
 from benchmark.trial import expand
 from methods import discover

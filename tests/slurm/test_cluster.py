@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.report.render import build_report
-from benchmark.runner import source_hashes
+from benchmark.states import source_hashes
 from benchmark.store import read_results
 from methods import discover
 from tests.chaos.process import contents
