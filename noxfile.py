@@ -101,8 +101,8 @@ def smoke(session: nox.Session) -> None:
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Every test but the benchmarks."""
-    run(session, "pytest", *session.posargs)
+    """Every test but the benchmarks, a worker for each core."""
+    run(session, "pytest", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +18,22 @@ HEADER = [0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22
 SUBJECTS = ("F001", "M001", "F003", "M002", "F004", "M003")  # two of each part
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several workers a core of its own, and what it starts with it.
+
+    Threads of two programs that wait for one another on the same cores make both many times slower.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
 @pytest.fixture(autouse=True, scope="session")
-def two_threads() -> Iterator[None]:
+def threads() -> Iterator[None]:
     """One number of threads for all tests: sums in floating point depend on it."""
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
