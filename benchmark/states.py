@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from filelock import FileLock, Timeout
 
-from benchmark.owner import is_beating, read_owner
+from benchmark.owner import OWNER, is_beating, read_owner
 from benchmark.provenance import source_hash
 from benchmark.store import CHECKPOINT, ERROR, TRIAL, Glance, TrialFolder, read_trial
 from methods import Registry, source_files
@@ -46,15 +46,16 @@ def unfinished_state(folder: TrialFolder) -> State:
     """Where a trial stands that is not done."""
     if not folder.lock.exists():  # nobody ever ran it, or this is a copy without locks
         return State.INTERRUPTED if (folder.path / CHECKPOINT).is_file() else State.TO_DO
-    try:
-        with FileLock(folder.lock).acquire(blocking=False):
-            pass
-    except Timeout:
-        return State.RUNNING
-    except OSError:
-        pass  # a store that may only be read: what else is there says enough
-    if is_beating(folder.path):
-        return State.RUNNING
+    if (folder.path / OWNER).exists():  # of one that runs it, or that was killed
+        try:
+            with FileLock(folder.lock).acquire(blocking=False):
+                pass
+        except Timeout:
+            return State.RUNNING
+        except OSError:
+            pass  # a store that may only be read: what else is there says enough
+        if is_beating(folder.path):
+            return State.RUNNING
     if (folder.path / ERROR).is_file():
         return State.FAILED
     return State.INTERRUPTED if (folder.path / TRIAL).is_file() else State.TO_DO

@@ -221,8 +221,7 @@ def train_trial(
                 tables |= _score(trial, method, images, data, fold, options)
             fe_weights = _fe_weights(trial, method, images, data.fe, options)
         except Interrupted:  # what was learned is kept: the next run has only to score it
-            options.check_owned(trial.label)
-            _save_checkpoint(folder, sources, steps, history, seconds, method)
+            _save_checkpoint(trial, method, folder, options, sources, steps, history, seconds)
             raise
         if fe_weights is not None:
             tables[FE_WEIGHTS] = fe_weights
@@ -272,8 +271,7 @@ def _learn(
             if unchecked:  # a checkpoint is never made of what has diverged already
                 _sound(unchecked, trial, streams, method.streams)
                 unchecked = {}
-            options.check_owned(trial.label)
-            _save_checkpoint(folder, sources, step + 1, rows, seconds + now - began, method)
+            _save_checkpoint(trial, method, folder, options, sources, step + 1, rows, seconds + now - began)
             saved = time.monotonic()
         if stopping:
             raise Interrupted(f"{trial.label}: {step + 1} of {steps} steps done")
@@ -281,22 +279,29 @@ def _learn(
 
 
 def _save_checkpoint(
+    trial: Trial,
+    method: Method,
     folder: TrialFolder,
+    options: RunOptions,
     sources: str,
     step: int,
     history: list[dict[str, float]],
     seconds: float,
-    method: Method,
 ) -> None:
-    folder.save_checkpoint(
-        {
-            "sources": sources,
-            "step": step,
-            "history": history,
-            "seconds": seconds,
-            "method": method.training_state(),
-        }
-    )
+    """Write what the steps before `step` have made.
+
+    Raises:
+        Abandoned: `options.abandoned` said so; nothing was written.
+    """
+    state = {
+        "sources": sources,
+        "step": step,
+        "history": history,
+        "seconds": seconds,
+        "method": method.training_state(),
+    }
+    options.check_owned(trial.label)
+    folder.save_checkpoint(state)
 
 
 def _sound(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
@@ -65,10 +66,16 @@ class Trial(Settings):
     row: str = ""
     """The printed row that it is a run of, if that is not its method's."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Sixteen hex digits that change with anything that can change the result."""
         return _digest(self.model_dump(mode="json", exclude=LABELS))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with a key of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("key", None)
+        return copied
 
     def folder(self, runs: Path) -> Path:
         """Where the trial's files are."""
@@ -181,14 +188,24 @@ def expand(
         shared_digest = _digest({**settings, "start": profile.disfa_start.model_dump(mode="json")})
     here = AtHand(protocol, fingerprints)
     trials: dict[str, Trial] = {}
+    digests = {
+        each.protocol.dataset: _digest(each.protocol.model_dump(include={"aus", "parts"}))
+        for each in (here, start)
+        if each is not None
+    }
 
-    def add(name: str, part: str, seed: int, at: AtHand = here, row: str = "") -> Trial:
-        """Put a trial after those that it starts from."""
-        cls = registry.any(name)
+    @cache  # of many seeds alike
+    def settled(name: str, row: str) -> dict[str, Any]:
+        """Fields of a trial that its method's settings are in."""
         hparams = method_hparams(profile, name, registry)
         if row:
             hparams = hparams.model_copy(update={"backbone": profile.rows[row].backbone})
             check_backbone(hparams.backbone, hparams.weights)
+        return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _file_hash(hparams.weights)}
+
+    def add(name: str, part: str, seed: int, at: AtHand = here, row: str = "") -> Trial:
+        """Put a trial after those that it starts from."""
+        cls = registry.any(name)
         before = {role: add(stage.name, ALL, seed) for role, stage in cls.prerequisites.items()}
         variant = [own] if (own := own_overrides(overrides, name)) else []
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
@@ -201,11 +218,10 @@ def expand(
             method=name,
             seed=seed,
             method_version=cls.version,
-            protocol=_digest(at.protocol.model_dump(include={"aus", "parts"})) if needs_au else "",
+            protocol=digests[at.protocol.dataset] if needs_au else "",
             data=profile.data,
             train=profile.train,
-            hparams=hparams.model_dump(mode="json"),
-            weights_hash=_file_hash(hparams.weights),
+            **settled(name, row),
             shared_digest=shared_digest if needs_au and at is here else stage_digest,
             fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
