@@ -353,8 +353,8 @@ def bca_interval(
         undefined = math.isnan(point) or np.isnan(draws).all()
         return Interval(math.nan, math.nan) if undefined else percentile_interval(draws, level)
     reach = _quantile(found.subjects, found.parts, level)
-    low, high = (float(np.quantile(found.draws, found.share(found.shift + way * reach))) for way in (-1, 1))
-    return Interval(low, high)
+    low, high = np.quantile(found.draws, [found.share(found.shift + way * reach) for way in (-1, 1)])
+    return Interval(float(low), float(high))
 
 
 def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> float:

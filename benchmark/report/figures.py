@@ -77,7 +77,7 @@ def training_curves(group: Group) -> Figure:
     parts = tuple(known.parts) if known is not None else group.parts
     height = 1.45 * len(parts) + 0.6
     below_title = (0, 0, 1, 1 - 0.32 / height)
-    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(rect=below_title))
+    figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(parts), len(COLUMNS), squeeze=False)
     panels = [[_curves(group, column, part) for column in COLUMNS] for part in parts]
@@ -94,6 +94,8 @@ def training_curves(group: Group) -> Figure:
             if r == len(parts) - 1 and panels[r][c]:
                 axes.set_xlabel("iteration", fontsize=LABEL)
     _titles(figure, group, height)
+    # Once: a figure that keeps its engine is laid out anew for each of its files.
+    ConstrainedLayoutEngine(rect=below_title).execute(figure)
     return figure
 
 
