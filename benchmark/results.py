@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -158,15 +158,22 @@ class Results:
                 raise ValueError(f"trials: {column} holds no JSON object")
         return self
 
-    def select(self, keys: pd.Series) -> Results:
+    def select(self, keys: Iterable[str]) -> Results:
         """The results of the trials named by `keys` alone."""
-        wanted = set(keys)
-        chosen = {}
+        (chosen,) = self.split([keys])
+        return chosen
+
+    def split(self, groups: Iterable[Iterable[str]]) -> list[Results]:
+        """The results of the trials that each group names; no trial may be in two."""
+        named = [list(keys) for keys in groups]
+        place = {key: number for number, keys in enumerate(named) for key in keys}
+        chosen: list[dict[str, pd.DataFrame]] = [{} for _ in named]
         for name, table in self._tables().items():
-            number, names = pd.factorize(table["trial"])  # each name is then compared once, not in each of its rows
-            known = np.array([each in wanted for each in names], dtype=np.bool_)
-            chosen[name] = table[known[number]].reset_index(drop=True)
-        return Results(**chosen)
+            number, names = pd.factorize(table["trial"])  # each name is then looked up once, not in each of its rows
+            places = np.array([place.get(each, -1) for each in names], dtype=np.int64)[number]
+            for each, tables in enumerate(chosen):
+                tables[name] = table[places == each].reset_index(drop=True)
+        return [Results(**tables) for tables in chosen]
 
     def marked(self, sources: Mapping[str, str]) -> Results:
         """The same results, stale where a method's present sources are not those that made the trial.

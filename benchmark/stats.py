@@ -276,9 +276,7 @@ def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Dra
         found = parts[:, : drawn.stop - first]
         for w, (above, below), out in zip(weights, ratios, found, strict=True):
             _resampled_f1(w[drawn], above, below, out)
-        by_seed = _mean(found, axis=0).reshape(-1, seeds, aus)
-        per_au[drawn] = _mean(by_seed, axis=1)
-        ave[drawn] = _mean(_mean(by_seed, axis=2), axis=1)
+        per_au[drawn], ave[drawn] = _means(found.reshape(len(ratios), -1, seeds, aus))
     return Draws(per_au, ave)
 
 
@@ -297,13 +295,16 @@ def _resampled_f1(weights: FloatArray, above: FloatArray, below: FloatArray, out
         np.divide(out, weights @ below, out=out)
 
 
-def _mean(values: FloatArray, axis: int) -> FloatArray:
-    """`mean_defined`, faster where all values are defined."""
-    total: FloatArray = values.sum(axis=axis)
-    if np.isnan(total).any():
-        return mean_defined(values, axis)
-    total /= values.shape[axis]
-    return total
+def _means(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over parts and seeds, of each AU and of their average: (D, J) and (D,) from (P, D, R, J)."""
+    parts, _, seeds, aus = values.shape
+    by_seed = values.sum(axis=0)
+    # Sums as products with ones, which are ten times as fast.
+    per_au, ave = np.ones(seeds) @ by_seed, (by_seed @ np.ones(aus)) @ np.ones(seeds)
+    if np.isnan(ave).any():  # undefined values are left out of each mean
+        by_seed = mean_defined(values, axis=0)
+        return mean_defined(by_seed, axis=1), mean_defined(mean_defined(by_seed, axis=2), axis=1)
+    return per_au / (parts * seeds), ave / (parts * seeds * aus)
 
 
 def jackknife(method: MethodCounts) -> Jackknife:

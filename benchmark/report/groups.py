@@ -126,7 +126,8 @@ def group_results(results: Results) -> tuple[Group, ...]:
     """
     if results.trials.empty:
         raise UserError("the results hold no trial", remedy="run `malbench run` first, then `malbench report`")
-    groups = [_group(results.select(table["trial"])) for _, table in results.trials.groupby(GROUP_FIELDS, sort=True)]
+    trials = [table["trial"] for _, table in results.trials.groupby(GROUP_FIELDS, sort=True)]
+    groups = [_group(each) for each in results.split(trials)]
     order = list(ORIGINS)
     return tuple(
         sorted(
