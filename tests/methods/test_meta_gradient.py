@@ -143,10 +143,10 @@ def test_against_double_backward_on_timm_backbones(backbone: str, reading: str) 
 @pytest.mark.parametrize("reading", ["constant", "through"])
 @pytest.mark.parametrize("backbone", ["resnet34", "vit_tiny_patch16_224"])
 def test_in_single_precision(backbone: str, reading: str) -> None:
-    """1e-5 from double backward on ResNet-34 in most draws, and on either no farther from the truth than it is.
+    """1e-5 from double backward on ResNet-34 in most draws, and on either no farther from the truth than twice what it is.
 
-    Not in each: where a unit is at 0 but for rounding, it may be on in one form and off in the other, which moves a
-    gradient by as much as double backward in single precision is from the truth, 2e-6 to 1e-4.
+    Not in every draw: double backward itself is 2e-6 to 1e-4 from the truth, and which sums are made in which order
+    decides how much of that the two share.
     """
     resnet = backbone == "resnet34"
     apart, off, their_off = [], [], []
