@@ -143,7 +143,7 @@ def test_against_double_backward_on_timm_backbones(backbone: str, reading: str) 
 @pytest.mark.parametrize("reading", ["constant", "through"])
 @pytest.mark.parametrize("backbone", ["resnet34", "vit_tiny_patch16_224"])
 def test_in_single_precision(backbone: str, reading: str) -> None:
-    """1e-5 from double backward on ResNet-34 in most draws, and on either no farther from the truth than twice what it is.
+    """1e-5 from double backward on ResNet-34 in most draws, and no farther from the truth than twice what that is.
 
     Not in every draw: double backward itself is 2e-6 to 1e-4 from the truth, and which sums are made in which order
     decides how much of that the two share.
