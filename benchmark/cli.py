@@ -86,10 +86,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.", no_args_is_help=True)
-
-
 app.add_typer(data_app, name="data")
-
 
 CHECK_FAILED = 1
 """Exit status of `data check` where data are incomplete or damaged."""
@@ -97,6 +94,7 @@ TRIAL_FAILED = 1
 """Exit status of `run` where a trial failed; the others were run."""
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
+
 WATCH_S = 3.0
 """Seconds between two looks of `status --watch`."""
 OUTCOMES = {
@@ -107,6 +105,7 @@ OUTCOMES = {
     State.FAILED: "failed",
     State.BLOCKED: "blocked by a failure",
 }
+
 Dataset = Annotated[str, typer.Argument(help="bp4d, disfa or gft")]
 Root = Annotated[
     Path | None,
@@ -124,6 +123,7 @@ ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, stand
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile.")
 ]
+
 DEFAULT_RUNS = PROJECT / "runs"
 DEFAULT_CACHE = PROJECT / ".cache"
 DEFAULT_REPORTS = PROJECT / "reports"

@@ -38,6 +38,7 @@ from methods import Registry
 
 MOST_FINDINGS = 60
 """Findings that `data check` prints."""
+
 WORDS = {
     State.DONE: "done already",
     State.STALE: "done already, but by other sources than the present ones: delete its folder to run it again",
@@ -48,6 +49,7 @@ WORDS = {
     State.FAILED: "failed; the next run tries it again",
     State.BLOCKED: "not run: what it starts from failed",
 }
+
 LISTED = 40
 """Trials that are not done and that `status` names."""
 

@@ -25,8 +25,10 @@ from benchmark.trainer import TrialData
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
+
 Faults = list[UserError] | None
 Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None, Faults], FaceSet]
+
 READERS: Mapping[str, Read] = {
     "bp4d": lambda root, protocol, profile, progress, faults: read_bp4d(
         root, protocol, progress, alignment=profile.data.alignment, faults=faults

@@ -31,8 +31,9 @@ from benchmark.trial import START, Trial
 from methods import Registry
 from methods.base import Finished, Method
 
-OnTrial = Callable[[Trial, "State"], None] | None
+OnTrial = Callable[[Trial, State], None] | None
 """Called before each trial with what becomes of it."""
+
 LOOK_S = 1.0
 """Seconds between two looks of who waits for a trial: whether it is free, and whether to stop."""
 
