@@ -41,6 +41,7 @@ from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import known_fe
 from benchmark.data.probe import pixel_probe
+from benchmark.data.renders import RENDERS
 from benchmark.data.standin.write import write_standin
 from benchmark.describe import describe
 from benchmark.errors import Interrupted, UserError
@@ -55,6 +56,7 @@ from benchmark.prepare import (
     read_au,
     read_data,
     read_fe,
+    read_people,
     standin_root,
     start_protocol,
 )
@@ -70,10 +72,11 @@ from benchmark.report.render import build_report
 from benchmark.report.standin import write_standin_page
 from benchmark.results import Results
 from benchmark.runner import run_trials, too_little_memory
+from benchmark.runners import runners
 from benchmark.score import score_file
 from benchmark.states import State, detail_of, source_hashes
 from benchmark.store import FE_WEIGHTS, Glance, TrialFolder, read_results, read_trial, trial_folders
-from benchmark.study import digests_of, load_plan, write_study
+from benchmark.study import Plan, Question, digests_of, load_plan, write_study
 from benchmark.trainer import RunOptions, TrialData
 from benchmark.trial import AtHand, Trial, expand
 from benchmark.weighed import weighed_faces
@@ -211,10 +214,21 @@ def run(
     console = Console()
     with ExitStack() as stack:
         bars = stack.enter_context(progress(console))
-        protocol, trial_data, start_data = _ready(console, bars, data, protocol, settings, cache, allow_incomplete)
-        start = None if before is None or start_data is None else (before, start_data)
-        at_start = None if start is None else AtHand(start[0], fingerprints(start[1]))
-        trials = expand(protocol, settings, changed, registry, fingerprints(trial_data), start=at_start, **selection)
+        protocol, trial_data, elsewhere = _ready(
+            console, bars, data, protocol, settings, registry, cache, allow_incomplete
+        )
+        at_start = None if before is None else AtHand(before, fingerprints(elsewhere[before.dataset][1]))
+        renders = elsewhere[RENDERS][1].fe.fingerprint if RENDERS in elsewhere else ""
+        trials = expand(
+            protocol,
+            settings,
+            changed,
+            registry,
+            fingerprints(trial_data),
+            start=at_start,
+            renders=renders,
+            **selection,
+        )
         trials = with_prerequisites(trials, only) if only else trials
         frames = _test_frames(trial_data.au.faces, protocol)
         tell_needs(console, trials, registry, runs, frames, chosen if queue is None else None, each=dry_run)
@@ -233,7 +247,7 @@ def run(
             console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}")
 
         try:
-            outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial, start)
+            outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial, elsewhere)
         except Interrupted as stopped:
             console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
             raise typer.Exit(128 + signals[0]) from stopped
@@ -317,6 +331,10 @@ def study(
         list[Path] | None, typer.Option("--with", help="Results of another machine; may be repeated.")
     ] = None,
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, help="That share the trials, and the threads; a small network gains by one a core.")
+    ] = 1,
+    no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
 ) -> None:
     """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped.
 
@@ -325,30 +343,19 @@ def study(
     """
     wanted = load_plan(plan)
     asked = [wanted.question(name) for name in question] if question else list(wanted.questions)
-    # Seed by seed, so that every question has whole answers before any has more of them.
-    turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
     failed = False
-    for seed, each in () if page_only else turns:
-        if seed not in each.seeds:
-            continue
-        Console().print(f"[bold]{escape(each.name)}[/], seed {seed}: {escape(each.title)}")
-        try:
-            run(
-                wanted.dataset,
-                method=list(each.methods),
-                part=list(each.parts),
-                seed=[seed],
-                profile=wanted.profile,
-                overrides=list(each.set),
-                runs=runs,
-                cache=cache,
-                device=device,
-                threads=threads,
-            )
-        except typer.Exit as ended:
-            if ended.exit_code != TRIAL_FAILED:
-                raise
-            failed = True
+    if not page_only:
+        each_threads = max(1, (threads or available_cores()) // processes)
+        others = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
+        others += [f"--threads={each_threads}", *(f"--question={each.name}" for each in asked)]
+        with runners(processes - 1, others, runs) as wait_for_others:
+            failed = _ask(wanted, asked, runs, cache, device, each_threads)
+            for status in wait_for_others():
+                if status not in {0, TRIAL_FAILED}:
+                    raise typer.Exit(status)
+                failed |= status == TRIAL_FAILED
+    if no_page:
+        raise typer.Exit(TRIAL_FAILED if failed else 0)
     registry = discover()
     present = source_hashes(registry)
     found = read_results(runs, present)
@@ -361,6 +368,35 @@ def study(
     Console().print(f"wrote {page}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
+
+
+def _ask(plan: Plan, asked: list[Question], runs: Path, cache: Path, device: str, threads: int) -> bool:
+    """Run the trials of questions, but those that another process runs; whether one failed."""
+    failed = False
+    # Seed by seed, so that every question has whole answers before any has more of them.
+    turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
+    for seed, each in turns:
+        if seed not in each.seeds:
+            continue
+        Console().print(f"[bold]{escape(each.name)}[/], seed {seed}: {escape(each.title)}")
+        try:
+            run(
+                plan.dataset,
+                method=list(each.methods),
+                part=list(each.parts),
+                seed=[seed],
+                profile=plan.profile,
+                overrides=list(each.set),
+                runs=runs,
+                cache=cache,
+                device=device,
+                threads=threads,
+            )
+        except typer.Exit as ended:
+            if ended.exit_code != TRIAL_FAILED:
+                raise
+            failed = True
+    return failed
 
 
 @app.command()
@@ -694,10 +730,11 @@ def _ready(
     root: Path | None,
     protocol: Protocol,
     settings: Profile,
+    registry: Registry,
     cache: Path,
     allow_incomplete: bool,
-) -> tuple[Protocol, TrialData, TrialData | None]:
-    """The protocol as the data root has it, its frames, and those for the trial that its backbones start from."""
+) -> tuple[Protocol, TrialData, dict[str, tuple[Protocol, TrialData]]]:
+    """The protocol as the data root has it, its frames, and those of other datasets, for what trials start from."""
     if root is None:
         root = standin_root(cache, settings.standin, protocol.dataset, bars)
         console.print(
@@ -709,19 +746,24 @@ def _ready(
     au, fe = read_data(root, protocol, settings, bars)
     before = start_protocol(protocol, settings)
     start_au = None if before is None else read_au(root, before, settings, bars)
+    people = read_people(cache, settings, registry, bars)
     au = _checked(au, check_au(au, protocol, settings), allow_incomplete)
     faces = au, _checked(fe, check_fe(fe, settings), allow_incomplete)
     if before is not None and start_au is not None:
         start_au = _checked(start_au, check_au(start_au, before, settings), allow_incomplete)
-    for face_set in (*faces, *([start_au] if start_au is not None else [])):
+    used = [each for each in (*faces, start_au, people) if each is not None]
+    for face_set in used:
         console.print(face_set.note, soft_wrap=True)
-    tell_disk(console, (*faces, *([start_au] if start_au is not None else [])), settings, cache)
+    tell_disk(console, tuple(used), settings, cache)
     ready = prepare_data(faces, settings, cache, bars)
-    if before is None or start_au is None:
-        return protocol, ready, None
-    subjects = [subject for part in settings.disfa_start.parts for subject in before.parts[part]]
-    start = pack_faces(start_au, settings, cache, bars)
-    return protocol, ready, TrialData(start.of_subjects(subjects), ready.fe, ready.fe_clear)
+    elsewhere = {}
+    if before is not None and start_au is not None:
+        subjects = [subject for part in settings.disfa_start.parts for subject in before.parts[part]]
+        start = pack_faces(start_au, settings, cache, bars)
+        elsewhere[before.dataset] = (before, TrialData(start.of_subjects(subjects), ready.fe, ready.fe_clear))
+    if people is not None:  # a trial that learns from no AU data: no frame of these is looked at
+        elsewhere[people.dataset] = (protocol, TrialData(ready.au, pack_faces(people, settings, cache, bars)))
+    return protocol, ready, elsewhere
 
 
 def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:

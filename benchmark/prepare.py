@@ -16,12 +16,16 @@ from benchmark.data.gft import gft_protocol, read_gft
 from benchmark.data.known import known_clear
 from benchmark.data.rafdb import FOLDER as RAFDB_FOLDER
 from benchmark.data.rafdb import read_rafdb
-from benchmark.data.standin.write import StandinSettings, write_standin
+from benchmark.data.renders import RENDERS, read_renders
+from benchmark.data.standin.write import StandinSettings, write_people, write_standin
 from benchmark.errors import UserError
 from benchmark.profile import Profile
 from benchmark.protocol import BP4D, DISFA, GFT, Protocol
 from benchmark.provenance import standin_hash
 from benchmark.trainer import TrialData
+from benchmark.trial import PRETRAINING, method_hparams
+from methods import Registry
+from methods.identity import Identity
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
@@ -61,14 +65,44 @@ def standin_root(
     cache: Path, settings: StandinSettings, dataset: str = BP4D.dataset, progress: Progress | None = None
 ) -> Path:
     """The stand-in with these settings, drawn by the present code, written into the cache the first time."""
-    made_of = f"{settings.model_dump_json()} {dataset} {standin_hash()}"
-    digest = blake2b(made_of.encode(), digest_size=6).hexdigest()
+    told = _named(progress, "drawing stand-in faces")
+    return _drawn(
+        cache,
+        f"{settings.model_dump_json()} {dataset}",
+        lambda root: write_standin(root, settings, told, dataset=dataset),
+    )
+
+
+def _drawn(cache: Path, name: str, write: Callable[[Path], None]) -> Path:
+    """The folder below the cache that the present code draws under a name, written the first time."""
+    digest = blake2b(f"{name} {standin_hash()}".encode(), digest_size=6).hexdigest()
     root = cache / "standin" / digest
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / f".{digest}.lock"):
         if not (root / MARKER).is_file():
-            write_standin(root, settings, _named(progress, "drawing stand-in faces"), dataset=dataset)
+            write(root)
     return root
+
+
+def read_people(cache: Path, profile: Profile, registry: Registry, progress: Progress | None = None) -> FaceSet | None:
+    """The renders that backbones are pre-trained on, drawn the first time; None where they start from other weights.
+
+    Raises:
+        UserError: A setting is wrong, or they cannot be written.
+    """
+    asked = {each.get("weights") for each in (profile.method, *profile.methods.values())}
+    if RENDERS not in asked:
+        return None
+    hparams, settings = method_hparams(profile, PRETRAINING, registry), profile.standin
+    assert isinstance(hparams, Identity.HParams)
+    people, views = hparams.identities, hparams.views
+    told = _named(progress, "drawing people without AUs")
+    root = _drawn(
+        cache,
+        f"{RENDERS} {settings.size} {settings.seed} {people} {views}",
+        lambda root: write_people(root, settings, people, views, told),
+    )
+    return read_renders(root, people, views)
 
 
 def read_data(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -58,7 +59,7 @@ def run_trials(
     runs: Path,
     options: RunOptions,
     on_trial: OnTrial = None,
-    start: tuple[Protocol, TrialData] | None = None,
+    elsewhere: Mapping[str, tuple[Protocol, TrialData]] = MappingProxyType({}),
 ) -> list[Outcome]:
     """Run every trial that is not done; one that another process runs is left to it.
 
@@ -74,7 +75,7 @@ def run_trials(
         runs: The store.
         options: Device, checkpoints, progress.
         on_trial: Told of each.
-        start: Protocol and frames for the trial that all others start from, if it is of another dataset.
+        elsewhere: Protocol and frames, by the name of their dataset, for trials of others, which these start from.
 
     Raises:
         OSError: The store cannot be written, or is gone; the trials before are kept.
@@ -100,8 +101,7 @@ def run_trials(
         # What others start from is made by the present code, like them.
         if state == State.TO_DO or (state == State.STALE and trial.key in needed):
             before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
-            elsewhere = start is not None and trial.dataset == start[0].dataset
-            where = start if start is not None and elsewhere else (protocol, data)
+            where = elsewhere.get(trial.dataset, (protocol, data))
             train = partial(_train, trial, registry, *where, runs, before)
             if options.stop():
                 raise Interrupted(f"{trial.label}: not begun")

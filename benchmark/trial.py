@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from benchmark.backbones import add_backbones
+from benchmark.data.renders import RENDERS
 from benchmark.errors import UserError, did_you_mean
 from benchmark.profile import DataSettings, Profile, Settings, TrainSettings, settings_error
 from benchmark.protocol import ALL, FE_DATASET, PROTOCOL_VERSION, Protocol
@@ -22,6 +23,9 @@ from methods.base import Method, Stream
 
 START = "start"
 """Name of the prerequisite whose backbone a trial's own starts from (A14)."""
+PRETRAINING = "identity"
+"""The stage that learns from renders, once, with this seed, where `method.weights` says `renders`."""
+PRETRAINING_SEED = 0
 
 LABELS = {"profile", "shared_overrides", "variant", "row"}
 """Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""
@@ -114,7 +118,7 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
         hparams = cls.HParams.model_validate({**profile.method, **own})
     except ValidationError as error:
         raise settings_error(error, cls.HParams, profile.source, prefix=f"methods.{name}.") from error
-    check_backbone(hparams.backbone, hparams.weights)
+    check_start(hparams)
     return hparams
 
 
@@ -131,6 +135,15 @@ def shared_hparams(profile: Profile) -> Method.HParams:
         raise settings_error(error, Method.HParams, profile.source, prefix="method.") from error
 
 
+def check_start(hparams: Method.HParams) -> None:
+    """Refuse a backbone that timm does not have, and a file of weights that is not there.
+
+    Raises:
+        UserError: Either.
+    """
+    check_backbone(hparams.backbone, SCRATCH if hparams.weights == RENDERS else hparams.weights)
+
+
 def expand(
     protocol: Protocol,
     profile: Profile,
@@ -143,6 +156,7 @@ def expand(
     seeds: tuple[int, ...] = (),
     rows: tuple[str, ...] = (),
     start: AtHand | None = None,
+    renders: str = "",
 ) -> list[Trial]:
     """All trials of a dataset under a profile, or those of the named methods, parts and seeds.
 
@@ -159,6 +173,7 @@ def expand(
         seeds: None for the profile's.
         rows: Names in the profile's `rows`.
         start: The dataset on which the model is trained that every backbone starts from (A14).
+        renders: Fingerprint of the renders that backbones are pre-trained on, if they are; "" before they are read.
 
     Raises:
         UserError: An unknown method, part or setting.
@@ -174,7 +189,7 @@ def expand(
         if part not in protocol.parts:
             raise UserError(f"unknown part '{part}' of {protocol.dataset}", remedy=did_you_mean(part, protocol.parts))
     shared = shared_hparams(profile)
-    check_backbone(shared.backbone, shared.weights)
+    check_start(shared)
     settings = {
         "data": profile.data.model_dump(mode="json"),
         "train": profile.train.model_dump(mode="json"),
@@ -200,8 +215,30 @@ def expand(
         hparams = method_hparams(profile, name, registry)
         if row:
             hparams = hparams.model_copy(update={"backbone": profile.rows[row].backbone})
-            check_backbone(hparams.backbone, hparams.weights)
+            check_start(hparams)
         return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _file_hash(hparams.weights)}
+
+    def pretrained(backbone: str) -> Trial:
+        """Put the trial that learns from renders before all that start from it."""
+        hparams = method_hparams(profile, PRETRAINING, registry)
+        own = hparams.model_copy(update={"backbone": backbone, "weights": SCRATCH})
+        trial = Trial(
+            dataset=RENDERS,
+            part=ALL,
+            method=PRETRAINING,
+            seed=PRETRAINING_SEED,
+            method_version=registry.any(PRETRAINING).version,
+            protocol="",
+            data=profile.data,
+            train=profile.train,
+            hparams=own.model_dump(mode="json"),
+            shared_digest=stage_digest,
+            fingerprints=("", renders),
+            profile=profile.name,
+            shared_overrides=shared_overrides(overrides),
+            variant=own_overrides(overrides, PRETRAINING),
+        )
+        return trials.setdefault(trial.key, trial)
 
     def add(name: str, part: str, seed: int, at: AtHand = here, row: str = "") -> Trial:
         """Put a trial after those that it starts from."""
@@ -210,8 +247,11 @@ def expand(
         variant = [own] if (own := own_overrides(overrides, name)) else []
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
         needs_au = Stream.AU in cls.streams
+        learned = settled(name, row)
         if needs_au and start is not None and at is here:
             before[START] = add(profile.disfa_start.method, ALL, seed, start)
+        elif learned["hparams"]["weights"] == RENDERS:
+            before[START] = pretrained(learned["hparams"]["backbone"])
         trial = Trial(
             dataset=at.protocol.dataset if needs_au else FE_DATASET,
             part=part if needs_au else ALL,
@@ -221,7 +261,7 @@ def expand(
             protocol=digests[at.protocol.dataset] if needs_au else "",
             data=profile.data,
             train=profile.train,
-            **settled(name, row),
+            **learned,
             shared_digest=shared_digest if needs_au and at is here else stage_digest,
             fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
@@ -265,7 +305,7 @@ def _digest(content: Any) -> str:
 
 def _file_hash(weights: str) -> str:
     file = Path(weights)
-    if weights in (SCRATCH, PRETRAINED):
+    if weights in (SCRATCH, PRETRAINED, RENDERS):
         return ""
     with file.open("rb") as stream:
         digest = blake2b(digest_size=8)

@@ -115,7 +115,8 @@ class Method(nn.Module):
         backbone: str = "resnet34.tv_in1k"
         """Name of a timm model (§4.1.2: ResNet-34)."""
         weights: str = "scratch"
-        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), or a .safetensors or .pth file."""
+        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), `renders` (learned before, by a stage, from
+        drawn people without AUs), or a .safetensors or .pth file."""
         optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
         """Optimiser of the base net (A3)."""
         lr: float = Field(default=1e-3, gt=0)

@@ -283,7 +283,8 @@ def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     assert (status, "no finished trial" in error) == (2, True)
 
 
-def test_a_study_is_resumed_and_told(malbench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -> None:
     plan = tmp_path / "plan.toml"
     settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
     plan.write_text(
@@ -292,8 +293,10 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path) -> None:
         'pairs = [["mtl_oracle", "mtl"]]\n'
     )
     where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
-    status, out, _ = malbench("study", plan, *where)
-    assert (status, out.count(": training")) == (0, 4)
+    status, out, _ = malbench("study", plan, "--processes", processes, *where)
+    logs = [file.read_text() for file in (tmp_path / "study").glob("runners/*.log")]
+    assert len(logs) == processes - 1
+    assert (status, sum(each.count(": training") for each in [out, *logs])) == (0, 4)
     text = (tmp_path / "out/study.md").read_text()
     assert "Incomplete" not in text
     assert "| mtl\\_oracle − mtl" in text

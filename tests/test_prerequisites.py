@@ -12,7 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmark.data.renders import RENDERS
 from benchmark.errors import Interrupted, UserError
+from benchmark.prepare import pack_faces, read_people
 from benchmark.profile import load_profile
 from benchmark.protocol import ALL, BP4D, DISFA
 from benchmark.runner import run_trials
@@ -193,3 +195,70 @@ def test_datasets_share_one_source_and_differ_where_they_start() -> None:
     assert set(disfa[2].prerequisites) == {"source", "start"}
     assert disfa[2].prerequisites["start"].key == disfa[1].key
     assert not disfa[1].prerequisites
+
+
+def test_every_backbone_can_start_from_renders() -> None:
+    profile, changed = load_profile("smoke", ["method.weights=renders"])
+    known = {"methods": ("stl", "l2t_ww"), "seeds": (0, 1), "parts": ("part1",), "renders": "r"}
+    trials = expand(BP4D, profile, changed, REGISTRY, ("a", "fe"), **known)
+    assert [(t.dataset, t.method, t.seed) for t in trials] == [
+        ("renders", "identity", 0),
+        ("bp4d", "stl", 0),
+        ("bp4d", "stl", 1),
+        ("rafdb", "fe_source", 0),
+        ("bp4d", "l2t_ww", 0),
+        ("rafdb", "fe_source", 1),
+        ("bp4d", "l2t_ww", 1),
+    ]
+    # Learned once: as ImageNet's weights are one file, whatever the seed of what starts from them.
+    assert {t.prerequisites["start"].key for t in trials[1:]} == {trials[0].key}
+    assert trials[0].fingerprints == ("", "r")
+    assert (trials[0].hparams["weights"], trials[1].hparams["weights"]) == ("scratch", "renders")
+    # DISFA's model on BP4D starts from them, and its methods from that.
+    known = {"methods": ("stl",), "seeds": (0,), "parts": ("part1",), "start": AtHand(BP4D, ("a", "fe"))}
+    chain = expand(DISFA, profile, changed, REGISTRY, ("b", "fe"), renders="r", **known)
+    assert [t.dataset for t in chain] == ["renders", "bp4d", "disfa"]
+    assert [t.prerequisites["start"].key for t in chain[1:]] == [t.key for t in chain[:-1]]
+
+
+@pytest.mark.parametrize("setting", ["methods.identity.identities=7", "methods.identity.lr=0.5"])
+def test_what_renders_are_learned_with_is_part_of_what_starts_from_them(setting: str) -> None:
+    known = {"methods": ("stl",), "seeds": (0,), "parts": ("part1",), "renders": "r"}
+    found = []
+    for more in ((), (setting,)):
+        profile, changed = load_profile("smoke", ["method.weights=renders", *more])
+        found.append(expand(BP4D, profile, changed, REGISTRY, ("a", "fe"), **known))
+    for plain, other in zip(*found, strict=True):
+        assert (plain.key != other.key, plain.own_digest != other.own_digest) == (True, True)
+        assert plain.shared_digest == other.shared_digest
+
+
+def test_a_backbone_starts_where_the_renders_left_it(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    # No step of the second trial moves a weight, so its weights are those that it started from.
+    own = ["methods.stl.weights=renders", "methods.stl.optimizer=sgd", "methods.stl.lr=1e-30"]
+    few = ["methods.identity.identities=6", "methods.identity.views=4"]
+    profile, changed = load_profile("smoke", [*SETTINGS, "train.steps=4", *own, *few])
+    data = load(root)[2]
+    people = read_people(tmp_path, profile, REGISTRY)
+    assert people is not None
+    faces = pack_faces(people, profile, tmp_path)
+    elsewhere = {RENDERS: (BP4D, TrialData(data.au, faces))}
+    known = {"methods": ("stl", "mtl"), "seeds": (0,), "parts": ("part1",), "renders": faces.fingerprint}
+    trials = expand(BP4D, profile, changed, REGISTRY, (data.au.fingerprint, data.fe.fingerprint), **known)
+    assert [t.method for t in trials] == ["identity", "stl", "mtl"]
+    assert not trials[2].prerequisites
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU), elsewhere=elsewhere)
+    assert [o.state for o in outcomes] == [State.TO_DO] * 3
+    left, started, other = (load_file(t.folder(tmp_path) / "model.safetensors") for t in trials)
+    assert left["net.head_fe.weight"].shape[0] == 6
+    weights = [name for name in started if name.startswith("net.backbone.") and name.endswith("weight")]
+    assert all(torch.equal(left[name], started[name]) for name in weights)
+    assert not any(torch.equal(left[name], other[name]) for name in weights if left[name].ndim == 4)
+    rows = read_results(tmp_path, source_hashes(REGISTRY)).trials.set_index("method")
+    assert rows.loc["stl", "weights"] == f"identity trained on renders (trial {trials[0].key})"
+    assert rows.loc["mtl", "weights"] == "scratch"
+
+
+def test_no_people_are_drawn_for_other_weights(tmp_path: Path) -> None:
+    assert read_people(tmp_path, load_profile("smoke")[0], REGISTRY) is None
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +43,8 @@ class FaceSet:
         root: The folder that `table.path` is relative to.
         table: One row an image: `path` (relative, "/" separated), `subject`, `sequence`, `frame`, in an order
             that depends on those values alone, never on the order of a directory.
-        labels: int8; (N, J) of 0, 1 or `UNKNOWN` for AUs, (N,) class indices for emotions.
-        label_names: The J AUs, or the Q emotions.
+        labels: (N, J) of 0, 1 or `UNKNOWN` for AUs, (N,) class indices for emotions, int8; people are int16.
+        label_names: The J AUs, or the Q emotions; none for people.
         origin: Whose faces these are.
         note: One line for readers: what was found.
         points: (N, 4, 2), see `benchmark.data.align`: frames are aligned on them. None: images are taken as they are.
@@ -53,7 +54,7 @@ class FaceSet:
     dataset: str
     root: Path
     table: pd.DataFrame
-    labels: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.signedinteger[Any]]
     label_names: tuple[str, ...]
     origin: Origin
     note: str

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -53,7 +54,7 @@ ANNOTATORS = 40
 
 # First words of a seed: they keep the random streams apart.
 _AUS, _CODED, _PERSON, _SEQUENCE, _FRAME, _LABELS, _WILD, _TRACKER, _FOUND, _PHOTO, _VOTES = range(11)
-_MARKED, _UNRELATED, _MARKED_AU = 11, 12, 13
+_MARKED, _UNRELATED, _MARKED_AU, _STRANGER, _VIEW = 11, 12, 13, 14, 15
 
 NEVER_TRACKED = ("M010", "T6")
 """A sequence without any landmarks, of which the dataset has long stretches."""
@@ -149,6 +150,49 @@ def write_standin(
     Raises:
         UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
     """
+    with _whole(out) as scratch:
+        _write(scratch, settings, progress)
+        if dataset in _BESIDE_BP4D:
+            truth = _BESIDE_BP4D[dataset](scratch, settings, progress)
+            truth.to_parquet(scratch / "truth" / f"{dataset}.parquet", index=False)
+
+
+def write_people(
+    out: Path,
+    settings: StandinSettings,
+    identities: int,
+    views: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write faces without any AU, `OUT/<person>/<view>.jpg`: people of no dataset, each in many poses and lights.
+
+    Args:
+        out: A folder that does not exist yet, or is empty.
+        settings: Size and seed.
+        identities: People.
+        views: Images of each.
+        progress: Called with (images written, images).
+
+    Raises:
+        UserError: As `write_standin`.
+    """
+    no_au = np.zeros(len(DRAWN_AUS))
+    batches = [
+        [_Picture(f"{i:05d}/{view:03d}.jpg", no_au, (_STRANGER, i), (_VIEW, i, view), None) for view in range(views)]
+        for i in range(identities)
+    ]
+    with _whole(out) as scratch:
+        _draw_all(scratch, settings, batches, progress)
+        _mark(scratch, settings)
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A folder to write into, that becomes `out` at the end or is deleted.
+
+    Raises:
+        UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
+    """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(
             "the output folder of the stand-in exists and is not empty",
@@ -161,10 +205,7 @@ def write_standin(
     except OSError as error:
         raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
     try:
-        _write(scratch, settings, available_cores(), progress)
-        if dataset in _BESIDE_BP4D:
-            truth = _BESIDE_BP4D[dataset](scratch, settings, progress)
-            truth.to_parquet(scratch / "truth" / f"{dataset}.parquet", index=False)
+        yield scratch
         scratch.chmod(0o755)  # mkdtemp makes a private folder; data are for whoever may read the parent
         if out.exists():
             out.rmdir()
@@ -173,28 +214,41 @@ def write_standin(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write(home: Path, settings: StandinSettings, workers: int, progress: Callable[[int, int], None] | None) -> None:
+def _write(home: Path, settings: StandinSettings, progress: Callable[[int, int], None] | None) -> None:
     (home / "truth").mkdir()
     frames, batches = _plan_bp4d(home, settings)
     faces, more = _plan_rafdb(home, settings)
-    batches += more
-    total, done = sum(len(batch) for batch in batches), 0
-    drawn: dict[str, _Drawn] = {}
-    for written in _run(home, settings, batches, 1 if total < _SERIAL_BELOW else workers):
-        drawn.update(written)
-        done += len(written)
-        if progress is not None:
-            progress(done, total)
+    drawn = _draw_all(home, settings, batches + more, progress)
     for name, table in (("bp4d", frames), ("rafdb", faces)):
         rows = pd.DataFrame([drawn[path].row for path in table["path"]], index=table.index)
         pd.concat([table, rows], axis=1).to_parquet(home / "truth" / f"{name}.parquet", index=False)
     _write_tracks(home, settings, frames, drawn)
+    _mark(home, settings)
+
+
+def _mark(home: Path, settings: StandinSettings) -> None:
     marker = {
         "format": MARKER_FORMAT,
         "settings": settings.model_dump(),
         "note": "procedural faces; no person, no licensed image",
     }
     (home / MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+
+
+def _draw_all(
+    home: Path,
+    settings: StandinSettings,
+    batches: list[list[_Picture]],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, _Drawn]:
+    """Write all images; returns, by path, what was drawn for each."""
+    total = sum(len(batch) for batch in batches)
+    drawn: dict[str, _Drawn] = {}
+    for written in _run(home, settings, batches, 1 if total < _SERIAL_BELOW else available_cores()):
+        drawn.update(written)
+        if progress is not None:
+            progress(len(drawn), total)
+    return drawn
 
 
 def _run(

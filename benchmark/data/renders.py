@@ -1,0 +1,23 @@
+"""Reader of the people that `write_people` draws: faces without AUs, for a backbone to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.data.faces import FaceSet
+
+RENDERS = "renders"
+"""Name of the dataset, and of backbone weights that were trained on it."""
+
+
+def read_renders(root: Path, identities: int, views: int) -> FaceSet:
+    """The faces of `identities` people, `views` of each, as `benchmark.data.standin.write.write_people` writes them."""
+    person, view = (each.ravel() for each in np.mgrid[:identities, :views])
+    paths = [f"{i:05d}/{v:03d}.jpg" for i, v in zip(person.tolist(), view.tolist(), strict=True)]
+    names = [f"{i:05d}" for i in person.tolist()]
+    table = pd.DataFrame({"path": paths, "subject": names, "sequence": names, "frame": view})
+    note = f"{len(table):,} faces without AUs of {identities:,} drawn people, for a backbone to start from"
+    return FaceSet(RENDERS, root, table, person.astype(np.int16), (), "stand-in", note)
