@@ -22,6 +22,8 @@ MARKS = {
 }
 PAPER = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" in mark]
 BEYOND = [nox.param(name, id=name) for name, mark in MARKS.items() if "=" not in mark]
+STUDY_PROCESSES = 8
+"""At most, on a machine with more cores: each takes a gigabyte of memory."""
 
 # Every session but `environment` runs the programs of that one environment.
 shared = nox.session(venv_backend="none", requires=["environment"])
@@ -86,7 +88,10 @@ def report(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def study(session: nox.Session) -> None:
     """What MAL and its controls do where the truth is known; `-- full` is for a GPU. It goes on where it stopped."""
-    run(session, "malbench", "study", *session.posargs)
+    # One thread a process: steps of so small a network gain little from a second.
+    asked = any(word.startswith("--processes") for word in session.posargs)
+    shared_by = () if asked else (f"--processes={min(os.cpu_count() or 1, STUDY_PROCESSES)}",)
+    run(session, "malbench", "study", *shared_by, *session.posargs)
 
 
 @shared

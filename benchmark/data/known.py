@@ -183,10 +183,11 @@ def _of_standin(truth: pd.DataFrame, protocol: Protocol, profile: Profile) -> Kn
     # Frames of noise are coded as unknown, which is no part of the rates that are found.
     faces = truth[~truth["marked"]] if "marked" in truth else truth
     rates = {au: 100 * float((faces[au] > ACTIVE).mean()) for au in protocol.au_names}
+    there = frozenset(truth["subject"])
     return Known(
-        protocol.subjects,
+        there,
         {str(name): _range(sorted(frames)) for name, frames in truth["frame"].groupby(sequence)},
-        groups={"all": protocol.subjects},
+        groups={"all": there},
         rates={"all": rates},
         tolerance=max(0.5, 400 / max(len(faces), 1)),
     )

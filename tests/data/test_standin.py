@@ -267,6 +267,20 @@ def test_dials_of_the_expression_images(tmp_path: Path) -> None:
     assert abs((mixed.loc[happy, "AU12"] > 0.4).mean() - BASE_RATES[12]) < 0.12
 
 
+def test_fewer_subjects_are_as_many_of_each_part_and_otherwise_the_same(root: Path, tmp_path: Path) -> None:
+    write_standin(tmp_path / "few", TINY.model_copy(update={"au_subjects": 7}))
+    faces = read_bp4d(tmp_path / "few", BP4D)
+    assert [len(set(faces.table["subject"]) & set(part)) for part in BP4D.parts.values()] == [3, 2, 2]
+    profile, _ = load_profile("standin")
+    assert not check_au(faces, BP4D, profile).findings
+    whole = digests(root)
+    same = {name for name, each in digests(tmp_path / "few").items() if whole.get(name) == each}
+    assert {
+        f"BP4D/AUCoding/AU_OCC/{sequence}.csv" for sequence in faces.table["sequence"].str.replace("/", "_")
+    } <= same
+    assert set(faces.table["path"]) <= same
+
+
 def test_marked_frames_hold_no_face_and_no_known_label(tmp_path: Path) -> None:
     settings = TINY.model_copy(update={"au_marked": 0.3, "fe_train": 1, "fe_test": 0})
     write_standin(tmp_path / "out", settings)

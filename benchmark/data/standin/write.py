@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 
@@ -45,6 +46,7 @@ from benchmark.data.standin.sample import (
 )
 from benchmark.errors import UserError
 from benchmark.machine import available_cores
+from benchmark.protocol import BP4D
 
 CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28)
 """The AU columns of a coding file of BP4D. Those that nothing draws are coded 9, unknown."""
@@ -72,6 +74,8 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Side of the square images on disk, px."""
     frames_per_sequence: int = Field(12, ge=1, le=1000)
     """Coded frames in each of BP4D's 41 subjects x 8 tasks."""
+    au_subjects: int = Field(41, ge=3, le=41)
+    """Of BP4D's subjects, as many of each part."""
     fe_train: int = Field(4000, ge=1, le=99_999)
     """Training images in RAF-DB."""
     fe_test: int = Field(400, ge=0, le=9_999)
@@ -366,7 +370,10 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
     coding.mkdir(parents=True)
     rows: list[dict[str, object]] = []
     batches: list[list[_Picture]] = []
+    there = [s for row in zip_longest(*BP4D.parts.values()) for s in row if s is not None][: settings.au_subjects]
     for s, subject in enumerate(SUBJECTS):
+        if subject not in there:
+            continue
         batch: list[_Picture] = []
         for t, task in enumerate(TASKS):
             own = _rng(settings, _SEQUENCE, s, t)
