@@ -39,6 +39,11 @@ def environment(session: nox.Session) -> None:
         stamp.write_text(wanted.hexdigest(), encoding="utf-8")
 
 
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run(session: nox.Session, program: str, *arguments: str) -> None:
     """Run a program of the shared environment."""
     folder = "Scripts" if os.name == "nt" else "bin"
@@ -90,7 +95,7 @@ def study(session: nox.Session) -> None:
     """What MAL and its controls do where the truth is known; `-- full` is for a GPU. It goes on where it stopped."""
     # One thread a process: steps of so small a network gain little from a second.
     asked = any(word.startswith("--processes") for word in session.posargs)
-    shared_by = () if asked else (f"--processes={min(os.cpu_count() or 1, STUDY_PROCESSES)}",)
+    shared_by = () if asked else (f"--processes={min(cores(), STUDY_PROCESSES)}",)
     run(session, "malbench", "study", *shared_by, *session.posargs)
 
 

@@ -59,6 +59,7 @@ from benchmark.prepare import (
     read_people,
     standin_root,
     start_protocol,
+    starts_from_renders,
 )
 from benchmark.profile import Profile, load_profile
 from benchmark.protocol import Protocol, get_protocol
@@ -348,12 +349,13 @@ def study(
         each_threads = max(1, (threads or available_cores()) // processes)
         others = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
         others += [f"--threads={each_threads}", *(f"--question={each.name}" for each in asked)]
-        with runners(processes - 1, others, runs) as wait_for_others:
+        with _end_on_sigterm(), runners(processes - 1, others, runs) as wait_for_others:
             failed = _ask(wanted, asked, runs, cache, device, each_threads)
-            for status in wait_for_others():
-                if status not in {0, TRIAL_FAILED}:
-                    raise typer.Exit(status)
-                failed |= status == TRIAL_FAILED
+            amiss = {log: status for log, status in wait_for_others().items() if status}
+        for log, status in amiss.items():
+            Console().print(f"a process ended with status {status}; what it said: {log}", soft_wrap=True)
+        if amiss:  # what it left is done here; what fails by itself fails again, and says why
+            failed = _ask(wanted, asked, runs, cache, device, each_threads)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
     registry = discover()
@@ -368,6 +370,20 @@ def study(
     Console().print(f"wrote {page}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
+
+
+@contextmanager
+def _end_on_sigterm() -> Iterator[None]:
+    """Leave in order when told to stop, so that other processes are told, too."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise typer.Exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ask(plan: Plan, asked: list[Question], runs: Path, cache: Path, device: str, threads: int) -> bool:
@@ -415,6 +431,12 @@ def align(
     """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn: alignment.md."""
     registry, protocol = discover(), get_protocol("bp4d")
     settings, changed = load_profile(profile or "standin", overrides or [])
+    if starts_from_renders(settings):
+        raise UserError(
+            "this looks at a training from the start, and a trial that starts from renders begins with another",
+            found=f"weights = {RENDERS}",
+            remedy="name a file with --set method.weights=FILE: the model.safetensors of a finished stage will do",
+        )
     torch.set_num_threads(threads or available_cores())
     console = Console()
     with progress(console) as bars, tempfile.TemporaryDirectory() as scratch:

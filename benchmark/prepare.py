@@ -84,14 +84,18 @@ def _drawn(cache: Path, name: str, write: Callable[[Path], None]) -> Path:
     return root
 
 
+def starts_from_renders(profile: Profile) -> bool:
+    """Whether backbones, or those of one method, are pre-trained on renders."""
+    return any(each.get("weights") == RENDERS for each in (profile.method, *profile.methods.values()))
+
+
 def read_people(cache: Path, profile: Profile, registry: Registry, progress: Progress | None = None) -> FaceSet | None:
     """The renders that backbones are pre-trained on, drawn the first time; None where they start from other weights.
 
     Raises:
         UserError: A setting is wrong, or they cannot be written.
     """
-    asked = {each.get("weights") for each in (profile.method, *profile.methods.values())}
-    if RENDERS not in asked:
+    if not starts_from_renders(profile):
         return None
     hparams, settings = method_hparams(profile, PRETRAINING, registry), profile.standin
     assert isinstance(hparams, Identity.HParams)

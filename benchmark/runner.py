@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -298,10 +299,18 @@ def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
         "part": trial.part,
         "method": trial.method,
         **{k: made[k] for k in ("steps", "time_train_s", "source_hash", "origin")},
+        "fingerprints": list(trial.fingerprints),
+        "learned": _end_of_history(folder),
     }
     return FinishedTrial(
         Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said, folder.path / MODEL
     )
+
+
+def _end_of_history(folder: TrialFolder) -> dict[str, float]:
+    """Its numbers at the end of training: means over the last tenth of the history."""
+    history = pd.read_parquet(io.BytesIO(folder.read("history.parquet", folder.seals()))).drop(columns="step")
+    return {str(name): float(mean) for name, mean in history.tail(max(1, len(history) // 10)).mean().items()}
 
 
 def run_trial(

@@ -13,23 +13,28 @@ LOGS = "runners"
 
 
 @contextmanager
-def runners(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Callable[[], list[int]]]:
-    """Start `malbench` with these arguments several times; what is still running at the end is told to stop.
+def runners(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Callable[[], dict[Path, int]]]:
+    """Start `malbench` with these arguments several times; what still runs at the end is told to stop, and waited for.
 
     What they say goes to `RUNS/runners/<number>.log`.
 
     Yields:
-        A function that waits for all and gives their exit statuses.
+        A function that waits for all and gives the exit status of each, by its log.
     """
     logs = runs / LOGS
     if count:
         logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        started: list[subprocess.Popen[bytes]] = []
+        started: dict[Path, subprocess.Popen[bytes]] = {}
         for i in range(count):
-            log = stack.enter_context((logs / f"{i + 1}.log").open("wb"))
+            file = logs / f"{i + 1}.log"
+            log = stack.enter_context(file.open("wb"))
             command = [sys.executable, "-m", "benchmark.cli", *arguments]
-            process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
-            stack.callback(process.terminate)  # of one that has ended: nothing; else it writes a checkpoint
-            started.append(process)
-        yield lambda: [process.wait() for process in started]
+            # In sessions of their own: Ctrl-C would reach them, too, and the signal to stop would be their second.
+            started[file] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            stack.enter_context(started[file])
+        try:
+            yield lambda: {file: process.wait() for file, process in started.items()}
+        finally:
+            for process in started.values():  # of one that has ended: nothing; the others write a checkpoint
+                process.terminate()

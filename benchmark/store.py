@@ -31,6 +31,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from benchmark.data.faces import CLEAR
+from benchmark.data.renders import RENDERS
 from benchmark.errors import UserError
 from benchmark.protocol import ALL, EMOTIONS, RELATED_AUS
 from benchmark.results import Results
@@ -441,6 +442,16 @@ def _start_of(trial: Trial, made: Mapping[str, Any]) -> str:
     return f"{start['method']} trained on {start['dataset']} (trial {start['key']})"
 
 
+def _data_of(trial: Trial, made: Mapping[str, Any]) -> tuple[str, ...]:
+    """Fingerprints of what it learned from, with those of the renders that its backbone started from."""
+    start = made["prerequisites"].get(START)
+    return (
+        trial.fingerprints
+        if start is None or start["dataset"] != RENDERS
+        else (*trial.fingerprints, start["fingerprints"][1])
+    )
+
+
 def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], seals: Mapping[str, str]) -> Results:
     def table(name: str) -> pd.DataFrame:
         return pd.read_parquet(io.BytesIO(folder.read(f"{name}.parquet", seals)))
@@ -461,7 +472,7 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], s
             "own_digest": trial.own_digest,
             "origin": made["origin"],
             "data_note": made["data_note"],
-            "fingerprint": "+".join(trial.fingerprints),
+            "fingerprint": "+".join(_data_of(trial, made)),
             "backbone": trial.hparams["backbone"],
             "weights": _start_of(trial, made),
             "method_version": trial.method_version,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark import stats
+from benchmark.data.renders import RENDERS
 from benchmark.errors import UserError, did_you_mean
 from benchmark.f1 import FloatArray
 from benchmark.prepare import start_protocol
@@ -22,7 +25,7 @@ from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.render import markdown_template
 from benchmark.results import Results
 from benchmark.stats import Interval
-from benchmark.trial import AtHand, expand, shared_overrides
+from benchmark.trial import START, AtHand, expand, shared_overrides
 from methods import Registry
 
 PLANS = Path(__file__).parent / "studies"
@@ -137,6 +140,12 @@ class Section:
     pairs: Table | None
     weights: Table | None
     sentences: tuple[str, ...]
+    found: tuple[tuple[str, str, _Difference], ...] = ()
+    """The pairs that there are, and how they differ."""
+    trials: tuple[str, ...] = ()
+    """Keys of those in its rows."""
+    made_on: str = ""
+    """The devices."""
 
 
 Digests = tuple[str, str]
@@ -186,7 +195,7 @@ def write_study(
         )
     groups = group_results(results)
     sections = [_section(plan, question, groups, digests[question.name]) for question in plan.questions]
-    trials = results.trials
+    trials = results.trials[results.trials["trial"].isin([key for section in sections for key in section.trials])]
     context = {
         "plan": name,
         "profile": plan.profile,
@@ -194,11 +203,52 @@ def write_study(
         "trials": len(trials),
         "hours": float(trials["time_train_s"].sum()) / 3600,
         "stale": int(trials["stale"].sum()),
+        "summary": _summary(sections),
     }
     out.mkdir(parents=True, exist_ok=True)
     page = out / PAGE
     page.write_text(markdown_template(f"{PAGE}.j2", templates).render(**context), encoding="utf-8", newline="\n")
     return page
+
+
+def _summary(sections: Sequence[Section]) -> list[str]:
+    """Of each pair that several questions ask for: in which of them it is better, worse, or not told apart."""
+    by_pair: dict[tuple[str, str], list[tuple[str, _Difference]]] = {}
+    for section in sections:
+        for a, b, found in section.found:
+            by_pair.setdefault((a, b), []).append((section.question.name, found))
+    said = []
+    for (a, b), asked in by_pair.items():
+        if len(asked) < 2:
+            continue
+        by_verdict: dict[str, list[str]] = {}
+        for name, found in asked:
+            by_verdict.setdefault(found.verdict, []).append(f"{name} {found.f1:+.1f}")
+        said.append(
+            f"{a} against {b}: " + "; ".join(f"{v} in {', '.join(each)}" for v, each in by_verdict.items()) + "."
+        )
+    return said
+
+
+def _made_on(trials: pd.DataFrame) -> str:
+    """Which seeds were trained where."""
+    devices = trials["provenance"].map(lambda text: str(json.loads(text).get("device", "unknown")))
+    found = []
+    for device, own in trials.groupby(devices):
+        seeds = ", ".join(str(int(seed)) for seed in sorted(own["seed"].unique()))
+        found.append(f"{device} (seed {seeds}; {', '.join(sorted(own['method'].unique()))})")
+    return "; ".join(found)
+
+
+def _pretraining(trials: pd.DataFrame) -> list[str]:
+    """What the stages of renders had learned that backbones start from."""
+    found = set()
+    for text in trials["provenance"]:
+        start = json.loads(text).get("prerequisites", {}).get(START, {})
+        if start.get("dataset") == RENDERS:
+            accuracy = number(start["learned"].get("accuracy"), digits=2)
+            found.add(f"Pre-training (trial {start['key']}): accuracy {accuracy} on its last batches.")
+    return sorted(found)
 
 
 def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapping[str, Digests]) -> Section:
@@ -216,7 +266,9 @@ def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: M
         return Section(question, "no trial is done", None, None, None, ())
     pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
     weighing = {method: row for method, row in rows.items() if _weights(groups, row)}
-    sentences = [_sentence(a, b, found) for a, b, found in pairs if found is not None]
+    there = tuple((a, b, found) for a, b, found in pairs if found is not None)
+    trials = pd.concat([row.trials for row in rows.values()])
+    sentences = [*_pretraining(trials), *(_sentence(*each) for each in there)]
     sentences += [said for each in question.selects if (said := _selected(each, rows, groups))]
     return Section(
         question,
@@ -225,6 +277,9 @@ def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: M
         _pair_table(pairs) if pairs else None,
         _weight_table(weighing, groups) if weighing else None,
         tuple(sentences),
+        there,
+        tuple(trials["trial"]),
+        _made_on(trials),
     )
 
 

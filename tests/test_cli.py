@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from benchmark.profile import load_profile
 from benchmark.protocol import BP4D
 from benchmark.results import Results
 from benchmark.runner import joint_origin
+from benchmark.store import CHECKPOINT
 from benchmark.trainer import TrialData
 
 TINY = [
@@ -310,6 +314,51 @@ TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--se
 SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_every_process_of_a_study_that_is_stopped_keeps_what_it_learned(tmp_path: Path, number: int) -> None:
+    plan, runs = tmp_path / "plan.toml", tmp_path / "study"
+    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set", "train.steps=2")]
+    plan.write_text(
+        'profile = "smoke"\ndataset = "bp4d"\n[[questions]]\nname = "long"\ntitle = "Who?"\nparts = ["part1"]\n'
+        f'methods = ["stl", "mtl"]\nseeds = [0]\nset = {json.dumps([*settings, "train.steps=1000000"])}\n'
+    )
+    where = ["--processes=2", f"--runs={runs}", f"--cache={tmp_path / 'cache'}", f"--out={tmp_path / 'out'}"]
+    command = [sys.executable, "-m", "benchmark.cli", "study", str(plan), *where]
+    with (tmp_path / "log").open("wb") as log:
+        study = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    logs = (tmp_path / "log", runs / "runners" / "1.log")
+    try:
+        while study.poll() is None and not all(each.is_file() and ": training" in each.read_text() for each in logs):
+            time.sleep(0.2)
+        time.sleep(1)  # some steps
+        study.send_signal(number)
+        assert study.wait(timeout=60) == 128 + number
+    finally:
+        study.kill()
+    said = "\n".join(each.read_text() for each in logs)
+    assert "Traceback" not in said
+    assert said.count("steps done; the same command goes on from there") == 2
+    assert len(list(runs.glob(f"bp4d/*/*/{CHECKPOINT}"))) == 2
+
+
+def test_a_process_of_a_study_that_dies_is_told_of_and_its_trials_are_done(
+    malbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "plan.toml"
+    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
+    plan.write_text(
+        'profile = "smoke"\ndataset = "bp4d"\n[[questions]]\nname = "base"\ntitle = "Who?"\nparts = ["part1"]\n'
+        f'methods = ["stl"]\nseeds = [0]\nset = {json.dumps(settings)}\n'
+    )
+    # What is started beside this process ends at once.
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    status, out, _ = malbench("study", plan, "--processes", "2", *where)
+    assert status == 0
+    assert "a process ended with status 1; what it said:" in out
+    assert "Incomplete" not in (tmp_path / "out/study.md").read_text()
+
+
 def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
@@ -435,6 +484,11 @@ def test_files_of_others_that_are_not_there(malbench, tmp_path: Path, command: t
     status, _, error = malbench(*command, *(["--profile", "smoke"] if command[0] == "score" else []))
     assert status == 2
     assert error.startswith("error: ")
+
+
+def test_renders_are_no_start_for_the_alignment_probe(malbench) -> None:
+    status, _, error = malbench("align", "--profile", "smoke", "--set", "method.weights=renders")
+    assert (status, "begins with another" in error) == (2, True)
 
 
 def test_disfa_starts_from_a_model_trained_on_bp4d(malbench, tmp_path: Path) -> None:

@@ -257,6 +257,11 @@ def test_a_backbone_starts_where_the_renders_left_it(root: Path, tmp_path: Path)
     rows = read_results(tmp_path, source_hashes(REGISTRY)).trials.set_index("method")
     assert rows.loc["stl", "weights"] == f"identity trained on renders (trial {trials[0].key})"
     assert rows.loc["mtl", "weights"] == "scratch"
+    # Trials that start from other renders are no repetitions of these: the data of a row name them.
+    assert rows.loc["stl", "fingerprint"] == f"{rows.loc['mtl', 'fingerprint']}+{faces.fingerprint}"
+    start = json.loads(rows.loc["stl", "provenance"])["prerequisites"]["start"]
+    assert set(start["learned"]) == {"loss_fe", "accuracy"}
+    assert 0 <= start["learned"]["accuracy"] <= 1
 
 
 def test_no_people_are_drawn_for_other_weights(tmp_path: Path) -> None:

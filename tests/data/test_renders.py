@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmark.data.frames import pack
 from benchmark.data.renders import read_renders
-from benchmark.data.standin.write import StandinSettings, write_people, write_standin
+from benchmark.data.standin import disfa, gft, write
+from benchmark.data.standin.identity import Identity, draw_identity
+from benchmark.data.standin.write import StandinSettings, write_people
 
 SETTINGS = StandinSettings(size=32, frames_per_sequence=1, fe_train=14, fe_test=2)
 
@@ -39,14 +39,18 @@ def test_more_than_int8_has_room_for(tmp_path: Path) -> None:
     assert read_renders(tmp_path, 400, 2).labels.max() == 399
 
 
-def test_no_face_is_one_of_the_datasets(people: Path, tmp_path: Path) -> None:
-    write_standin(tmp_path / "standin", SETTINGS)
+def test_nobody_is_one_of_the_datasets_people_and_nobody_shows_an_au(tmp_path: Path) -> None:
+    def people_of(batches: list[list[write._Picture]]) -> set[Identity]:
+        return {draw_identity(write._rng(SETTINGS, *picture.person)) for batch in batches for picture in batch}
 
-    def thumbs(root: Path, pattern: str) -> np.ndarray:
-        found = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(root.glob(pattern))]
-        return np.stack([cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA) for image in found]).astype(float)
-
-    own, others = thumbs(people, "*/*.jpg"), thumbs(tmp_path / "standin", "**/*aligned.jpg")
-    distance = np.abs(own[:, None] - others[None]).mean(axis=(2, 3, 4))
-    assert len(others) == 16
-    assert distance.min() > 1  # the same drawing, saved twice, has 0
+    drawn = write._plan_people(300, 2)
+    (tmp_path / "BP4D").mkdir()
+    (tmp_path / "RAF-DB").mkdir()
+    datasets = people_of(write._plan_bp4d(tmp_path, SETTINGS)[1]) | people_of(write._plan_rafdb(tmp_path, SETTINGS)[1])
+    assert len(datasets) == 41 + 16
+    assert len(people_of(drawn)) == 300
+    assert not people_of(drawn) & datasets
+    assert not any(picture.intensity.any() for batch in drawn for picture in batch)
+    # DISFA's and GFT's people are drawn from seeds that begin with words of their own.
+    words = {picture.person[0] for batch in drawn for picture in batch}
+    assert not words & {module._PERSON for module in (disfa, gft)}

@@ -66,9 +66,11 @@ def digests(results: Results, name: str) -> dict[str, dict[str, Digests]]:
     return {question.name: made if question.name == name else {} for question in PLAN.questions}
 
 
-def page_of(results: Results, tmp_path: Path, found: Mapping[str, Mapping[str, Digests]] | None = None) -> str:
+def page_of(
+    results: Results, tmp_path: Path, found: Mapping[str, Mapping[str, Digests]] | None = None, plan: Plan = PLAN
+) -> str:
     found = found or digests(results, "base")
-    return write_study(PLAN, results, tmp_path, digests=found, templates=TEMPLATES, name="x").read_text()
+    return write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="x").read_text()
 
 
 def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path) -> None:
@@ -81,7 +83,23 @@ def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path)
     assert "asked at most 0.7 in some trial: does not hold" in text
     base, dial = text.split("## And with fewer frames?")
     assert "Incomplete" not in base
+    assert "Question `base`. Trained on Some CPU (seed 0, 1, 2; mal, mtl, stl)." in text
     assert "no trial is done" in dial
+
+
+def test_in_short_a_pair_of_several_questions_is_gathered(tmp_path: Path) -> None:
+    _, changed = load_profile("standin", PLAN.questions[1].set)
+    base = make_results(seeds=(0, 1, 2))
+    dial = make_results(seeds=(0, 1, 2), shared_overrides=shared_overrides(changed), fingerprint="other")
+    found = digests(base, "base") | {"dial": digests(dial, "dial")["dial"]}
+    asked = PLAN.questions[1].model_copy(update={"pairs": (("mal", "mtl"),), "methods": ("mal", "mtl")})
+    plan = PLAN.model_copy(update={"questions": (PLAN.questions[0], asked)})
+    text = page_of(Results.concat([base, dial]), tmp_path, found, plan)
+    short = text.split("## In short")[1].split("\n## ")[0]
+    assert "- mal against mtl: better in base +" in short
+    assert ", dial +" in short
+    assert "stl against stl" not in short  # one question asks for it
+    assert "## In short" not in page_of(base, tmp_path)
 
 
 def test_one_seed_decides_less(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Side of the square images on disk, px."""
     frames_per_sequence: int = Field(12, ge=1, le=1000)
     """Coded frames in each of BP4D's 41 subjects x 8 tasks."""
-    au_subjects: int = Field(41, ge=3, le=41)
-    """Of BP4D's subjects, as many of each part."""
+    au_subjects: int = Field(41, ge=6, le=41)
+    """Of BP4D's subjects, as many of each part; at least two of each, without whom there is no interval."""
     fe_train: int = Field(4000, ge=1, le=99_999)
     """Training images in RAF-DB."""
     fe_test: int = Field(400, ge=0, le=9_999)
@@ -180,14 +180,18 @@ def write_people(
     Raises:
         UserError: As `write_standin`.
     """
+    with _whole(out) as scratch:
+        _draw_all(scratch, settings, _plan_people(identities, views), progress)
+        _mark(scratch, settings)
+
+
+def _plan_people(identities: int, views: int) -> list[list[_Picture]]:
+    """The images of people who are in no dataset, one batch a person."""
     no_au = np.zeros(len(DRAWN_AUS))
-    batches = [
+    return [
         [_Picture(f"{i:05d}/{view:03d}.jpg", no_au, (_STRANGER, i), (_VIEW, i, view), None) for view in range(views)]
         for i in range(identities)
     ]
-    with _whole(out) as scratch:
-        _draw_all(scratch, settings, batches, progress)
-        _mark(scratch, settings)
 
 
 @contextmanager
