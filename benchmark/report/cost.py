@@ -192,7 +192,7 @@ def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
             )
         lines = [_step_line(rows[form], rows) for form in FORMS]
         header = ["form", "time per step (s)", "median (s)", "x MTL", "counted x MTL", "forward passes"]
-        header += ["peak memory above the start (MB)", "x double backward"]
+        header += ["peak memory above the start (MiB)", "x double backward"]
         best = min((rows[form] for form in LIBRARIES), key=lambda row: row.fastest_s)
         ours, floor = rows[MAL], rows[MAL].forward_passes / rows[MTL].forward_passes
         needed = rows[KEPT].forward_passes - FORWARD_MODE
@@ -226,7 +226,7 @@ def _step_line(row: Measured, rows: dict[str, Measured]) -> list[Cell]:
 
 def _options(costs: Costs) -> Table:
     plain = {row.form: row for row in costs.of("step") if row.px == 64}
-    header = ["option", "form", "time per step (s)", "x without", "peak memory (MB)", "x memory without"]
+    header = ["option", "form", "time per step (s)", "x without", "peak memory (MiB)", "x memory without"]
     lines = []
     for row in costs.of("options"):
         base = plain[row.form]
@@ -254,7 +254,7 @@ def _memory(costs: Costs) -> Table:
         )
         for row in costs.of("memory")
     ]
-    return table(["form", "precision", "peak above the start (GB)", f"that alone below {TITAN_X_GB} GB"], lines)
+    return table(["form", "precision", "peak above the start (GiB)", f"that alone below {TITAN_X_GB} GiB"], lines)
 
 
 def _gpu(costs: Costs) -> Table:
@@ -262,7 +262,7 @@ def _gpu(costs: Costs) -> Table:
     rows = {(row.form, row.amp, row.option): row for row in costs.of("gpu")}
     usual = [(form, amp, "") for amp, forms in ((False, FORMS), (True, (MTL, MAL, KEPT, SLOW))) for form in forms]
     header = ["form", "precision", "option", "time per step (ms)", "x MTL", "counted x MTL", "images a second"]
-    header += ["peak memory above the start (GB)", f"a step below {TITAN_X_GB} GB", "one BP4D fold (h)"]
+    header += ["peak memory above the start (GiB)", f"a step below {TITAN_X_GB} GiB", "one BP4D fold (h)"]
     lines = []
     for key in dict.fromkeys([*usual, *rows]):
         form, amp, option = key
@@ -322,7 +322,7 @@ def _figure(rows: list[Measured]) -> Figure:
     for column, (x, fixed, at, label) in enumerate(
         ((batch, val, 64, "AU images = FE images, with 64 validation images"), (val, batch, 32, "validation images"))
     ):
-        for line, (y, name) in enumerate(((time, "time per step (s)"), (memory, "peak memory (MB)"))):
+        for line, (y, name) in enumerate(((time, "time per step (s)"), (memory, "peak memory (MiB)"))):
             _lines(axes[line, column], [row for row in rows if fixed(row) == at], x, y)
             if column == 0:
                 axes[line, column].set_ylabel(name, fontsize=9)
