@@ -245,7 +245,7 @@ def _pretraining(trials: pd.DataFrame) -> list[str]:
     found = set()
     for text in trials["provenance"]:
         start = json.loads(text).get("prerequisites", {}).get(START, {})
-        if start.get("dataset") == RENDERS:
+        if start.get("dataset") == RENDERS and "learned" in start:
             accuracy = number(start["learned"].get("accuracy"), digits=2)
             found.add(f"Pre-training (trial {start['key']}): accuracy {accuracy} on its last batches.")
     return sorted(found)
