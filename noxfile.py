@@ -22,8 +22,6 @@ MARKS = {
 }
 PAPER = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" in mark]
 BEYOND = [nox.param(name, id=name) for name, mark in MARKS.items() if "=" not in mark]
-STUDY_PROCESSES = 8
-"""At most, on a machine with more cores: each takes a gigabyte of memory."""
 
 # Every session but `environment` runs the programs of that one environment.
 shared = nox.session(venv_backend="none", requires=["environment"])
@@ -37,11 +35,6 @@ def environment(session: nox.Session) -> None:
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted.hexdigest():
         session.install("--constraint", "requirements.lock", "--editable", ".[dev]", silent=False)
         stamp.write_text(wanted.hexdigest(), encoding="utf-8")
-
-
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(session: nox.Session, program: str, *arguments: str) -> None:
@@ -93,10 +86,8 @@ def report(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def study(session: nox.Session) -> None:
     """What MAL and its controls do where the truth is known; `-- full` is for a GPU. It goes on where it stopped."""
-    # One thread a process: steps of so small a network gain little from a second.
-    asked = any(word.startswith("--processes") for word in session.posargs)
-    shared_by = () if asked else (f"--processes={min(cores(), STUDY_PROCESSES)}",)
-    run(session, "malbench", "study", *shared_by, *session.posargs)
+    # One thread a process: steps of so small a network gain little from a second. A number of the user's own counts.
+    run(session, "malbench", "study", "--processes=0", *session.posargs)
 
 
 @shared

@@ -99,6 +99,8 @@ TRIAL_FAILED = 1
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
 
+MOST_PROCESSES = 8
+"""That `study` starts unless told how many: each takes a gigabyte of memory."""
 WATCH_S = 3.0
 """Seconds between two looks of `status --watch`."""
 OUTCOMES = {
@@ -333,7 +335,8 @@ def study(
     ] = None,
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
     processes: Annotated[
-        int, typer.Option(min=1, help="That share the trials, and the threads; a small network gains by one a core.")
+        int,
+        typer.Option(min=0, help="That share the trials, and the threads; 0 for one a core, at most eight."),
     ] = 1,
     no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
 ) -> None:
@@ -346,6 +349,7 @@ def study(
     asked = [wanted.question(name) for name in question] if question else list(wanted.questions)
     failed = False
     if not page_only:
+        processes = processes or min(available_cores(), MOST_PROCESSES)
         each_threads = max(1, (threads or available_cores()) // processes)
         others = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
         others += [f"--threads={each_threads}", *(f"--question={each.name}" for each in asked)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -309,7 +308,7 @@ def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
 
 def _end_of_history(folder: TrialFolder) -> dict[str, float]:
     """Its numbers at the end of training: means over the last tenth of the history."""
-    history = pd.read_parquet(io.BytesIO(folder.read("history.parquet", folder.seals()))).drop(columns="step")
+    history = folder.read_table("history.parquet", folder.seals()).drop(columns="step")
     return {str(name): float(mean) for name, mean in history.tail(max(1, len(history) // 10)).mean().items()}
 
 

@@ -199,6 +199,10 @@ class TrialFolder:
             )
         return content
 
+    def read_table(self, name: str, seals: Mapping[str, str]) -> pd.DataFrame:
+        """A table that `write_table` wrote, as `read` gives it."""
+        return pd.read_parquet(io.BytesIO(self.read(name, seals)))
+
 
 def _digest(content: bytes) -> str:
     return blake2b(content, digest_size=16).hexdigest()
@@ -445,19 +449,16 @@ def _start_of(trial: Trial, made: Mapping[str, Any]) -> str:
 def _data_of(trial: Trial, made: Mapping[str, Any]) -> tuple[str, ...]:
     """Fingerprints of what it learned from, with those of the renders that its backbone started from."""
     start = made["prerequisites"].get(START)
-    return (
-        trial.fingerprints
-        if start is None or start["dataset"] != RENDERS
-        else (*trial.fingerprints, start["fingerprints"][1])
-    )
+    if start is None or start["dataset"] != RENDERS:
+        return trial.fingerprints
+    return (*trial.fingerprints, start["fingerprints"][1])
 
 
 def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], seals: Mapping[str, str]) -> Results:
-    def table(name: str) -> pd.DataFrame:
-        return pd.read_parquet(io.BytesIO(folder.read(f"{name}.parquet", seals)))
-
     try:
-        counts, scores, history = (table(name) for name in ("counts", "scores", "history"))
+        counts, scores, history = (
+            folder.read_table(f"{name}.parquet", seals) for name in ("counts", "scores", "history")
+        )
         row = {
             "trial": trial.key,
             "dataset": trial.dataset,
@@ -487,7 +488,7 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], s
             "provenance": json.dumps(made, sort_keys=True),
         }
         weighs = FE_WEIGHTS in seals or (folder.path / FE_WEIGHTS).is_file()
-        named = weight_statistics(table("fe_weights")) if weighs else {}
+        named = weight_statistics(folder.read_table(FE_WEIGHTS, seals)) if weighs else {}
         found = Results(
             trials=pd.DataFrame([row]),
             counts=counts.assign(trial=trial.key),

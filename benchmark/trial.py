@@ -218,27 +218,33 @@ def expand(
             check_start(hparams)
         return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _file_hash(hparams.weights)}
 
+    def put(cls: type[Method], **own: Any) -> Trial:
+        """Put a trial of these fields behind the others, once."""
+        trial = Trial(
+            method=cls.name,
+            method_version=cls.version,
+            data=profile.data,
+            train=profile.train,
+            profile=profile.name,
+            shared_overrides=shared_overrides(overrides),
+            **own,
+        )
+        return trials.setdefault(trial.key, trial)
+
     def pretrained(backbone: str) -> Trial:
         """Put the trial that learns from renders before all that start from it."""
         hparams = method_hparams(profile, PRETRAINING, registry)
-        own = hparams.model_copy(update={"backbone": backbone, "weights": SCRATCH})
-        trial = Trial(
+        return put(
+            registry.any(PRETRAINING),
             dataset=RENDERS,
             part=ALL,
-            method=PRETRAINING,
             seed=PRETRAINING_SEED,
-            method_version=registry.any(PRETRAINING).version,
             protocol="",
-            data=profile.data,
-            train=profile.train,
-            hparams=own.model_dump(mode="json"),
+            hparams=hparams.model_copy(update={"backbone": backbone, "weights": SCRATCH}).model_dump(mode="json"),
             shared_digest=stage_digest,
             fingerprints=("", renders),
-            profile=profile.name,
-            shared_overrides=shared_overrides(overrides),
             variant=own_overrides(overrides, PRETRAINING),
         )
-        return trials.setdefault(trial.key, trial)
 
     def add(name: str, part: str, seed: int, at: AtHand = here, row: str = "") -> Trial:
         """Put a trial after those that it starts from."""
@@ -252,25 +258,19 @@ def expand(
             before[START] = add(profile.disfa_start.method, ALL, seed, start)
         elif learned["hparams"]["weights"] == RENDERS:
             before[START] = pretrained(learned["hparams"]["backbone"])
-        trial = Trial(
+        return put(
+            cls,
             dataset=at.protocol.dataset if needs_au else FE_DATASET,
             part=part if needs_au else ALL,
-            method=name,
             seed=seed,
-            method_version=cls.version,
             protocol=digests[at.protocol.dataset] if needs_au else "",
-            data=profile.data,
-            train=profile.train,
             **learned,
             shared_digest=shared_digest if needs_au and at is here else stage_digest,
             fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
-            profile=profile.name,
-            shared_overrides=shared_overrides(overrides),
             variant="; ".join(variant),
             row=row,
         )
-        return trials.setdefault(trial.key, trial)
 
     for row in rows:
         if row not in profile.rows:

@@ -13,10 +13,15 @@ RENDERS = "renders"
 """Name of the dataset, and of backbone weights that were trained on it."""
 
 
+def render_path(person: int, view: int) -> str:
+    """Where a person's image is, relative to the folder of all."""
+    return f"{person:05d}/{view:03d}.jpg"
+
+
 def read_renders(root: Path, identities: int, views: int) -> FaceSet:
     """The faces of `identities` people, `views` of each, as `benchmark.data.standin.write.write_people` writes them."""
     person, view = (each.ravel() for each in np.mgrid[:identities, :views])
-    paths = [f"{i:05d}/{v:03d}.jpg" for i, v in zip(person.tolist(), view.tolist(), strict=True)]
+    paths = [render_path(*each) for each in zip(person.tolist(), view.tolist(), strict=True)]
     names = [f"{i:05d}" for i in person.tolist()]
     table = pd.DataFrame({"path": paths, "subject": names, "sequence": names, "frame": view})
     note = f"{len(table):,} faces without AUs of {identities:,} drawn people, for a backbone to start from"

@@ -28,6 +28,7 @@ from pydantic import BaseModel, Field
 from benchmark.data.bp4d import LANDMARKS
 from benchmark.data.faces import CLEAR, MARKER, MARKER_FORMAT
 from benchmark.data.rafdb import ALIGNED, LABELS, MANUAL, ORIGINAL, VOTES
+from benchmark.data.renders import render_path
 from benchmark.data.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.data.standin.disfa import write_disfa
 from benchmark.data.standin.gft import write_gft
@@ -189,7 +190,7 @@ def _plan_people(identities: int, views: int) -> list[list[_Picture]]:
     """The images of people who are in no dataset, one batch a person."""
     no_au = np.zeros(len(DRAWN_AUS))
     return [
-        [_Picture(f"{i:05d}/{view:03d}.jpg", no_au, (_STRANGER, i), (_VIEW, i, view), None) for view in range(views)]
+        [_Picture(render_path(i, view), no_au, (_STRANGER, i), (_VIEW, i, view), None) for view in range(views)]
         for i in range(identities)
     ]
 
