@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,8 @@ def standings(runs: Path, present: Mapping[str, str]) -> list[tuple[Glance, Stat
     return [(seen, glanced_state(seen, present)) for seen in glance(runs)]
 
 
-def status_page(runs: Path, present: Mapping[str, str], *, every: bool) -> RenderableType:
+def status_page(standing: Sequence[tuple[Glance, State]], *, every: bool) -> RenderableType:
     """The grid, how many trials stand where, and those that are not done."""
-    standing = standings(runs, present)
-    if not standing:
-        return Text(f"no trial in {runs}")
     rows: dict[tuple[str, str, str], dict[str, Counter[State]]] = {}
     for seen, state in standing:
         of_part = rows.setdefault((seen.dataset, seen.profile, seen.method), {})

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from benchmark.cli import _test_frames, main
+from benchmark.cli import main
+from benchmark.cli.run import _test_frames
 from benchmark.data.standin.write import StandinSettings, write_standin
 from benchmark.prepare import read_au
 from benchmark.profile import load_profile
@@ -399,7 +400,7 @@ def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monke
     monkeypatch.setattr("benchmark.preflight.device_memory", lambda device: 2**20)
     status, _, error = malbench(*one)
     assert (status, "too little memory for a step" in error) == (2, True)
-    monkeypatch.setattr("benchmark.cli.Slurm", Cluster)
+    monkeypatch.setattr("benchmark.cli.run.Slurm", Cluster)
     status, out, error = malbench(*one, "--launcher", "slurm")
     assert (status, error, "submitted, job 7_0" in out) == (0, "", True)
     # The store is shared, and so is its disk.
