@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.stats
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark import stats
 from benchmark.data.renders import RENDERS
@@ -30,6 +30,7 @@ from methods import Registry
 
 PLANS = Path(__file__).parent / "studies"
 PAGE = "study.md"
+NONE_DONE = "no trial is done"
 END_SHARE = 0.1
 """The last tenth of a curve is its end."""
 
@@ -41,8 +42,9 @@ class Selection(BaseModel):
         method: Whose weights.
         kind: Of the FE images that are not clear.
         least: Of the AUC, in every trial; None for no bound.
-        most: Of the AUC, in some trial: weights that learned nothing of a kind that lies apart may still tell it, by
-            chance, and then as often the wrong way round.
+        chance: Whether the AUC is to be 0.5 on average, so far as trials tell. Not in each trial: weights that learned
+            nothing of a kind that lies apart may still tell it, by the way they drift, and then as often the wrong way
+            round.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +52,7 @@ class Selection(BaseModel):
     method: str
     kind: str
     least: float | None = None
-    most: float | None = None
+    chance: bool = False
 
 
 class Question(BaseModel):
@@ -81,22 +83,75 @@ class Question(BaseModel):
     selects: tuple[Selection, ...] = ()
 
 
+class Choice(BaseModel):
+    """Settings of one method, of which the highest F1 chooses, on people whom no question tests.
+
+    Attributes:
+        name: Short.
+        title: What is chosen.
+        about: How, for readers.
+        method: Whose settings.
+        seeds: Of each candidate's trials.
+        parts: Test parts of each; none for all.
+        set: Changes to the profile that all candidates share; a drawing of its own (`standin.seed`) among them.
+        candidates: Changes to the profile; none for the profile's own settings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    about: str = ""
+    method: str
+    seeds: tuple[int, ...]
+    parts: tuple[str, ...] = ()
+    set: tuple[str, ...]
+    candidates: tuple[tuple[str, ...], ...] = Field(min_length=2)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The trials of each candidate."""
+        return tuple(
+            Question(
+                name=f"{self.name}-{number}",
+                title=f"{self.title}: {_candidate_name(candidate)}",
+                methods=(self.method,),
+                seeds=self.seeds,
+                parts=self.parts,
+                set=(*self.set, *candidate),
+            )
+            for number, candidate in enumerate(self.candidates, 1)
+        )
+
+
 class Plan(BaseModel):
-    """One TOML file: a profile, an AU dataset, and the questions in the order in which they are run."""
+    """One TOML file: a profile, an AU dataset, and what is asked, in the order in which it is run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: str
     dataset: str
+    choices: tuple[Choice, ...] = ()
     questions: tuple[Question, ...]
 
-    def question(self, name: str) -> Question:
-        """The question of that name.
+    @property
+    def all_questions(self) -> tuple[Question, ...]:
+        """The questions, and those that the candidates of choices make."""
+        return (*self.questions, *(each for choice in self.choices for each in choice.questions))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of questions and choices."""
+        return (*(question.name for question in self.questions), *(choice.name for choice in self.choices))
+
+    def asked(self, name: str) -> tuple[Question, ...]:
+        """The question of that name, or those that the candidates of the choice of that name make.
 
         Raises:
-            UserError: There is none.
+            UserError: There is neither.
         """
-        found = {question.name: question for question in self.questions}
+        found: dict[str, tuple[Question, ...]] = {question.name: (question,) for question in self.questions}
+        found |= {choice.name: choice.questions for choice in self.choices}
         if name not in found:
             raise UserError(f"the study has no question '{name}'", remedy=did_you_mean(name, found))
         return found[name]
@@ -119,7 +174,7 @@ def load_plan(name: str) -> Plan:
             remedy=did_you_mean(name, names),
         )
     try:
-        return Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        plan = Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise UserError(
             "the plan of a study cannot be read",
@@ -127,6 +182,27 @@ def load_plan(name: str) -> Plan:
             found=str(error).replace("\n", " ")[:200],
             remedy="mend it, or start from a copy of benchmark/studies/small.toml",
         ) from error
+    _refuse_choice_on_test_people(plan, file)
+    return plan
+
+
+def _refuse_choice_on_test_people(plan: Plan, file: Path) -> None:
+    """People are those of a drawing; a choice has one that no question has."""
+    tested = {_drawing(plan, question.set) for question in plan.questions}
+    for choice in plan.choices:
+        for question in choice.questions:
+            if (drawing := _drawing(plan, question.set)) in tested:
+                raise UserError(
+                    f"the choice '{choice.name}' is made on people whom a question tests",
+                    where=file,
+                    expected="a drawing of its own, so that no setting is chosen by a test score",
+                    found=f"standin.seed={drawing} in both",
+                    remedy=f'add "standin.seed={max(tested) + 1}" to its `set`',
+                )
+
+
+def _drawing(plan: Plan, overrides: Sequence[str]) -> int:
+    return load_profile(plan.profile, list(overrides))[0].standin.seed
 
 
 @dataclass(frozen=True)
@@ -155,7 +231,7 @@ Digests = tuple[str, str]
 def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
     """Those of the trials that answer each question now, by its name and by method."""
     found = {}
-    for question in plan.questions:
+    for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
         protocol, unread = get_protocol(plan.dataset), ("", "")
         begun = start_protocol(protocol, profile)
@@ -195,6 +271,7 @@ def write_study(
         )
     groups = group_results(results)
     sections = [_section(plan, question, groups, digests[question.name]) for question in plan.questions]
+    sections += [_choice_section(plan, choice, groups, digests) for choice in plan.choices]
     trials = results.trials[results.trials["trial"].isin([key for section in sections for key in section.trials])]
     context = {
         "plan": name,
@@ -253,17 +330,8 @@ def _pretraining(trials: pd.DataFrame) -> list[str]:
 
 def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapping[str, Digests]) -> Section:
     rows = _rows(plan, question, groups, digests)
-    planned = {
-        (method, part, seed)
-        for method in question.methods
-        for part in question.parts or get_protocol(plan.dataset).parts
-        for seed in question.seeds
-    }
-    done = {(m, p, s) for m, row in rows.items() for p in row.parts for s in row.seeds}
-    lost = planned - done
-    missing = "" if not lost else f"{len(lost)} of {len(planned)} trials are not done or have no full seed"
     if not rows:
-        return Section(question, "no trial is done", None, None, None, ())
+        return Section(question, NONE_DONE, None, None, None, ())
     pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
     weighing = {method: row for method, row in rows.items() if _weights(groups, row)}
     there = tuple((a, b, found) for a, b, found in pairs if found is not None)
@@ -272,7 +340,7 @@ def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: M
     sentences += [said for each in question.selects if (said := _selected(each, rows, groups))]
     return Section(
         question,
-        missing,
+        _missing(*_lost(plan, question, rows)),
         _row_table(rows),
         _pair_table(pairs) if pairs else None,
         _weight_table(weighing, groups) if weighing else None,
@@ -280,6 +348,56 @@ def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: M
         there,
         tuple(trials["trial"]),
         _made_on(trials),
+    )
+
+
+def _lost(plan: Plan, question: Question, rows: Mapping[str, Row]) -> tuple[int, int]:
+    """How many of its trials are not there, and how many there should be."""
+    planned = {
+        (method, part, seed)
+        for method in question.methods
+        for part in question.parts or get_protocol(plan.dataset).parts
+        for seed in question.seeds
+    }
+    done = {(m, p, s) for m, row in rows.items() for p in row.parts for s in row.seeds}
+    return len(planned - done), len(planned)
+
+
+def _missing(lost: int, planned: int) -> str:
+    return f"{lost} of {planned} trials are not done or have no full seed" if lost else ""
+
+
+def _candidate_name(candidate: Sequence[str]) -> str:
+    return "; ".join(candidate) or "as the profile has it"
+
+
+def _choice_section(
+    plan: Plan, choice: Choice, groups: Sequence[Group], digests: Mapping[str, Mapping[str, Digests]]
+) -> Section:
+    """The candidates by their F1, each less the first."""
+    asked = Question(**choice.model_dump(exclude={"method", "candidates"}), methods=(choice.method,))
+    found = [_rows(plan, question, groups, digests[question.name]) for question in choice.questions]
+    lost = [_lost(plan, question, rows) for question, rows in zip(choice.questions, found, strict=True)]
+    missing = _missing(sum(each for each, _ in lost), sum(planned for _, planned in lost))
+    if not any(found):
+        return Section(asked, NONE_DONE, None, None, None, ())
+    named = {
+        _candidate_name(candidate): rows[choice.method]
+        for candidate, rows in zip(choice.candidates, found, strict=True)
+        if rows
+    }
+    first, best = next(iter(named)), max(named, key=lambda name: stats.score(named[name].counts).ave)
+    trials = pd.concat([row.trials for row in named.values()])
+    return Section(
+        asked,
+        missing,
+        _row_table(named, heading="settings"),
+        _pair_table([(name, first, _Difference.of(named[name], named[first])) for name in named if name != first]),
+        _weight_table(named, groups, heading="settings"),
+        # Of some candidates alone nothing is chosen.
+        () if missing else (f"Of the highest F1, and so chosen: {best}.",),
+        trials=tuple(trials["trial"]),
+        made_on=_made_on(trials),
     )
 
 
@@ -311,8 +429,8 @@ def _rows(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapp
     return {method: found[method] for method in question.methods if method in found}
 
 
-def _row_table(rows: dict[str, Row]) -> Table:
-    header = ["method", "parts", "seeds", "F1 ave [95 % over subjects]", "SD over seeds", "AUC", "SD over seeds"]
+def _row_table(rows: Mapping[str, Row], heading: str = "method") -> Table:
+    header = [heading, "parts", "seeds", "F1 ave [95 % over subjects]", "SD over seeds", "AUC", "SD over seeds"]
     made = []
     for method, row in rows.items():
         scored, by_seed = stats.score(row.counts), stats.average(row.auc)
@@ -428,13 +546,13 @@ def _weights(groups: Sequence[Group], row: Row) -> dict[str, list[float]]:
     return found
 
 
-def _weight_table(rows: dict[str, Row], groups: Sequence[Group]) -> Table:
+def _weight_table(rows: Mapping[str, Row], groups: Sequence[Group], heading: str = "method") -> Table:
     """What the weights of the FE images tell after training, as mean [least, most] over trials."""
     known = {method: _weights(groups, row) for method, row in rows.items()}
     aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
     names = ["mean", *aucs, "spearman_consistency_within", "spearman_clear_within"]
     header = [
-        "method",
+        heading,
         "mean weight",
         *(_auc_title(name) for name in aucs),
         "Spearman with consistency, within class",
@@ -483,14 +601,19 @@ def _selected(asked: Selection, rows: dict[str, Row], groups: Sequence[Group]) -
     values = [] if row is None else _weights(groups, row).get(f"auc_{asked.kind}", [])
     if not values:
         return ""
-    bounds = (
-        [(f"at least {asked.least:g} in every trial", min(values) >= asked.least)] if asked.least is not None else []
-    )
-    bounds += [(f"at most {asked.most:g} in some trial", min(values) <= asked.most)] if asked.most is not None else []
+    mean = over_seeds(np.array(values))
+    bounds = []
+    if asked.least is not None:
+        bounds.append((f"at least {asked.least:g} in every trial", min(values) >= asked.least))
+    if asked.chance and mean is not None:
+        bounds.append(("0.5 on average, so far as trials tell", mean.low <= 0.5 <= mean.high))
+    if not bounds:
+        return ""
     said = " and ".join(words for words, _ in bounds)
     holds = all(held for _, held in bounds)
     found = ", ".join(f"{value:.3f}" for value in values)
+    interval = "" if mean is None else f"; interval of their mean [{mean.low:.2f}, {mean.high:.2f}]"
     return (
         f"{asked.method}: AUC of the weight, clear against {asked.kind.replace('_', ' ')}, asked {said}:"
-        f" {'holds' if holds else 'does not hold'} ({found}; one number a trial)."
+        f" {'holds' if holds else 'does not hold'} ({found}; one number a trial{interval})."
     )

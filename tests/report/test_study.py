@@ -36,7 +36,7 @@ PLAN = Plan.model_validate(
                 "pairs": [["mal", "mtl"], ["mtl", "mal"], ["stl", "stl"]],
                 "selects": [
                     {"method": "mal", "kind": "marked", "least": 0.9},
-                    {"method": "mal", "kind": "marked", "most": 0.7},
+                    {"method": "mal", "kind": "marked", "chance": True},
                 ],
             },
             {
@@ -80,11 +80,23 @@ def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path)
     assert "- mtl is worse than mal: -" in text
     assert "- stl is not told apart from stl: +0.0 F1 points" in text
     assert "asked at least 0.9 in every trial: holds (0.950, 0.950, 0.950" in text
-    assert "asked at most 0.7 in some trial: does not hold" in text
+    assert "asked 0.5 on average, so far as trials tell: does not hold (0.950, " in text
     base, dial = text.split("## And with fewer frames?")
     assert "Incomplete" not in base
     assert "Question `base`. Trained on Some CPU (seed 0, 1, 2; mal, mtl, stl)." in text
     assert "no trial is done" in dial
+
+
+def test_chance_is_a_mean_that_trials_do_not_tell_from_a_half(tmp_path: Path) -> None:
+    results = weighed(make_results(parts=("part1",), seeds=(0, 1, 2)), 0.95)
+    rows = results.weights["name"] == "auc_marked"
+    values = [0.0, 1.0, 0.9]
+    results.weights.loc[rows, "value"] = values
+    low, high = scipy.stats.t.interval(0.95, 2, loc=np.mean(values), scale=scipy.stats.sem(values))
+    text = page_of(results, tmp_path)
+    found = f"(0.000, 1.000, 0.900; one number a trial; interval of their mean [{low:.2f}, {high:.2f}])."
+    assert f"asked 0.5 on average, so far as trials tell: holds {found}" in text
+    assert f"asked at least 0.9 in every trial: does not hold {found}" in text
 
 
 def test_in_short_a_pair_of_several_questions_is_gathered(tmp_path: Path) -> None:
@@ -151,7 +163,8 @@ def test_plans_of_the_suite_expand(name: str) -> None:
     """Every method, part and setting that a plan names exists, and what it asks for is among what it runs."""
     plan = load_plan(name)
     registry = discover()
-    for question in plan.questions:
+    assert plan.choices  # whose candidates are among the questions here
+    for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
         trials = expand(
             BP4D,
@@ -177,7 +190,54 @@ def test_wrong_plans(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         load_plan(str(tmp_path / "x.toml"))
     with pytest.raises(UserError, match="no question 'bas'"):
-        PLAN.question("bas")
+        PLAN.asked("bas")
+
+
+CHOICE = """profile = "standin"
+dataset = "bp4d"
+[[questions]]
+name = "base"
+title = "Who?"
+methods = ["mal"]
+seeds = [0]
+[[choices]]
+name = "beta"
+title = "Which beta?"
+method = "mal"
+seeds = [0]
+set = ["standin.seed=1"]
+candidates = [[], ["methods.mal.beta=0.01"], ["methods.mal.beta=0.1"]]
+"""
+
+
+def test_a_choice_is_the_candidate_of_highest_f1(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(CHOICE)
+    plan = load_plan(str(tmp_path / "x.toml"))
+    assert [each.name for each in plan.asked("beta")] == ["beta-1", "beta-2", "beta-3"]
+    assert plan.asked("base") == plan.questions
+    found = digests_of(plan, discover())
+    assert len({found[name]["mal"] for name in ("beta-1", "beta-2", "beta-3")}) == 3
+    drawn = {"shared_overrides": "standin.seed=1", "fingerprint": "other"}
+    made = []
+    for name, skill in (("beta-1", 0.72), ("beta-2", 0.76), ("beta-3", 0.70)):
+        shared, own = found[name]["mal"]
+        made.append(make_results(("mal",), skills={"mal": skill}, **drawn, shared_digest=shared, own_digest=own))
+    text = page_of(Results.concat(made), tmp_path, found, plan)
+    chosen = text.split("## Which beta?")[1]
+    assert "Of the highest F1, and so chosen: methods.mal.beta=0.01." in chosen
+    assert "| methods.mal.beta=0.01 − as the profile has it" in chosen
+    assert "Incomplete" not in chosen
+    # A candidate without its trials may be the best.
+    text = page_of(Results.concat(made[:2]), tmp_path, found, plan)
+    assert "chosen:" not in text
+    assert "3 of 9 trials are not done" in text
+
+
+def test_a_choice_on_people_whom_a_question_tests_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(CHOICE.replace('"standin.seed=1"', '"train.steps=900"'))
+    with pytest.raises(UserError, match="made on people whom a question tests") as caught:
+        load_plan(str(tmp_path / "x.toml"))
+    assert "standin.seed=1" in str(caught.value.remedy)
 
 
 def test_statistics_of_kinds_against_scikit_learn() -> None:
