@@ -365,8 +365,8 @@ def cost_table(ours: OursOfGroup) -> Table:
         "× STL",
         "training (s)",
         "stages before (s)",
-        "peak memory (MB)",
-        "above the start (MB)",
+        "peak memory (MiB)",
+        "above the start (MiB)",
     ]
     stl = [_per_step(o) for o in ours.rows if o.row.paper_row == "STL" and not o.row.variant]
     return table(header, [_cost_row(o, stl[0] if stl else float("nan")) for o in ours.rows])
