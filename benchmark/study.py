@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.stats
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark import stats
+from benchmark.alignment import PAGE as ALIGNMENT_PAGE
 from benchmark.data.renders import RENDERS
 from benchmark.errors import UserError, did_you_mean
 from benchmark.f1 import FloatArray
@@ -21,7 +23,7 @@ from benchmark.prepare import start_protocol
 from benchmark.profile import load_profile
 from benchmark.protocol import get_protocol
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Group, Row, group_results
+from benchmark.report.groups import Row, group_results
 from benchmark.report.render import markdown_template
 from benchmark.results import Results
 from benchmark.stats import Interval
@@ -29,30 +31,34 @@ from benchmark.trial import START, AtHand, expand, shared_overrides
 from methods import Registry
 
 PLANS = Path(__file__).parent / "studies"
-PAGE = "study.md"
+TEMPLATE = "study.md.j2"
 NONE_DONE = "no trial is done"
 END_SHARE = 0.1
 """The last tenth of a curve is its end."""
 
 
 class Selection(BaseModel):
-    """What the weights of a method's FE images must tell: a clear image from one of a kind, by AUC.
+    """Whether the weights of a method's FE images find those of a kind.
+
+    A trial finds them if clear images have the higher weight (AUC), and images of the kind have little of it beside
+    them. The AUC alone is not enough of a kind that lies apart: where all weights drift up or down together, it comes
+    near 1 or 0 though nothing was learned of single samples.
 
     Attributes:
         method: Whose weights.
         kind: Of the FE images that are not clear.
-        least: Of the AUC, in every trial; None for no bound.
-        chance: Whether the AUC is to be 0.5 on average, so far as trials tell. Not in each trial: weights that learned
-            nothing of a kind that lies apart may still tell it, by the way they drift, and then as often the wrong way
-            round.
+        auc: At least; clear against the kind.
+        share: At most; mean weight of the kind, over that of clear images.
+        found: Whether they are to be found in every trial, or in none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     kind: str
-    least: float | None = None
-    chance: bool = False
+    auc: float = 0.9
+    share: float = 0.25
+    found: bool = True
 
 
 class Question(BaseModel):
@@ -134,6 +140,14 @@ class Plan(BaseModel):
     choices: tuple[Choice, ...] = ()
     questions: tuple[Question, ...]
 
+    @model_validator(mode="after")
+    def _names_differ(self) -> Plan:
+        counts = Counter([*self.names, *(each.name for choice in self.choices for each in choice.questions)])
+        twice = [name for name, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"'{twice[0]}' is the name of two questions or choices (candidates count: beta-1, ...)")
+        return self
+
     @property
     def all_questions(self) -> tuple[Question, ...]:
         """The questions, and those that the candidates of choices make."""
@@ -165,13 +179,22 @@ def load_plan(name: str) -> Plan:
     """
     own = PLANS / f"{name}.toml"
     file = own if own.is_file() else Path(name)
+    names = sorted(path.stem for path in PLANS.glob("*.toml"))
     if not file.is_file():
-        names = sorted(path.stem for path in PLANS.glob("*.toml"))
         raise UserError(
             f"there is no study '{name}'",
             expected="a file, or one of the suite",
             found=name,
             remedy=did_you_mean(name, names),
+        )
+    taken = [*names, Path(ALIGNMENT_PAGE).stem]
+    if file != own and file.stem in taken:
+        raise UserError(
+            "a plan may not be named as a page of the suite",
+            where=file,
+            expected=f"another name than {', '.join(taken)}",
+            found=file.stem,
+            remedy="name the file otherwise: its page has its name",
         )
     try:
         plan = Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
@@ -182,33 +205,42 @@ def load_plan(name: str) -> Plan:
             found=str(error).replace("\n", " ")[:200],
             remedy="mend it, or start from a copy of benchmark/studies/small.toml",
         ) from error
-    _refuse_choice_on_test_people(plan, file)
+    _check_choices(plan, file)
     return plan
 
 
-def _refuse_choice_on_test_people(plan: Plan, file: Path) -> None:
-    """People are those of a drawing; a choice has one that no question has."""
-    tested = {_drawing(plan, question.set) for question in plan.questions}
+def _check_choices(plan: Plan, file: Path) -> None:
+    """Refuse candidates on people whom a question tests, or on data that differ between them.
+
+    People are those of a drawing.
+    """
+    tested = {load_profile(plan.profile, question.set)[0].standin.seed for question in plan.questions}
     for choice in plan.choices:
-        for question in choice.questions:
-            if (drawing := _drawing(plan, question.set)) in tested:
-                raise UserError(
-                    f"the choice '{choice.name}' is made on people whom a question tests",
-                    where=file,
-                    expected="a drawing of its own, so that no setting is chosen by a test score",
-                    found=f"standin.seed={drawing} in both",
-                    remedy=f'add "standin.seed={max(tested) + 1}" to its `set`',
-                )
-
-
-def _drawing(plan: Plan, overrides: Sequence[str]) -> int:
-    return load_profile(plan.profile, list(overrides))[0].standin.seed
+        drawn = [load_profile(plan.profile, question.set)[0].standin for question in choice.questions]
+        if any(each != drawn[0] for each in drawn):
+            raise UserError(
+                f"the candidates of the choice '{choice.name}' are not on the same data",
+                where=file,
+                expected="settings of standin. in its `set` alone",
+                found="one in `candidates`",
+                remedy="move it",
+            )
+        if drawn[0].seed in tested:
+            raise UserError(
+                f"the choice '{choice.name}' is made on people whom a question tests",
+                where=file,
+                expected="a drawing of its own, so that no setting is chosen by a test score",
+                found=f"standin.seed={drawn[0].seed} in both",
+                remedy=f'add "standin.seed={max(tested) + 1}" to its `set`',
+            )
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one question."""
+    """What the page says of one question or choice."""
 
+    word: str
+    """Which of the two."""
     question: Question
     missing: str
     """What of the plan is not done; "" for nothing."""
@@ -229,7 +261,11 @@ Digests = tuple[str, str]
 
 
 def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
-    """Those of the trials that answer each question now, by its name and by method."""
+    """Those of the trials that answer each question now, by its name and by method.
+
+    Raises:
+        UserError: Two candidates of a choice are the same settings, or a setting is wrong.
+    """
     found = {}
     for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
@@ -238,6 +274,18 @@ def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
         start = None if begun is None else AtHand(begun, unread)
         trials = expand(protocol, profile, changed, registry, unread, methods=question.methods, start=start)
         found[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
+    for choice in plan.choices:
+        known: dict[Digests, str] = {}
+        for candidate, question in zip(choice.candidates, choice.questions, strict=True):
+            made, name = found[question.name][choice.method], _candidate_name(candidate)
+            if made in known:
+                raise UserError(
+                    f"two candidates of the choice '{choice.name}' are the same settings",
+                    expected="candidates that differ from one another, and from the profile where one is empty",
+                    found=f"'{known[made]}' and '{name}'",
+                    remedy="take one out",
+                )
+            known[made] = name
     return found
 
 
@@ -249,8 +297,8 @@ def write_study(
     digests: Mapping[str, Mapping[str, Digests]],
     templates: Path,
     name: str,
-) -> Path:
-    """Write `study.md` below `out`.
+) -> list[Path]:
+    """Write the page `STEM.md` below `out`, and its trials, `STEM.parquet`, where STEM is that of the plan's name.
 
     Args:
         plan: The questions.
@@ -258,34 +306,38 @@ def write_study(
         results: Of the trials that are done.
         out: Folder, made if missing.
         templates: Folder with the page's template.
-        name: Of the plan.
+        name: The plan, as `load_plan` took it.
+
+    Returns:
+        The files written.
 
     Raises:
         UserError: No trial is done, trials on several versions of the data answer one question, or the template is
             missing.
     """
-    if results.trials.empty:
+    sections = [_section(plan, question, results, digests[question.name]) for question in plan.questions]
+    sections += [_choice_section(plan, choice, results, digests) for choice in plan.choices]
+    own = results.select(dict.fromkeys(key for section in sections for key in section.trials))
+    if own.trials.empty:
         raise UserError(
             "no trial of the study is done",
-            remedy="run `malbench study`, or name results with --with, such as reports/study/results.parquet",
+            where=name,
+            remedy=f"run `malbench study`, or name results with --with, such as reports/study/small.parquet",
         )
-    groups = group_results(results)
-    sections = [_section(plan, question, groups, digests[question.name]) for question in plan.questions]
-    sections += [_choice_section(plan, choice, groups, digests) for choice in plan.choices]
-    trials = results.trials[results.trials["trial"].isin([key for section in sections for key in section.trials])]
     context = {
         "plan": name,
         "profile": plan.profile,
         "sections": sections,
-        "trials": len(trials),
-        "hours": float(trials["time_train_s"].sum()) / 3600,
-        "stale": int(trials["stale"].sum()),
+        "trials": len(own.trials),
+        "hours": float(own.trials["time_train_s"].sum()) / 3600,
+        "stale": int(own.trials["stale"].sum()),
         "summary": _summary(sections),
     }
     out.mkdir(parents=True, exist_ok=True)
-    page = out / PAGE
-    page.write_text(markdown_template(f"{PAGE}.j2", templates).render(**context), encoding="utf-8", newline="\n")
-    return page
+    page, kept = (out / f"{Path(name).stem}{suffix}" for suffix in (".md", ".parquet"))
+    page.write_text(markdown_template(TEMPLATE, templates).render(**context), encoding="utf-8", newline="\n")
+    own.write(kept)
+    return [page, kept]
 
 
 def _summary(sections: Sequence[Section]) -> list[str]:
@@ -328,22 +380,23 @@ def _pretraining(trials: pd.DataFrame) -> list[str]:
     return sorted(found)
 
 
-def _section(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapping[str, Digests]) -> Section:
-    rows = _rows(plan, question, groups, digests)
+def _section(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> Section:
+    rows = _rows(plan, question, results, digests)
     if not rows:
-        return Section(question, NONE_DONE, None, None, None, ())
+        return Section("Question", question, NONE_DONE, None, None, None, ())
     pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
-    weighing = {method: row for method, row in rows.items() if _weights(groups, row)}
+    weighing = {method: row for method, row in rows.items() if _weights(results, row)}
     there = tuple((a, b, found) for a, b, found in pairs if found is not None)
     trials = pd.concat([row.trials for row in rows.values()])
     sentences = [*_pretraining(trials), *(_sentence(*each) for each in there)]
-    sentences += [said for each in question.selects if (said := _selected(each, rows, groups))]
+    sentences += [said for each in question.selects if (said := _selected(each, rows, results))]
     return Section(
+        "Question",
         question,
         _missing(*_lost(plan, question, rows)),
         _row_table(rows),
         _pair_table(pairs) if pairs else None,
-        _weight_table(weighing, groups) if weighing else None,
+        _weight_table(weighing, results) if weighing else None,
         tuple(sentences),
         there,
         tuple(trials["trial"]),
@@ -372,52 +425,67 @@ def _candidate_name(candidate: Sequence[str]) -> str:
 
 
 def _choice_section(
-    plan: Plan, choice: Choice, groups: Sequence[Group], digests: Mapping[str, Mapping[str, Digests]]
+    plan: Plan, choice: Choice, results: Results, digests: Mapping[str, Mapping[str, Digests]]
 ) -> Section:
     """The candidates by their F1, each less the first."""
     asked = Question(**choice.model_dump(exclude={"method", "candidates"}), methods=(choice.method,))
-    found = [_rows(plan, question, groups, digests[question.name]) for question in choice.questions]
+    found = [_rows(plan, question, results, digests[question.name]) for question in choice.questions]
     lost = [_lost(plan, question, rows) for question, rows in zip(choice.questions, found, strict=True)]
     missing = _missing(sum(each for each, _ in lost), sum(planned for _, planned in lost))
-    if not any(found):
-        return Section(asked, NONE_DONE, None, None, None, ())
     named = {
         _candidate_name(candidate): rows[choice.method]
         for candidate, rows in zip(choice.candidates, found, strict=True)
         if rows
     }
-    first, best = next(iter(named)), max(named, key=lambda name: stats.score(named[name].counts).ave)
+    if not named:
+        return Section("Choice", asked, NONE_DONE, None, None, None, ())
+    first = next(iter(named))
+    pairs = [(name, first, _Difference.of(named[name], named[first])) for name in named if name != first]
     trials = pd.concat([row.trials for row in named.values()])
+    weighing = {name: row for name, row in named.items() if _weights(results, row)}
     return Section(
+        "Choice",
         asked,
         missing,
         _row_table(named, heading="settings"),
-        _pair_table([(name, first, _Difference.of(named[name], named[first])) for name in named if name != first]),
-        _weight_table(named, groups, heading="settings"),
+        _pair_table(pairs),
+        _weight_table(weighing, results, heading="settings") if weighing else None,
         # Of some candidates alone nothing is chosen.
-        () if missing else (f"Of the highest F1, and so chosen: {best}.",),
+        () if missing else (*_pretraining(trials), *_chosen(named, pairs)),
         trials=tuple(trials["trial"]),
         made_on=_made_on(trials),
     )
 
 
-def _rows(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapping[str, Digests]) -> dict[str, Row]:
-    """The question's rows by method: those of its settings.
+def _chosen(named: Mapping[str, Row], pairs: Sequence[tuple[str, str, _Difference | None]]) -> list[str]:
+    """The candidate of the highest F1, and whether it is told from the first."""
+    best = max(named, key=lambda name: stats.score(named[name].counts).ave)
+    said = [f"Of the highest F1, and so chosen: {best}."]
+    return said + [_sentence(a, b, found) for a, b, found in pairs if found is not None and a == best]
+
+
+def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> dict[str, Row]:
+    """The question's rows by method: those of its settings, parts and seeds, whatever else was run.
 
     Raises:
         UserError: They are of several versions of the data.
     """
     # Dials of the stand-in change the data and no digest, so the overrides must be those of the question, too.
     _, changed = load_profile(plan.profile, question.set)
-    there = [g for g in groups if (g.dataset, g.shared_overrides) == (plan.dataset, shared_overrides(changed))]
-    found: dict[str, Row] = {}
-    versions = set()
-    for group in there:
-        for row in group.rows:
-            made = row.trials.iloc[0]
-            if digests.get(row.method) == (made["shared_digest"], made["own_digest"]):
-                found[row.method] = row
-                versions.add(group.fingerprint)
+    trials = results.trials
+    made = zip(trials["method"], trials["shared_digest"], trials["own_digest"], strict=True)
+    asked = (
+        (trials["dataset"] == plan.dataset)
+        & (trials["shared_overrides"] == shared_overrides(changed))
+        & trials["method"].isin(question.methods)
+        & trials["part"].isin(question.parts or get_protocol(plan.dataset).parts)
+        & trials["seed"].isin(question.seeds)
+        & np.array([digests.get(method) == (shared, own) for method, shared, own in made], dtype=bool)
+    )
+    if not asked.any():
+        return {}
+    groups = group_results(results.select(trials.loc[asked, "trial"]))
+    versions = {group.fingerprint for group in groups}
     if len(versions) > 1:
         raise UserError(
             "trials on several versions of the data answer one question",
@@ -426,6 +494,7 @@ def _rows(plan: Plan, question: Question, groups: Sequence[Group], digests: Mapp
             found=", ".join(sorted(versions)),
             remedy="take the older trials out of the store (the stand-in is drawn anew when its code changes)",
         )
+    found = {row.method: row for group in groups for row in group.rows}
     return {method: found[method] for method in question.methods if method in found}
 
 
@@ -480,11 +549,11 @@ class _Difference:
 
     @property
     def verdict(self) -> str:
-        """In words; only what both intervals say counts."""
+        """In words; only what both intervals say counts, as they are printed: an end of 0.0 is 0."""
         intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
-        if all(each.low > 0 for each in intervals):
+        if all(round(each.low, 1) > 0 for each in intervals):
             return "better" if self.seeds is not None else "better over subjects, of one seed"
-        if all(each.high < 0 for each in intervals):
+        if all(round(each.high, 1) < 0 for each in intervals):
             return "worse" if self.seeds is not None else "worse over subjects, of one seed"
         return "not told apart"
 
@@ -526,34 +595,31 @@ def _pair_table(pairs: Sequence[tuple[str, str, _Difference | None]]) -> Table:
 
 
 def _sentence(a: str, b: str, found: _Difference) -> str:
-    over = (
-        f"; over {found.count} seeds [{found.seeds.low:+.1f}, {found.seeds.high:+.1f}]"
-        if found.seeds is not None
-        else ""
+    subjects, seeds = (
+        "" if each is None else f"[{number(each.low, sign=True)}, {number(each.high, sign=True)}]"
+        for each in (found.subjects, found.seeds)
     )
-    ends = f"[{found.subjects.low:+.1f}, {found.subjects.high:+.1f}] over subjects{over}"
+    ends = f"{subjects} over subjects{f'; over {found.count} seeds {seeds}' if seeds else ''}"
     words = f"is {found.verdict} than" if found.verdict.startswith(("better", "worse")) else "is not told apart from"
-    return f"{a} {words} {b}: {found.f1:+.1f} F1 points {ends}."
+    return f"{a} {words} {b}: {number(found.f1, sign=True)} F1 points {ends}."
 
 
-def _weights(groups: Sequence[Group], row: Row) -> dict[str, list[float]]:
-    """Statistics of the final weights of a row's FE images, by name: one value a trial."""
-    found: dict[str, list[float]] = {}
-    for group in groups:
-        own = group.results.weights[group.results.weights["trial"].isin(row.trials["trial"])]
-        for name, values in own.groupby("name")["value"]:
-            found.setdefault(str(name), []).extend(values.astype(float).tolist())
-    return found
+def _weights(results: Results, row: Row) -> dict[str, list[float]]:
+    """Statistics of the final weights of a row's FE images, by name: one value a trial, by seed and part."""
+    order = row.trials.sort_values(["seed", "part"])["trial"]
+    own = results.weights[results.weights["trial"].isin(order)].pivot_table("value", "trial", "name")
+    return {str(name): own[name].reindex(order).dropna().tolist() for name in own}
 
 
-def _weight_table(rows: Mapping[str, Row], groups: Sequence[Group], heading: str = "method") -> Table:
+def _weight_table(rows: Mapping[str, Row], results: Results, heading: str = "method") -> Table:
     """What the weights of the FE images tell after training, as mean [least, most] over trials."""
-    known = {method: _weights(groups, row) for method, row in rows.items()}
+    known = {method: _weights(results, row) for method, row in rows.items()}
     aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
-    names = ["mean", *aucs, "spearman_consistency_within", "spearman_clear_within"]
+    means = ["mean_clear", *sorted({f"mean_{_kind(name)}" for name in aucs})]
+    names = [*means, *aucs, "spearman_consistency_within", "spearman_clear_within"]
     header = [
         heading,
-        "mean weight",
+        *(f"mean weight, {name.removeprefix('mean_').replace('_', ' ')}" for name in means),
         *(_auc_title(name) for name in aucs),
         "Spearman with consistency, within class",
         "the same of clear or not",
@@ -562,13 +628,19 @@ def _weight_table(rows: Mapping[str, Row], groups: Sequence[Group], heading: str
     made = []
     for method, row in rows.items():
         spans = [_span(known[method].get(name, [])) for name in names]
-        made.append([Cell(method), *map(Cell, spans), Cell(_share(row, groups))])
+        made.append([Cell(method), *map(Cell, spans), Cell(_share(row, results))])
     return table(header, made)
 
 
+def _kind(auc: str) -> str:
+    """Of the images that an AUC holds clear ones against."""
+    return auc.removeprefix("auc_").removeprefix("within_")
+
+
 def _auc_title(name: str) -> str:
-    kind = name.removeprefix("auc_").removeprefix("within_").replace("_", " ")
-    return f"AUC, clear against {kind}" + (", same emotion depicted" if name.startswith("auc_within_") else "")
+    return f"AUC, clear against {_kind(name).replace('_', ' ')}" + (
+        ", same emotion depicted" if name.startswith("auc_within_") else ""
+    )
 
 
 def _span(values: Sequence[float]) -> str:
@@ -580,40 +652,34 @@ def _span(values: Sequence[float]) -> str:
     )
 
 
-def _share(row: Row, groups: Sequence[Group]) -> str:
+def _share(row: Row, results: Results) -> str:
     """The FE samples' share of all weight in the first and the last tenth of training, over trials."""
     ends: list[tuple[float, float]] = []
-    for group in groups:
-        curves = group.results.curves
-        own = curves[curves["trial"].isin(row.trials["trial"]) & (curves["series"] == "fe_share")]
-        for _, curve in own.groupby("trial"):
-            values = curve.sort_values("step")["value"].to_numpy(float)
-            width = max(1, round(END_SHARE * len(values)))
-            ends.append((float(values[:width].mean()), float(values[-width:].mean())))
+    own = results.curves[results.curves["trial"].isin(row.trials["trial"]) & (results.curves["series"] == "fe_share")]
+    for _, curve in own.groupby("trial"):
+        values = curve.sort_values("step")["value"].to_numpy(float)
+        width = max(1, round(END_SHARE * len(values)))
+        ends.append((float(values[:width].mean()), float(values[-width:].mean())))
     if not ends:
         return UNRUN
     return " to ".join(number(float(np.mean(side)), digits=2) for side in zip(*ends, strict=True))
 
 
-def _selected(asked: Selection, rows: dict[str, Row], groups: Sequence[Group]) -> str:
-    """Whether the weights tell clear FE images from those of a kind, as asked; "" if no trial is done."""
+def _selected(asked: Selection, rows: Mapping[str, Row], results: Results) -> str:
+    """In how many trials the weights find FE images of a kind, and whether that is as asked; "" if no trial is done."""
     row = rows.get(asked.method)
-    values = [] if row is None else _weights(groups, row).get(f"auc_{asked.kind}", [])
-    if not values:
+    known = {} if row is None else _weights(results, row)
+    names = (f"auc_{asked.kind}", f"mean_{asked.kind}", "mean_clear")
+    trials = list(zip(*(known.get(name, []) for name in names), strict=True))
+    if not trials:
         return ""
-    mean = over_seeds(np.array(values))
-    bounds = []
-    if asked.least is not None:
-        bounds.append((f"at least {asked.least:g} in every trial", min(values) >= asked.least))
-    if asked.chance and mean is not None:
-        bounds.append(("0.5 on average, so far as trials tell", mean.low <= 0.5 <= mean.high))
-    if not bounds:
-        return ""
-    said = " and ".join(words for words, _ in bounds)
-    holds = all(held for _, held in bounds)
-    found = ", ".join(f"{value:.3f}" for value in values)
-    interval = "" if mean is None else f"; interval of their mean [{mean.low:.2f}, {mean.high:.2f}]"
+    found = [auc >= asked.auc and weight <= asked.share * clear for auc, weight, clear in trials]
+    kind, wanted = asked.kind.replace("_", " "), "every one" if asked.found else "none"
+    verdict = "holds" if all(each == asked.found for each in found) else "does not hold"
+    aucs = ", ".join(number(auc, digits=3) for auc, _, _ in trials)
+    shares = ", ".join(number(weight / clear if clear else None, digits=2) for _, weight, clear in trials)
     return (
-        f"{asked.method}: AUC of the weight, clear against {asked.kind.replace('_', ' ')}, asked {said}:"
-        f" {'holds' if holds else 'does not hold'} ({found}; one number a trial{interval})."
+        f"{asked.method} finds {kind} images in {sum(found)} of {len(found)} trials, asked was {wanted}: {verdict}."
+        f" AUC of the weight, clear against {kind}, at least {asked.auc:g}: {aucs}."
+        f" Mean weight of {kind} images over that of clear ones, at most {asked.share:g}: {shares}."
     )

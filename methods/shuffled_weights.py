@@ -14,7 +14,8 @@ from methods.meta_gradient import Params
 class ShuffledWeights(MAL):
     """MAL with the weights of a batch permuted among all its samples, in all parts of a step.
 
-    Which sample has a weight is chance, and so is what ψ learns about samples and about streams.
+    Which sample has a weight is chance, so ψ learns nothing about single samples or about streams. All weights may
+    still rise or fall together, and those of images that lie apart then go more or less of the way.
 
     Citation: none; a control of this suite.
     """

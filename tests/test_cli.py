@@ -302,7 +302,7 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -
     logs = [file.read_text() for file in (tmp_path / "study").glob("runners/*.log")]
     assert len(logs) == processes - 1
     assert (status, sum(each.count(": training") for each in [out, *logs])) == (0, 4)
-    text = (tmp_path / "out/study.md").read_text()
+    text = (tmp_path / "out/plan.md").read_text()
     assert "Incomplete" not in text
     assert "| mtl\\_oracle − mtl" in text
     status, out, _ = malbench("study", plan, *where)
@@ -357,7 +357,7 @@ def test_a_process_of_a_study_that_dies_is_told_of_and_its_trials_are_done(
     status, out, _ = malbench("study", plan, "--processes", "2", *where)
     assert status == 0
     assert "a process ended with status 1; what it said:" in out
-    assert "Incomplete" not in (tmp_path / "out/study.md").read_text()
+    assert "Incomplete" not in (tmp_path / "out/plan.md").read_text()
 
 
 def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> None:
@@ -376,9 +376,9 @@ def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> N
     assert error.count("training diverged") == 1
     # The trial of MTL is the same in both.
     assert ("2 trials: 1 run, 1 failed" in out, "2 trials: 1 run, 1 done before" in out) == (True, True)
-    text = (tmp_path / "out/study.md").read_text()
+    text = (tmp_path / "out/plan.md").read_text()
     assert text.count("Incomplete") == 1
-    trials = Results.read(tmp_path / "out/results.parquet").trials
+    trials = Results.read(tmp_path / "out/plan.parquet").trials
     assert sorted(trials["method"]) == ["mtl", "stl"]
 
 

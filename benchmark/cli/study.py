@@ -41,11 +41,11 @@ MOST_PROCESSES = 8
 
 
 def study(
-    plan: Annotated[str, typer.Argument(help="A plan: small, full, or a file.")] = "small",
+    plan: Annotated[str, typer.Argument(help="A plan: small, more, full, or a file.")] = "small",
     question: Annotated[list[str] | None, typer.Option(help="Only this question or choice; may be repeated.")] = None,
     runs: Annotated[Path, typer.Option(help="Store of the study's trials.")] = Path("runs/study"),
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS / "study",
+    out: Annotated[Path, typer.Option(help="Folder of the page, PLAN.md.")] = DEFAULT_REPORTS / "study",
     device: Annotated[str, typer.Option(help="As of `run`.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
     beside: Annotated[
@@ -86,11 +86,11 @@ def study(
     found = read_results(runs, present)
     for file in beside or []:
         found = found.beside(Results.read(file).marked(present))
-    page = write_study(
+    written = write_study(
         wanted, found, out, digests=digests_of(wanted, registry), templates=PROJECT / "templates", name=plan
     )
-    found.write(out / "results.parquet")
-    Console().print(f"wrote {page}", soft_wrap=True)
+    for path in written:
+        Console().print(f"wrote {path}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 

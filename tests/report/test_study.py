@@ -35,8 +35,8 @@ PLAN = Plan.model_validate(
                 "seeds": [0, 1, 2],
                 "pairs": [["mal", "mtl"], ["mtl", "mal"], ["stl", "stl"]],
                 "selects": [
-                    {"method": "mal", "kind": "marked", "least": 0.9},
-                    {"method": "mal", "kind": "marked", "chance": True},
+                    {"method": "mal", "kind": "marked"},
+                    {"method": "mal", "kind": "marked", "found": False},
                 ],
             },
             {
@@ -51,9 +51,10 @@ PLAN = Plan.model_validate(
 )
 
 
-def weighed(results: Results, value: float) -> Results:
+def weighed(results: Results, auc: float, share: float = 0.1) -> Results:
     trials = results.trials.loc[results.trials["method"] == "mal", "trial"]
-    rows = [{"trial": t, "name": name, "value": value} for t in trials for name in ("auc_marked", "mean")]
+    values = {"auc_marked": auc, "mean_marked": share * 0.6, "mean_clear": 0.6}
+    rows = [{"trial": t, "name": name, "value": value} for t in trials for name, value in values.items()]
     return replace(results, weights=pd.DataFrame(rows))
 
 
@@ -70,7 +71,9 @@ def page_of(
     results: Results, tmp_path: Path, found: Mapping[str, Mapping[str, Digests]] | None = None, plan: Plan = PLAN
 ) -> str:
     found = found or digests(results, "base")
-    return write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="x").read_text()
+    page, kept = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="x")
+    assert not Results.read(kept).trials.empty
+    return page.read_text()
 
 
 def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path) -> None:
@@ -79,24 +82,53 @@ def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path)
     assert "- mal is better than mtl: +" in text
     assert "- mtl is worse than mal: -" in text
     assert "- stl is not told apart from stl: +0.0 F1 points" in text
-    assert "asked at least 0.9 in every trial: holds (0.950, 0.950, 0.950" in text
-    assert "asked 0.5 on average, so far as trials tell: does not hold (0.950, " in text
+    assert "- mal finds marked images in 9 of 9 trials, asked was every one: holds. AUC" in text
+    assert "- mal finds marked images in 9 of 9 trials, asked was none: does not hold. AUC" in text
     base, dial = text.split("## And with fewer frames?")
     assert "Incomplete" not in base
     assert "Question `base`. Trained on Some CPU (seed 0, 1, 2; mal, mtl, stl)." in text
     assert "no trial is done" in dial
 
 
-def test_chance_is_a_mean_that_trials_do_not_tell_from_a_half(tmp_path: Path) -> None:
-    results = weighed(make_results(parts=("part1",), seeds=(0, 1, 2)), 0.95)
-    rows = results.weights["name"] == "auc_marked"
-    values = [0.0, 1.0, 0.9]
-    results.weights.loc[rows, "value"] = values
-    low, high = scipy.stats.t.interval(0.95, 2, loc=np.mean(values), scale=scipy.stats.sem(values))
+@pytest.mark.parametrize(("auc", "share", "found"), [(0.95, 0.1, 3), (0.95, 0.3, 0), (0.85, 0.1, 0)])
+def test_a_kind_is_found_by_its_auc_and_by_its_share_of_weight(
+    tmp_path: Path, auc: float, share: float, found: int
+) -> None:
+    results = weighed(make_results(parts=("part1",), seeds=(0, 1, 2)), auc, share)
     text = page_of(results, tmp_path)
-    found = f"(0.000, 1.000, 0.900; one number a trial; interval of their mean [{low:.2f}, {high:.2f}])."
-    assert f"asked 0.5 on average, so far as trials tell: holds {found}" in text
-    assert f"asked at least 0.9 in every trial: does not hold {found}" in text
+    told = (
+        f"AUC of the weight, clear against marked, at least 0.9: {', '.join([f'{auc:.3f}'] * 3)}. Mean weight of marked"
+    )
+    told += f" images over that of clear ones, at most 0.25: {', '.join([f'{share:.2f}'] * 3)}."
+    every, none = ("holds", "does not hold") if found else ("does not hold", "holds")
+    assert f"- mal finds marked images in {found} of 3 trials, asked was every one: {every}. {told}" in text
+    assert f"- mal finds marked images in {found} of 3 trials, asked was none: {none}. {told}" in text
+
+
+def test_one_trial_that_finds_what_none_should_is_told(tmp_path: Path) -> None:
+    results = weighed(make_results(parts=("part1",), seeds=(0, 1, 2)), 0.95)
+    of_seed_1 = results.weights["trial"].isin(results.trials.loc[results.trials["seed"] == 1, "trial"])
+    results.weights.loc[~of_seed_1 & (results.weights["name"] == "auc_marked"), "value"] = 0.2
+    text = page_of(results, tmp_path)
+    assert (
+        "in 1 of 3 trials, asked was every one: does not hold. AUC of the weight, clear against marked, at least"
+        in text
+    )
+    assert "in 1 of 3 trials, asked was none: does not hold." in text
+    assert "at least 0.9: 0.200, 0.950, 0.200." in text  # by seed
+
+
+def test_seeds_and_parts_that_a_question_does_not_ask_for_are_none_of_its_rows(tmp_path: Path) -> None:
+    few = weighed(make_results(seeds=(0, 1, 2)), 0.95)
+    more = weighed(make_results(seeds=(0, 1, 2, 3)), 0.95)
+    assert page_of(more, tmp_path / "more") == page_of(few, tmp_path / "few")
+    one = PLAN.questions[0].model_copy(update={"parts": ("part1",)})
+    plan = PLAN.model_copy(update={"questions": (one, PLAN.questions[1])})
+    only = weighed(make_results(seeds=(0, 1, 2), parts=("part1",)), 0.95)
+    texts = [page_of(each, tmp_path / name, plan=plan) for name, each in (("few", few), ("only", only))]
+    assert texts[0] == texts[1]
+    kept = Results.read(tmp_path / "few" / "x.parquet").trials
+    assert set(kept["part"]) == {"part1"}
 
 
 def test_in_short_a_pair_of_several_questions_is_gathered(tmp_path: Path) -> None:
@@ -104,7 +136,9 @@ def test_in_short_a_pair_of_several_questions_is_gathered(tmp_path: Path) -> Non
     base = make_results(seeds=(0, 1, 2))
     dial = make_results(seeds=(0, 1, 2), shared_overrides=shared_overrides(changed), fingerprint="other")
     found = digests(base, "base") | {"dial": digests(dial, "dial")["dial"]}
-    asked = PLAN.questions[1].model_copy(update={"pairs": (("mal", "mtl"),), "methods": ("mal", "mtl")})
+    asked = PLAN.questions[1].model_copy(
+        update={"pairs": (("mal", "mtl"),), "methods": ("mal", "mtl"), "seeds": (0, 1, 2)}
+    )
     plan = PLAN.model_copy(update={"questions": (PLAN.questions[0], asked)})
     text = page_of(Results.concat([base, dial]), tmp_path, found, plan)
     short = text.split("## In short")[1].split("\n## ")[0]
@@ -158,12 +192,11 @@ def test_over_seeds_is_students_interval() -> None:
     assert over_seeds(values[:1]) is None
 
 
-@pytest.mark.parametrize("name", ["small", "full"])
+@pytest.mark.parametrize("name", ["small", "more", "full"])
 def test_plans_of_the_suite_expand(name: str) -> None:
     """Every method, part and setting that a plan names exists, and what it asks for is among what it runs."""
     plan = load_plan(name)
     registry = discover()
-    assert plan.choices  # whose candidates are among the questions here
     for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
         trials = expand(
@@ -186,6 +219,9 @@ def test_wrong_plans(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no study 'smal'") as caught:
         load_plan("smal")
     assert "did you mean 'small'?" in str(caught.value.remedy)
+    (tmp_path / "small.toml").write_text(CHOICE)
+    with pytest.raises(UserError, match="may not be named as a page of the suite"):
+        load_plan(str(tmp_path / "small.toml"))
     (tmp_path / "x.toml").write_text('profile = "standin"\n')
     with pytest.raises(UserError, match="cannot be read"):
         load_plan(str(tmp_path / "x.toml"))
@@ -224,7 +260,9 @@ def test_a_choice_is_the_candidate_of_highest_f1(tmp_path: Path) -> None:
         made.append(make_results(("mal",), skills={"mal": skill}, **drawn, shared_digest=shared, own_digest=own))
     text = page_of(Results.concat(made), tmp_path, found, plan)
     chosen = text.split("## Which beta?")[1]
-    assert "Of the highest F1, and so chosen: methods.mal.beta=0.01." in chosen
+    assert "Choice `beta`." in chosen
+    assert "- Of the highest F1, and so chosen: methods.mal.beta=0.01." in chosen
+    assert "- methods.mal.beta=0.01 is better over subjects, of one seed than as the profile has it: +" in chosen
     assert "| methods.mal.beta=0.01 − as the profile has it" in chosen
     assert "Incomplete" not in chosen
     # A candidate without its trials may be the best.
@@ -233,11 +271,28 @@ def test_a_choice_is_the_candidate_of_highest_f1(tmp_path: Path) -> None:
     assert "3 of 9 trials are not done" in text
 
 
-def test_a_choice_on_people_whom_a_question_tests_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text(CHOICE.replace('"standin.seed=1"', '"train.steps=900"'))
-    with pytest.raises(UserError, match="made on people whom a question tests") as caught:
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"standin.seed=1"', '"train.steps=900"', "made on people whom a question tests"),
+        ('"methods.mal.beta=0.01"', '"standin.seed=2"', "not on the same data"),
+        ('"methods.mal.beta=0.01"', '"standin.seed=0"', "not on the same data"),
+        ('name = "beta"', 'name = "base"', "cannot be read"),
+        ('name = "base"', 'name = "beta-2"', "cannot be read"),
+    ],
+)
+def test_wrong_choices(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in CHOICE
+    (tmp_path / "x.toml").write_text(CHOICE.replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
         load_plan(str(tmp_path / "x.toml"))
-    assert "standin.seed=1" in str(caught.value.remedy)
+
+
+def test_candidates_that_are_the_same_settings_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(CHOICE.replace("beta=0.01", "beta=0.001"))  # as the profile has it
+    with pytest.raises(UserError, match="are the same settings") as caught:
+        digests_of(load_plan(str(tmp_path / "x.toml")), discover())
+    assert "methods.mal.beta=0.001" in str(caught.value.found)
 
 
 def test_statistics_of_kinds_against_scikit_learn() -> None:
@@ -264,12 +319,14 @@ def test_statistics_of_kinds_against_scikit_learn() -> None:
     assert found["spearman_clear_within"] == pytest.approx(np.mean(ceilings))
 
 
-def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
-    plan, kept = load_plan("small"), PROJECT / "reports" / "study"
-    results = Results.read(kept / "results.parquet")
+@pytest.mark.parametrize("name", ["small", "more"])
+def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path, name: str) -> None:
+    plan, kept = load_plan(name), PROJECT / "reports" / "study"
+    results = Results.read(kept / f"{name}.parquet")
     found = digests_of(plan, discover())
-    page = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="small")
-    assert page.read_text() == (kept / "study.md").read_text()
+    page, again = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name=name)
+    assert page.read_text() == (kept / f"{name}.md").read_text()
+    assert set(Results.read(again).trials["trial"]) == set(results.trials["trial"])  # none that the page is not of
 
 
 def test_a_study_without_a_trial_is_a_plain_error(tmp_path: Path) -> None:
