@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -288,14 +290,27 @@ def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     assert (status, "no finished trial" in error) == (2, True)
 
 
+TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
+SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
+SMALL_SET = [word for word in SMALL if "=" in word]
+
+
+def write_plan(file: Path, *questions: dict[str, Any], choices: Sequence[dict[str, Any]] = ()) -> Path:
+    """A plan of trials of two steps, unless a question says otherwise."""
+    usual = {"title": "Who?", "parts": ["part1"], "seeds": [0], "set": SMALL_SET}
+    lines = ['profile = "smoke"', 'dataset = "bp4d"']
+    for heading, tables in (("questions", questions), ("choices", choices)):
+        for each in tables:
+            lines += [f"[[{heading}]]", *(f"{key} = {json.dumps(value)}" for key, value in (usual | each).items())]
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -> None:
-    plan = tmp_path / "plan.toml"
-    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
-    plan.write_text(
-        'profile = "smoke"\ndataset = "bp4d"\n[[questions]]\nname = "base"\ntitle = "Who?"\nparts = ["part1"]\n'
-        f'methods = ["mtl", "mtl_oracle"]\nseeds = [0, 1]\nset = {json.dumps(settings)}\n'
-        'pairs = [["mtl_oracle", "mtl"]]\n'
+    pairs = [["mtl_oracle", "mtl"]]
+    plan = write_plan(
+        tmp_path / "plan.toml", {"name": "base", "methods": ["mtl", "mtl_oracle"], "seeds": [0, 1], "pairs": pairs}
     )
     where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
     status, out, _ = malbench("study", plan, "--processes", processes, *where)
@@ -311,18 +326,27 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -
     assert (status, "did you mean 'base'?" in error) == (2, True)
 
 
-TWO_STEPS = ("--profile", "smoke", "--set", "method.backbone=test_resnet", "--set", "train.steps=2")
-SMALL = (*TWO_STEPS, "--set", "standin.size=16", "--set", "data.frame_size=16", "--set", "data.crop_size=16")
+def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> None:
+    # Of the first few drawings, so small, this one has the known base rates within the data check's bounds.
+    choice = {"name": "rate", "method": "stl", "set": [*SMALL_SET, "standin.seed=3"]}
+    choice["candidates"] = [[], ["methods.stl.lr=0.01"]]
+    plan = write_plan(tmp_path / "plan.toml", {"name": "base", "methods": ["mtl"]}, choices=[choice])
+    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    status, out, _ = malbench("study", plan, "--question", "rate", *where)
+    assert (status, out.count(": training")) == (0, 2)
+    base, chosen = (tmp_path / "out/plan.md").read_text().split("Choice `rate`")
+    assert "no trial is done" in base
+    assert "so chosen: " in chosen
+    assert "Incomplete" not in chosen
+    assert len(set(Results.read(tmp_path / "out/plan.parquet").trials["fingerprint"])) == 1
+    status, out, _ = malbench("study", plan, *where)
+    assert (status, out.count(": training"), out.count("done already")) == (0, 1, 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_every_process_of_a_study_that_is_stopped_keeps_what_it_learned(tmp_path: Path, number: int) -> None:
-    plan, runs = tmp_path / "plan.toml", tmp_path / "study"
-    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set", "train.steps=2")]
-    plan.write_text(
-        'profile = "smoke"\ndataset = "bp4d"\n[[questions]]\nname = "long"\ntitle = "Who?"\nparts = ["part1"]\n'
-        f'methods = ["stl", "mtl"]\nseeds = [0]\nset = {json.dumps([*settings, "train.steps=1000000"])}\n'
-    )
+    runs, long = tmp_path / "study", [word.replace("steps=2", "steps=1000000") for word in SMALL_SET]
+    plan = write_plan(tmp_path / "plan.toml", {"name": "long", "methods": ["stl", "mtl"], "set": long})
     where = ["--processes=2", f"--runs={runs}", f"--cache={tmp_path / 'cache'}", f"--out={tmp_path / 'out'}"]
     command = [sys.executable, "-m", "benchmark.cli", "study", str(plan), *where]
     with (tmp_path / "log").open("wb") as log:
@@ -345,12 +369,7 @@ def test_every_process_of_a_study_that_is_stopped_keeps_what_it_learned(tmp_path
 def test_a_process_of_a_study_that_dies_is_told_of_and_its_trials_are_done(
     malbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = tmp_path / "plan.toml"
-    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
-    plan.write_text(
-        'profile = "smoke"\ndataset = "bp4d"\n[[questions]]\nname = "base"\ntitle = "Who?"\nparts = ["part1"]\n'
-        f'methods = ["stl"]\nseeds = [0]\nset = {json.dumps(settings)}\n'
-    )
+    plan = write_plan(tmp_path / "plan.toml", {"name": "base", "methods": ["stl"]})
     # What is started beside this process ends at once.
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
@@ -361,15 +380,9 @@ def test_a_process_of_a_study_that_dies_is_told_of_and_its_trials_are_done(
 
 
 def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> None:
-    plan = tmp_path / "plan.toml"
-    settings = [word for word in SMALL if word not in ("--profile", "smoke", "--set")]
-    wrong = ["methods.stl.lr=1e30", "methods.stl.optimizer=sgd"]
-    question = 'title = "Who?"\nparts = ["part1"]\nseeds = [0]\npairs = [["mtl", "stl"]]\nmethods = ["stl", "mtl"]\n'
-    plan.write_text(
-        'profile = "smoke"\ndataset = "bp4d"\n'
-        f'[[questions]]\nname = "wrong"\n{question}set = {json.dumps([*settings, *wrong])}\n'
-        f'[[questions]]\nname = "right"\n{question}set = {json.dumps(settings)}\n'
-    )
+    wrong = [*SMALL_SET, "methods.stl.lr=1e30", "methods.stl.optimizer=sgd"]
+    asked = {"methods": ["stl", "mtl"], "pairs": [["mtl", "stl"]]}
+    plan = write_plan(tmp_path / "plan.toml", {"name": "wrong", **asked, "set": wrong}, {"name": "right", **asked})
     where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
     status, out, error = malbench("study", plan, *where)
     assert status == 1
