@@ -23,6 +23,7 @@ from benchmark.data.known import known_fe
 from benchmark.data.renders import RENDERS
 from benchmark.errors import UserError
 from benchmark.machine import available_cores
+from benchmark.plan import Plan, Question, load_plan
 from benchmark.prepare import fingerprints, prepare_data, read_data, standin_root, starts_from_renders
 from benchmark.profile import load_profile
 from benchmark.protocol import get_protocol
@@ -31,7 +32,7 @@ from benchmark.results import Results
 from benchmark.runners import runners
 from benchmark.states import source_hashes
 from benchmark.store import read_results
-from benchmark.study import Plan, Question, digests_of, load_plan, write_study
+from benchmark.study import digests_of, write_study
 from benchmark.trainer import RunOptions
 from benchmark.trial import expand
 from methods import discover
@@ -66,6 +67,8 @@ def study(
     wanted = load_plan(plan)
     names = question or wanted.names
     asked = [each for name in names for each in wanted.asked(name)]
+    registry = discover()
+    digests = digests_of(wanted, registry)  # before anything is trained: it finds mistakes in any setting
     failed = False
     if not page_only:
         processes = processes or min(available_cores(), MOST_PROCESSES)
@@ -81,14 +84,11 @@ def study(
             failed = _ask(wanted, asked, runs, cache, device, each_threads)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
-    registry = discover()
     present = source_hashes(registry)
     found = read_results(runs, present)
     for file in beside or []:
         found = found.beside(Results.read(file).marked(present))
-    written = write_study(
-        wanted, found, out, digests=digests_of(wanted, registry), templates=PROJECT / "templates", name=plan
-    )
+    written = write_study(wanted, found, out, digests=digests, templates=PROJECT / "templates", name=plan)
     for path in written:
         Console().print(f"wrote {path}", soft_wrap=True)
     if failed:
