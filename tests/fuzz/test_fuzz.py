@@ -91,7 +91,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     shutil.rmtree(base / "more")
     assert malbench(*made.gft(made.home, "--method", "stl", "--method", "mtl"))[0] == 0
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cli, "_caught_signals", lambda: contextlib.nullcontext(AfterTheFirstStep([signal.SIGTERM])))
+        patched.setattr(cli.run, "_caught_signals", lambda: contextlib.nullcontext(AfterTheFirstStep([signal.SIGTERM])))
         for method in ("mal", "mtan"):
             assert malbench(*made.gft(made.home, "--method", method))[0] == 128 + signal.SIGTERM
     assert malbench("report", "--runs", made.home / "runs", "--out", made.home / "reports")[0] == 0
