@@ -158,13 +158,22 @@ def _summary(sections: Sequence[Section]) -> list[str]:
 
 
 def _made_on(trials: pd.DataFrame) -> str:
-    """Which seeds were trained where."""
-    devices = trials["provenance"].map(lambda text: str(json.loads(text).get("device", "unknown")))
-    found = []
-    for device, own in trials.groupby(devices):
+    """Which seeds of which methods were trained where, and with what torch."""
+    made: dict[str, dict[str, list[str]]] = {}
+    where = trials["provenance"].map(_machine)
+    for (machine, method), own in trials.assign(machine=where).groupby(["machine", "method"]):
         seeds = ", ".join(str(int(seed)) for seed in sorted(own["seed"].unique()))
-        found.append(f"{device} (seed {seeds}; {', '.join(sorted(own['method'].unique()))})")
-    return "; ".join(found)
+        made.setdefault(str(machine), {}).setdefault(seeds, []).append(str(method))
+    each = {
+        machine: "; ".join(f"seed {seeds}: {', '.join(methods)}" for seeds, methods in sorted(by_seeds.items()))
+        for machine, by_seeds in made.items()
+    }
+    return "; ".join(f"{machine} ({said})" for machine, said in each.items())
+
+
+def _machine(provenance: str) -> str:
+    known = json.loads(provenance)
+    return f"{known.get('device', 'unknown')} with torch {known.get('packages', {}).get('torch', 'unknown')}"
 
 
 def _pretraining(trials: pd.DataFrame) -> list[str]:

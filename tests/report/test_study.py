@@ -87,7 +87,7 @@ def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path)
     assert "- mal finds marked images in 9 of 9 trials, asked was none: does not hold. AUC" in text
     base, dial = text.split("## And with fewer frames?")
     assert "Incomplete" not in base
-    assert "Question `base`. Trained on Some CPU (seed 0, 1, 2; mal, mtl, stl)." in text
+    assert "Question `base`. Trained on Some CPU with torch 2.9.0 (seed 0, 1, 2: mal, mtl, stl)." in text
     assert "no trial is done" in dial
 
 
