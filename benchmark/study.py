@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from methods import Registry
 
 TEMPLATE = "study.md.j2"
 NONE_DONE = "no trial is done"
+HEADINGS = {"Question": "method", "Choice": "settings"}
+"""What the rows of each are."""
 END_SHARE = 0.1
 """The last tenth of a curve is its end."""
 
@@ -150,7 +153,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
             continue
         by_verdict: dict[str, list[str]] = {}
         for name, found in asked:
-            by_verdict.setdefault(found.verdict, []).append(f"{name} {found.f1:+.1f}")
+            by_verdict.setdefault(found.verdict, []).append(f"{name} {number(found.f1, sign=True)}")
         said.append(
             f"{a} against {b}: " + "; ".join(f"{v} in {', '.join(each)}" for v, each in by_verdict.items()) + "."
         )
@@ -189,42 +192,12 @@ def _pretraining(trials: pd.DataFrame) -> list[str]:
 
 def _section(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> Section:
     rows = _rows(plan, question, results, digests)
-    if not rows:
-        return Section("Question", question, NONE_DONE, None, None, None, ())
     pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
-    weighing = {method: row for method, row in rows.items() if _weights(results, row)}
-    there = tuple((a, b, found) for a, b, found in pairs if found is not None)
-    trials = pd.concat([row.trials for row in rows.values()])
-    sentences = [*_pretraining(trials), *(_sentence(*each) for each in there)]
+    sentences = [_sentence(a, b, found) for a, b, found in pairs if found is not None]
     sentences += [said for each in question.selects if (said := _selected(each, rows, results))]
-    return Section(
-        "Question",
-        question,
-        _missing(*_lost(plan, question, rows)),
-        _row_table(rows),
-        _pair_table(pairs) if pairs else None,
-        _weight_table(weighing, results) if weighing else None,
-        tuple(sentences),
-        there,
-        tuple(trials["trial"]),
-        _made_on(trials),
-    )
-
-
-def _lost(plan: Plan, question: Question, rows: Mapping[str, Row]) -> tuple[int, int]:
-    """How many of its trials are not there, and how many there should be."""
-    planned = {
-        (method, part, seed)
-        for method in question.methods
-        for part in question.parts or get_protocol(plan.dataset).parts
-        for seed in question.seeds
-    }
-    done = {(m, p, s) for m, row in rows.items() for p in row.parts for s in row.seeds}
-    return len(planned - done), len(planned)
-
-
-def _missing(lost: int, planned: int) -> str:
-    return f"{lost} of {planned} trials are not done or have no full seed" if lost else ""
+    missing = _missing(plan, [(question, rows)])
+    section = _filled("Question", question, missing, rows, pairs, sentences, results)
+    return replace(section, found=tuple((a, b, found) for a, b, found in pairs if found is not None))
 
 
 def _choice_section(
@@ -232,35 +205,62 @@ def _choice_section(
 ) -> Section:
     """The candidates by their F1, each less the first."""
     asked = Question(**choice.model_dump(exclude={"method", "candidates"}), methods=(choice.method,))
-    found = [_rows(plan, question, results, digests[question.name]) for question in choice.questions]
-    lost = [_lost(plan, question, rows) for question, rows in zip(choice.questions, found, strict=True)]
-    missing = _missing(sum(each for each, _ in lost), sum(planned for _, planned in lost))
+    found = [(question, _rows(plan, question, results, digests[question.name])) for question in choice.questions]
     named = {
         candidate_name(candidate): rows[choice.method]
-        for candidate, rows in zip(choice.candidates, found, strict=True)
+        for candidate, (_, rows) in zip(choice.candidates, found, strict=True)
         if rows
     }
-    if not named:
-        return Section("Choice", asked, NONE_DONE, None, None, None, ())
-    first = next(iter(named))
-    pairs = [(name, first, _Difference.of(named[name], named[first])) for name in named if name != first]
-    trials = pd.concat([row.trials for row in named.values()])
-    weighing = {name: row for name, row in named.items() if _weights(results, row)}
+    first = next(iter(named), "")
+    pairs = [(name, first, _Difference.of(row, named[first])) for name, row in named.items() if name != first]
+    missing = _missing(plan, found)
+    # Of some candidates alone nothing is chosen.
+    return _filled("Choice", asked, missing, named, pairs, [] if missing else _chosen(named, pairs), results)
+
+
+def _filled(
+    word: str,
+    question: Question,
+    missing: str,
+    rows: Mapping[str, Row],
+    pairs: Sequence[_Pair],
+    sentences: Sequence[str],
+    results: Results,
+) -> Section:
+    """What stands of rows, whatever their names are; nothing of none."""
+    if not rows:
+        return Section(word, question, NONE_DONE, None, None, None, ())
+    trials = pd.concat([row.trials for row in rows.values()])
+    heading = HEADINGS[word]
     return Section(
-        "Choice",
-        asked,
+        word,
+        question,
         missing,
-        _row_table(named, heading="settings"),
-        _pair_table(pairs),
-        _weight_table(weighing, results, heading="settings") if weighing else None,
-        # Of some candidates alone nothing is chosen.
-        () if missing else (*_pretraining(trials), *_chosen(named, pairs)),
+        _row_table(rows, heading),
+        _pair_table(pairs) if pairs else None,
+        _weight_table(rows, results, heading),
+        (*_pretraining(trials), *sentences),
         trials=tuple(trials["trial"]),
         made_on=_made_on(trials),
     )
 
 
-def _chosen(named: Mapping[str, Row], pairs: Sequence[tuple[str, str, _Difference | None]]) -> list[str]:
+def _parts(plan: Plan, question: Question) -> tuple[str, ...]:
+    return question.parts or tuple(get_protocol(plan.dataset).parts)
+
+
+def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) -> str:
+    """How many of the trials of questions are not in their rows, in words; "" for none."""
+    lost = planned = 0
+    for question, rows in found:
+        wanted = set(product(question.methods, _parts(plan, question), question.seeds))
+        done = {each for method, row in rows.items() for each in product([method], row.parts, row.seeds)}
+        lost += len(wanted - done)
+        planned += len(wanted)
+    return f"{lost} of {planned} trials are not done or have no full seed" if lost else ""
+
+
+def _chosen(named: Mapping[str, Row], pairs: Sequence[_Pair]) -> list[str]:
     """The candidate of the highest F1, and whether it is told from the first."""
     best = max(named, key=lambda name: stats.score(named[name].counts).ave)
     said = [f"Of the highest F1, and so chosen: {best}."]
@@ -281,7 +281,7 @@ def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str
         (trials["dataset"] == plan.dataset)
         & (trials["shared_overrides"] == shared_overrides(changed))
         & trials["method"].isin(question.methods)
-        & trials["part"].isin(question.parts or get_protocol(plan.dataset).parts)
+        & trials["part"].isin(_parts(plan, question))
         & trials["seed"].isin(question.seeds)
         & np.array([digests.get(method) == (shared, own) for method, shared, own in made], dtype=bool)
     )
@@ -301,7 +301,7 @@ def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str
     return {method: found[method] for method in question.methods if method in found}
 
 
-def _row_table(rows: Mapping[str, Row], heading: str = "method") -> Table:
+def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
     header = [heading, "parts", "seeds", "F1 ave [95 % over subjects]", "SD over seeds", "AUC", "SD over seeds"]
     made = []
     for method, row in rows.items():
@@ -361,6 +361,10 @@ class _Difference:
         return "not told apart"
 
 
+_Pair = tuple[str, str, _Difference | None]
+"""Two rows by name, and the first less the second; None if they share no part or no seed."""
+
+
 def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:
     chosen = row.auc[np.ix_([row.seeds.index(s) for s in seeds], [row.parts.index(p) for p in parts])]
     return stats.average(chosen).ave_by_seed
@@ -374,7 +378,7 @@ def over_seeds(values: FloatArray) -> Interval | None:
     return Interval(float(values.mean()) - half, float(values.mean()) + half)
 
 
-def _pair_table(pairs: Sequence[tuple[str, str, _Difference | None]]) -> Table:
+def _pair_table(pairs: Sequence[_Pair]) -> Table:
     header = [
         "pair",
         "F1 [95 % over subjects]",
@@ -414,9 +418,11 @@ def _weights(results: Results, row: Row) -> dict[str, list[float]]:
     return {str(name): own[name].reindex(order).dropna().tolist() for name in own}
 
 
-def _weight_table(rows: Mapping[str, Row], results: Results, heading: str = "method") -> Table:
-    """What the weights of the FE images tell after training, as mean [least, most] over trials."""
-    known = {method: _weights(results, row) for method, row in rows.items()}
+def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Table | None:
+    """What the weights of the FE images tell after training, as mean [least, most] over trials; None if none weighs."""
+    known = {method: found for method, row in rows.items() if (found := _weights(results, row))}
+    if not known:
+        return None
     aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
     means = ["mean_clear", *sorted({f"mean_{_kind(name)}" for name in aucs})]
     names = [*means, *aucs, "spearman_consistency_within", "spearman_clear_within"]
@@ -429,9 +435,9 @@ def _weight_table(rows: Mapping[str, Row], results: Results, heading: str = "met
         "FE share of all weight, start to end",
     ]
     made = []
-    for method, row in rows.items():
-        spans = [_span(known[method].get(name, [])) for name in names]
-        made.append([Cell(method), *map(Cell, spans), Cell(_share(row, results))])
+    for method, values in known.items():
+        spans = [_span(values.get(name, [])) for name in names]
+        made.append([Cell(method), *map(Cell, spans), Cell(_share(rows[method], results))])
     return table(header, made)
 
 
