@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmark.errors import UserError, did_you_mean
+from benchmark.core.errors import UserError, did_you_mean
 from methods.base import Method
 
 PACKAGE = Path(__file__).parent

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from methods.backbone import SCRATCH, BaseNet, build_net, evaluation_mode, virtual_pass
 from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.fe_source import FESource

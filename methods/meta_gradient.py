@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 
 Params = dict[str, Tensor]
 Reading = Literal["constant", "through"]

@@ -11,7 +11,7 @@ from pydantic import Field
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from methods.backbone import BaseNet, Outputs, Stage
 from methods.base import Method, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.multitask import Multitask, TaskLosses

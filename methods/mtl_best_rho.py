@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark.f1 import f1, mean_defined
+from benchmark.core.f1 import f1, mean_defined
 from methods.backbone import BaseNet, evaluation_mode
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.multitask import task_losses

@@ -23,7 +23,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import get_device_states, set_device_states
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 
 LINEAR = frozenset({F.conv1d, F.conv2d, F.conv3d, F.linear})
 """Functions (x, W, b=None, ...) that are linear in x and in (W, b)."""

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmark.alignment import AU_SAMPLES, probe_training, sample_derivatives, summarise, write_alignment
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D
 from benchmark.data.known import known_fe
-from benchmark.data.standin.write import write_standin
-from benchmark.prepare import fingerprints, prepare_data, read_data
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
-from benchmark.runner import run_trials
-from benchmark.trainer import RunOptions
-from benchmark.trial import expand
+from benchmark.standin.write import write_standin
+from benchmark.study.gradient_probe import AU_SAMPLES, probe_training, sample_derivatives, summarise, write_alignment
+from benchmark.trials.prepare import fingerprints, prepare_data, read_data
+from benchmark.trials.runner import run_trials
+from benchmark.trials.trainer import RunOptions
+from benchmark.trials.trial import expand
 from methods import discover
 from methods.base import Stream
 from methods.losses import au_loss

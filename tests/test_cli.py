@@ -20,14 +20,14 @@ from filelock import FileLock
 
 from benchmark.cli import main
 from benchmark.cli.run import _test_frames
-from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.prepare import read_au
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
-from benchmark.results import Results
-from benchmark.runner import joint_origin
-from benchmark.store import CHECKPOINT
-from benchmark.trainer import TrialData
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D
+from benchmark.standin.write import StandinSettings, write_standin
+from benchmark.store.folder import CHECKPOINT
+from benchmark.store.results import Results
+from benchmark.trials.prepare import read_au
+from benchmark.trials.runner import joint_origin
+from benchmark.trials.trainer import TrialData
 
 TINY = [
     *("--profile", "smoke"),
@@ -410,7 +410,7 @@ class Cluster:
 
 def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monkeypatch: pytest.MonkeyPatch) -> None:
     one = ("run", "bp4d", *SMALL, "--method", "stl", "--part", "part1")
-    monkeypatch.setattr("benchmark.preflight.device_memory", lambda device: 2**20)
+    monkeypatch.setattr("benchmark.trials.preflight.device_memory", lambda device: 2**20)
     status, _, error = malbench(*one)
     assert (status, "too little memory for a step" in error) == (2, True)
     monkeypatch.setattr("benchmark.cli.run.Slurm", Cluster)
@@ -418,7 +418,7 @@ def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monke
     assert (status, error, "submitted, job 7_0" in out) == (0, "", True)
     # The store is shared, and so is its disk.
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("benchmark.preflight.shutil.disk_usage", lambda path: usage(2**30, 2**30, 0))
+    monkeypatch.setattr("benchmark.trials.preflight.shutil.disk_usage", lambda path: usage(2**30, 2**30, 0))
     status, _, error = malbench(*one, "--launcher", "slurm")
     assert (status, "the disk is too small for these trials" in error) == (2, True)
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import norm
 
-from benchmark.f1 import f1
+from benchmark.core.f1 import f1
 from benchmark.stats import (
     MethodCounts,
     PartCounts,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.launch import Submission, submit_trials, with_prerequisites
-from benchmark.profile import SlurmResources, SlurmSettings, load_profile
-from benchmark.protocol import BP4D
-from benchmark.states import State, source_hashes
-from benchmark.store import TrialFolder
-from benchmark.trial import Trial, expand
+from benchmark.config.profile import SlurmResources, SlurmSettings, load_profile
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
+from benchmark.launch.slurm import Submission, submit_trials, with_prerequisites
+from benchmark.store.folder import TrialFolder
+from benchmark.trials.states import State, source_hashes
+from benchmark.trials.trial import Trial, expand
 from methods import discover
 
 REGISTRY = discover()
@@ -167,7 +167,7 @@ def test_one_trial_with_what_it_starts_from() -> None:
 
 
 def test_without_submitit_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.launch import Slurm
+    from benchmark.launch.slurm import Slurm
 
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError) as caught:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from benchmark.metrics import count, score
+from benchmark.stats.scores import count, score
 
 AUS = ("AU1", "AU2", "AU4")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import owner as module
-from benchmark.errors import Interrupted
-from benchmark.owner import OWNER, OwnedError, Ownership, Record, duration, is_beating, read_owner
+from benchmark.core.errors import Interrupted
+from benchmark.trials import ownership as module
+from benchmark.trials.ownership import OWNER, OwnedError, Ownership, Record, duration, is_beating, read_owner
 
 QUICK = {"beat_s": 0.05, "dead_s": 0.6}
 

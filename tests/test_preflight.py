@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import preflight
-from benchmark.errors import UserError
-from benchmark.preflight import FLOAT, Needs, check, device_memory, existing, granted_memory, kept_bytes, needs
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
-from benchmark.trial import Trial, expand
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
+from benchmark.trials import preflight
+from benchmark.trials.preflight import FLOAT, Needs, check, device_memory, existing, granted_memory, kept_bytes, needs
+from benchmark.trials.trial import Trial, expand
 from methods import discover
 from methods.backbone import BaseNet, build_net
 

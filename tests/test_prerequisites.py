@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmark.data.renders import RENDERS
-from benchmark.errors import Interrupted, UserError
-from benchmark.prepare import pack_faces, read_people
-from benchmark.profile import load_profile
-from benchmark.protocol import ALL, BP4D, DISFA
-from benchmark.runner import run_trials
-from benchmark.states import State, detail_of, source_hashes, state_of
-from benchmark.store import TrialFolder, read_results
-from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import AtHand, Trial, expand
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import ALL, BP4D, DISFA
+from benchmark.core.errors import Interrupted, UserError
+from benchmark.standin.people import RENDERS
+from benchmark.store.folder import TrialFolder, read_results
+from benchmark.trials.prepare import pack_faces, read_people
+from benchmark.trials.runner import run_trials
+from benchmark.trials.states import State, detail_of, source_hashes, state_of
+from benchmark.trials.trainer import RunOptions, TrialData
+from benchmark.trials.trial import AtHand, Trial, expand
 from methods import discover, source_files
 from methods.backbone import build_net
 from tests.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.profile import load_profile, profile_names
-from benchmark.protocol import BP4D
-from benchmark.provenance import source_hash
-from benchmark.trial import Trial, expand
+from benchmark.config.profile import load_profile, profile_names
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
+from benchmark.trials.provenance import source_hash
+from benchmark.trials.trial import Trial, expand
 from methods import discover
 
 REGISTRY = discover()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.backbones import add_backbones
-from benchmark.errors import UserError
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import GFT
+from benchmark.core.errors import UserError
 from benchmark.paper import paper_table
-from benchmark.profile import load_profile
-from benchmark.protocol import GFT
-from benchmark.trial import Trial, expand
+from benchmark.trials.trial import Trial, expand
 from methods import discover
+from methods.alexnet import add_backbones
 from methods.backbone import build_net
 
 REGISTRY = discover()

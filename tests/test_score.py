@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
-from benchmark.errors import UserError
-from benchmark.metrics import count, score
-from benchmark.protocol import BP4D
 from benchmark.report.groups import group_results
-from benchmark.results import Results
-from benchmark.score import score_file
+from benchmark.report.submitted import score_file
+from benchmark.stats.scores import count, score
+from benchmark.store.results import Results
 from tests.report.conftest import make_results
 
 AUS = list(BP4D.au_names)

@@ -14,7 +14,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import f1_score
 
 from benchmark import stats
-from benchmark.f1 import f1
+from benchmark.core.f1 import f1
 from benchmark.stats import Interval, MethodCounts, PartCounts
 
 AUS = ("AU1", "AU2")

@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from benchmark.errors import UserError
-from benchmark.protocol import EMOTIONS
-from benchmark.results import COLUMNS, Results
-from benchmark.store import (
+from benchmark.config.protocol import EMOTIONS
+from benchmark.core.errors import UserError
+from benchmark.store.folder import (
     DONE,
     JOB,
     TRIAL,
@@ -29,6 +28,7 @@ from benchmark.store import (
     weight_statistics,
     write_atomically,
 )
+from benchmark.store.results import COLUMNS, Results
 
 leaf = st.one_of(
     st.integers(-(2**40), 2**40),

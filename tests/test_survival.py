@@ -11,16 +11,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import Interrupted
 from benchmark.data.known import known_fe
-from benchmark.errors import Interrupted
-from benchmark.launch import _last_job
-from benchmark.owner import OWNER, duration, read_owner
-from benchmark.protocol import BP4D
-from benchmark.runner import run_trials
-from benchmark.states import State, detail_of, unfinished_state
-from benchmark.store import CHECKPOINT, ERROR, FE_WEIGHTS, JOB, TRIAL, TrialFolder
-from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import Trial
+from benchmark.launch.slurm import _last_job
+from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, JOB, TRIAL, TrialFolder
+from benchmark.trials.ownership import OWNER, duration, read_owner
+from benchmark.trials.runner import run_trials
+from benchmark.trials.states import State, detail_of, unfinished_state
+from benchmark.trials.trainer import RunOptions, TrialData
+from benchmark.trials.trial import Trial
 from tests.test_prerequisites import REGISTRY, trials_of
 from tests.test_trainer import CPU, root  # noqa: F401  # a fixture
 

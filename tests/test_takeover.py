@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmark import runner
-from benchmark.errors import Interrupted, UserError
-from benchmark.owner import OWNER, Ownership, Record, read_owner
-from benchmark.protocol import BP4D
-from benchmark.runner import run_trials
-from benchmark.states import State, state_of
-from benchmark.store import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder, read_trial
-from benchmark.trainer import RunOptions
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import Interrupted, UserError
+from benchmark.store.folder import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder, read_trial
+from benchmark.trials import runner
+from benchmark.trials.ownership import OWNER, Ownership, Record, read_owner
+from benchmark.trials.runner import run_trials
+from benchmark.trials.states import State, state_of
+from benchmark.trials.trainer import RunOptions
 from tests.test_prerequisites import REGISTRY, trials_of
 from tests.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
 

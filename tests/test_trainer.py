@@ -18,17 +18,17 @@ import torch
 from filelock import FileLock
 from sklearn.metrics import f1_score
 
+from benchmark.config.profile import Profile, load_profile
+from benchmark.config.protocol import BP4D, EMOTIONS
+from benchmark.core.errors import Interrupted, UserError
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.errors import Interrupted, UserError
-from benchmark.prepare import prepare_data, read_data
-from benchmark.profile import Profile, load_profile
-from benchmark.protocol import BP4D, EMOTIONS
-from benchmark.runner import run_trials
-from benchmark.states import State, source_hashes, state_of
-from benchmark.store import TrialFolder, read_results
-from benchmark.trainer import RunOptions, Streams, TrialData, train_trial
-from benchmark.trial import Trial, expand
+from benchmark.store.folder import TrialFolder, read_results
+from benchmark.trials.prepare import prepare_data, read_data
+from benchmark.trials.runner import run_trials
+from benchmark.trials.states import State, source_hashes, state_of
+from benchmark.trials.trainer import RunOptions, Streams, TrialData, train_trial
+from benchmark.trials.trial import Trial, expand
 from methods import discover
 from methods.base import Batch, Method, Scalars, Stream
 from tests.conftest import write_bp4d, write_rafdb

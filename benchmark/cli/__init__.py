@@ -9,8 +9,8 @@ import torch
 import typer
 
 from benchmark.cli import data, report, run, status, study
-from benchmark.errors import UserError
-from benchmark.runner import too_little_memory
+from benchmark.core.errors import UserError
+from benchmark.trials.runner import too_little_memory
 
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""

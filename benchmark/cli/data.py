@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmark.cli.console import progress, show_check, tell_disk
 from benchmark.cli.options import (
     CHECK_FAILED,
     DEFAULT_CACHE,
@@ -22,17 +23,16 @@ from benchmark.cli.options import (
     ProfileName,
     given_root,
 )
-from benchmark.console import progress, show_check, tell_disk
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import get_protocol
+from benchmark.core.errors import UserError
 from benchmark.data.check import check_au, check_fe
 from benchmark.data.probe import pixel_probe
-from benchmark.data.standin.write import write_standin
-from benchmark.errors import UserError
-from benchmark.prepare import pack_faces, prepare_data, protocol_at, read_au, read_data, read_fe, standin_root
-from benchmark.profile import load_profile
-from benchmark.protocol import get_protocol
-from benchmark.provenance import PROJECT
 from benchmark.report.standin import write_standin_page
-from benchmark.results import Results
+from benchmark.standin.write import write_standin
+from benchmark.store.results import Results
+from benchmark.trials.prepare import pack_faces, prepare_data, protocol_at, read_au, read_data, read_fe, standin_root
+from benchmark.trials.provenance import PROJECT
 
 
 def standin(

@@ -9,8 +9,8 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmark.errors import UserError
-from benchmark.provenance import PROJECT
+from benchmark.core.errors import UserError
+from benchmark.trials.provenance import PROJECT
 
 CHECK_FAILED = 1
 """Exit status of `data check` where data are incomplete or damaged."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from benchmark.cli.console import progress
 from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
@@ -26,23 +27,22 @@ from benchmark.cli.options import (
     Runs,
     default_profile,
 )
-from benchmark.console import progress
-from benchmark.errors import UserError
-from benchmark.prepare import pack_faces, protocol_at, read_au, read_fe, standin_root
-from benchmark.profile import load_profile
-from benchmark.protocol import get_protocol
-from benchmark.provenance import PROJECT
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import get_protocol
+from benchmark.core.errors import UserError
 from benchmark.report.claims import judge_claims
 from benchmark.report.compare import write_comparison
 from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
-from benchmark.results import Results
-from benchmark.score import score_file
-from benchmark.states import source_hashes
-from benchmark.store import FE_WEIGHTS, TrialFolder, read_results, read_trial, trial_folders
-from benchmark.weighed import weighed_faces
+from benchmark.report.submitted import score_file
+from benchmark.report.weighed import weighed_faces
+from benchmark.store.folder import FE_WEIGHTS, TrialFolder, read_results, read_trial, trial_folders
+from benchmark.store.results import Results
+from benchmark.trials.prepare import pack_faces, protocol_at, read_au, read_fe, standin_root
+from benchmark.trials.provenance import PROJECT
+from benchmark.trials.states import source_hashes
 from methods import discover
 
 

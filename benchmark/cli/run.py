@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from benchmark.cli.console import WORDS, Bars, progress, tell_disk, tell_jobs, tell_needs
 from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_RUNS,
@@ -30,14 +31,15 @@ from benchmark.cli.options import (
     default_profile,
     device_of,
 )
-from benchmark.console import WORDS, Bars, progress, tell_disk, tell_jobs, tell_needs
+from benchmark.config.profile import Profile, load_profile
+from benchmark.config.protocol import Protocol, get_protocol
+from benchmark.core.errors import Interrupted, UserError
+from benchmark.core.machine import available_cores
 from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
-from benchmark.data.renders import RENDERS
-from benchmark.errors import Interrupted, UserError
-from benchmark.launch import LOGS, Launcher, Slurm, submit_trials, with_prerequisites
-from benchmark.machine import available_cores
-from benchmark.prepare import (
+from benchmark.launch.slurm import LOGS, Launcher, Slurm, submit_trials, with_prerequisites
+from benchmark.standin.people import RENDERS
+from benchmark.trials.prepare import (
     fingerprints,
     pack_faces,
     prepare_data,
@@ -48,12 +50,10 @@ from benchmark.prepare import (
     standin_root,
     start_protocol,
 )
-from benchmark.profile import Profile, load_profile
-from benchmark.protocol import Protocol, get_protocol
-from benchmark.runner import run_trials
-from benchmark.states import State
-from benchmark.trainer import RunOptions, TrialData
-from benchmark.trial import AtHand, Trial, expand
+from benchmark.trials.runner import run_trials
+from benchmark.trials.states import State
+from benchmark.trials.trainer import RunOptions, TrialData
+from benchmark.trials.trial import AtHand, Trial, expand
 from methods import Registry, discover
 
 OUTCOMES = {

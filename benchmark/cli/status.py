@@ -14,13 +14,13 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
 
+from benchmark.cli.console import standings, status_page
 from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, ProfileName, Runs
-from benchmark.console import standings, status_page
-from benchmark.describe import describe
-from benchmark.owner import read_owner
-from benchmark.profile import load_profile
-from benchmark.states import State, detail_of, source_hashes
-from benchmark.store import Glance
+from benchmark.config.profile import load_profile
+from benchmark.store.folder import Glance
+from benchmark.trials.describe import describe
+from benchmark.trials.ownership import read_owner
+from benchmark.trials.states import State, detail_of, source_hashes
 from methods import discover
 
 WATCH_S = 3.0

@@ -15,26 +15,26 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.alignment import probe_training, write_alignment
+from benchmark.cli.console import progress
 from benchmark.cli.options import DEFAULT_CACHE, DEFAULT_REPORTS, TRIAL_FAILED, Cache, Overrides, ProfileName, device_of
 from benchmark.cli.run import run
-from benchmark.console import progress
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import get_protocol
+from benchmark.core.errors import UserError
+from benchmark.core.machine import available_cores
 from benchmark.data.known import known_fe
-from benchmark.data.renders import RENDERS
-from benchmark.errors import UserError
-from benchmark.machine import available_cores
-from benchmark.plan import Plan, Question, load_plan
-from benchmark.prepare import fingerprints, prepare_data, read_data, standin_root, starts_from_renders
-from benchmark.profile import load_profile
-from benchmark.protocol import get_protocol
-from benchmark.provenance import PROJECT
-from benchmark.results import Results
-from benchmark.runners import runners
-from benchmark.states import source_hashes
-from benchmark.store import read_results
-from benchmark.study import digests_of, write_study
-from benchmark.trainer import RunOptions
-from benchmark.trial import expand
+from benchmark.launch.processes import runners
+from benchmark.standin.people import RENDERS
+from benchmark.store.folder import read_results
+from benchmark.store.results import Results
+from benchmark.study.gradient_probe import probe_training, write_alignment
+from benchmark.study.page import digests_of, write_study
+from benchmark.study.plan import Plan, Question, load_plan
+from benchmark.trials.prepare import fingerprints, prepare_data, read_data, standin_root, starts_from_renders
+from benchmark.trials.provenance import PROJECT
+from benchmark.trials.states import source_hashes
+from benchmark.trials.trainer import RunOptions
+from benchmark.trials.trial import expand
 from methods import discover
 
 MOST_PROCESSES = 8

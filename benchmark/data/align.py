@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 
 Align = Literal["landmarks", "as_is"]
 Points = npt.NDArray[np.float32]

@@ -19,12 +19,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmark.data import bp4d, disfa, rafdb
+from benchmark.config.profile import Profile
+from benchmark.config.protocol import EMOTIONS, Protocol
+from benchmark.core.errors import UserError
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.known import Known, Range, known_classes, known_of
-from benchmark.errors import UserError
-from benchmark.profile import Profile
-from benchmark.protocol import EMOTIONS, Protocol
+from benchmark.datasets.bp4d import reader as bp4d
+from benchmark.datasets.disfa import reader as disfa
+from benchmark.datasets.rafdb import reader as rafdb
 
 FEW = 12
 """Items that a line names before it only counts."""

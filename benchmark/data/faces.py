@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from benchmark.core.errors import UserError
 from benchmark.data.align import Points
-from benchmark.errors import UserError
-from benchmark.results import Origin
+from benchmark.store.results import Origin
 
 UNKNOWN = -1
 """Label value of a cell that nobody knows: it gives no loss and no count."""

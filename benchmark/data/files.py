@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.core.errors import UserError
 from benchmark.data.align import NEAREST, Points, nearest_points
 from benchmark.data.faces import FaceSet
-from benchmark.errors import UserError
 
 
 class CsvRows:

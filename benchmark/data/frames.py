@@ -23,11 +23,11 @@ import numpy.typing as npt
 from filelock import FileLock
 from PIL import Image
 
+from benchmark.core.errors import UserError
+from benchmark.core.machine import available_cores
 from benchmark.data import align
 from benchmark.data.align import Points
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet
-from benchmark.errors import UserError
-from benchmark.machine import available_cores
 
 PACK_FORMAT = 1
 """Raised when decoding or resizing changes: part of the data's fingerprint, and so of every trial's key."""

@@ -16,13 +16,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from benchmark.data.disfa import JAA_BAD_FRAMES
+from benchmark.config.profile import Profile
+from benchmark.config.protocol import BP4D, DISFA, EMOTIONS, GFT, Protocol
+from benchmark.core.errors import UserError
 from benchmark.data.faces import CLEAR, FaceSet
-from benchmark.errors import UserError
-from benchmark.profile import Profile
-from benchmark.protocol import BP4D, DISFA, EMOTIONS, GFT, Protocol
+from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES
 
-FILES = Path(__file__).parent / "known"
+FILES = Path(__file__).parents[1] / "datasets" / "known"
 TRUTH = "truth"
 """Folder of a stand-in's ground truth."""
 ACTIVE = 0.35

@@ -9,8 +9,8 @@ import pandas as pd
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
+from benchmark.config.protocol import Protocol
 from benchmark.data.frames import PackedFaces
-from benchmark.protocol import Protocol
 
 SIDE = 24
 """Pixels that images are shrunk to: as many numbers as a few thousand images can fit."""

@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.config.protocol import ALL, Protocol
+from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
-from benchmark.errors import UserError
-from benchmark.protocol import ALL, Protocol
 
 Indices = npt.NDArray[np.int64]
 

@@ -15,7 +15,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Literal, cast, get_args
 
-from benchmark.errors import UserError, did_you_mean
+from benchmark.core.errors import UserError, did_you_mean
 
 Group = Literal["au", "multitask"]
 """AU detection methods that the paper cites, or the multi-task and meta auxiliary methods that it trains."""

@@ -28,7 +28,7 @@ from typing import Protocol
 
 import numpy as np
 
-from benchmark.f1 import FloatArray
+from benchmark.core.f1 import FloatArray
 from benchmark.paper import AVE, PaperTable, paper_tables
 from benchmark.stats import HALF_DIGIT, Interval, percentile_interval, spearman
 

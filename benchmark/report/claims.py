@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark import stats
-from benchmark.f1 import FloatArray
+from benchmark.core.f1 import FloatArray
 from benchmark.paper import AVE, paper_table
 from benchmark.paper.claims import Claim, Outcome, Printed, UnknownError, judge, paper_claims
 from benchmark.report.groups import Group, Row

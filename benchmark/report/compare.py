@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import stats
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.render import markdown_template
-from benchmark.results import Results
+from benchmark.store.results import Results
 
 PAGE = "compare.md"
 _PROVENANCE = ("commit", "source_hash", "device", "threads")

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
 from benchmark.report.figures import BLUE, GREY, VERMILLION, write_figure
 from benchmark.report.render import markdown_template

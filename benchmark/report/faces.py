@@ -12,11 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmark.config.protocol import EMOTIONS
+from benchmark.core.errors import UserError
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
-from benchmark.errors import UserError
-from benchmark.protocol import EMOTIONS
 from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
-from benchmark.results import Origin
+from benchmark.store.results import Origin
 
 ACROSS = 9
 """Images in a row of Figure 5."""

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from benchmark.f1 import FloatArray
-from benchmark.protocol import PROTOCOLS
+from benchmark.config.protocol import PROTOCOLS
+from benchmark.core.f1 import FloatArray
 from benchmark.report.groups import ORIGINS, Group, Row
-from benchmark.results import Origin
+from benchmark.store.results import Origin
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"

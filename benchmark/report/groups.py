@@ -14,11 +14,11 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 
-from benchmark.errors import UserError
-from benchmark.f1 import FloatArray, IntArray
+from benchmark.core.errors import UserError
+from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.paper import PaperTable, paper_table
-from benchmark.results import Origin, Results
 from benchmark.stats import MethodCounts, PartCounts
+from benchmark.store.results import Origin, Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
 """How reports name the data's origin, in the order in which they show it."""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from benchmark.report import latex
 from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
 from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.tables import ReportContext, build_context
-from benchmark.results import Results
+from benchmark.store.results import Results
 
 TABLES = "tables.md"
 LATEX = "tables.tex"

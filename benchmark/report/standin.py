@@ -11,15 +11,15 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmark.data.standin.anatomy import DRAWN_AUS
-from benchmark.data.standin.identity import Identity, Pose, draw_identity
-from benchmark.data.standin.render import Scene, render_face
-from benchmark.data.standin.sample import TASKS
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
 from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, write_figure
 from benchmark.report.render import markdown_template
-from benchmark.results import Results
+from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.identity import Identity, Pose, draw_identity
+from benchmark.standin.render import Scene, render_face
+from benchmark.standin.sample import TASKS
+from benchmark.store.results import Results
 
 PAGE = "standin.md"
 SHOWN = 128

@@ -26,8 +26,8 @@ from benchmark.report.ours import (
     summary_table,
     verdict_counts,
 )
-from benchmark.results import Results
 from benchmark.stats import Verdict
+from benchmark.store.results import Results
 
 UNKNOWN = "unknown"
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.provenance import cpu_name
+from benchmark.trials.provenance import cpu_name
 from methods.mal import MAL
 from tests.benchmarks.forms import FORMS
 from tests.benchmarks.plan import GIVE_BACK, MTL, RETAIN, SLOW, Row, plan

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import pack
-from benchmark.provenance import peak_memory_mb, reset_peak_memory
+from benchmark.trials.provenance import peak_memory_mb, reset_peak_memory
 root, count = Path(sys.argv[1]), int(sys.argv[2])
 table = pd.DataFrame({"path": [f"{k}.jpg" for k in range(count)], "subject": "S", "sequence": "S"})
 table["frame"] = range(count)

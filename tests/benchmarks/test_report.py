@@ -13,11 +13,11 @@ import pytest
 
 from benchmark import stats
 from benchmark.paper import paper_tables
-from benchmark.provenance import PROJECT
 from benchmark.report.groups import group_results
 from benchmark.report.ours import score_group
 from benchmark.report.render import build_report
-from benchmark.results import COLUMNS, Results
+from benchmark.store.results import COLUMNS, Results
+from benchmark.trials.provenance import PROJECT
 
 METHODS = {
     "stl": "STL",

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.console import standings, status_page
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
-from benchmark.states import State, glanced_state, source_hashes
-from benchmark.store import DONE, TrialFolder, glance
-from benchmark.trial import Trial, expand
+from benchmark.cli.console import standings, status_page
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D
+from benchmark.store.folder import DONE, TrialFolder, glance
+from benchmark.trials.states import State, glanced_state, source_hashes
+from benchmark.trials.trial import Trial, expand
 from methods import discover
 
 REGISTRY = discover()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.protocol import BP4D, EMOTIONS
+from benchmark.config.protocol import BP4D, EMOTIONS
 from methods import discover
 from methods.base import Samples, Stream, TaskSpec
 

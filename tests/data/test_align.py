@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.optimize import least_squares
 
+from benchmark.core.errors import UserError
 from benchmark.data.align import (
     TEMPLATE,
     Points,
@@ -27,7 +28,6 @@ from benchmark.data.align import (
 )
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import pack
-from benchmark.errors import UserError
 
 SIZE = 128
 

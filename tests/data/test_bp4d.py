@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.bp4d import read_bp4d, read_coding
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
 from benchmark.data.faces import UNKNOWN, data_root
-from benchmark.errors import UserError
-from benchmark.protocol import BP4D
+from benchmark.datasets.bp4d.reader import read_bp4d, read_coding
 from tests.conftest import HEADER, write_bp4d, write_coding
 
 

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D, DISFA, GFT, get_protocol
+from benchmark.core.errors import UserError
 from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import known_of
-from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import UserError
-from benchmark.prepare import protocol_at, read_au, read_fe
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D, DISFA, GFT, get_protocol
+from benchmark.standin.write import StandinSettings, write_standin
+from benchmark.trials.prepare import protocol_at, read_au, read_fe
 
 PAPER, _ = load_profile("paper")
 SMALL = StandinSettings(size=20, frames_per_sequence=6, fe_train=60, fe_test=8, disfa_frames=16, gft_frames=8)

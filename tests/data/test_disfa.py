@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.data.disfa import JAA_BAD_FRAMES, JAA_CLEAN_FRAMES, DisfaSettings, read_disfa, read_labels
+from benchmark.config.protocol import DISFA
+from benchmark.core.errors import UserError
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT, FaceSet
-from benchmark.data.standin.anatomy import DRAWN_AUS
-from benchmark.data.standin.disfa import BASE_RATES, labels_of, write_disfa
-from benchmark.errors import UserError
-from benchmark.protocol import DISFA
+from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, JAA_CLEAN_FRAMES, DisfaSettings, read_disfa, read_labels
+from benchmark.datasets.disfa.standin import BASE_RATES, labels_of, write_disfa
+from benchmark.standin.anatomy import DRAWN_AUS
 
 AUS = DISFA.aus
 ALL_AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)

@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmark.core.errors import UserError
 from benchmark.data import frames as frames_module
-from benchmark.data.bp4d import read_bp4d
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import needed_bytes, pack
-from benchmark.errors import UserError
+from benchmark.datasets.bp4d.reader import read_bp4d
 
 
 def test_frames_are_the_images_in_table_order(data: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from benchmark.data import frames
-from benchmark.data.bp4d import read_bp4d
+from benchmark.datasets.bp4d.reader import read_bp4d
 frames.PORTION, frames.available_cores = 8, lambda: 1
 record = frames._Packing._record
 def killed(self, state):

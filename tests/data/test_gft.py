@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from benchmark.config.protocol import GFT
+from benchmark.core.errors import UserError
 from benchmark.data.faces import JPEG_COMMENT, UNKNOWN
-from benchmark.data.gft import GftSettings, gft_protocol, read_annotations, read_gft
-from benchmark.data.standin.gft import write_gft
-from benchmark.errors import UserError
-from benchmark.protocol import GFT
+from benchmark.datasets.gft.reader import GftSettings, gft_protocol, read_annotations, read_gft
+from benchmark.datasets.gft.standin import write_gft
 
 AUS = GFT.aus
 INFERRED = GftSettings(split="inferred")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from benchmark.core.errors import UserError
 from benchmark.data.align import TEMPLATE
-from benchmark.data.bp4d import read_bp4d
-from benchmark.data.bp4d import read_landmarks as read_hdf5
-from benchmark.data.disfa import Labels
-from benchmark.data.disfa import read_landmarks as read_mats
-from benchmark.data.rafdb import RafdbSettings, read_landmarks, read_rafdb, read_votes
-from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import UserError
+from benchmark.datasets.bp4d.reader import read_bp4d
+from benchmark.datasets.bp4d.reader import read_landmarks as read_hdf5
+from benchmark.datasets.disfa.reader import Labels
+from benchmark.datasets.disfa.reader import read_landmarks as read_mats
+from benchmark.datasets.rafdb.reader import RafdbSettings, read_landmarks, read_rafdb, read_votes
+from benchmark.standin.write import StandinSettings, write_standin
 
 FOUR = (100 * np.array(TEMPLATE)).astype(np.float32)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.config.protocol import BP4D
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.frames import PackedFaces
 from benchmark.data.probe import pixel_probe
-from benchmark.data.standin.anatomy import DRAWN_AUS
-from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.protocol import BP4D
 from benchmark.report.standin import NAMES, write_standin_page
+from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.write import StandinSettings, write_standin
 from tests.report.conftest import TEMPLATES
 
 PER_SUBJECT = 12

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.rafdb import LABELS, read_rafdb
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
+from benchmark.datasets.rafdb.reader import LABELS, read_rafdb
 
 
 def test_training_images_alone_by_default(data: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from benchmark.data.frames import pack
-from benchmark.data.renders import read_renders
-from benchmark.data.standin import disfa, gft, write
-from benchmark.data.standin.identity import Identity, draw_identity
-from benchmark.data.standin.write import StandinSettings, write_people
+from benchmark.standin import disfa, gft, write
+from benchmark.standin.identity import Identity, draw_identity
+from benchmark.standin.people import read_renders
+from benchmark.standin.write import StandinSettings, write_people
 
 SETTINGS = StandinSettings(size=32, frames_per_sequence=1, fe_train=14, fe_test=2)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.bp4d import read_bp4d
+from benchmark.config.protocol import ALL, BP4D
+from benchmark.core.errors import UserError
 from benchmark.data.sampling import BatchOrder, Fold, check_fold, make_fold, reserve
-from benchmark.errors import UserError
-from benchmark.protocol import ALL, BP4D
+from benchmark.datasets.bp4d.reader import read_bp4d
 from tests.conftest import write_bp4d
 
 

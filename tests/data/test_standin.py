@@ -13,18 +13,18 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.data.bp4d import read_bp4d
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
 from benchmark.data.check import check_au
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
-from benchmark.data.standin import write
-from benchmark.data.standin.anatomy import DRAWN_AUS
-from benchmark.data.standin.identity import Pose, draw_identity
-from benchmark.data.standin.render import Scene, render_face
-from benchmark.data.standin.sample import BASE_RATES, SCORED_AUS, class_counts, draw_expression, draw_sequences
-from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.errors import UserError
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
+from benchmark.datasets.bp4d.reader import read_bp4d
+from benchmark.standin import write
+from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.identity import Pose, draw_identity
+from benchmark.standin.render import Scene, render_face
+from benchmark.standin.sample import BASE_RATES, SCORED_AUS, class_counts, draw_expression, draw_sequences
+from benchmark.standin.write import StandinSettings, write_standin
 
 TINY = StandinSettings(size=32, frames_per_sequence=2, fe_train=40, fe_test=10)
 

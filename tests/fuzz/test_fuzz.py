@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from benchmark import cli
-from benchmark.data.standin.write import StandinSettings, write_standin
-from benchmark.provenance import PROJECT
+from benchmark.standin.write import StandinSettings, write_standin
+from benchmark.trials.provenance import PROJECT
 from tests.fuzz import damage as d
 
 CASES, SHORT = 300, 40

@@ -10,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from methods.backbone import batch_norm_buffers_untouched, build_net, evaluation_mode
 
 

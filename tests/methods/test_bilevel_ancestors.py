@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from methods.backbone import batch_norm_buffers_untouched
 from methods.base import Stream, TaskSpec
 from methods.bilevel import sample_losses

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.protocol import BP4D, EMOTIONS
+from benchmark.config.protocol import BP4D, EMOTIONS
 from methods.backbone import BaseNet, batch_norm_buffers_untouched, build_net
 from methods.base import Finished, Samples, Stream, TaskSpec
 from methods.fe_source import FESource

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from benchmark.provenance import peak_memory_mb, reset_peak_memory
+from benchmark.trials.provenance import peak_memory_mb, reset_peak_memory
 from methods.backbone import BaseNet, build_net
 from methods.base import Samples, Stream, TaskSpec
 from methods.mal import MAL

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D, EMOTIONS
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.data.standin.write import write_standin
-from benchmark.prepare import prepare_data, read_data
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D, EMOTIONS
-from benchmark.trainer import Streams
-from benchmark.trial import expand
+from benchmark.standin.write import write_standin
+from benchmark.trials.prepare import prepare_data, read_data
+from benchmark.trials.trainer import Streams
+from benchmark.trials.trial import expand
 from methods import discover
 from methods.base import Batch, Finished, Method, Samples, Stream, TaskSpec
 from methods.mal import MAL

@@ -9,8 +9,8 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
-from benchmark.protocol import BP4D, EMOTIONS
+from benchmark.config.protocol import BP4D, EMOTIONS
+from benchmark.core.errors import UserError
 from methods.backbone import BaseNet, Stage, build_net
 from methods.base import Samples, Stream, TaskSpec
 from methods.mtan import MTAN, AttentionBranch, DynamicWeightAverage

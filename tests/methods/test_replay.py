@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from methods.backbone import batch_norm_buffers_untouched
 from methods.meta_gradient import Params, derivative_along
 from methods.replay import Draws, Recording

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.protocol import BP4D
-from benchmark.results import COLUMNS, Results
+from benchmark.config.protocol import BP4D
+from benchmark.store.results import COLUMNS, Results
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

@@ -24,8 +24,8 @@ from benchmark.paper.claims import (
 from benchmark.report.claims import Ours, judge_claims
 from benchmark.report.groups import group_results
 from benchmark.report.ours import score_group, verdict_counts
-from benchmark.results import Results
 from benchmark.stats import spearman
+from benchmark.store.results import Results
 from tests.report.conftest import make_results, without_labels
 
 FOLLOWS = {

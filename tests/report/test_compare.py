@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmark import stats
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from benchmark.report.compare import compare, write_comparison
 from benchmark.report.groups import group_results
-from benchmark.results import Results
+from benchmark.store.results import Results
 from tests.report.conftest import TEMPLATES, make_results
 
 PROVENANCE = {"device": "Some CPU", "packages": {"torch": "2.9.0"}, "commit": "abc"}

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmark.errors import UserError
-from benchmark.protocol import EMOTIONS
+from benchmark.config.protocol import EMOTIONS
+from benchmark.core.errors import UserError
 from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.render import build_report
 from tests.report.conftest import TEMPLATES, make_results

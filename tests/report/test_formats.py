@@ -12,7 +12,7 @@ from benchmark.report.cells import Cell, table
 from benchmark.report.html import html_table
 from benchmark.report.latex import escape, latex_table
 from benchmark.report.render import build_report
-from benchmark.results import Results
+from benchmark.store.results import Results
 from tests.report.conftest import TEMPLATES, make_results
 
 HOSTILE = "<img src=x onerror=alert(1)> & \"q\" 'a' \\input{/etc/passwd} $x$ #{%}_^~"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from benchmark.paper import best_of, paper_table, paper_tables
 from benchmark.paper.audit import audit
 

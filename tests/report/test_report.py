@@ -11,14 +11,14 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from benchmark.errors import UserError
+from benchmark.core.errors import UserError
 from benchmark.paper import paper_table
 from benchmark.report.figures import smoothed, training_curves
 from benchmark.report.groups import group_results
 from benchmark.report.markdown import escape
 from benchmark.report.render import build_report, render_markdown
 from benchmark.report.tables import build_context
-from benchmark.results import Results
+from benchmark.store.results import Results
 from tests.report.conftest import GOLDEN, TEMPLATES, make_results, without_labels
 
 

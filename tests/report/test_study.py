@@ -12,15 +12,15 @@ import pytest
 import scipy.stats
 from sklearn.metrics import roc_auc_score
 
-from benchmark.errors import UserError
-from benchmark.plan import Plan, load_plan
-from benchmark.profile import load_profile
-from benchmark.protocol import BP4D
-from benchmark.provenance import PROJECT
-from benchmark.results import Results
-from benchmark.store import weight_statistics
-from benchmark.study import Digests, digests_of, over_seeds, write_study
-from benchmark.trial import expand, shared_overrides
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import BP4D
+from benchmark.core.errors import UserError
+from benchmark.store.folder import weight_statistics
+from benchmark.store.results import Results
+from benchmark.study.page import Digests, digests_of, over_seeds, write_study
+from benchmark.study.plan import Plan, load_plan
+from benchmark.trials.provenance import PROJECT
+from benchmark.trials.trial import expand, shared_overrides
 from methods import discover
 from tests.report.conftest import TEMPLATES, make_results
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.report.render import build_report
-from benchmark.states import source_hashes
-from benchmark.store import read_results
+from benchmark.store.folder import read_results
+from benchmark.trials.states import source_hashes
 from methods import discover
 from tests.chaos.process import contents
 from tests.slurm.conftest import ROOT, Cluster

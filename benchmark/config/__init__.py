@@ -1,0 +1,1 @@
+"""Settings: profiles, their validation, the protocol of an AU dataset, and a trial with its key."""

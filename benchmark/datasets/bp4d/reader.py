@@ -1,0 +1,237 @@
+"""Reader of BP4D as its owners receive it (Zhang et al., Image and Vision Computing 2014).
+
+Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, FERA-2015's scripts)::
+
+    BP4D/Sequences(2D+3D)/F001/T1/2440.jpg     or without the level `Sequences(2D+3D)`
+    BP4D/AUCoding/AU_OCC/F001_T1.csv           one header row of AU numbers, first cell 0 = frame
+    BP4D/2DFeatures/F001_T1.mat                landmarks, HDF5: `fit/pred` refers to one 2 x 49 array a frame, or none
+
+Codes: 0 absent, 1 present, 9 unknown. Coded ranges rarely start at frame 1, and the zero padding of image
+names varies by sequence, so frames are matched as integers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from benchmark.config.protocol import BP4D, Protocol
+from benchmark.core.errors import UserError
+from benchmark.data.align import NEAREST, Align, Points, believed, points_of
+from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
+from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
+from benchmark.store.results import Origin
+
+SEQUENCES = "Sequences(2D+3D)"
+CODING = "AUCoding/AU_OCC"
+LANDMARKS = "2DFeatures"
+EYES_OF_49, MOUTH_OF_49 = (slice(19, 25), slice(25, 31)), (31, 37)
+"""Where the eyes and the corners of the mouth stand among the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
+CODES = {"0": 0, "1": 1, "9": UNKNOWN}
+
+_CODING_NAME = re.compile(r"(?P<subject>[FM]\d{3})_(?P<task>T\d)\.csv")
+_MISSING = "copy the missing images from your BP4D, or take their rows out of the coding file"
+_LAYOUT = f"{BP4D.folder}/{CODING}/F001_T1.csv and {BP4D.folder}/{SEQUENCES}/F001/T1/*.jpg"
+
+
+def read_bp4d(
+    root: Path,
+    protocol: Protocol = BP4D,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    alignment: Align = "as_is",
+    faults: list[UserError] | None = None,
+) -> FaceSet:
+    """Read the coded frames of BP4D below the data root `root`.
+
+    Args:
+        root: The folder that holds `BP4D/`.
+        protocol: Names the AUs to read and the subjects that may occur.
+        progress: Called with (sequences read, sequences).
+        alignment: `landmarks` reads those of `2DFeatures/`, too, and leaves out frames that have none near (A12).
+        faults: Takes what is wrong with a sequence, which is then left out; None: that is an error.
+
+    Raises:
+        UserError: A folder is missing; a coding file has a wrong header, a wrong code, a repeated frame or an
+            unknown subject; a coded frame has no image.
+    """
+    home = root / protocol.folder
+    coding = home / CODING
+    # macOS leaves files called ._NAME beside those it copies.
+    files = sorted(f for f in coding.glob("*.csv") if not f.name.startswith(".")) if coding.is_dir() else []
+    if not files:
+        raise UserError(
+            "no AU coding files",
+            where=coding,
+            expected=_LAYOUT,
+            found=listing(home),
+            remedy="copy AUCoding/AU_OCC of your BP4D there; or check that --data names the right dataset",
+        )
+    images = home / SEQUENCES if (home / SEQUENCES).is_dir() else home
+    rows = Rows()
+    for done, file in enumerate(files):
+        with caught(faults):
+            subject, task = _sequence_of(file, protocol)
+            coded = read_coding(file, protocol.aus)
+            paths = match_images(images / subject / task, coded, remedy=_MISSING)
+            marks = home / LANDMARKS / f"{subject}_{task}.mat"
+            found = None if alignment == "as_is" else read_landmarks(marks, coded.frames)
+            rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, found)
+        if progress is not None:
+            progress(done + 1, len(files))
+    if not rows.frames:
+        raise UserError(
+            "the AU coding files hold no frame that can be used", where=coding, remedy="copy AUCoding/AU_OCC anew"
+        )
+    faces = rows.face_set("bp4d", root, protocol.au_names)
+    origin, note = _origin(faces, rows, protocol)
+    return replace(faces, origin=origin, note=note)
+
+
+def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
+    """Read one `AU_OCC` file; its columns are found by the AU number in the header, never by place.
+
+    Raises:
+        UserError: The header, a row's length, a frame number or a code is wrong; a frame is repeated.
+    """
+    remedy = "copy this file from your BP4D anew"
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        rows = CsvRows(stream, file, remedy=remedy)
+        header = [cell.strip() for cell in next(rows, [])]
+        # Cells that no AU is looked up by may hold anything: FERA-2015's scripts know of an occlusion flag at the end.
+        if not header or header[0] != "0" or any(header.count(str(au)) > 1 for au in aus):
+            raise UserError(
+                "wrong header in an AU coding file",
+                where=file,
+                line=1,
+                expected="AU numbers, each once, after a first cell 0 (the frame): 0,1,2,4,...",
+                found=",".join(header)[:80] or "an empty line",
+                remedy=remedy,
+            )
+        missing = [str(au) for au in aus if str(au) not in header]
+        if missing:
+            raise UserError(
+                "an AU coding file lacks AUs",
+                where=file,
+                line=1,
+                expected=f"columns for AUs {', '.join(str(au) for au in aus)}",
+                found=f"no column for {', '.join(missing)}",
+                remedy=remedy,
+            )
+        columns = [header.index(str(au)) for au in aus]
+        frames: dict[int, tuple[int, list[int]]] = {}
+        for line, row in rows_below(header, rows, file, what="AU coding file", remedy=remedy):
+            number = row[0].strip()
+            if not number.isdecimal() or int(number) in frames:
+                raise UserError(
+                    "a wrong frame number in an AU coding file",
+                    where=file,
+                    line=line,
+                    expected="a whole number that stands in no other row",
+                    found=number or "an empty cell",
+                    remedy=remedy,
+                )
+            codes = [_code(row[column], file, line, au) for column, au in zip(columns, aus, strict=True)]
+            frames[int(number)] = (line, codes)
+    return Coding.of(file, frames, len(aus))
+
+
+def _code(cell: str, file: Path, line: int, au: int) -> int:
+    value = CODES.get(cell.strip())
+    if value is None:
+        raise UserError(
+            f"a wrong code for AU{au}",
+            where=file,
+            line=line,
+            expected="0 (absent), 1 (present) or 9 (unknown)",
+            found=cell.strip() or "an empty cell",
+            remedy="copy this file from your BP4D anew; intensities (AU_INT) are not occurrences (AU_OCC)",
+        )
+    return value
+
+
+def _sequence_of(file: Path, protocol: Protocol) -> tuple[str, str]:
+    match = _CODING_NAME.fullmatch(file.name)
+    if match is None or match["subject"] not in protocol.subjects:
+        raise UserError(
+            "an AU coding file of an unknown subject",
+            where=file,
+            expected=f"SUBJECT_TASK.csv with one of {len(protocol.subjects)} subjects F001-F023, M001-M018",
+            found=file.name,
+            remedy="take the file out; BP4D+ and FERA-2015 name their files in another way",
+        )
+    return match["subject"], match["task"]
+
+
+def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
+    """Eyes and mouth of every frame of one sequence that has landmarks, by frame number from 1.
+
+    Args:
+        file: Of `2DFeatures/`.
+        coded: The frames that need landmarks, in ascending order; others near them are read, too.
+
+    Raises:
+        UserError: There is no file, or it holds something else.
+    """
+    remedy = "copy this file of 2DFeatures from your BP4D anew, or take images as they are: data.alignment=as_is"
+    if not file.is_file():
+        raise UserError(
+            "a sequence has no landmarks",
+            where=file,
+            expected=f"{BP4D.folder}/{LANDMARKS}/F001_T1.mat for every sequence",
+            found=listing(file.parent),
+            remedy=remedy,
+        )
+    found: dict[int, Points] = {}
+    try:
+        with h5py.File(file, "r") as content:
+            references = np.asarray(content["fit/pred"]).ravel()
+            # Videos are longer than what is coded of them.
+            first, last = (max(coded[0] - NEAREST, 1), coded[-1] + NEAREST) if coded else (1, 0)
+            for frame, reference in enumerate(references[first - 1 : last], start=first):
+                points = content[reference]
+                if points.shape != (2, 49):
+                    # MATLAB writes an empty array as its size, with a mark.
+                    if points.attrs.get("MATLAB_empty", 0) or 0 in points.shape:
+                        continue
+                    raise UserError(
+                        f"landmarks of frame {frame} have another shape",
+                        where=file,
+                        expected="2 x 49: x and y of 49 points",
+                        found=" x ".join(map(str, points.shape)),
+                        remedy=remedy,
+                    )
+                # MATLAB counts pixels from 1.
+                found[frame] = points_of(np.asarray(points, dtype=np.float64).T - 1, EYES_OF_49, MOUTH_OF_49)
+    except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            "landmarks cannot be read",
+            where=file,
+            expected="an HDF5 file (MATLAB 7.3) with the array of references fit/pred",
+            found=str(error)[:120],
+            remedy=remedy,
+        ) from error
+    return believed(found, file, "49 points, brows first, eyes 20 to 31, mouth from 32 on")
+
+
+def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str]:
+    table = faces.table
+    subjects, sequences = table["subject"].nunique(), table["sequence"].nunique()
+    size = f"{len(table):,} frames of {subjects} subjects in {sequences} sequences"
+    if is_standin(faces.root, table):
+        return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}; {rows.alignment}"
+    # Public frame lists differ by up to 0.2 % (JAA-Net, AU-Net and ME-GraphAU).
+    complete = (
+        rows.subjects == protocol.subjects
+        and len(rows.sequences) == protocol.sequences
+        and abs(rows.coded - protocol.frames) <= 0.005 * protocol.frames
+    )
+    if complete:
+        return "complete", f"BP4D: {size}; {rows.alignment}"
+    known = f"of {protocol.frames:,} frames and {protocol.sequences} sequences"
+    return "partial", f"partial data in BP4D's layout: {size}, {known}; {rows.alignment}"

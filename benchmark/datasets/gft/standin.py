@@ -1,0 +1,204 @@
+"""Writes the stand-in for GFT: procedural faces in the layout that the reader looks for, with their ground truth.
+
+Groups at a table: heads turn further than in a studio, hands and glasses get in front of faces, and annotators leave
+stretches out. The base rates of the AUs are those of public lists of GFT; all else is made up to be plausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmark.config.protocol import GFT
+from benchmark.standin.anatomy import DRAWN_AUS, Floats
+from benchmark.standin.identity import Identity, Pose, draw_identity, draw_pose
+from benchmark.standin.render import Scene, draw_scene, render_face, save_face, vary
+from benchmark.standin.sample import intensity_of
+
+PARTICIPANTS = tuple(sorted(GFT.subjects))
+BASE_RATES = MappingProxyType(
+    {
+        1: 0.0449, 2: 0.1221, 4: 0.0339, 6: 0.2771, 7: 0.4510, 10: 0.2468, 12: 0.2917, 14: 0.0302, 15: 0.0953,
+        17: 0.3240, 23: 0.2545, 24: 0.1409,
+        5: 0.02, 9: 0.02, 25: 0.20, 26: 0.10,
+    }
+)  # fmt: skip
+"""Share of active frames of each drawn AU; of the first twelve as in Patch-MCD's list `val`, of the last four ours."""
+
+CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 23, 24)
+"""The AU columns of an annotation file. Nothing draws AU11: its cells are unknown."""
+UNKNOWN_SHARE = 0.01
+LOST_SHARE = 0.01
+"""Share of coded frames that have a row without any code."""
+OCCLUDED_SHARE = 0.10
+VIDEO = 1800
+"""Frames of a participant's video."""
+
+_HEADERS = (("frame", "AU{}"), ("Frames", "AU{:02d}"), ("0", "{}"), ("frame_number", "au{}"), ("FRAME", "{:02d}"))
+"""Spellings of the frame's and the AUs' header cells; each participant's file has one."""
+
+_TOGETHER = ((1, 2, 5), (6, 7, 10, 12, 25), (4, 9), (15, 17), (23, 24))
+_SHARED = 0.45
+"""Share of the variance that an AU has in common with its group."""
+
+# Words of a seed, apart from those in `write`.
+_AUS, _QUIRKS, _PERSON, _VIDEO, _FRAME = range(200, 205)
+
+
+def write_gft(
+    home: Path, size: int, frames: int, seed: int, progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Write `home/GFT/`: images, annotations and the split. A pure function of its arguments.
+
+    Args:
+        home: The data root.
+        size: Side of the square images, px.
+        frames: Frames of each of the 96 participants, of which gaps are then taken out.
+        seed: Seed of everything that is drawn.
+        progress: Called with (images written, images).
+
+    Returns:
+        One row an image, by participant and frame: `subject`, `frame`, `path` (relative to `home`), `coded` (whether
+        any AU of the frame is known), the intensity in [0, 1] of each of `DRAWN_AUS` as `AU1`, ..., and `occluded`.
+        An AU occurs where its intensity is above 0.35.
+    """
+    folder = home / GFT.folder
+    annotations, images = folder / "annotations", folder / "images"
+    annotations.mkdir(parents=True)
+    split = [f"{s},{'test' if s in GFT.parts['test'] else 'train'}\n" for s in PARTICIPANTS]
+    (folder / "split.csv").write_text("".join(split), encoding="ascii", newline="\n")
+
+    rng = np.random.default_rng([seed, _QUIRKS])
+    present = _without_gaps(rng, frames)
+    shape = (len(PARTICIPANTS), frames, len(DRAWN_AUS))
+    lost = rng.random(shape[:2]) < LOST_SHARE
+    unknown = (rng.random(shape) < UNKNOWN_SHARE) | lost[..., None]
+    known = present[..., None] & ~unknown
+    intensity = _intensities(np.random.default_rng([seed, _AUS]), known)
+
+    rows: list[dict[str, object]] = []
+    for p, subject in enumerate(PARTICIPANTS):
+        first = 1 if rng.random() < 0.2 else int(rng.integers(1, max(2, VIDEO - frames + 2)))
+        digits = int(rng.integers(1, 6))
+        cells = _cells(rng, intensity[p], unknown[p])
+        _write_annotations(annotations / f"{subject}_occ.csv", _HEADERS[p % len(_HEADERS)], first, cells, present[p])
+        (images / subject).mkdir(parents=True)
+        who = draw_identity(np.random.default_rng([seed, _PERSON, p]))
+        video = np.random.default_rng([seed, _VIDEO, p])
+        # The pose and the scene that the participant's frames vary around.
+        base = (draw_pose(video, 1.5), draw_scene(video))
+        for f in range(frames):
+            values = intensity[p, f].tolist()
+            drawn = np.random.default_rng([seed, _FRAME, p, f])
+            picture, occluded = _picture(drawn, who, values, base, size)
+            path = images / subject / f"{first + f:0{digits}d}.jpg"
+            save_face(picture, path)
+            row: dict[str, object] = {
+                "subject": subject,
+                "frame": first + f,
+                "path": path.relative_to(home).as_posix(),
+                "coded": bool(present[p, f] and not lost[p, f]),
+            }
+            rows.append(row | {f"AU{au}": v for au, v in zip(DRAWN_AUS, values, strict=True)} | {"occluded": occluded})
+            if progress is not None:
+                progress(len(rows), len(PARTICIPANTS) * frames)
+    return pd.DataFrame(rows)
+
+
+def _without_gaps(rng: np.random.Generator, frames: int) -> npt.NDArray[np.bool_]:
+    """(96, frames): which frames have a row. Most participants have one stretch without, and some a second one."""
+    present = np.ones((len(PARTICIPANTS), frames), dtype=bool)
+    for row in present:
+        for chance in (0.7, 0.3):
+            if rng.random() < chance:
+                length = min(int(rng.integers(1, max(2, frames // 5 + 1))), frames - 1)
+                start = int(rng.integers(0, frames - length + 1))
+                row[start : start + length] = False
+        row[int(rng.integers(frames))] = True  # no participant without a frame
+    return present
+
+
+def _intensities(rng: np.random.Generator, known: npt.NDArray[np.bool_]) -> Floats:
+    """(96, frames, 16) intensities: of the cells `known` of each AU, its base rate is active, to one cell."""
+    people, frames, aus = known.shape
+
+    def correlated(*shape: int) -> Floats:
+        values = rng.standard_normal((*shape, aus))
+        for group in _TOGETHER:
+            members = [DRAWN_AUS.index(au) for au in group]
+            common = rng.standard_normal((*shape, 1))
+            values[..., members] = np.sqrt(1 - _SHARED) * values[..., members] + np.sqrt(_SHARED) * common
+        return np.asarray(values)
+
+    clock = np.linspace(0, 1, frames)[:, None]
+    # A person's habit, two movements over the video, and what comes and goes from frame to frame.
+    score = (
+        0.6 * correlated(people, 1)
+        + 0.6 * correlated(people, 1) * np.cos(np.pi * clock)
+        + 0.6 * correlated(people, 1) * np.sin(2 * np.pi * clock)
+        + 0.5 * correlated(people, frames)
+    )
+    intensity = np.zeros(known.shape)
+    for k, au in enumerate(DRAWN_AUS):
+        ranked = np.sort(score[..., k][known[..., k]])
+        active = min(max(round(BASE_RATES[au] * len(ranked)), 1), len(ranked) - 1)
+        # Halfway between the last inactive and the first active cell, so that no rounding can move a cell.
+        edge = ranked[-active - 1 : len(ranked) - active + 1].mean()
+        intensity[..., k] = intensity_of((score[..., k] - edge) / float(score[..., k].std()))
+    return intensity
+
+
+def _cells(rng: np.random.Generator, intensity: Floats, unknown: npt.NDArray[np.bool_]) -> list[list[str]]:
+    """One participant's cells for `CODED_COLUMNS`; an unknown one holds a 9 or nothing."""
+    cells = []
+    for values, gone in zip(intensity, unknown, strict=True):
+        row = []
+        for au, empty in zip(CODED_COLUMNS, rng.random(len(CODED_COLUMNS)) < 0.5, strict=True):
+            k = DRAWN_AUS.index(au) if au in DRAWN_AUS else None
+            row.append(("" if empty else "9") if k is None or gone[k] else str(int(values[k] > 0.35)))
+        cells.append(row)
+    return cells
+
+
+def _write_annotations(
+    file: Path, header: tuple[str, str], first: int, cells: list[list[str]], present: npt.NDArray[np.bool_]
+) -> None:
+    frame, au = header
+    lines = [",".join([frame, *(au.format(number) for number in CODED_COLUMNS)])]
+    lines += [",".join([str(first + f), *row]) for f, row in enumerate(cells) if present[f]]
+    file.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+
+
+def _picture(
+    rng: np.random.Generator, who: Identity, intensity: Sequence[float], base: tuple[Pose, Scene], size: int
+) -> tuple[npt.NDArray[np.uint8], bool]:
+    """One frame, and whether something stands before the face."""
+    turned, own = vary(rng, *base)
+    image = render_face(who, intensity, turned, own, size)
+    occluded = bool(rng.random() < OCCLUDED_SHARE)
+    if occluded:
+        _occlude(rng, image, who, own.light)
+    return image, occluded
+
+
+def _occlude(rng: np.random.Generator, image: npt.NDArray[np.uint8], who: Identity, light: float) -> None:
+    """Put a hand, or something dark, over a part of the face."""
+    size = image.shape[0]
+    x, y = (rng.uniform(0.25, 0.75, size=2) * size).tolist()
+    width, height = (rng.uniform(0.12, 0.25, size=2) * size).tolist()
+    angle = float(rng.uniform(0, 180))
+    hand = rng.random() < 0.5
+    tone = np.clip(np.array(who.skin) * light * 0.92, 0, 255) if hand else rng.uniform(15, 60, size=3)
+    colour = [float(round(c)) for c in tone.tolist()]
+    if hand:
+        box = ((x, y), (2 * width, 2 * height), angle)
+        cv2.ellipse(image, box, colour, thickness=-1)
+    else:
+        corners = cv2.boxPoints(((x, y), (2 * width, 1.4 * height), angle))
+        cv2.fillPoly(image, [np.rint(corners).astype(np.int32)], colour)

@@ -1,0 +1,317 @@
+"""Reader of RAF-DB's basic subset (Li, Deng & Du, CVPR 2017), the FE data of the paper.
+
+Layout::
+
+    RAF-DB/basic/EmoLabel/list_patition_label.txt      lines `train_00001.jpg 5` (sic: "patition")
+    RAF-DB/basic/Image/aligned/train_00001_aligned.jpg
+    RAF-DB/basic/Image/original/train_00001.jpg        or these, with
+    RAF-DB/basic/Annotation/manual/train_00001_manu_attri.txt   five landmarks first: eyes, nose, corners of the mouth
+    RAF-DB/basic/EmoLabel/distribution.txt             optional: a name and the seven shares or counts of votes
+
+Codes 1 to 7: surprise, fear, disgust, happiness, sadness, anger, neutral.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from benchmark.config.protocol import EMOTIONS
+from benchmark.core.errors import UserError
+from benchmark.data.align import Align, Points, believed
+from benchmark.data.faces import FaceSet, is_standin
+from benchmark.data.files import caught
+from benchmark.store.results import Origin
+
+FOLDER = "RAF-DB"
+LABELS = "basic/EmoLabel/list_patition_label.txt"
+VOTES = "basic/EmoLabel/distribution.txt"
+ALIGNED = "basic/Image/aligned"
+ORIGINAL = "basic/Image/original"
+MANUAL = "basic/Annotation/manual"
+TRAIN_IMAGES = 12_271
+"""Training images of the official basic subset, which the paper calls "about 12,300"."""
+
+_LINE = re.compile(r"(?P<stem>(?P<split>train|test)_(?P<number>\d+))\.jpg\s+(?P<code>[1-7])")
+_VOTED = re.compile(r"(?P<stem>(?:train|test)_\d+)(?:_aligned)?(?:\.jpg)?")
+
+
+class RafdbSettings(BaseModel):
+    """What a copy of RAF-DB leaves to choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    source: Literal["aligned", "original"] = "aligned"
+    """The aligned images of 100 x 100 pixels that come with RAF-DB, taken as they are; or the original ones, which
+    `data.alignment` aligns on the five landmarks that people set."""
+    votes: str = ""
+    """File with an image name and seven numbers a line, the annotators' votes in the order of the codes, relative to
+    the data root. Empty: `RAF-DB/basic/EmoLabel/distribution.txt` if it is there."""
+
+    @field_validator("votes")
+    @classmethod
+    def _stays_below(cls, value: str) -> str:
+        if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
+            raise ValueError("a path below the data root, without '..'")
+        return value
+
+
+DEFAULTS = RafdbSettings()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the label list.
+
+    Attributes:
+        split: `train` or `test`.
+        code: 1 to 7.
+        line: Its number.
+    """
+
+    split: str
+    code: int
+    line: int
+
+
+def read_rafdb(
+    root: Path,
+    images: Literal["train", "all"] = "train",
+    *,
+    settings: RafdbSettings = DEFAULTS,
+    alignment: Align = "as_is",
+    faults: list[UserError] | None = None,
+) -> FaceSet:
+    """Read RAF-DB's basic subset below the data root `root`.
+
+    Where there are votes, the table has a column `consistency`: the share of annotators who chose the label.
+
+    Args:
+        root: The folder that holds `RAF-DB/`.
+        images: The training images alone, or the test images too (ambiguity A10).
+        settings: Aligned or original images; the votes.
+        alignment: `landmarks` aligns original images on the landmarks that people set (A12); aligned ones stay.
+        faults: Takes what is wrong with an image, which is then left out; None: that is an error.
+
+    Raises:
+        UserError: The list or an image is missing, a line of the list or of the votes is wrong or repeated, or
+            landmarks are missing or wrong.
+    """
+    home = root / FOLDER
+    lines = read_list(home / LABELS, faults)
+    wanted = {stem: entry for stem, entry in sorted(lines.items()) if images == "all" or entry.split == "train"}
+    if not wanted:
+        raise UserError(
+            "the RAF-DB label list names no training image",
+            where=home / LABELS,
+            remedy="copy the list from RAF-DB anew",
+        )
+    folder, suffix = images_of(settings)
+    present = {path.name for path in (home / folder).iterdir()} if (home / folder).is_dir() else set()
+    turned = settings.source == "original" and alignment == "landmarks"
+    points: dict[int, Points] = {}
+    kept: list[str] = []
+    for stem, entry in wanted.items():
+        with caught(faults):
+            if f"{stem}{suffix}" not in present:
+                raise UserError(
+                    "a labelled RAF-DB image is missing",
+                    where=home / LABELS,
+                    line=entry.line,
+                    expected=str(home / folder / f"{stem}{suffix}"),
+                    found=f"{len(present)} files in {Path(folder).name}/",
+                    remedy=f"unpack Image/{settings.source}.zip of the basic subset there",
+                )
+            if turned:
+                points[len(kept)] = read_landmarks(home / MANUAL / f"{stem}_manu_attri.txt")
+            kept.append(stem)
+    if not kept:
+        raise UserError("no RAF-DB image can be used", where=home / folder, remedy="unpack the basic subset there")
+    believable = believed(points, home / MANUAL, "left eye, right eye, nose, left and right corner of the mouth")
+    rows = [i for i in range(len(kept)) if not turned or i in believable]
+    table = pd.DataFrame(
+        {
+            "path": [f"{FOLDER}/{folder}/{kept[i]}{suffix}" for i in rows],
+            "subject": [kept[i] for i in rows],  # RAF-DB names no people: every image stands alone
+            "sequence": [wanted[kept[i]].split for i in rows],
+            "frame": range(len(rows)),
+        }
+    )
+    labels = np.array([wanted[kept[i]].code - 1 for i in rows], dtype=np.int8)
+    votes = _votes_file(root, settings)
+    if votes is not None:
+        shares = read_votes(votes, lines.keys(), faults)
+        nobody = np.full(len(EMOTIONS), np.nan)
+        table["consistency"] = [
+            float(shares.get(s, nobody)[label]) for s, label in zip(table["subject"], labels, strict=True)
+        ]
+    standin = is_standin(root, table)
+    complete = not standin and Counter(entry.split for entry in lines.values())["train"] == TRAIN_IMAGES
+    note = f"{len(table):,} FE images, " + (
+        "stand-in (procedural faces in RAF-DB's layout)"
+        if standin
+        else "RAF-DB basic"
+        if complete
+        else "partial data in RAF-DB's layout"
+    )
+    if settings.source == "original":
+        note += ", original images " + (
+            f"aligned on eyes and mouth, {len(kept) - len(rows)} left out whose landmarks cannot be a face's"
+            if turned
+            else "as they are on disk (no alignment, A12)"
+        )
+    if votes is not None:
+        note += f", votes on {int(table['consistency'].notna().sum()):,} of them"
+    origin: Origin = "stand-in" if standin else "complete" if complete else "partial"
+    aligned = np.stack([believable[i] for i in rows]) if turned else None
+    return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note, points=aligned)
+
+
+def images_of(settings: RafdbSettings) -> tuple[str, str]:
+    """Folder of the images below `RAF-DB/`, and what follows an image's stem in their names."""
+    return (ALIGNED, "_aligned.jpg") if settings.source == "aligned" else (ORIGINAL, ".jpg")
+
+
+def read_list(file: Path, faults: list[UserError] | None) -> dict[str, Entry]:
+    """The label list, by the image's stem (`train_00001`).
+
+    Raises:
+        UserError: There is none, or a line is wrong or repeated.
+    """
+    if not file.is_file():
+        raise UserError(
+            "no RAF-DB label list",
+            where=file,
+            expected=f"{FOLDER}/{LABELS} and {FOLDER}/{ALIGNED}/",
+            found="no such file",
+            remedy="unpack the basic subset of RAF-DB there; the compound subset is another one",
+        )
+    lines: dict[str, Entry] = {}
+    for number, text in _lines(file):
+        match = _LINE.fullmatch(text)
+        with caught(faults):
+            if match is None or match["stem"] in lines:
+                raise UserError(
+                    "a wrong line in the RAF-DB label list",
+                    where=file,
+                    line=number,
+                    expected="`train_00001.jpg 5`: a name that stands once, and a code from 1 to 7",
+                    found=text[:80],
+                    remedy="copy the list from RAF-DB anew",
+                )
+            lines[match["stem"]] = Entry(match["split"], int(match["code"]), number)
+    return lines
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that is not blank."""
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        for number, text in enumerate(stream, start=1):
+            if text.strip():
+                yield number, text.strip()
+
+
+def read_landmarks(file: Path) -> Points:
+    """Eyes and corners of the mouth of one original image, from the first five lines of its manual annotation.
+
+    Raises:
+        UserError: There is no file, or it starts with something else.
+    """
+    remedy = "unpack Annotation/manual of the basic subset there, or take images as they are: data.alignment=as_is"
+    if not file.is_file():
+        raise UserError("an original RAF-DB image has no landmarks", where=file, found="no such file", remedy=remedy)
+    points: list[tuple[float, float]] = []
+    for number, text in _lines(file):
+        cells = text.split()
+        try:
+            x, y = (float(cell) for cell in cells)
+        except ValueError:
+            x = y = math.nan
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise UserError(
+                "a wrong landmark of a RAF-DB image",
+                where=file,
+                line=number,
+                expected="five lines `x y`: left eye, right eye, nose, left and right corner of the mouth",
+                found=text[:80],
+                remedy=remedy,
+            )
+        points.append((x, y))
+        if len(points) == 5:
+            break
+    if len(points) < 5:
+        raise UserError(
+            "landmarks of a RAF-DB image are missing",
+            where=file,
+            expected="five lines `x y`",
+            found=f"{len(points)} lines",
+            remedy=remedy,
+        )
+    return np.array([points[i] for i in (0, 1, 3, 4)], dtype=np.float32)
+
+
+def _votes_file(root: Path, settings: RafdbSettings) -> Path | None:
+    if settings.votes:
+        file = root / settings.votes
+        if not file.is_file():
+            raise UserError(
+                "there is no file of votes", where=file, remedy="write it, or leave rafdb.votes empty to do without"
+            )
+        return file
+    file = root / FOLDER / VOTES
+    return file if file.is_file() else None
+
+
+def read_votes(
+    file: Path, images: Collection[str], faults: list[UserError] | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The share of each of the seven classes in the votes on an image, by the image's stem (`train_00001`).
+
+    Args:
+        file: Lines of a name and seven numbers, votes or shares, in the order of the codes.
+        images: Stems of the label list: no other may be voted on.
+        faults: Takes what is wrong with a line; None: that is an error.
+
+    Raises:
+        UserError: The file is empty; a line has another number of columns, a negative number or no vote at all, or its
+            image is unknown or repeated.
+    """
+    shares: dict[str, npt.NDArray[np.float64]] = {}
+    for line, text in _lines(file):
+        name, *cells = text.replace(",", " ").split()
+        match = _VOTED.fullmatch(name)
+        try:
+            votes = np.array([float(cell) for cell in cells])
+        except ValueError:
+            votes = np.array([np.nan])
+        with caught(faults):
+            fits = len(votes) == len(EMOTIONS) and np.isfinite(votes).all() and (votes >= 0).all() and votes.any()
+            if match is None or not fits or match["stem"] not in images or match["stem"] in shares:
+                raise UserError(
+                    "a wrong line in the file of votes",
+                    where=file,
+                    line=line,
+                    expected="an image of the label list, once, and seven numbers: the votes in the order of the codes",
+                    found=text[:80],
+                    remedy="mend this line; a file with six numbers is RAF-ML's, another dataset's",
+                )
+            shares[match["stem"]] = votes / votes.sum()
+    if not shares:
+        with caught(faults):
+            raise UserError(
+                "the file of votes is empty",
+                where=file,
+                expected="lines `train_00001.jpg 0 0 1 35 0 0 4`",
+                remedy="fill it, or take it out: only consistency needs it",
+            )
+    return shares

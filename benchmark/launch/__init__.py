@@ -1,0 +1,1 @@
+"""Trials in more processes, and as jobs of a Slurm cluster."""

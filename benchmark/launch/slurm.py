@@ -1,0 +1,259 @@
+"""Trials as jobs of a Slurm cluster: which are submitted, with what resources, after which others.
+
+A job does what `malbench run` does for one trial, and nothing else: its process becomes that command, so that no object
+of ours is pickled on the way. SIGTERM, sent before the time limit and at a pre-emption, makes it write a checkpoint and
+end with `STOPPED`; its script then puts the job back into the queue.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from benchmark.config.profile import SlurmResources, SlurmSettings
+from benchmark.core.errors import UserError, did_you_mean
+from benchmark.store.folder import JOB, TrialFolder
+from benchmark.trials.states import State, source_hashes, state_of
+from benchmark.trials.trial import Trial
+from methods import Registry
+
+LOGS = "slurm"
+"""Folder of the store with the output of the jobs."""
+STOPPED = 128 + signal.SIGTERM
+"""Exit status of a run that SIGTERM stopped."""
+
+# Bash goes on to its last lines when a pre-emption sends SIGTERM to it, too.
+SETUP = ["trap : TERM"]
+# A cancelled job and one that Slurm itself puts back are COMPLETING here; one near its end or being pre-empted RUNNING.
+# SLURM_JOB_ID of an array's last task is the array's, so that squeue and scontrol would take it for all tasks.
+REQUEUE = """status=$?
+job=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
+job=${{job:-$SLURM_JOB_ID}}
+if [ $status = {stopped} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {most} ] &&
+  [ "$(squeue --noheader --jobs "$job" --format %T)" = RUNNING ]; then
+  scontrol requeue "$job" && exit
+fi
+exit $status"""
+
+
+class Launcher(StrEnum):
+    """What runs the trials."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+
+
+class Queue(Protocol):
+    """A batch system."""
+
+    def jobs(self) -> set[str]:
+        """Ids of the user's jobs that wait or run."""
+
+    def submit(
+        self, name: str, resources: SlurmResources, after: Sequence[str], commands: Sequence[list[str]]
+    ) -> list[str]:
+        """Submit one array, a task for each command (arguments of `malbench`), to start once jobs `after` succeeded."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of one trial."""
+
+    trial: Trial
+    state: State
+    """`to do` if it has a job; `done`, `stale` or `running` if it needs none."""
+    job: str = ""
+    after: tuple[str, ...] = ()
+    """Jobs it waits for."""
+    fresh: bool = False
+    """Submitted now, not before."""
+
+
+def submit_trials(
+    trials: Sequence[Trial],
+    registry: Registry,
+    runs: Path,
+    settings: SlurmSettings,
+    command: Sequence[str],
+    queue: Queue,
+) -> list[Submission]:
+    """Submit every trial that is not done, running or in the queue; trials of one method are one array.
+
+    Args:
+        trials: What to run, each after those that it starts from.
+        registry: Of all methods.
+        runs: The store.
+        settings: Resources of the jobs.
+        command: Arguments of `malbench` that make these trials.
+        queue: Where to.
+
+    Raises:
+        UserError: Slurm takes no job, or a method in the settings is unknown.
+    """
+    for name in settings.methods:
+        if name not in registry.names:
+            raise UserError(f"unknown method '{name}' in slurm.methods", remedy=did_you_mean(name, registry.names))
+    runs.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Submission] = {}
+    waiting: dict[str, Trial] = {}
+    with FileLock(runs / f".{LOGS}.lock"):
+        queued, present = queue.jobs(), source_hashes(registry)
+        states = {trial.key: _state(trial, runs, present) for trial in trials}
+        unfinished = [trial for trial in trials if states[trial.key] not in (State.DONE, State.STALE)]
+        needed = {before.key for trial in unfinished for before in trial.prerequisites.values()}
+        for trial in trials:
+            state, job = states[trial.key], _last_job(trial, runs)
+            finished = state == State.DONE or (state == State.STALE and trial.key not in needed)
+            if not finished and job in queued:
+                found[trial.key] = Submission(trial, State.TO_DO, job)
+            elif finished or state == State.RUNNING:
+                found[trial.key] = Submission(trial, state)
+            else:
+                waiting[trial.key] = trial
+        while waiting:
+            arrays: dict[tuple[str, tuple[str, ...]], list[Trial]] = {}
+            for trial in waiting.values():
+                before = [each.key for each in trial.prerequisites.values()]
+                if not any(key in waiting for key in before):
+                    after = tuple(sorted({found[key].job for key in before if found[key].job}))
+                    arrays.setdefault((trial.method, after), []).append(trial)
+            for (method, after), members in arrays.items():
+                resources = settings.of(method)
+                commands = [[*command, *_place(command, resources), "--trial", trial.key] for trial in members]
+                ids = queue.submit(f"malbench-{method}", resources, after, commands)
+                for trial, job in zip(members, ids, strict=True):
+                    folder = TrialFolder(trial.folder(runs))
+                    folder.announce(trial)
+                    folder.reopen()
+                    folder.write_json(JOB, {"job": job})
+                    found[trial.key] = Submission(waiting.pop(trial.key), State.TO_DO, job, after, fresh=True)
+    return [found[trial.key] for trial in trials]
+
+
+def with_prerequisites(trials: Sequence[Trial], key: str) -> list[Trial]:
+    """The trial with this key, after those that it starts from.
+
+    Raises:
+        UserError: It is not among them.
+    """
+    if key not in {trial.key for trial in trials}:
+        raise UserError(
+            f"no trial with the key '{key}' among those chosen",
+            found=f"{len(trials)} others",
+            remedy="settings, data or code have changed since it was submitted: submit again",
+        )
+    wanted = {key}
+    for trial in reversed(trials):
+        if trial.key in wanted:
+            wanted |= {before.key for before in trial.prerequisites.values()}
+    return [trial for trial in trials if trial.key in wanted]
+
+
+def _state(trial: Trial, runs: Path, present: dict[str, str]) -> State:
+    folder = TrialFolder(trial.folder(runs))
+    return state_of(folder, present) if folder.path.is_dir() else State.TO_DO
+
+
+def _last_job(trial: Trial, runs: Path) -> str:
+    try:
+        return str(json.loads((trial.folder(runs) / JOB).read_text(encoding="utf-8"))["job"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):  # never submitted, as far as is known
+        return ""
+
+
+def _place(command: Sequence[str], resources: SlurmResources) -> list[str]:
+    """Where a job runs, unless the user said so: on all it was given, and on no CPU where a GPU was asked for."""
+    given = {argument.split("=")[0] for argument in command}
+    threads = [] if "--threads" in given else ["--threads", str(resources.cpus)]
+    return threads if "--device" in given or not resources.gpus else [*threads, "--device", "cuda"]
+
+
+def _load_submitit() -> Any:
+    try:
+        import submitit  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise UserError(
+            "Slurm needs submitit, which is not installed",
+            remedy='from the checkout: python -m pip install --constraint requirements.lock --editable ".[slurm]"',
+        ) from error
+    if submitit.SlurmExecutor.affinity() < 0:
+        raise UserError(
+            "there is no Slurm on this machine", expected="srun on the path", remedy="submit from a login node"
+        )
+    return submitit
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """The cluster that `sbatch` of this machine knows.
+
+    Attributes:
+        logs: Folder of the jobs' output.
+        submitit: The library, an extra.
+    """
+
+    logs: Path
+    submitit: Any = field(default_factory=_load_submitit, repr=False)
+
+    def jobs(self) -> set[str]:
+        try:
+            listed = subprocess.run(
+                ["squeue", "--me", "--array", "--noheader", "--format=%i"], capture_output=True, text=True, check=True
+            )
+        except subprocess.CalledProcessError as error:
+            raise _refused(error.stderr) from error
+        return set(listed.stdout.split())
+
+    def submit(
+        self, name: str, resources: SlurmResources, after: Sequence[str], commands: Sequence[list[str]]
+    ) -> list[str]:
+        executor = self.submitit.SlurmExecutor(folder=self.logs)
+        requeue = REQUEUE.format(stopped=STOPPED, most=resources.requeues).splitlines()
+        own = {key: value for key, value in resources.options.items() if value is not False}
+        signalled = {"signal": f"TERM@{resources.signal_delay_s}", "requeue": True, "kill-on-invalid-dep": "yes"}
+        parameters = {
+            "job_name": name,
+            "partition": resources.partition,
+            "account": resources.account,
+            "time": resources.time_min,
+            "cpus_per_task": resources.cpus,
+            "gpus_per_node": resources.gpus,
+            "mem": resources.mem_gb and f"{round(1024 * resources.mem_gb)}M",
+            "dependency": ":".join(("afterok", *after)) if after else None,
+        }
+        executor.update_parameters(
+            **{key: value for key, value in parameters.items() if value},
+            array_parallelism=resources.parallel,
+            stderr_to_stdout=True,
+            srun_args=[f"--cpus-per-task={resources.cpus}"],  # since Slurm 22.05 srun does not take sbatch's
+            setup=SETUP,
+            teardown=requeue,
+            additional_parameters={**signalled, **own},
+        )
+        python = sys.executable
+        try:
+            with executor.batch():
+                jobs = [
+                    executor.submit(os.execv, python, [python, "-m", "benchmark.cli", *command]) for command in commands
+                ]
+        except self.submitit.core.utils.FailedJobError as error:
+            raise _refused(str(error)) from error
+        return [job.job_id for job in jobs]
+
+
+def _refused(said: str) -> UserError:
+    return UserError(
+        "Slurm refuses",
+        found=(said.strip().splitlines() or ["no word"])[0],
+        remedy="check the settings under [slurm]: partition, account, time_min, options",
+    )

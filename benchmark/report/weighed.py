@@ -1,0 +1,41 @@
+"""The FE images of a finished trial and their weights, for Figures 5 and 6."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmark.core.errors import UserError
+from benchmark.data.frames import PackedFaces
+from benchmark.report.faces import WeighedFaces
+from benchmark.store.folder import FE_WEIGHTS, TrialFolder, read_trial
+
+
+def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:
+    """What a finished trial left of its FE images.
+
+    Args:
+        folder: Of the trial.
+        fe: The FE frames that it ran on.
+
+    Raises:
+        UserError: The trial is not done or gave no weights, or ran on other frames.
+    """
+    trial, made = read_trial(folder)
+    file = folder.path / FE_WEIGHTS
+    if not (folder.is_done and file.is_file()):
+        raise UserError(
+            "the trial has no weights of FE images",
+            where=folder.path,
+            expected="a finished trial of a method that weighs samples",
+            remedy="name one that `malbench status` calls done, of mal for instance",
+        )
+    table = pd.read_parquet(file).sort_values(["weight", "path"], kind="stable", ignore_index=True)
+    if fe.fingerprint != trial.fingerprints[1]:
+        raise UserError(
+            "these are not the FE images that the trial ran on",
+            where=fe.faces.root,
+            expected=f"the fingerprint {trial.fingerprints[1]}, of images and labels",
+            found=fe.fingerprint,
+            remedy="name the data root that the trial ran on with --faces, or run the trial again",
+        )
+    return WeighedFaces(table, fe.faces.root, f"{trial.label}, profile {trial.profile}", made["origin"])

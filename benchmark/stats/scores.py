@@ -1,0 +1,77 @@
+"""Scores of one trial: masked counts per subject and AU, F1 from counts, and AUC."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from benchmark.core.f1 import f1
+
+THRESHOLD = 0.0
+"""An AU is predicted where its logit is above this, i.e. its probability above 0.5 (A16)."""
+
+
+def count(
+    logits: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int8],
+    subjects: npt.NDArray[np.object_],
+    aus: tuple[str, ...],
+) -> pd.DataFrame:
+    """Confusion counts of each subject and AU over its known labels.
+
+    Args:
+        logits: (N, J).
+        labels: (N, J) of 0, 1 or -1 = unknown.
+        subjects: (N,) names.
+        aus: J names.
+
+    Returns:
+        Columns subject, au, tp, fp, fn, tn; one row a subject and AU, in the order of subject, then `aus`.
+    """
+    predicted, truth, known = logits > THRESHOLD, labels == 1, labels >= 0
+    cells = {
+        "tp": predicted & truth & known,
+        "fp": predicted & ~truth & known,
+        "fn": ~predicted & truth & known,
+        "tn": ~predicted & ~truth & known,
+    }
+    names, inverse = np.unique(subjects.astype(str), return_inverse=True)
+    index = pd.MultiIndex.from_product([names, aus], names=["subject", "au"])
+    columns = {}
+    for name, hit in cells.items():
+        totals = np.zeros((len(names), len(aus)), dtype=np.int64)
+        np.add.at(totals, inverse, hit.astype(np.int64))
+        columns[name] = totals.ravel()
+    return pd.DataFrame(columns, index=index).reset_index()
+
+
+def score(
+    logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8], counts: pd.DataFrame, aus: tuple[str, ...]
+) -> pd.DataFrame:
+    """F1 and AUC of each AU over all frames of a trial.
+
+    F1 = 2 TP / (2 TP + FP + FN) is NaN where no label and no prediction is positive; AUC is NaN where the known
+    labels are all alike.
+
+    Args:
+        logits: (N, J).
+        labels: (N, J) of 0, 1 or -1 = unknown.
+        counts: What `count` made of them.
+        aus: J names.
+
+    Returns:
+        Columns au, f1, auc; one row an AU.
+    """
+    totals = counts.groupby("au")[["tp", "fp", "fn", "tn"]].sum().loc[list(aus)].to_numpy()
+    return pd.DataFrame(
+        {"au": aus, "f1": f1(totals), "auc": [_auc(logits[:, j], labels[:, j]) for j in range(len(aus))]}
+    )
+
+
+def _auc(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
+    known = labels >= 0
+    if len(np.unique(labels[known])) < 2:
+        return float("nan")
+    return float(roc_auc_score(labels[known], logits[known]))

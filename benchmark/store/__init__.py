@@ -1,0 +1,1 @@
+"""What trials leave on disk: one folder a trial, checkpoints, and all results in one file."""

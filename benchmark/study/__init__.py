@@ -1,0 +1,1 @@
+"""Questions that only data of known truth can answer: plans, statistics, pages."""

@@ -1,0 +1,221 @@
+"""What a meta net is asked to learn: which samples' gradients point the way that lowers the AU validation loss.
+
+MAL's gradient for ψ (Eq. 7) is, up to a factor and the normalisation, the sum over samples of the derivative of a
+sample's weight times that of its loss along v, the gradient of L_val after the virtual step. Normalised weights share
+one total, so a weight is asked to rise where that derivative is above the weighted mean of the batch. If it is no
+different for useless and for useful samples, no meta net can learn to tell them, whatever the implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmark.config.protocol import Protocol
+from benchmark.data.sampling import BatchOrder
+from benchmark.report.cells import UNRUN, Table, cells, number, table
+from benchmark.report.figures import BLUE, GREY, LABEL, TICK, TITLE, VERMILLION, WIDTH, mark_origin, write_figure
+from benchmark.report.render import markdown_template
+from benchmark.store.folder import TrialFolder
+from benchmark.trials.trainer import RunOptions, TrialData, train_trial
+from benchmark.trials.trial import Trial
+from methods.base import Batch, Scalars, Stream
+from methods.mal import MAL
+from methods.meta_gradient import derivative_along, gradients, leaves, sgd_step
+
+PAGE = "alignment.md"
+AU_SAMPLES = "AU sample"
+_COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", GREY)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """When to look, and what was seen.
+
+    Attributes:
+        every: Steps between windows.
+        window: Steps in a row that are looked at.
+        kinds: Of each FE image.
+        order: Which FE images make a batch.
+        seen: Rows (step, batch, kind, derivative), one a sample.
+    """
+
+    every: int
+    window: int
+    kinds: npt.NDArray[np.object_]
+    order: BatchOrder
+    seen: list[pd.DataFrame] = field(default_factory=list)
+
+    def wants(self, step: int) -> bool:
+        return step % self.every < self.window
+
+    def keep(self, step: int, derivatives: npt.NDArray[np.float64], n_au: int) -> None:
+        """Take the derivatives of one batch, AU rows first."""
+        kinds = [*[AU_SAMPLES] * n_au, *self.kinds[self.order.indices(step)]]
+        start = step - step % self.every
+        self.seen.append(pd.DataFrame({"step": start, "batch": step, "kind": kinds, "derivative": derivatives}))
+
+
+def sample_derivatives(method: MAL, batch: Batch) -> npt.NDArray[np.float64]:
+    """<∇ loss of a sample, ∇ L_val(θ*)> of each sample of a batch, (N,), AU rows first; nothing is changed.
+
+    θ* is the virtual step (Eq. 6) under the method's weights. Positive: a step on the sample lowers L_val.
+    """
+    au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
+    with torch.random.fork_rng():
+        theta = leaves(dict(method.net.named_parameters()))
+        psi = {name: p.detach() for name, p in method.meta_net.named_parameters()}
+        per_sample = method.per_sample(au, fe)
+        losses, seen = per_sample(theta)
+        total = (method.weigh(psi, seen.detach(), len(au.images)) * losses).sum()
+        theta_star = sgd_step(theta, gradients(total, theta), method.hparams.alpha)
+        _, v = method.val_gradient(theta_star, val, method.running_statistics())
+        primal = {name: p.detach() for name, p in theta.items()}
+        along = {name: v[name] if name in v else torch.zeros_like(p) for name, p in primal.items()}
+        _, (derivatives, _) = derivative_along(per_sample, primal, along)
+    return np.asarray(derivatives.detach().double().cpu())
+
+
+def probe_training(
+    trial: Trial,
+    protocol: Protocol,
+    data: TrialData,
+    kinds: Sequence[str],
+    folder: Path,
+    options: RunOptions,
+    *,
+    every: int,
+    window: int,
+) -> pd.DataFrame:
+    """Train MAL as the trial says, and look at every sample's derivative in windows of its steps.
+
+    The training itself is that of `malbench run`, bit for bit.
+
+    Args:
+        trial: Of MAL.
+        protocol: Of the AU dataset.
+        data: The frames.
+        kinds: Of each FE image.
+        folder: For what training writes.
+        options: Device and progress.
+        every: Steps between the starts of windows.
+        window: Steps of a window.
+
+    Returns:
+        Columns `step` (the start of its window), `batch` (a step), `kind`, `derivative`; one row a sample.
+
+    Raises:
+        UserError: As training.
+    """
+    order = BatchOrder(np.arange(len(data.fe.faces)), trial.train.batch_fe, trial.seed, Stream.FE)
+    probe = Probe(every, window, np.asarray(kinds, dtype=object), order)
+
+    class Probed(MAL):
+        """MAL that is looked at."""
+
+        name, is_control = MAL.name, False
+
+        def update(self, batch: Batch, step: int) -> Scalars:
+            if probe.wants(step):
+                probe.keep(step, sample_derivatives(self, batch), len(batch[Stream.AU].images))
+            return super().update(batch, step)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    train_trial(trial, Probed, protocol, data, TrialFolder(folder), options)
+    return pd.concat(probe.seen, ignore_index=True)
+
+
+def summarise(seen: pd.DataFrame) -> pd.DataFrame:
+    """Mean derivative by window and kind, its standard error, and the spread of single samples.
+
+    Samples of one batch share v, so the standard error is that of the means of batches.
+
+    Returns:
+        Columns `step`, `kind`, `mean`, `error`, `sd`, `samples`.
+    """
+    by_batch = seen.groupby(["step", "kind", "batch"])["derivative"].mean()
+    grouped = by_batch.groupby(["step", "kind"])
+    single = seen.groupby(["step", "kind"])["derivative"]
+    found = pd.DataFrame(
+        {
+            "mean": grouped.mean(),
+            "error": grouped.std(ddof=1) / np.sqrt(grouped.size()),
+            "sd": single.std(ddof=1),
+            "samples": single.size(),
+        }
+    )
+    return found.reset_index()
+
+
+def alignment_table(found: pd.DataFrame) -> Table:
+    """Mean and standard error by window and kind."""
+    kinds = _kinds(found)
+    rows = []
+    for step, own in found.groupby("step"):
+        of = {str(row["kind"]): row for row in own.to_dict("records")}
+        said = [_said(*(of[kind][name] for name in ("mean", "error", "sd"))) if kind in of else UNRUN for kind in kinds]
+        rows.append(cells(f"{int(str(step)):,}", *said))
+    return table(["from step", *(kind.replace("_", " ") for kind in kinds)], rows)
+
+
+def _said(mean: float, error: float, sd: float) -> str:
+    return f"{number(mean, digits=2, sign=True)} ± {number(error, digits=2)} (sd {number(sd, digits=1)})"
+
+
+def alignment_figure(found: pd.DataFrame, title: str) -> Figure:
+    """The table as curves, with bars of one standard error."""
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=TICK)
+    axes.axhline(0, color="black", linewidth=0.5)
+    width = float(found["step"].max()) * 0.004
+    for i, (kind, colour) in enumerate(zip(_kinds(found), _COLOURS, strict=False)):
+        own = found[found["kind"] == kind]
+        axes.errorbar(
+            own["step"] + i * width, own["mean"], own["error"], color=colour, linewidth=1.1, marker="o", markersize=2.5,
+            label=kind.replace("_", " "),
+        )  # fmt: skip
+    axes.set_xlabel("iteration", fontsize=LABEL)
+    axes.set_ylabel("derivative along ∇L_val(θ*)", fontsize=LABEL)
+    axes.set_title(title, fontsize=TITLE, loc="left", parse_math=False)
+    axes.legend(frameon=False, fontsize=TICK, ncols=5)
+    mark_origin(figure, "stand-in", 0.99)
+    return figure
+
+
+def write_alignment(
+    seen: pd.DataFrame, out: Path, *, command: str, title: str, window: int, templates: Path
+) -> list[Path]:
+    """Write `alignment.md`, `alignment.csv` and `figures/alignment.png` below `out`.
+
+    Args:
+        seen: What `probe_training` returns.
+        out: Folder, made if missing.
+        command: That made it.
+        title: Of the figure.
+        window: Steps of a window.
+        templates: Folder with the page's template.
+    """
+    found = summarise(seen)
+    drawn = write_figure(alignment_figure(found, title), out / "figures" / "alignment", kinds=("png",))
+    page, numbers = out / PAGE, out / "alignment.csv"
+    found.to_csv(numbers, index=False, float_format="%.6g", lineterminator="\n")
+    text = markdown_template(f"{PAGE}.j2", templates).render(
+        command=command, window=window, found=alignment_table(found)
+    )
+    page.write_text(text, encoding="utf-8", newline="\n")
+    return [page, numbers, *drawn]
+
+
+def _kinds(found: pd.DataFrame) -> list[str]:
+    return [AU_SAMPLES, *sorted(set(found["kind"]) - {AU_SAMPLES})]

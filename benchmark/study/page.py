@@ -1,0 +1,494 @@
+"""The page of a study: which trials answer its questions, and what is found in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from benchmark import stats
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import get_protocol
+from benchmark.core.errors import UserError
+from benchmark.core.f1 import FloatArray
+from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
+from benchmark.report.groups import Row, group_results
+from benchmark.report.render import markdown_template
+from benchmark.standin.people import RENDERS
+from benchmark.stats import Interval
+from benchmark.store.results import Results
+from benchmark.study.plan import Choice, Plan, Question, Selection, candidate_name
+from benchmark.trials.prepare import start_protocol
+from benchmark.trials.trial import START, AtHand, expand, shared_overrides
+from methods import Registry
+
+TEMPLATE = "study.md.j2"
+NONE_DONE = "no trial is done"
+HEADINGS = {"Question": "method", "Choice": "settings"}
+"""What the rows of each are."""
+END_SHARE = 0.1
+"""The last tenth of a curve is its end."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one question or choice."""
+
+    word: str
+    """Which of the two."""
+    question: Question
+    missing: str
+    """What of the plan is not done; "" for nothing."""
+    rows: Table | None
+    pairs: Table | None
+    weights: Table | None
+    sentences: tuple[str, ...]
+    found: tuple[tuple[str, str, _Difference], ...] = ()
+    """The pairs that there are, and how they differ."""
+    trials: tuple[str, ...] = ()
+    """Keys of those in its rows."""
+    made_on: str = ""
+    """The devices."""
+
+
+Digests = tuple[str, str]
+"""`Trial.shared_digest` and `Trial.own_digest`: what else than its part, seed and data makes a trial."""
+
+
+def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
+    """Those of the trials that answer each question now, by its name and by method.
+
+    Raises:
+        UserError: Two candidates of a choice are the same settings, or a setting is wrong.
+    """
+    found = {}
+    for question in plan.all_questions:
+        profile, changed = load_profile(plan.profile, question.set)
+        protocol, unread = get_protocol(plan.dataset), ("", "")
+        begun = start_protocol(protocol, profile)
+        start = None if begun is None else AtHand(begun, unread)
+        trials = expand(protocol, profile, changed, registry, unread, methods=question.methods, start=start)
+        found[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
+    for choice in plan.choices:
+        known: dict[Digests, str] = {}
+        for candidate, question in zip(choice.candidates, choice.questions, strict=True):
+            made, name = found[question.name][choice.method], candidate_name(candidate)
+            if made in known:
+                raise UserError(
+                    f"two candidates of the choice '{choice.name}' are the same settings",
+                    expected="candidates that differ from one another, and from the profile where one is empty",
+                    found=f"'{known[made]}' and '{name}'",
+                    remedy="take one out",
+                )
+            known[made] = name
+    return found
+
+
+def write_study(
+    plan: Plan,
+    results: Results,
+    out: Path,
+    *,
+    digests: Mapping[str, Mapping[str, Digests]],
+    templates: Path,
+    name: str,
+) -> list[Path]:
+    """Write the page `STEM.md` below `out`, and its trials, `STEM.parquet`, where STEM is that of the plan's name.
+
+    Args:
+        plan: The questions.
+        digests: As `digests_of` gives them.
+        results: Of the trials that are done.
+        out: Folder, made if missing.
+        templates: Folder with the page's template.
+        name: The plan, as `load_plan` took it.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: No trial is done, trials on several versions of the data answer one question, or the template is
+            missing.
+    """
+    sections = [_section(plan, question, results, digests[question.name]) for question in plan.questions]
+    sections += [_choice_section(plan, choice, results, digests) for choice in plan.choices]
+    own = results.select(dict.fromkeys(key for section in sections for key in section.trials))
+    if own.trials.empty:
+        raise UserError(
+            "no trial of the study is done",
+            where=name,
+            remedy="run `malbench study`, or name results with --with, such as reports/study/small.parquet",
+        )
+    context = {
+        "plan": name,
+        "profile": plan.profile,
+        "sections": sections,
+        "trials": len(own.trials),
+        "hours": float(own.trials["time_train_s"].sum()) / 3600,
+        "stale": int(own.trials["stale"].sum()),
+        "summary": _summary(sections),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    page, kept = (out / f"{Path(name).stem}{suffix}" for suffix in (".md", ".parquet"))
+    page.write_text(markdown_template(TEMPLATE, templates).render(**context), encoding="utf-8", newline="\n")
+    own.write(kept)
+    return [page, kept]
+
+
+def _summary(sections: Sequence[Section]) -> list[str]:
+    """Of each pair that several questions ask for: in which of them it is better, worse, or not told apart."""
+    by_pair: dict[tuple[str, str], list[tuple[str, _Difference]]] = {}
+    for section in sections:
+        for a, b, found in section.found:
+            by_pair.setdefault((a, b), []).append((section.question.name, found))
+    said = []
+    for (a, b), asked in by_pair.items():
+        if len(asked) < 2:
+            continue
+        by_verdict: dict[str, list[str]] = {}
+        for name, found in asked:
+            by_verdict.setdefault(found.verdict, []).append(f"{name} {number(found.f1, sign=True)}")
+        said.append(
+            f"{a} against {b}: " + "; ".join(f"{v} in {', '.join(each)}" for v, each in by_verdict.items()) + "."
+        )
+    return said
+
+
+def _made_on(trials: pd.DataFrame) -> str:
+    """Which seeds of which methods were trained where, and with what torch."""
+    made: dict[str, dict[str, list[str]]] = {}
+    where = trials["provenance"].map(_machine)
+    for (machine, method), own in trials.assign(machine=where).groupby(["machine", "method"]):
+        seeds = ", ".join(str(int(seed)) for seed in sorted(own["seed"].unique()))
+        made.setdefault(str(machine), {}).setdefault(seeds, []).append(str(method))
+    each = {
+        machine: "; ".join(f"seed {seeds}: {', '.join(methods)}" for seeds, methods in sorted(by_seeds.items()))
+        for machine, by_seeds in made.items()
+    }
+    return "; ".join(f"{machine} ({said})" for machine, said in each.items())
+
+
+def _machine(provenance: str) -> str:
+    known = json.loads(provenance)
+    return f"{known.get('device', 'unknown')} with torch {known.get('packages', {}).get('torch', 'unknown')}"
+
+
+def _pretraining(trials: pd.DataFrame) -> list[str]:
+    """What the stages of renders had learned that backbones start from."""
+    found = set()
+    for text in trials["provenance"]:
+        start = json.loads(text).get("prerequisites", {}).get(START, {})
+        if start.get("dataset") == RENDERS and "learned" in start:
+            accuracy = number(start["learned"].get("accuracy"), digits=2)
+            found.add(f"Pre-training (trial {start['key']}): accuracy {accuracy} on its last batches.")
+    return sorted(found)
+
+
+def _section(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> Section:
+    rows = _rows(plan, question, results, digests)
+    pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
+    sentences = [_sentence(a, b, found) for a, b, found in pairs if found is not None]
+    sentences += [said for each in question.selects if (said := _selected(each, rows, results))]
+    missing = _missing(plan, [(question, rows)])
+    section = _filled("Question", question, missing, rows, pairs, sentences, results)
+    return replace(section, found=tuple((a, b, found) for a, b, found in pairs if found is not None))
+
+
+def _choice_section(
+    plan: Plan, choice: Choice, results: Results, digests: Mapping[str, Mapping[str, Digests]]
+) -> Section:
+    """The candidates by their F1, each less the first."""
+    asked = Question(**choice.model_dump(exclude={"method", "candidates"}), methods=(choice.method,))
+    found = [(question, _rows(plan, question, results, digests[question.name])) for question in choice.questions]
+    named = {
+        candidate_name(candidate): rows[choice.method]
+        for candidate, (_, rows) in zip(choice.candidates, found, strict=True)
+        if rows
+    }
+    first = next(iter(named), "")
+    pairs = [(name, first, _Difference.of(row, named[first])) for name, row in named.items() if name != first]
+    missing = _missing(plan, found)
+    # Of some candidates alone nothing is chosen.
+    return _filled("Choice", asked, missing, named, pairs, [] if missing else _chosen(named, pairs), results)
+
+
+def _filled(
+    word: str,
+    question: Question,
+    missing: str,
+    rows: Mapping[str, Row],
+    pairs: Sequence[_Pair],
+    sentences: Sequence[str],
+    results: Results,
+) -> Section:
+    """What stands of rows, whatever their names are; nothing of none."""
+    if not rows:
+        return Section(word, question, NONE_DONE, None, None, None, ())
+    trials = pd.concat([row.trials for row in rows.values()])
+    heading = HEADINGS[word]
+    return Section(
+        word,
+        question,
+        missing,
+        _row_table(rows, heading),
+        _pair_table(pairs) if pairs else None,
+        _weight_table(rows, results, heading),
+        (*_pretraining(trials), *sentences),
+        trials=tuple(trials["trial"]),
+        made_on=_made_on(trials),
+    )
+
+
+def _parts(plan: Plan, question: Question) -> tuple[str, ...]:
+    return question.parts or tuple(get_protocol(plan.dataset).parts)
+
+
+def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) -> str:
+    """How many of the trials of questions are not in their rows, in words; "" for none."""
+    lost = planned = 0
+    for question, rows in found:
+        wanted = set(product(question.methods, _parts(plan, question), question.seeds))
+        done = {each for method, row in rows.items() for each in product([method], row.parts, row.seeds)}
+        lost += len(wanted - done)
+        planned += len(wanted)
+    return f"{lost} of {planned} trials are not done or have no full seed" if lost else ""
+
+
+def _chosen(named: Mapping[str, Row], pairs: Sequence[_Pair]) -> list[str]:
+    """The candidate of the highest F1, and whether it is told from the first."""
+    best = max(named, key=lambda name: stats.score(named[name].counts).ave)
+    said = [f"Of the highest F1, and so chosen: {best}."]
+    return said + [_sentence(a, b, found) for a, b, found in pairs if found is not None and a == best]
+
+
+def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> dict[str, Row]:
+    """The question's rows by method: those of its settings, parts and seeds, whatever else was run.
+
+    Raises:
+        UserError: They are of several versions of the data.
+    """
+    # Dials of the stand-in change the data and no digest, so the overrides must be those of the question, too.
+    _, changed = load_profile(plan.profile, question.set)
+    trials = results.trials
+    made = zip(trials["method"], trials["shared_digest"], trials["own_digest"], strict=True)
+    asked = (
+        (trials["dataset"] == plan.dataset)
+        & (trials["shared_overrides"] == shared_overrides(changed))
+        & trials["method"].isin(question.methods)
+        & trials["part"].isin(_parts(plan, question))
+        & trials["seed"].isin(question.seeds)
+        & np.array([digests.get(method) == (shared, own) for method, shared, own in made], dtype=bool)
+    )
+    if not asked.any():
+        return {}
+    groups = group_results(results.select(trials.loc[asked, "trial"]))
+    versions = {group.fingerprint for group in groups}
+    if len(versions) > 1:
+        raise UserError(
+            "trials on several versions of the data answer one question",
+            where=question.name,
+            expected="one fingerprint of images and labels",
+            found=", ".join(sorted(versions)),
+            remedy="take the older trials out of the store (the stand-in is drawn anew when its code changes)",
+        )
+    found = {row.method: row for group in groups for row in group.rows}
+    return {method: found[method] for method in question.methods if method in found}
+
+
+def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
+    header = [heading, "parts", "seeds", "F1 ave [95 % over subjects]", "SD over seeds", "AUC", "SD over seeds"]
+    made = []
+    for method, row in rows.items():
+        scored, by_seed = stats.score(row.counts), stats.average(row.auc)
+        spread = stats.seed_spread(stats.mean_over_parts(row.counts).ave_by_seed)
+        made.append(
+            cells(
+                method,
+                str(len(row.parts)),
+                ", ".join(map(str, row.seeds)),
+                with_interval(100 * scored.ave, percent(scored.ave_interval)),
+                number(None if spread is None else 100 * spread),
+                number(by_seed.ave, digits=3),
+                number(stats.seed_spread(by_seed.ave_by_seed), digits=3),
+            )
+        )
+    return table(header, made)
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """One row less another, F1 × 100 and AUC × 100: over subjects, and over seeds."""
+
+    f1: float
+    subjects: Interval
+    seeds: Interval | None
+    auc: float
+    auc_seeds: Interval | None
+    count: int
+
+    @classmethod
+    def of(cls, a: Row, b: Row) -> _Difference | None:
+        parts = tuple(part for part in a.parts if part in b.parts)
+        seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
+        if not parts or not seeds:
+            return None
+        scored = stats.difference(a.counts.select(parts, seeds), b.counts.select(parts, seeds))
+        f1 = 100 * np.subtract(*(stats.mean_over_parts(row.counts.select(parts, seeds)).ave_by_seed for row in (a, b)))
+        auc = 100 * np.subtract(*(_auc_by_seed(row, parts, seeds) for row in (a, b)))
+        return cls(
+            100 * scored.ave,
+            percent(scored.ave_interval),
+            over_seeds(f1),
+            float(np.mean(auc)),
+            over_seeds(auc),
+            len(seeds),
+        )
+
+    @property
+    def verdict(self) -> str:
+        """In words; only what both intervals say counts, as they are printed: an end of 0.0 is 0."""
+        intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
+        if all(round(each.low, 1) > 0 for each in intervals):
+            return "better" if self.seeds is not None else "better over subjects, of one seed"
+        if all(round(each.high, 1) < 0 for each in intervals):
+            return "worse" if self.seeds is not None else "worse over subjects, of one seed"
+        return "not told apart"
+
+
+_Pair = tuple[str, str, _Difference | None]
+"""Two rows by name, and the first less the second; None if they share no part or no seed."""
+
+
+def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:
+    chosen = row.auc[np.ix_([row.seeds.index(s) for s in seeds], [row.parts.index(p) for p in parts])]
+    return stats.average(chosen).ave_by_seed
+
+
+def over_seeds(values: FloatArray) -> Interval | None:
+    """Student's 95 % interval of the mean over seeds; None of fewer than two."""
+    if len(values) < 2:
+        return None
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(float(values.mean()) - half, float(values.mean()) + half)
+
+
+def _pair_table(pairs: Sequence[_Pair]) -> Table:
+    header = [
+        "pair",
+        "F1 [95 % over subjects]",
+        "F1 [95 % over seeds]",
+        "AUC × 100 [95 % over seeds]",
+        "seeds",
+        "so the first is",
+    ]
+    rows = []
+    for a, b, found in pairs:
+        if found is None:
+            rows.append(cells(f"{a} − {b}", *[UNRUN] * 5))
+            continue
+        by_seed, auc = (
+            UNRUN if interval is None else with_interval(value, interval, sign=True)
+            for value, interval in ((found.f1, found.seeds), (found.auc, found.auc_seeds))
+        )
+        subjects = with_interval(found.f1, found.subjects, sign=True)
+        rows.append(cells(f"{a} − {b}", subjects, by_seed, auc, str(found.count), found.verdict))
+    return table(header, rows)
+
+
+def _sentence(a: str, b: str, found: _Difference) -> str:
+    subjects, seeds = (
+        "" if each is None else f"[{number(each.low, sign=True)}, {number(each.high, sign=True)}]"
+        for each in (found.subjects, found.seeds)
+    )
+    ends = f"{subjects} over subjects{f'; over {found.count} seeds {seeds}' if seeds else ''}"
+    words = f"is {found.verdict} than" if found.verdict.startswith(("better", "worse")) else "is not told apart from"
+    return f"{a} {words} {b}: {number(found.f1, sign=True)} F1 points {ends}."
+
+
+def _weights(results: Results, row: Row) -> dict[str, list[float]]:
+    """Statistics of the final weights of a row's FE images, by name: one value a trial, by seed and part."""
+    order = row.trials.sort_values(["seed", "part"])["trial"]
+    own = results.weights[results.weights["trial"].isin(order)].pivot_table("value", "trial", "name")
+    return {str(name): own[name].reindex(order).dropna().tolist() for name in own}
+
+
+def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Table | None:
+    """What the weights of the FE images tell after training, as mean [least, most] over trials; None if none weighs."""
+    known = {method: found for method, row in rows.items() if (found := _weights(results, row))}
+    if not known:
+        return None
+    aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
+    means = ["mean_clear", *sorted({f"mean_{_kind(name)}" for name in aucs})]
+    names = [*means, *aucs, "spearman_consistency_within", "spearman_clear_within"]
+    header = [
+        heading,
+        *(f"mean weight, {name.removeprefix('mean_').replace('_', ' ')}" for name in means),
+        *(_auc_title(name) for name in aucs),
+        "Spearman with consistency, within class",
+        "the same of clear or not",
+        "FE share of all weight, start to end",
+    ]
+    made = []
+    for method, values in known.items():
+        spans = [_span(values.get(name, [])) for name in names]
+        made.append([Cell(method), *map(Cell, spans), Cell(_share(rows[method], results))])
+    return table(header, made)
+
+
+def _kind(auc: str) -> str:
+    """Of the images that an AUC holds clear ones against."""
+    return auc.removeprefix("auc_").removeprefix("within_")
+
+
+def _auc_title(name: str) -> str:
+    return f"AUC, clear against {_kind(name).replace('_', ' ')}" + (
+        ", same emotion depicted" if name.startswith("auc_within_") else ""
+    )
+
+
+def _span(values: Sequence[float]) -> str:
+    if not values:
+        return UNRUN
+    middle = number(float(np.mean(values)), digits=2)
+    return (
+        middle if len(values) == 1 else f"{middle} [{number(min(values), digits=2)}, {number(max(values), digits=2)}]"
+    )
+
+
+def _share(row: Row, results: Results) -> str:
+    """The FE samples' share of all weight in the first and the last tenth of training, over trials."""
+    ends: list[tuple[float, float]] = []
+    own = results.curves[results.curves["trial"].isin(row.trials["trial"]) & (results.curves["series"] == "fe_share")]
+    for _, curve in own.groupby("trial"):
+        values = curve.sort_values("step")["value"].to_numpy(float)
+        width = max(1, round(END_SHARE * len(values)))
+        ends.append((float(values[:width].mean()), float(values[-width:].mean())))
+    if not ends:
+        return UNRUN
+    return " to ".join(number(float(np.mean(side)), digits=2) for side in zip(*ends, strict=True))
+
+
+def _selected(asked: Selection, rows: Mapping[str, Row], results: Results) -> str:
+    """In how many trials the weights find FE images of a kind, and whether that is as asked; "" if no trial is done."""
+    row = rows.get(asked.method)
+    known = {} if row is None else _weights(results, row)
+    names = (f"auc_{asked.kind}", f"mean_{asked.kind}", "mean_clear")
+    trials = list(zip(*(known.get(name, []) for name in names), strict=True))
+    if not trials:
+        return ""
+    found = [auc >= asked.auc and weight <= asked.share * clear for auc, weight, clear in trials]
+    kind, wanted = asked.kind.replace("_", " "), "every one" if asked.found else "none"
+    verdict = "holds" if all(each == asked.found for each in found) else "does not hold"
+    aucs = ", ".join(number(auc, digits=3) for auc, _, _ in trials)
+    shares = ", ".join(number(weight / clear if clear else None, digits=2) for _, weight, clear in trials)
+    return (
+        f"{asked.method} finds {kind} images in {sum(found)} of {len(found)} trials, asked was {wanted}: {verdict}."
+        f" AUC of the weight, clear against {kind}, at least {asked.auc:g}: {aucs}."
+        f" Mean weight of {kind} images over that of clear ones, at most {asked.share:g}: {shares}."
+    )

@@ -1,0 +1,1 @@
+"""A trial: what it is, how it is prepared, trained, owned and found again."""

@@ -1,0 +1,180 @@
+"""What a grid will take of the disk and of memory, before it runs; what cannot fit is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmark.core.errors import UserError
+from benchmark.trials.describe import skeleton
+from benchmark.trials.trial import Trial
+from methods import Registry
+from methods.backbone import BaseNet
+from methods.base import Stream
+
+FLOAT = 4
+STATES = {"sgd": 0, "adam": 2, "adamw": 2}
+"""Numbers that an optimiser keeps for each parameter, beyond momentum."""
+CHECKPOINTS = 2
+"""The last good one stays until the next is whole."""
+CGROUP = Path("/sys/fs/cgroup")
+HISTORY_BYTES = 200_000
+"""Of the small tables of a trial, at most: counts, scores, history, provenance."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of the trials that are to be run.
+
+    Attributes:
+        disk: Bytes that their results and, one after another, their checkpoints take.
+        memory: Bytes that a step of the largest holds at least: weights, gradients, the optimiser's numbers, the images
+            and what the forward pass keeps for the backward pass. Kernels' work space and the libraries come on top.
+        largest: That trial.
+    """
+
+    disk: int
+    memory: int
+    largest: str
+
+
+def needs(trials: Sequence[Trial], registry: Registry, test_frames: Mapping[str, int]) -> Needs:
+    """What these trials will take.
+
+    Args:
+        trials: All to be run.
+        registry: Of all methods.
+        test_frames: Of each part; a trial of a part that is not there tests no one.
+    """
+    disk, checkpoint, memory, largest = 0, 0, 0, ""
+    sized: dict[str, tuple[int, int]] = {}
+    for trial in trials:
+        alike = f"{trial.method} {sorted(map(repr, trial.hparams.items()))} {trial.train} {trial.data}"
+        if alike not in sized:
+            sized[alike] = _sizes(trial, registry)
+        parameters, held = sized[alike]
+        states = 2 + STATES[trial.hparams["optimizer"]]
+        # A row of predictions: a float and a byte for each AU, and the frame's names.
+        predictions = test_frames.get(trial.part, 0) * (12 * (FLOAT + 1) + 16)
+        disk += parameters * FLOAT + predictions + HISTORY_BYTES
+        checkpoint = max(checkpoint, CHECKPOINTS * parameters * FLOAT * states)
+        step = parameters * FLOAT * (states + 1) + held
+        if step > memory:
+            memory, largest = step, trial.label
+    return Needs(disk + checkpoint, memory, largest)
+
+
+def check(found: Needs, runs: Path, device: torch.device | None) -> None:
+    """Refuse what cannot fit.
+
+    Args:
+        found: What the trials take.
+        runs: The store.
+        device: Where they run; None for one of another machine, of whose memory this one knows nothing.
+
+    Raises:
+        UserError: The store's disk has too little room, or the device too little memory for one step.
+    """
+    there = existing(runs)
+    free = shutil.disk_usage(there).free
+    if found.disk > free:
+        raise UserError(
+            "the disk is too small for these trials",
+            where=there,
+            expected=f"{size(found.disk)} for their results and checkpoints",
+            found=f"{size(free)} free",
+            remedy="make room, name another store with --runs, or choose fewer trials",
+        )
+    total = None if device is None else device_memory(device)
+    if total is not None and found.memory > total:
+        raise UserError(
+            "the device has too little memory for a step",
+            where=found.largest,
+            expected=f"{size(found.memory)} at least",
+            found=f"{size(total)} on {device}",
+            remedy="choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp",
+        )
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
+
+
+def device_memory(device: torch.device) -> int | None:
+    """Memory of the device in bytes, used or not; None where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return min([installed, *granted_memory(CGROUP, Path("/proc/self/cgroup"))])
+
+
+def granted_memory(mounted: Path, own: Path) -> list[int]:
+    """What Linux grants this process, in bytes: the limits of its control group (version 2) and of those around it.
+
+    A container or a Slurm job has less than the machine, and is killed beyond it.
+
+    Args:
+        mounted: Where the groups are.
+        own: The file that names the group of the process.
+    """
+    try:
+        name = own.read_text(encoding="utf-8").rpartition("0::/")[2].strip()
+    except OSError:
+        return []
+    limits = []
+    for group in [mounted / name, *(mounted / name).parents]:
+        with contextlib.suppress(OSError, ValueError):  # "max", or a group outside of what a container sees
+            limits.append(int((group / "memory.max").read_text(encoding="utf-8")))
+        if group == mounted:
+            break
+    return limits
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _sizes(trial: Trial, registry: Registry) -> tuple[int, int]:
+    """Trained parameters, and bytes of images and kept activations of a step: nothing is allocated."""
+    cls = registry.any(trial.method)
+    method = skeleton(cls, cls.HParams.model_validate(trial.hparams), trial.data.crop_size, registry)
+    parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
+    train = trial.train
+    batch = train.batch_au * (Stream.AU in cls.streams) + train.batch_fe * (Stream.FE in cls.streams)
+    validation = train.batch_val if Stream.AU_VAL in cls.streams else 0
+    pixels = 3 * trial.data.crop_size**2 * FLOAT
+    kept = kept_bytes(method.net, 2, trial.data.crop_size) // 2
+    chunk = min(validation, trial.hparams.get("val_chunk") or validation)  # its passes are made one after another
+    largest = max(batch, chunk) * kept // (2 if train.amp else 1)
+    return parameters, (batch + validation) * pixels + largest
+
+
+def kept_bytes(net: BaseNet, images: int, crop_size: int) -> int:
+    """What a forward pass over so many images keeps for the backward pass, parameters apart; on the meta device."""
+    own = {p.untyped_storage()._cdata for p in (*net.parameters(), *net.buffers())}
+    seen: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()._cdata
+        if storage not in own:
+            seen[storage] = tensor
+        return tensor
+
+    batch = torch.empty(images, 3, crop_size, crop_size, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = net.backbone(batch)  # kept alive, or storages are used again
+    found = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+    del out
+    return found
