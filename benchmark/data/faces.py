@@ -15,8 +15,8 @@ import pandas as pd
 from PIL import Image
 
 from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
 from benchmark.data.align import Points
-from benchmark.store.results import Origin
 
 UNKNOWN = -1
 """Label value of a cell that nobody knows: it gives no loss and no count."""

@@ -14,9 +14,9 @@ from PIL import Image
 
 from benchmark.config.protocol import EMOTIONS
 from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
 from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
-from benchmark.store.results import Origin
 
 ACROSS = 9
 """Images in a row of Figure 5."""

@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from benchmark.config.protocol import PROTOCOLS
 from benchmark.core.f1 import FloatArray
+from benchmark.core.origin import Origin
 from benchmark.report.groups import ORIGINS, Group, Row
-from benchmark.store.results import Origin
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"

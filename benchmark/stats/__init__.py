@@ -20,7 +20,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from benchmark.core.f1 import FN, FP, TN, TP, FloatArray, IntArray, f1, mean_defined
 
 if TYPE_CHECKING:
-    from benchmark.store.results import Origin
+    from benchmark.core.origin import Origin
 
 DRAWS = 10_000
 LEVEL = 0.95

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,9 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.core.errors import UserError
-
-Origin = Literal["stand-in", "complete", "partial"]
-"""Whose faces made a number: procedural ones, a copy of the dataset with the known counts, anything else."""
 
 FORMAT = "mal-benchmark results 4"
 

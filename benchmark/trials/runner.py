@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import Abandoned, Interrupted, UserError
+from benchmark.core.origin import Origin
 from benchmark.data.known import known_fe
 from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TRIAL, TrialFolder, read_trial
-from benchmark.store.results import Origin
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
 from benchmark.trials.states import State, sources, state_of

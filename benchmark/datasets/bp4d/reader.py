@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmark.config.protocol import BP4D, Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
 from benchmark.data.align import NEAREST, Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
 from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
-from benchmark.store.results import Origin
 
 SEQUENCES = "Sequences(2D+3D)"
 CODING = "AUCoding/AU_OCC"

@@ -30,10 +30,10 @@ from scipy.io.matlab import MatReadError
 
 from benchmark.config.protocol import DISFA, Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed, points_of
 from benchmark.data.faces import FaceSet, is_standin
 from benchmark.data.files import Rows, caught, listing
-from benchmark.store.results import Origin
 
 LABELS = "ActionUnit_Labels"
 LANDMARKS = "Landmark_Points"

@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from benchmark.config.protocol import GFT, Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
 from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
-from benchmark.store.results import Origin
 
 INFERRED = "inferred"
 """Value of `split` that asks for the inferred split by name."""

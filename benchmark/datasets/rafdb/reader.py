@@ -28,10 +28,10 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from benchmark.config.protocol import EMOTIONS
 from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed
 from benchmark.data.faces import FaceSet, is_standin
 from benchmark.data.files import caught
-from benchmark.store.results import Origin
 
 FOLDER = "RAF-DB"
 LABELS = "basic/EmoLabel/list_patition_label.txt"

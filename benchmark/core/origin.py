@@ -1,0 +1,8 @@
+"""Whose faces made a number."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Origin = Literal["stand-in", "complete", "partial"]
+"""Procedural faces; a copy of the dataset with the known counts; anything else."""
