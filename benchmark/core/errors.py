@@ -57,8 +57,18 @@ class Abandoned(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A remedy for an unknown `name`: the nearest of the `known` names, or all of them."""
+    """A remedy for an unknown `name`: the nearest of the `known` names, or all of them.
+
+    Upper case counts as lower case, and two letters that changed places are the smallest mistake.
+
+    Example:
+        >>> did_you_mean("MLA", ["mal", "mtl"])
+        "did you mean 'mal'? known: mal, mtl"
+    """
     options = sorted(known)
-    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    given, lower = name.lower(), {option.lower(): option for option in options}
+    swapped = (given[:i] + given[i + 1] + given[i] + given[i + 2 :] for i in range(len(given) - 1))
+    exact = [lower[variant] for variant in (given, *swapped) if variant in lower]
+    near = exact or [lower[match] for match in difflib.get_close_matches(given, lower, n=1, cutoff=0.5)]
     listing = ", ".join(options) or "none"
     return f"did you mean '{near[0]}'? known: {listing}" if near else f"known: {listing}"

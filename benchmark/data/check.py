@@ -1,51 +1,47 @@
-"""What was found in a copy of the data against what is known of a full one: every missing and surplus item, by name.
+"""A copy of the data held against a full one: every missing and surplus item, by name.
 
-Only files' names, labels and landmarks are looked at; images are read when they are packed. Two label files that were
-swapped are told by their ranges of frames, so not where two sequences have one and the same range (in BP4D: T1 and T2
-of M016), and two videos that were swapped are not told at all.
+File names, labels and landmarks are read; images are read when they are packed. Two label files that were swapped are
+found by their ranges of frames: not where two sequences have the same range (in BP4D: T1 and T2 of M016). Two videos
+that were swapped are not found.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
+from typing import Protocol as Interface
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from benchmark.config.profile import Profile
-from benchmark.config.protocol import EMOTIONS, Protocol
+from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.hashing import digest_of_file
 from benchmark.data.faces import UNKNOWN, FaceSet
-from benchmark.data.known import Known, Range, known_classes, known_of
-from benchmark.datasets.bp4d import reader as bp4d
-from benchmark.datasets.disfa import reader as disfa
-from benchmark.datasets.rafdb import reader as rafdb
+from benchmark.data.known import Known, Range, known_classes_of_standin, known_of_standin
 
 FEW = 12
-"""Items that a line names before it only counts."""
+"""Items that a line lists by name; the rest is counted."""
 REPEATS_FROM = 5
-"""Coded frames from which two equal label files are a copy of one, and no chance."""
+"""Coded frames from which two equal label files are taken for copies, not for chance."""
 THINNED = 0.05
-"""Share by which a number of frames may differ from that of a list that somebody may have thinned out."""
+"""Share by which a number of frames may differ from that of a list that may be thinned out."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One fault or remark.
 
     Attributes:
         what: A sentence that names the items.
-        where: File, with line, or what to look at.
-        expected: What a full copy has.
-        found: What this one has.
-        remedy: What to do.
+        where: File, with line, or another place to look at.
+        expected: Contents of a full copy.
+        found: Contents of this copy.
+        remedy: Action to take.
         severity: A `fault` makes the data incomplete or damaged; a `remark` may be the source's doing.
     """
 
@@ -59,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table of what was found and what is known."""
+    """One line of the table: an item, its value here, and its known value."""
 
     name: str
     found: str
@@ -82,29 +78,70 @@ class Report:
         return Report(self.lines + other.lines, self.findings + other.findings)
 
 
-def check_au(faces: FaceSet, protocol: Protocol, profile: Profile, faults: Sequence[UserError] = ()) -> Report:
+class CheckedAu(Interface):
+    """The part of an AU dataset that its check needs (`benchmark.datasets.base.AuDataset`)."""
+
+    def known(self, protocol: Protocol) -> Known:
+        """Known contents of a full copy."""
+
+    def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
+        """Labelled frames of one sequence, from its label file alone."""
+
+    def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
+        """Findings that only this dataset has."""
+
+    def sequences_of(self, truth: pd.DataFrame) -> pd.Series:
+        """Sequence of each row of a stand-in's ground truth."""
+
+    def is_read(self, truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Whether the settings keep each row of a stand-in's ground truth."""
+
+
+class CheckedFe(Interface):
+    """The part of an FE dataset that its check needs (`benchmark.datasets.base.FeDataset`)."""
+
+    title: str
+
+    def known_classes(self) -> Mapping[str, Mapping[str, int]]:
+        """Images of each label in each split of a full copy."""
+
+    def certain_split(self, split: str) -> bool:
+        """Whether class counts of a split are published."""
+
+    def label_source(self, root: Path) -> Path:
+        """The file or folder that holds the labels."""
+
+    def findings(self, faces: FaceSet) -> list[Finding]:
+        """Findings that only this dataset has."""
+
+
+def check_au(faces: FaceSet, dataset: CheckedAu, protocol: Protocol, faults: Sequence[UserError] = ()) -> Report:
     """Check the frames of an AU dataset.
 
     Args:
-        faces: What the reader could use.
-        protocol: Of the dataset, as the data root has it.
-        profile: The settings that it was read with.
-        faults: What the reader could not use.
+        faces: Frames that the reader could use.
+        dataset: The dataset.
+        protocol: Its protocol at the data root.
+        faults: Faults that the reader collected.
+
+    Raises:
+        UserError: The ground truth of a stand-in cannot be read.
     """
-    standin = faces.root if faces.origin == "stand-in" else None
-    known = known_of(protocol, profile, standin)
-    side = _SIDES[protocol.dataset]
-    found = _found(faces)
+    if faces.origin == "stand-in":
+        known = known_of_standin(faces.root, protocol, dataset.sequences_of, dataset.is_read)
+    else:
+        known = dataset.known(protocol)
+    found = _ranges_of(faces)
     unread = sorted((known.ranges.keys() | known.counts.keys()) - found.keys())
     # The labels of a sequence whose images are wrong still tell whose they are.
-    coded = {s: r for s in unread if (r := _quietly(side.coded, faces.root, protocol, profile, s)) is not None}
+    coded = {s: r for s in unread if (r := _coded_range(dataset, faces.root, protocol, s)) is not None}
     rates, off = _rates(faces, known, found)
     findings = [
         *map(_of_error, faults),
         *_subjects(faces, known),
         *off,
         *_sequences(found, coded, known),
-        *side.more(faces.root, protocol, profile, found.keys() | coded.keys()),
+        *dataset.findings(faces.root, protocol, found.keys() | coded.keys()),
     ]
     lines = [
         Line("subjects", str(faces.table["subject"].nunique()), str(len(known.subjects))),
@@ -115,46 +152,44 @@ def check_au(faces: FaceSet, protocol: Protocol, profile: Profile, faults: Seque
     return Report(tuple(lines), tuple(findings))
 
 
-def check_fe(faces: FaceSet, profile: Profile, faults: Sequence[UserError] = ()) -> Report:
-    """Check the images of RAF-DB; arguments as for `check_au`."""
-    standin = faces.root if faces.origin == "stand-in" else None
-    known = known_classes(standin)
+def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = ()) -> Report:
+    """Check the images of an FE dataset.
+
+    Args:
+        faces: Images that the reader could use.
+        dataset: The dataset.
+        faults: Faults that the reader collected.
+
+    Raises:
+        UserError: The ground truth of a stand-in cannot be read.
+    """
+    standin = faces.origin == "stand-in"
+    known = known_classes_of_standin(faces.root, faces.dataset) if standin else dataset.known_classes()
     lines, findings = [], [*map(_of_error, faults)]
     for split in sorted(set(faces.table["sequence"])):
         codes = faces.labels[(faces.table["sequence"] == split).to_numpy()]
-        counts = {name: int((codes == code).sum()) for code, name in enumerate(EMOTIONS)}
+        counts = {name: int((codes == code).sum()) for code, name in enumerate(faces.label_names)}
         full = known.get(split, {})
         total = str(sum(full.values())) if full else "?"
         lines.append(Line(f"{split} images", str(len(codes)), total))
-        lines += [Line(f"{split} {name}", str(counts[name]), str(full.get(name, "?"))) for name in EMOTIONS]
-        wrong = [f"{name} {counts[name]} for {full[name]}" for name in full if counts[name] != full[name]]
+        lines += [Line(f"{split} {name}", str(counts[name]), str(full.get(name, "?"))) for name in faces.label_names]
+        wrong = [f"{name} {counts[name]} for {full[name]}" for name in full if counts.get(name) != full[name]]
         if wrong:
-            # Of the official training images only their number is published.
-            certain = standin is not None or split == "test" or len(codes) != sum(full.values())
+            certain = standin or dataset.certain_split(split) or len(codes) != sum(full.values())
             findings.append(
                 Finding(
-                    f"RAF-DB {split}: class counts differ: {_few(wrong)}",
-                    where=str(faces.root / rafdb.FOLDER / rafdb.LABELS),
+                    f"{dataset.title} {split}: class counts differ: {few(wrong)}",
+                    where=str(dataset.label_source(faces.root)),
                     expected=f"{total} images",
                     found=f"{len(codes)} images",
-                    remedy="copy the label list from RAF-DB anew",
+                    remedy=f"copy the labels of {dataset.title} anew",
                     severity="fault" if certain else "remark",
                 )
             )
-    home = faces.root / rafdb.FOLDER
-    folder, suffix = rafdb.images_of(profile.rafdb)
-    named = {f"{stem}{suffix}" for stem in rafdb.read_list(home / rafdb.LABELS, [])}
-    surplus = sorted(p.name for p in (home / folder).glob("*.jpg") if p.name not in named and p.name[0] != ".")
-    if surplus:
-        findings.append(
-            Finding(f"images without a label line: {_few(surplus)}", where=str(home / folder), severity="remark")
-        )
-    if "consistency" in faces.table and (silent := faces.table["subject"][faces.table["consistency"].isna()].tolist()):
-        findings.append(Finding(f"images without votes: {_few(silent)}", where=str(home), severity="remark"))
-    return Report(tuple(lines), tuple(findings))
+    return Report(tuple(lines), (*findings, *dataset.findings(faces)))
 
 
-def _found(faces: FaceSet) -> dict[str, Range]:
+def _ranges_of(faces: FaceSet) -> dict[str, Range]:
     """Coded frames of each sequence, with those left out for want of landmarks."""
     rows = faces.table[["sequence", "frame"]]
     if faces.left_out is not None:
@@ -277,7 +312,7 @@ def _rates(faces: FaceSet, known: Known, found: Mapping[str, Range]) -> tuple[li
         if wrong and whole:
             findings.append(
                 Finding(
-                    f"AUs occur more or less often than known ({group}): {_few(wrong)}",
+                    f"AUs occur more or less often than known ({group}): {few(wrong)}",
                     expected=f"within {known.tolerance:.1f} percentage points",
                     remedy="look for columns or files that changed places, and for intensities taken for occurrences",
                     severity="fault" if known.certain else "remark",
@@ -292,119 +327,39 @@ def _of_error(error: UserError) -> Finding:
     return Finding(error.what, error.where or "", error.expected or "", error.found or "", error.remedy or "")
 
 
-def _few(items: Sequence[str]) -> str:
+def few(items: Sequence[str]) -> str:
+    """The first items by name, and the number of the others."""
     return ", ".join(items[:FEW]) + (f" and {len(items) - FEW} more" if len(items) > FEW else "")
 
 
-@dataclass(frozen=True)
-class _Side:
-    """What is particular to a dataset.
-
-    Attributes:
-        coded: The coded frames of one sequence, from its labels alone; None where it has none.
-        more: Findings that no other dataset has: root, protocol, profile, sequences that have labels.
-    """
-
-    coded: Callable[[Path, Protocol, Profile, str], Sequence[int] | None]
-    more: Callable[[Path, Protocol, Profile, Iterable[str]], list[Finding]]
-
-
-def _quietly(
-    coded: Callable[[Path, Protocol, Profile, str], Sequence[int] | None],
-    root: Path,
-    protocol: Protocol,
-    profile: Profile,
-    sequence: str,
-) -> Range | None:
+def _coded_range(dataset: CheckedAu, root: Path, protocol: Protocol, sequence: str) -> Range | None:
     try:
-        frames = coded(root, protocol, profile, sequence)
+        frames = dataset.coded_frames(root, protocol, sequence)
     except UserError:
-        return None  # the reader has said so
-    return Range(frames[0], frames[-1], len(frames)) if frames else None
+        return None  # the reader has reported it
+    return Range.of(list(frames)) if frames else None
 
 
-def _bp4d_coded(root: Path, protocol: Protocol, _: Profile, sequence: str) -> Sequence[int] | None:
-    file = root / protocol.folder / bp4d.CODING / f"{sequence.replace('/', '_')}.csv"
-    return bp4d.read_coding(file, protocol.aus).frames if file.is_file() else None
-
-
-def _bp4d_more(root: Path, protocol: Protocol, _: Profile, sequences: Iterable[str]) -> list[Finding]:
-    home = root / protocol.folder
-    files = sorted(f for f in (home / bp4d.CODING).glob("*.csv") if not f.name.startswith("."))
-    images = home / bp4d.SEQUENCES if (home / bp4d.SEQUENCES).is_dir() else home
-    folders = {f"{p.parent.name}/{p.name}" for p in images.glob("[FM][0-9][0-9][0-9]/T*") if p.is_dir()}
-    named = set(sequences) | {f.stem.replace("_", "/") for f in files}
-    return [*_repeats(files), *_unlabelled(sorted(folders - named), images)]
-
-
-def _disfa_coded(root: Path, protocol: Protocol, profile: Profile, sequence: str) -> Sequence[int] | None:
-    folder = root / protocol.folder / disfa.LABELS / sequence
-    return disfa.read_labels(folder, sequence, protocol.aus).frames if folder.is_dir() else None
-
-
-def _disfa_more(root: Path, protocol: Protocol, profile: Profile, _: Iterable[str]) -> list[Finding]:
-    home, findings = root / protocol.folder, []
-    videos: dict[str, dict[str, Path]] = {"left": {}, "right": {}}
-    for folder in sorted(p for p in home.iterdir() if p.is_dir()):
-        place = re.fullmatch(r"videos?_(left|right)camera", folder.name, re.IGNORECASE)
-        for video in sorted(folder.glob("*.avi")) if place is not None else ():
-            name = re.match(r"(left|right)video(SN\d{3})", video.name, re.IGNORECASE)
-            if name is None or place is None:
-                continue
-            if name[1].lower() != place[1].lower():
-                what = f"a video of the {name[1].lower()} camera stands among those of the {place[1].lower()} one"
-                findings.append(Finding(what, where=str(video), remedy="copy the videos of this camera anew"))
-            videos[place[1].lower()][name[2].upper()] = video
-    for subject in sorted(videos["left"].keys() & videos["right"].keys()):
-        left, right = videos["left"][subject], videos["right"][subject]
-        if left.stat().st_size == right.stat().st_size and _digest([left]) == _digest([right]):
-            what = f"{subject} has one and the same video for both cameras"
-            findings.append(Finding(what, where=str(left), remedy="copy both videos of this subject anew"))
-    folders = sorted(p for p in (home / disfa.LABELS).iterdir() if p.is_dir())
-    return findings + _repeats_of({f: sorted(f.glob("*.txt")) for f in folders})
-
-
-def _gft_coded(root: Path, protocol: Protocol, profile: Profile, sequence: str) -> Sequence[int] | None:
-    return None  # no ranges are known that they could be held against
-
-
-def _gft_more(root: Path, protocol: Protocol, profile: Profile, sequences: Iterable[str]) -> list[Finding]:
-    home = root / protocol.folder
-    files = sorted(f for f in (home / profile.gft.annotations).glob("*.csv") if not f.name.startswith("."))
-    images = home / profile.gft.images
-    folders = {p.name for p in images.glob("[0-9][0-9][0-9][ABC]") if p.is_dir()}
-    named = set(sequences) | {f.name[:4] for f in files}
-    return [*_repeats(files), *_unlabelled(sorted(folders - named), images)]
-
-
-_SIDES: Mapping[str, _Side] = MappingProxyType(
-    {
-        "bp4d": _Side(_bp4d_coded, _bp4d_more),
-        "disfa": _Side(_disfa_coded, _disfa_more),
-        "gft": _Side(_gft_coded, _gft_more),
-    }
-)
-
-
-def _unlabelled(names: list[str], where: Path) -> list[Finding]:
+def unlabelled(names: list[str], where: Path) -> list[Finding]:
+    """A remark on folders of images without labels."""
     if not names:
         return []
-    what = f"images without labels: {_few(names)}"
+    what = f"images without labels: {few(names)}"
     return [Finding(what, str(where), remedy="copy their label files, or take the images out", severity="remark")]
 
 
-def _repeats(files: list[Path]) -> list[Finding]:
-    return _repeats_of({f: [f] for f in files})
+def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:
+    """Label files that stand under two names with the same content.
 
-
-def _repeats_of(files: Mapping[Path, list[Path]]) -> list[Finding]:
-    """Labels that stand under two names."""
-    by_content: dict[str, list[Path]] = defaultdict(list)
+    Args:
+        files: Label files by the file or folder that they are reported as.
+    """
+    by_content: dict[tuple[bytes, ...], list[Path]] = defaultdict(list)
     for name, own in files.items():
-        by_content[_digest(own)].append(name)
+        by_content[tuple(digest_of_file(file) for file in own)].append(name)
     return [
         Finding(
-            f"the same labels under {len(names)} names: {_few([n.name for n in names])}",
+            f"the same labels under {len(names)} names: {few([n.name for n in names])}",
             where=str(names[0].parent),
             remedy="copy these files from your dataset anew",
         )
@@ -415,12 +370,3 @@ def _repeats_of(files: Mapping[Path, list[Path]]) -> list[Finding]:
 
 def _rows(files: list[Path]) -> int:
     return max((file.read_bytes().count(b"\n") - 1 for file in files), default=0)
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = blake2b(digest_size=16)
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -39,16 +39,17 @@ class FaceSet:
     """Images that are still files, and their labels.
 
     Attributes:
-        dataset: "bp4d", "rafdb", ...
+        dataset: Name of the dataset.
         root: The folder that `table.path` is relative to.
         table: One row an image: `path` (relative, "/" separated), `subject`, `sequence`, `frame`, in an order
             that depends on those values alone, never on the order of a directory.
-        labels: (N, J) of 0, 1 or `UNKNOWN` for AUs, (N,) class indices for emotions, int8; people are int16.
-        label_names: The J AUs, or the Q emotions; none for people.
+        labels: (N, J) of 0, 1 or `UNKNOWN` for AUs, (N,) class indices for expressions, int8; people are int16.
+        label_names: The J AUs, or the Q classes; none for people.
         origin: Whose faces these are.
         note: One line for readers: what was found.
         points: (N, 4, 2), see `benchmark.data.align`: frames are aligned on them. None: images are taken as they are.
         left_out: `subject`, `sequence`, `frame` of coded frames that are not in the table, since no landmarks are near.
+        title: The dataset as people spell it.
     """
 
     dataset: str
@@ -60,6 +61,7 @@ class FaceSet:
     note: str
     points: Points | None = None
     left_out: pd.DataFrame | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         if len(self.table) != len(self.labels):

@@ -1,1 +1,172 @@
-"""The datasets: one file or one folder each."""
+"""The datasets, one file or one folder each, and the functions that find them."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from benchmark.config.profile import DATASET_DECORATORS, settings_error
+from benchmark.config.settings import Profile
+from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.registry import read_marks
+
+if TYPE_CHECKING:
+    from benchmark.datasets.base import AuDataset, Dataset, FeDataset
+
+FOLDER = Path(__file__).parent
+_DECORATOR_OF = {"au": "au_dataset", "fe": "fe_dataset"}
+
+
+def names(kind: Literal["au", "fe"], profile: Profile | None = None) -> tuple[str, ...]:
+    """Names of the datasets of one kind, with those that a profile declares; none is imported.
+
+    Example:
+        >>> names("fe")
+        ('class_folders', 'fe_csv', 'rafdb')
+    """
+    own = {
+        name for name, mark in read_marks(FOLDER, DATASET_DECORATORS).items() if mark.decorator == _DECORATOR_OF[kind]
+    }
+    declared = {} if profile is None else profile.datasets
+    return tuple(sorted({*own, *(name for name, each in declared.items() if each.reader in own)}))
+
+
+def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = None) -> None:
+    """Refuse a name that no dataset of this kind has, without importing any.
+
+    Raises:
+        UserError: There is no such dataset.
+    """
+    known = names(kind, profile)
+    if name not in known:
+        words = {"au": "AU dataset", "fe": "FE dataset"}[kind]
+        raise UserError(
+            f"unknown {words} '{name}'",
+            remedy=f"{did_you_mean(name, known)}; or declare it in a profile: [datasets.{name}]",
+        )
+
+
+def open_au(name: str, profile: Profile) -> AuDataset:
+    """An AU dataset with its settings under a profile.
+
+    Raises:
+        UserError: No such dataset, or a wrong setting.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> open_au("bp4d", load_profile("smoke")[0]).protocol.aus[:3]
+        (1, 2, 4)
+    """
+    from benchmark.datasets.base import AuDataset  # noqa: PLC0415  # keeps `import benchmark.datasets` light
+
+    check_name(name, "au", profile)
+    dataset = _open(name, profile)
+    assert isinstance(dataset, AuDataset)
+    return dataset
+
+
+def open_fe(profile: Profile, name: str = "") -> FeDataset:
+    """The FE dataset of a profile (`data.fe`), or another one, with its settings.
+
+    Raises:
+        UserError: No such dataset, or a wrong setting.
+    """
+    from benchmark.datasets.base import FeDataset  # noqa: PLC0415  # as above
+
+    name = name or profile.data.fe
+    check_name(name, "fe", profile)
+    dataset = _open(name, profile)
+    assert isinstance(dataset, FeDataset)
+    return dataset
+
+
+def check_settings(profile: Profile) -> None:
+    """Validate the settings of every dataset that a profile mentions, used or not.
+
+    Raises:
+        UserError: An unknown reader, an unknown setting or a wrong value.
+    """
+    known = (*names("au"), *names("fe"))
+    for name, declared in profile.datasets.items():
+        if declared.reader not in known:
+            raise UserError(
+                f"unknown reader '{declared.reader}' of the dataset '{name}'",
+                where=profile.path,
+                remedy=did_you_mean(declared.reader, known),
+            )
+        if name in known:
+            raise UserError(
+                f"the name '{name}' is taken by a dataset of the suite",
+                where=profile.path,
+                remedy=f"declare [datasets.{name}] under another name, or write its settings under [{name}]",
+            )
+    for name in (*profile.sections, *profile.datasets):
+        _open(name, profile)
+
+
+def source_files(dataset: Dataset) -> tuple[Path, ...]:
+    """The Python files of a dataset: its file, or all of its folder."""
+    file = read_marks(FOLDER, DATASET_DECORATORS)[dataset.registered].file
+    return tuple(sorted(file.parent.glob("*.py"))) if file.name == "__init__.py" else (file,)
+
+
+def registered_class(name: str) -> type[Dataset]:
+    """The class of a dataset of the suite.
+
+    Raises:
+        UserError: Its file cannot be imported, or registers it under another name.
+    """
+    from benchmark.datasets.base import Dataset  # noqa: PLC0415  # as above
+
+    mark = read_marks(FOLDER, DATASET_DECORATORS)[name]
+    module_name = mark.file.parent.name if mark.file.name == "__init__.py" else mark.file.stem
+    if module_name != name:
+        raise UserError(
+            f"the dataset name '{name}' is not the name of its file",
+            where=mark.file,
+            expected=f'@{mark.decorator}("{module_name}")',
+            found=f'@{mark.decorator}("{name}")',
+            remedy="give the file and the dataset one name",
+        )
+    return _import(name, mark.file, Dataset)
+
+
+@cache
+def _import(name: str, file: Path, base: type[Dataset]) -> type[Dataset]:
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except UserError:
+        raise
+    except Exception as error:  # whatever the file raises
+        raise UserError(
+            "a dataset file cannot be imported",
+            where=file,
+            found=f"{type(error).__name__}: {error}",
+            remedy="mend the file, or take it out of benchmark/datasets/",
+        ) from error
+    found = [c for c in vars(module).values() if isinstance(c, type) and vars(c).get("registered") == name]
+    if len(found) != 1 or not issubclass(found[0], base):
+        raise UserError(
+            f"the file of the dataset '{name}' registers no dataset",
+            where=file,
+            expected="one subclass of AuDataset or FeDataset",
+            found=", ".join(c.__name__ for c in found) or "none",
+            remedy="derive the class from benchmark.datasets.base.AuDataset or FeDataset",
+        )
+    return found[0]
+
+
+def _open(name: str, profile: Profile) -> Dataset:
+    declared = profile.datasets.get(name)
+    cls = registered_class(declared.reader if declared is not None else name)
+    raw = profile.sections.get(name, {}) if declared is None else (declared.model_extra or {})
+    prefix = f"{name}." if declared is None else f"datasets.{name}."
+    try:
+        settings = cls.Settings.model_validate(raw)
+    except ValidationError as error:
+        raise settings_error(error, cls.Settings, profile.source, prefix=prefix) from error
+    return cls(name, settings)

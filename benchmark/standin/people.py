@@ -1,16 +1,52 @@
-"""Reader of the people that `write_people` draws: faces without AUs, for a backbone to start from."""
+"""Drawn people without AUs, on whom a backbone learns who is who before any trial (`method.weights = "renders"`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmark.config.settings import StandinSettings
+from benchmark.config.trial import RENDERS
 from benchmark.data.faces import FaceSet
+from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.pictures import Picture, Word, draw_pictures
+from benchmark.standin.write import mark_standin, whole_folder
 
-RENDERS = "renders"
-"""Name of the dataset, and of backbone weights that were trained on it."""
+
+def write_people(
+    out: Path,
+    settings: StandinSettings,
+    identities: int,
+    views: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write faces without any AU, `OUT/<person>/<view>.jpg`: people of no dataset, each in many poses and lights.
+
+    Args:
+        out: A folder that does not exist yet, or is empty.
+        settings: Image size and seed.
+        identities: Number of people.
+        views: Images of each person.
+        progress: Called with (images written, images).
+
+    Raises:
+        UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
+    """
+    with whole_folder(out) as scratch:
+        draw_pictures(scratch, settings, _plan_people(identities, views), progress)
+        mark_standin(scratch, settings)
+
+
+def _plan_people(identities: int, views: int) -> list[list[Picture]]:
+    """The images of people who are in no dataset, one batch a person."""
+    no_au = np.zeros(len(DRAWN_AUS))
+    return [
+        [Picture(render_path(i, view), no_au, (Word.STRANGER, i), (Word.VIEW, i, view), None) for view in range(views)]
+        for i in range(identities)
+    ]
 
 
 def render_path(person: int, view: int) -> str:
@@ -19,7 +55,7 @@ def render_path(person: int, view: int) -> str:
 
 
 def read_renders(root: Path, identities: int, views: int) -> FaceSet:
-    """The faces of `identities` people, `views` of each, as `benchmark.standin.write.write_people` writes them."""
+    """The faces of `identities` people, `views` of each, as `write_people` writes them."""
     person, view = (each.ravel() for each in np.mgrid[:identities, :views])
     paths = [render_path(*each) for each in zip(person.tolist(), view.tolist(), strict=True)]
     names = [f"{i:05d}" for i in person.tolist()]

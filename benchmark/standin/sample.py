@@ -1,4 +1,4 @@
-"""Which AUs are active when: the sampling of BP4D-like sequences and of RAF-DB-like expressions.
+"""Sampling of AUs in BP4D-like sequences: which AUs are active when.
 
 No number here is measured on people except the base rates: those of BP4D's twelve AUs are the shares of
 positive cells over all 146,847 coded frames (computed from the frame lists published with MDHR). The rates of
@@ -52,27 +52,6 @@ _TASK_SHIFT: tuple[dict[int, float], ...] = (
     {4: 0.7, 23: 0.8, 24: 0.7, 17: 0.5, 14: 0.3, 12: -0.6},
     {9: 1.0, 10: 0.9, 4: 0.6, 7: 0.5, 17: 0.5, 15: 0.3},
 )
-
-PROTOTYPES: tuple[tuple[dict[int, float], ...], ...] = (
-    ({1: 0.9, 2: 0.95, 5: 0.8, 26: 0.85, 25: 0.6},),
-    ({1: 0.9, 2: 0.8, 4: 0.85, 5: 0.85, 7: 0.3, 25: 0.7},),
-    ({9: 0.9, 10: 0.85, 17: 0.5, 15: 0.3, 4: 0.2},),
-    ({6: 0.85, 12: 0.97, 25: 0.5, 7: 0.2, 10: 0.15},),
-    ({1: 0.85, 4: 0.8, 15: 0.9, 17: 0.5},),
-    ({4: 0.95, 5: 0.5, 7: 0.75, 23: 0.85, 17: 0.4}, {4: 0.95, 5: 0.4, 7: 0.75, 24: 0.85, 17: 0.5}),
-    ({},),
-)
-"""For each of RAF-DB's codes 1 to 7: variants of AU -> probability, after EMFACS-like prototypes."""
-
-TRAIN_SHARES = (1290, 281, 717, 4772, 1982, 705, 2524)
-"""Class counts of RAF-DB's training images in the order of its codes; used as shares."""
-
-CUES: tuple[tuple[float, float, float], ...] = (
-    (0.0, -0.9, 0.0), (0.9, -0.8, 0.0), (0.9, 0.9, 0.0), (0.95, 0.0, 0.0), (0.0, 0.95, 0.0), (0.0, 0.0, 0.38),
-    (0.0, 0.0, 0.0),
-)  # fmt: skip
-"""|gaze x|, gaze y and |roll| by which an image without any AU still carries its label. Only sizes count in x
-and roll: a mirrored image keeps its label."""
 
 
 @dataclass(frozen=True)
@@ -146,27 +125,3 @@ def intensity_of(excess: Floats) -> Floats:
     above = 0.40 + 0.60 * (1 - np.exp(-np.clip(excess, 0, None) / 0.9))
     below = 0.30 * np.exp(np.clip(excess, None, 0) / 0.25)
     return np.where(excess > 0, above, below)
-
-
-def draw_expression(rng: np.random.Generator, code: int) -> Floats:
-    """(16,) intensities of `DRAWN_AUS` for one of RAF-DB's codes 1 to 7: a prototype with dropout."""
-    variants = PROTOTYPES[code - 1]
-    wanted = variants[int(rng.integers(len(variants)))]
-    chance = np.array([wanted.get(au, 0.02) for au in DRAWN_AUS])
-    strength = rng.uniform(0.45, 1.0, size=len(DRAWN_AUS))
-    return np.where(rng.random(len(DRAWN_AUS)) < chance, strength, 0.06 * rng.random(len(DRAWN_AUS)))
-
-
-def draw_any(rng: np.random.Generator) -> Floats:
-    """(16,) intensities of `DRAWN_AUS`, each active as often as in BP4D, whatever the others are."""
-    active = rng.random(len(DRAWN_AUS)) < np.array([BASE_RATES[au] for au in DRAWN_AUS])
-    return np.where(active, rng.uniform(0.45, 1.0, size=len(DRAWN_AUS)), 0.06 * rng.random(len(DRAWN_AUS)))
-
-
-def class_counts(images: int) -> list[int]:
-    """Images of each code 1 to 7: `TRAIN_SHARES` by largest remainder, so they sum to `images`."""
-    exact = np.array(TRAIN_SHARES) / sum(TRAIN_SHARES) * images
-    counts = np.floor(exact).astype(int)
-    order = np.argsort(-(exact - counts), kind="stable")
-    counts[order[: images - int(counts.sum())]] += 1
-    return [int(n) for n in counts]

@@ -1,23 +1,23 @@
-"""What a method is, for lists: row, streams, parameters, settings, source."""
+"""Description of a method for lists: row, streams, parameters, settings, source."""
 
 from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from benchmark.config.profile import Profile
-from benchmark.config.protocol import BP4D, EMOTIONS
-from benchmark.trials.trial import method_hparams
+from benchmark.config.settings import Profile
+from benchmark.trials.expand import method_hparams
 from methods import Registry
 from methods.backbone import SCRATCH
 from methods.base import Finished, Method, TaskSpec
 
 
 def describe(name: str, profile: Profile, registry: Registry) -> dict[str, Any]:
-    """All that a list says of a method under a profile, as JSON can hold it. Nothing is downloaded or trained.
+    """Description of a method under a profile, as JSON can hold it. Nothing is downloaded or trained.
 
     Raises:
         UserError: No such method, or a wrong setting.
@@ -47,29 +47,49 @@ def describe(name: str, profile: Profile, registry: Registry) -> dict[str, Any]:
     }
 
 
-def count_parameters(cls: type[Method], profile: Profile, registry: Registry) -> int:
-    """Parameters that a method trains at the profile's backbone, with BP4D's AUs."""
-    return sum(p.numel() for p in _skeleton(cls, profile, registry).parameters() if p.requires_grad)
+@dataclass(frozen=True)
+class Outputs:
+    """Numbers of outputs of a method's heads.
+
+    Attributes:
+        aus: J, the AUs.
+        classes: Q, the FE classes.
+    """
+
+    aus: int = 12
+    classes: int = 7
 
 
-def _skeleton(cls: type[Method], profile: Profile, registry: Registry) -> Method:
+PAPER_OUTPUTS = Outputs()
+"""BP4D's 12 AUs and RAF-DB's 7 classes."""
+
+
+def count_parameters(cls: type[Method], profile: Profile, registry: Registry, outputs: Outputs = PAPER_OUTPUTS) -> int:
+    """Number of parameters that a method trains at the profile's backbone."""
     hparams = method_hparams(profile, cls.name, registry)
-    return skeleton(cls, hparams, profile.data.crop_size, registry)
+    method = skeleton(cls, hparams, profile.data.crop_size, registry, outputs)
+    return sum(p.numel() for p in method.parameters() if p.requires_grad)
 
 
-def skeleton(cls: type[Method], hparams: Method.HParams, crop_size: int, registry: Registry) -> Method:
-    """A method without numbers: on the meta device no memory is taken and no weight is read."""
+def skeleton(
+    cls: type[Method],
+    hparams: Method.HParams,
+    crop_size: int,
+    registry: Registry,
+    outputs: Outputs = PAPER_OUTPUTS,
+) -> Method:
+    """A method on the meta device: its shapes without its numbers, so no memory is taken and no weight is read."""
     shared = {name: getattr(hparams, name) for name in Method.HParams.model_fields} | {"weights": SCRATCH}
     before = {
-        role: skeleton(stage, stage.HParams.model_validate(shared), crop_size, registry)
+        role: skeleton(stage, stage.HParams.model_validate(shared), crop_size, registry, outputs)
         for role, stage in cls.prerequisites.items()
     }
     with torch.device("meta"):
         spec = TaskSpec(
-            aus=BP4D.au_names,
-            emotions=EMOTIONS,
+            aus=tuple(f"AU{i + 1}" for i in range(outputs.aus)),
+            emotions=tuple(f"class {i + 1}" for i in range(outputs.classes)),
             steps=1,
-            au_val_labels=torch.zeros(1, len(BP4D.aus), dtype=torch.int8),
+            au_val_labels=torch.zeros(1, outputs.aus, dtype=torch.int8),
             image_size=crop_size,
             prerequisites={role: Finished(stage.hparams, stage.state_dict()) for role, stage in before.items()},
         )

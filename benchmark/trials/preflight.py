@@ -1,4 +1,4 @@
-"""What a grid will take of the disk and of memory, before it runs; what cannot fit is refused."""
+"""Disk and memory that a grid will take, told before it runs; a grid that cannot fit is refused."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
-from benchmark.trials.describe import skeleton
-from benchmark.trials.trial import Trial
+from benchmark.trials.describe import PAPER_OUTPUTS, Outputs, skeleton
 from methods import Registry
 from methods.backbone import BaseNet
 from methods.base import Stream
@@ -31,10 +31,10 @@ HISTORY_BYTES = 200_000
 
 @dataclass(frozen=True)
 class Needs:
-    """Of the trials that are to be run.
+    """Disk and memory of the trials that are to be run.
 
     Attributes:
-        disk: Bytes that their results and, one after another, their checkpoints take.
+        disk: Bytes of their results and of one checkpoint.
         memory: Bytes that a step of the largest holds at least: weights, gradients, the optimiser's numbers, the images
             and what the forward pass keeps for the backward pass. Kernels' work space and the libraries come on top.
         largest: That trial.
@@ -45,24 +45,27 @@ class Needs:
     largest: str
 
 
-def needs(trials: Sequence[Trial], registry: Registry, test_frames: Mapping[str, int]) -> Needs:
-    """What these trials will take.
+def needs(
+    trials: Sequence[Trial], registry: Registry, test_frames: Mapping[str, int], outputs: Outputs = PAPER_OUTPUTS
+) -> Needs:
+    """Disk and memory that these trials will take.
 
     Args:
-        trials: All to be run.
-        registry: Of all methods.
-        test_frames: Of each part; a trial of a part that is not there tests no one.
+        trials: The trials to be run.
+        registry: All methods.
+        test_frames: Test frames of each part; a trial of a part that is not there tests no one.
+        outputs: Numbers of AUs and FE classes.
     """
     disk, checkpoint, memory, largest = 0, 0, 0, ""
     sized: dict[str, tuple[int, int]] = {}
     for trial in trials:
         alike = f"{trial.method} {sorted(map(repr, trial.hparams.items()))} {trial.train} {trial.data}"
         if alike not in sized:
-            sized[alike] = _sizes(trial, registry)
+            sized[alike] = _sizes(trial, registry, outputs)
         parameters, held = sized[alike]
         states = 2 + STATES[trial.hparams["optimizer"]]
         # A row of predictions: a float and a byte for each AU, and the frame's names.
-        predictions = test_frames.get(trial.part, 0) * (12 * (FLOAT + 1) + 16)
+        predictions = test_frames.get(trial.part, 0) * (outputs.aus * (FLOAT + 1) + 16)
         disk += parameters * FLOAT + predictions + HISTORY_BYTES
         checkpoint = max(checkpoint, CHECKPOINTS * parameters * FLOAT * states)
         step = parameters * FLOAT * (states + 1) + held
@@ -120,7 +123,7 @@ def device_memory(device: torch.device) -> int | None:
 
 
 def granted_memory(mounted: Path, own: Path) -> list[int]:
-    """What Linux grants this process, in bytes: the limits of its control group (version 2) and of those around it.
+    """Memory limits of this process in bytes: of its control group (version 2) and of those around it.
 
     A container or a Slurm job has less than the machine, and is killed beyond it.
 
@@ -146,10 +149,10 @@ def size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _sizes(trial: Trial, registry: Registry) -> tuple[int, int]:
+def _sizes(trial: Trial, registry: Registry, outputs: Outputs) -> tuple[int, int]:
     """Trained parameters, and bytes of images and kept activations of a step: nothing is allocated."""
     cls = registry.any(trial.method)
-    method = skeleton(cls, cls.HParams.model_validate(trial.hparams), trial.data.crop_size, registry)
+    method = skeleton(cls, cls.HParams.model_validate(trial.hparams), trial.data.crop_size, registry, outputs)
     parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
     train = trial.train
     batch = train.batch_au * (Stream.AU in cls.streams) + train.batch_fe * (Stream.FE in cls.streams)
@@ -162,7 +165,7 @@ def _sizes(trial: Trial, registry: Registry) -> tuple[int, int]:
 
 
 def kept_bytes(net: BaseNet, images: int, crop_size: int) -> int:
-    """What a forward pass over so many images keeps for the backward pass, parameters apart; on the meta device."""
+    """Bytes that a forward pass keeps for the backward pass, parameters apart; on the meta device."""
     own = {p.untyped_storage()._cdata for p in (*net.parameters(), *net.buffers())}
     seen: dict[int, Tensor] = {}
 

@@ -2,80 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from hashlib import blake2b
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
 
-from benchmark.config.profile import Profile
-from benchmark.config.protocol import BP4D, DISFA, GFT, Protocol
+from benchmark import datasets
+from benchmark.config.protocol import Protocol
+from benchmark.config.settings import Profile
+from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
+from benchmark.core.hashing import digest_of_bytes
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.known import known_clear
-from benchmark.datasets.bp4d.reader import read_bp4d
-from benchmark.datasets.disfa.reader import read_disfa
-from benchmark.datasets.gft.reader import gft_protocol, read_gft
-from benchmark.datasets.rafdb.reader import FOLDER as RAFDB_FOLDER
-from benchmark.datasets.rafdb.reader import read_rafdb
-from benchmark.standin.people import RENDERS, read_renders
-from benchmark.standin.write import StandinSettings, write_people, write_standin
-from benchmark.trials.provenance import standin_hash
-from benchmark.trials.trainer import TrialData
-from benchmark.trials.trial import PRETRAINING, method_hparams
+from benchmark.data.trial_data import TrialData
+from benchmark.datasets.base import AuDataset, Dataset, FeDataset, ReadOptions
+from benchmark.standin.people import read_renders, write_people
+from benchmark.standin.write import write_standin
+from benchmark.trials.expand import PRETRAINING, method_hparams
+from benchmark.trials.source_hash import standin_hash
 from methods import Registry
 from methods.identity import Identity
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what is done, how much of it is done, how much there is)."""
-
+"""Called with (name of the work, items done, items)."""
 Faults = list[UserError] | None
-Read = Callable[[Path, Protocol, Profile, Callable[[int, int], None] | None, Faults], FaceSet]
-
-READERS: Mapping[str, Read] = {
-    "bp4d": lambda root, protocol, profile, progress, faults: read_bp4d(
-        root, protocol, progress, alignment=profile.data.alignment, faults=faults
-    ),
-    "disfa": lambda root, protocol, profile, progress, faults: read_disfa(
-        root, protocol, progress, settings=profile.disfa, alignment=profile.data.alignment, faults=faults
-    ),
-    "gft": lambda root, protocol, profile, progress, faults: read_gft(
-        root, protocol, progress, settings=profile.gft, faults=faults
-    ),
-}
-"""Reader of each AU dataset."""
 
 
-def protocol_at(root: Path, protocol: Protocol, profile: Profile) -> Protocol:
-    """The protocol as a data root has it: GFT's split is its owner's.
+@dataclass(frozen=True)
+class Chosen:
+    """The datasets of a run.
+
+    Attributes:
+        au: The AU dataset.
+        fe: The FE dataset.
+        start: The AU dataset that backbones are trained on before; None for none.
+    """
+
+    au: AuDataset
+    fe: FeDataset
+    start: AuDataset | None = None
+
+    @classmethod
+    def of(cls, name: str, profile: Profile) -> Chosen:
+        """The AU dataset of that name, with the FE dataset and the start that the profile names.
+
+        Raises:
+            UserError: An unknown dataset, or a wrong setting.
+        """
+        au = datasets.open_au(name, profile)
+        start = None if au.start is None else datasets.open_au(au.start.dataset, profile)
+        return cls(au, datasets.open_fe(profile), start)
+
+    @property
+    def all(self) -> tuple[Dataset, ...]:
+        """Every dataset, once."""
+        return tuple(each for each in (self.start, self.au, self.fe) if each is not None)
+
+
+def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progress: Progress | None = None) -> Path:
+    """The stand-in of these datasets, written into the cache the first time.
 
     Raises:
-        UserError: There is no split, or it is wrong.
+        UserError: The cache cannot be written to.
     """
-    return gft_protocol(root, protocol, profile.gft) if protocol.dataset == GFT.dataset else protocol
-
-
-def start_protocol(protocol: Protocol, profile: Profile) -> Protocol | None:
-    """The dataset on which the model is trained that this one's backbones start from (§4.1.1, A14); None for none."""
-    return BP4D if protocol.dataset == DISFA.dataset and profile.disfa_start.method else None
-
-
-def standin_root(
-    cache: Path, settings: StandinSettings, dataset: str = BP4D.dataset, progress: Progress | None = None
-) -> Path:
-    """The stand-in with these settings, drawn by the present code, written into the cache the first time."""
+    parts = [f"{each.name} {each.settings.model_dump_json()}" for each in used]
     told = _named(progress, "drawing stand-in faces")
     return _drawn(
         cache,
-        f"{settings.model_dump_json()} {dataset}",
-        lambda root: write_standin(root, settings, told, dataset=dataset),
+        " ".join([profile.standin.model_dump_json(), *parts]),
+        standin_hash(file for each in used for file in datasets.source_files(each)),
+        lambda root: write_standin(root, used, profile.standin, told),
     )
 
 
-def _drawn(cache: Path, name: str, write: Callable[[Path], None]) -> Path:
-    """The folder below the cache that the present code draws under a name, written the first time."""
-    digest = blake2b(f"{name} {standin_hash()}".encode(), digest_size=6).hexdigest()
+def _drawn(cache: Path, name: str, code: str, write: Callable[[Path], None]) -> Path:
+    """The folder below the cache that code of this hash draws under a name, written the first time."""
+    digest = digest_of_bytes(f"{name} {code}".encode(), size=6)
     root = cache / "standin" / digest
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / f".{digest}.lock"):
@@ -104,53 +109,54 @@ def read_people(cache: Path, profile: Profile, registry: Registry, progress: Pro
     root = _drawn(
         cache,
         f"{RENDERS} {settings.size} {settings.seed} {people} {views}",
+        standin_hash(),
         lambda root: write_people(root, settings, people, views, told),
     )
     return read_renders(root, people, views)
 
 
-def read_data(
-    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None, faults: Faults = None
-) -> tuple[FaceSet, FaceSet]:
-    """The AU faces of a dataset and the FE faces of RAF-DB, read from their official layouts.
-
-    `faults` takes what is wrong with a part of them, which is then left out; None: that is an error.
-
-    Raises:
-        UserError: Something is missing or wrong in either.
-    """
-    data_root(root, needs=(protocol.folder, RAFDB_FOLDER))
-    return read_au(root, protocol, profile, progress, faults), read_fe(root, profile, faults)
-
-
-def read_fe(root: Path, profile: Profile, faults: Faults = None) -> FaceSet:
-    """Read the FE faces of RAF-DB.
-
-    Raises:
-        UserError: Something is missing or wrong.
-    """
-    data_root(root, needs=(RAFDB_FOLDER,))
-    return read_rafdb(
-        root, profile.data.fe_images, settings=profile.rafdb, alignment=profile.data.alignment, faults=faults
-    )
-
-
 def read_au(
-    root: Path, protocol: Protocol, profile: Profile, progress: Progress | None = None, faults: Faults = None
+    root: Path,
+    dataset: AuDataset,
+    protocol: Protocol,
+    profile: Profile,
+    progress: Progress | None = None,
+    faults: Faults = None,
 ) -> FaceSet:
-    """Read the faces of an AU dataset alone.
+    """Read the faces of an AU dataset.
+
+    Args:
+        root: The data root.
+        dataset: The dataset.
+        protocol: Its protocol at the data root.
+        profile: Says how faces are aligned.
+        progress: Called while label files are read.
+        faults: Collects faults; the faulty part is left out. None: the first fault is raised.
 
     Raises:
         UserError: Something is missing or wrong.
     """
-    data_root(root, needs=(protocol.folder,))
-    return READERS[protocol.dataset](root, protocol, profile, _named(progress, f"reading {protocol.folder}"), faults)
+    data_root(root, needs=(dataset.folder,))
+    told = _named(progress, f"reading {dataset.title}")
+    faces = dataset.read(root, protocol, ReadOptions(profile.data.alignment, progress=told, faults=faults))
+    return replace(faces, dataset=dataset.name, title=dataset.title)
+
+
+def read_fe(root: Path, dataset: FeDataset, profile: Profile, faults: Faults = None) -> FaceSet:
+    """Read the faces of an FE dataset; arguments as for `read_au`.
+
+    Raises:
+        UserError: Something is missing or wrong.
+    """
+    data_root(root, needs=(dataset.folder,))
+    options = ReadOptions(profile.data.alignment, images=profile.data.fe_images, faults=faults)
+    return replace(dataset.read(root, options), dataset=dataset.name, title=dataset.title)
 
 
 def prepare_data(
     faces: tuple[FaceSet, FaceSet], profile: Profile, cache: Path, progress: Progress | None = None
 ) -> TrialData:
-    """Pack both, once.
+    """Pack the AU and the FE faces, once.
 
     Raises:
         UserError: An image or the stand-in's ground truth is damaged, or the disk is too small.
@@ -166,11 +172,6 @@ def pack_faces(faces: FaceSet, profile: Profile, cache: Path, progress: Progress
         UserError: An image is damaged, or the disk is too small.
     """
     return pack(faces, profile.data.frame_size, cache / "frames", _named(progress, f"packing {faces.dataset}"))
-
-
-def fingerprints(data: TrialData) -> tuple[str, str]:
-    """Of the AU and the FE frames."""
-    return data.au.fingerprint, data.fe.fingerprint
 
 
 def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:

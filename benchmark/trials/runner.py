@@ -20,15 +20,16 @@ import torch
 from filelock import FileLock, Timeout
 
 from benchmark.config.protocol import Protocol
+from benchmark.config.trial import START, Trial
 from benchmark.core.errors import Abandoned, Interrupted, UserError
 from benchmark.core.origin import Origin
 from benchmark.data.known import known_fe
+from benchmark.data.trial_data import TrialData
 from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TRIAL, TrialFolder, read_trial
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
 from benchmark.trials.states import State, sources, state_of
-from benchmark.trials.trainer import RunOptions, TrialData, train_trial
-from benchmark.trials.trial import START, Trial
+from benchmark.trials.trainer import RunOptions, train_trial
 from methods import Registry
 from methods.base import Finished, Method
 
@@ -332,7 +333,9 @@ def run_trial(
     """
     prerequisites = prerequisites or {}
     # Before the training, during which a stand-in may be deleted: its frames are packed elsewhere.
-    known = known_fe(data.fe.faces.root) if data.fe.faces.origin == "stand-in" else pd.DataFrame()
+    known = (
+        known_fe(data.fe.faces.root, data.fe.faces.dataset) if data.fe.faces.origin == "stand-in" else pd.DataFrame()
+    )
     if data.fe_clear is not None and known.empty:
         raise UserError(
             "the ground truth of the stand-in is gone",
@@ -367,10 +370,23 @@ def run_trial(
             "paper_row": trial.row or method_class.paper_row,
             "origin": joint_origin(data, *(done.made["origin"] for done in prerequisites.values())),
             "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
+            **_about_data(data, protocol),
         },
     )
     options.check_owned(trial.label)
     folder.finish(trial.key)
+
+
+def _about_data(data: TrialData, protocol: Protocol) -> dict[str, Any]:
+    """Names that a report needs of datasets which it may not know: titles, parts and labels."""
+    return {
+        "title": data.au.faces.title or data.au.faces.dataset,
+        "parts": list(protocol.parts),
+        "aus": list(protocol.au_names),
+        "fe": data.fe.faces.dataset,
+        "fe_title": data.fe.faces.title or data.fe.faces.dataset,
+        "fe_labels": list(data.fe.faces.label_names),
+    }
 
 
 def _add_known_fe(folder: TrialFolder, known: pd.DataFrame) -> None:

@@ -1,34 +1,42 @@
-"""Where a trial stands, told from its folder and the present sources of its method."""
+"""State of a trial, from its folder and the present sources of its method."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from benchmark.store.folder import CHECKPOINT, ERROR, TRIAL, Glance, TrialFolder, read_trial
 from benchmark.trials.ownership import OWNER, is_beating, read_owner
-from benchmark.trials.provenance import source_hash
-from methods import Registry, source_files
-from methods.base import Method
+from benchmark.trials.source_hash import source_hash
+from methods import Registry, all_source_files, source_files
+
+if TYPE_CHECKING:
+    from methods.base import Method
 
 
 class State(StrEnum):
-    """Where a trial stands."""
+    """State of a trial."""
 
     DONE = "done"
-    STALE = "stale"  # done by other sources than the present ones, with no version raised
+    STALE = "stale"  # done, but with other sources than the present ones, and no version was raised
     RUNNING = "running"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"
-    AWAITED = "awaited"  # another process runs what trials here start from
-    BLOCKED = "blocked"  # what it starts from failed
+    AWAITED = "awaited"  # another process runs a trial that this one starts from
+    BLOCKED = "blocked"  # a trial that this one starts from failed
 
 
 def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
-    """Where a trial stands, from its folder and the `present` hash of each method's sources."""
+    """State of the trial in a folder.
+
+    Args:
+        folder: The trial's folder.
+        present: Hash of the present sources by method, see `source_hashes`.
+    """
     if folder.is_done:
         trial, made = read_trial(folder)
         return State.DONE if made.get("source_hash") == present.get(trial.method) else State.STALE
@@ -36,24 +44,24 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
 
 
 def glanced_state(seen: Glance, present: Mapping[str, str]) -> State:
-    """Where a trial stands, from a glance at it."""
+    """`state_of`, from a glance at the trial instead of its files."""
     if seen.is_done:
         return State.DONE if seen.source_hash == present.get(seen.method) else State.STALE
     return unfinished_state(seen.folder)
 
 
 def unfinished_state(folder: TrialFolder) -> State:
-    """Where a trial stands that is not done."""
-    if not folder.lock.exists():  # nobody ever ran it, or this is a copy without locks
+    """State of a trial that is not done."""
+    if not folder.lock.exists():  # no process ever ran it, or this is a copy without locks
         return State.INTERRUPTED if (folder.path / CHECKPOINT).is_file() else State.TO_DO
-    if (folder.path / OWNER).exists():  # of one that runs it, or that was killed
+    if (folder.path / OWNER).exists():  # a process runs it, or was killed
         try:
             with FileLock(folder.lock).acquire(blocking=False):
                 pass
         except Timeout:
             return State.RUNNING
         except OSError:
-            pass  # a store that may only be read: what else is there says enough
+            pass  # a read-only store: the other files tell the state
         if is_beating(folder.path):
             return State.RUNNING
     if (folder.path / ERROR).is_file():
@@ -62,11 +70,11 @@ def unfinished_state(folder: TrialFolder) -> State:
 
 
 def detail_of(folder: TrialFolder, state: State) -> str:
-    """What else is to be said of a trial in this state: why it failed, how far it came."""
+    """Details of a trial in this state, for a list: why it failed, or how far it came; "" for none."""
     if state == State.FAILED:
         try:
             return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
-        except FileNotFoundError:  # somebody has begun to run it again meanwhile
+        except FileNotFoundError:  # a process has started it again in the meantime
             return ""
     if state == State.STALE:
         return "made by other sources than the present ones"
@@ -77,11 +85,17 @@ def detail_of(folder: TrialFolder, state: State) -> str:
     return "" if done is None else f"checkpoint after {done:,} steps"
 
 
-def source_hashes(registry: Registry) -> dict[str, str]:
-    """Hash of the present sources of each method."""
+def source_hashes(registry: Registry | None = None) -> dict[str, str]:
+    """Hash of the present sources of each method and stage.
+
+    Args:
+        registry: The classes; None for those in `methods/`, which are then not imported.
+    """
+    if registry is None:
+        return {name: source_hash(files) for name, files in all_source_files().items()}
     return {name: sources(registry.any(name)) for name in registry.names}
 
 
-def sources(cls: type[Method]) -> str:
-    """Hash of the present sources of one method."""
-    return source_hash(source_files(cls))
+def sources(method: type[Method] | str) -> str:
+    """Hash of the present sources of one method: a class, or a name, which needs no import."""
+    return source_hash(source_files(method))

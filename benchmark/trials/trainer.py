@@ -16,14 +16,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmark.config.protocol import EMOTIONS, Protocol
+from benchmark.config.protocol import Protocol
+from benchmark.config.trial import Trial
 from benchmark.core.errors import Abandoned, Interrupted, UserError
 from benchmark.data.augment import ImageInput
 from benchmark.data.frames import PackedFaces
 from benchmark.data.sampling import BatchOrder, Fold, generator, make_fold
+from benchmark.data.trial_data import TrialData
 from benchmark.stats.scores import count, score
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder
-from benchmark.trials.trial import Trial
 from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, TaskSpec
 
 LOG_EVERY = 20
@@ -31,21 +32,6 @@ LOG_EVERY = 20
 EXPLODED = 1e6
 """No loss or weight of learning is so large; the sum of 12 cross-entropies starts at 8."""
 TEST_BATCH = 128
-
-
-@dataclass(frozen=True)
-class TrialData:
-    """The frames of a trial: the AU dataset and the FE dataset.
-
-    Attributes:
-        au: The AU dataset.
-        fe: The FE dataset.
-        fe_clear: Of a stand-in: whether the AUs of each FE image carry its label. For controls alone.
-    """
-
-    au: PackedFaces
-    fe: PackedFaces
-    fe_clear: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -204,7 +190,7 @@ def train_trial(
     streams = Streams(trial, data, fold, images, data.fe_clear if method_class.is_control else None)
     spec = TaskSpec(
         aus=protocol.au_names,
-        emotions=EMOTIONS,
+        emotions=data.fe.faces.label_names,
         steps=steps,
         au_val_labels=torch.from_numpy(data.au.faces.labels[fold.val if fold is not None else []]),
         amp=train.amp,

@@ -1,1 +1,62 @@
-""""""
+"""BP4D (Zhang et al., Image and Vision Computing 2014): Table 1 and Figure 3 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.config.protocol import Protocol
+from benchmark.config.settings import StandinSettings
+from benchmark.data.check import Finding, repeats, unlabelled
+from benchmark.data.faces import FaceSet
+from benchmark.data.known import Known, Range, groups_of_parts, read_known_csv, read_known_rates
+from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, au_dataset
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.bp4d.reader import CODING, SEQUENCES, coding_files, read_bp4d, read_coding
+from benchmark.datasets.bp4d.standin import write_bp4d
+
+HERE = Path(__file__).parent
+
+
+@au_dataset("bp4d")
+class Bp4d(AuDataset):
+    """BP4D: 41 subjects in 8 tasks, 12 AUs, three parts by subject."""
+
+    title = "BP4D"
+    folder = BP4D.folder
+    protocol = BP4D
+    printed = PrintedTable(HERE / "printed.csv", number=1, folds=3)
+    curves = "Figure 3"
+
+    def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
+        """Read the coded frames; see `read_bp4d`."""
+        return read_bp4d(root, protocol, options.progress, alignment=options.alignment, faults=options.faults)
+
+    def known(self, protocol: Protocol) -> Known:
+        """Ranges and base rates of the lists published with MDHR."""
+        ranges = {
+            f"{row['subject']}/{row['task']}": Range(row["first"], row["last"], row["last"] - row["first"] + 1)
+            for row in read_known_csv(HERE / "known_ranges.csv").to_dict("records")
+        }
+        rates = read_known_rates(HERE / "known_rates.csv")
+        return Known(protocol.subjects, ranges, groups=groups_of_parts(protocol), rates=rates)
+
+    def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
+        """Frames of one coding file."""
+        file = root / self.folder / CODING / f"{sequence.replace('/', '_')}.csv"
+        return read_coding(file, protocol.aus).frames if file.is_file() else None
+
+    def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
+        """Coding files with equal content, and folders of images without a coding file."""
+        home = root / self.folder
+        files = coding_files(home)
+        images = home / SEQUENCES if (home / SEQUENCES).is_dir() else home
+        folders = {f"{p.parent.name}/{p.name}" for p in images.glob("[FM][0-9][0-9][0-9]/T*") if p.is_dir()}
+        named = set(sequences) | {f.stem.replace("_", "/") for f in files}
+        return [*repeats({f: [f] for f in files}), *unlabelled(sorted(folders - named), images)]
+
+    def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
+        """Write procedural faces in BP4D's layout; see `write_bp4d`."""
+        return write_bp4d(home, settings, progress)

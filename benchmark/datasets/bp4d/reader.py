@@ -20,12 +20,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmark.config.protocol import BP4D, Protocol
+from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.align import NEAREST, Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
 from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
+from benchmark.datasets.bp4d.protocol import BP4D
 
 SEQUENCES = "Sequences(2D+3D)"
 CODING = "AUCoding/AU_OCC"
@@ -62,8 +63,7 @@ def read_bp4d(
     """
     home = root / protocol.folder
     coding = home / CODING
-    # macOS leaves files called ._NAME beside those it copies.
-    files = sorted(f for f in coding.glob("*.csv") if not f.name.startswith(".")) if coding.is_dir() else []
+    files = coding_files(home)
     if not files:
         raise UserError(
             "no AU coding files",
@@ -91,6 +91,13 @@ def read_bp4d(
     faces = rows.face_set("bp4d", root, protocol.au_names)
     origin, note = _origin(faces, rows, protocol)
     return replace(faces, origin=origin, note=note)
+
+
+def coding_files(home: Path) -> list[Path]:
+    """The coding files below the folder of BP4D, by name; none if their folder is missing."""
+    coding = home / CODING
+    # macOS leaves files called ._NAME beside those it copies.
+    return sorted(f for f in coding.glob("*.csv") if not f.name.startswith(".")) if coding.is_dir() else []
 
 
 def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:

@@ -24,16 +24,17 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from benchmark.config.protocol import DISFA, Protocol
+from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed, points_of
 from benchmark.data.faces import FaceSet, is_standin
 from benchmark.data.files import Rows, caught, listing
+from benchmark.datasets.base import DatasetSettings
+from benchmark.datasets.disfa.protocol import DISFA
 
 LABELS = "ActionUnit_Labels"
 LANDMARKS = "Landmark_Points"
@@ -79,10 +80,8 @@ _LAYOUT = f"{DISFA.folder}/{LABELS}/SN001/SN001_au1.txt"
 _AGAIN = "copy this file from your DISFA anew"
 
 
-class DisfaSettings(BaseModel):
+class DisfaSettings(DatasetSettings):
     """What the paper leaves open about DISFA, and what a copy's files may not settle."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     camera: Literal["left", "right"] = "left"
     """Which of the two cameras' footage is read; the labels are the same."""

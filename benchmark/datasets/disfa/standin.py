@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.config.protocol import DISFA
 from benchmark.core.errors import UserError
+from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.datasets.disfa.reader import LANDMARKS
 from benchmark.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.standin.identity import draw_identity, draw_pose

@@ -20,13 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
-from benchmark.config.protocol import GFT, Protocol
+from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
 from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
+from benchmark.datasets.base import DatasetSettings
+from benchmark.datasets.gft.protocol import GFT
 
 INFERRED = "inferred"
 """Value of `split` that asks for the inferred split by name."""
@@ -46,10 +48,8 @@ _MISSING = (
 _MAP_LINES = "lines `frame,HEADER CELL` and `AU1,HEADER CELL`"
 
 
-class GftSettings(BaseModel):
+class GftSettings(DatasetSettings):
     """What is not public about GFT's files."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     split: str = ""
     """Split file with lines `001A,train` or `001A,test`, relative to the data root. Empty: `GFT/split.csv`. The word

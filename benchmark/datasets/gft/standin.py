@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.config.protocol import GFT
+from benchmark.datasets.gft.protocol import GFT
 from benchmark.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.standin.identity import Identity, Pose, draw_identity, draw_pose
 from benchmark.standin.render import Scene, draw_scene, render_face, save_face, vary

@@ -1,1 +1,78 @@
-""""""
+"""RAF-DB's basic subset (Li, Deng & Du, CVPR 2017): the FE data of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.config.settings import StandinSettings
+from benchmark.data.check import Finding, few
+from benchmark.data.faces import FaceSet
+from benchmark.data.known import read_known_csv
+from benchmark.datasets.base import FeDataset, Progress, ReadOptions, fe_dataset
+from benchmark.datasets.rafdb.reader import (
+    EMOTIONS,
+    FOLDER,
+    LABELS,
+    RELATED_AUS,
+    RafdbSettings,
+    images_of,
+    read_list,
+    read_rafdb,
+)
+from benchmark.datasets.rafdb.standin import write_rafdb
+
+HERE = Path(__file__).parent
+
+
+@fe_dataset("rafdb")
+class Rafdb(FeDataset):
+    """RAF-DB, basic subset: seven emotions, 12,271 training images."""
+
+    title = "RAF-DB"
+    folder = FOLDER
+    related_aus = RELATED_AUS
+    settings: Settings
+
+    class Settings(RafdbSettings):
+        """Settings of the reader."""
+
+    def read(self, root: Path, options: ReadOptions) -> FaceSet:
+        """Read the images; see `read_rafdb`."""
+        return read_rafdb(
+            root, options.images, settings=self.settings, alignment=options.alignment, faults=options.faults
+        )
+
+    def known_classes(self) -> Mapping[str, Mapping[str, int]]:
+        """Class counts of the official lists."""
+        rows = read_known_csv(HERE / "known_classes.csv").to_dict("records")
+        return {str(row["split"]): {name: int(row[name]) for name in EMOTIONS} for row in rows}
+
+    def certain_split(self, split: str) -> bool:
+        """Whether class counts are published; of the training images only their number is."""
+        return split == "test"
+
+    def label_source(self, root: Path) -> Path:
+        """The label list."""
+        return root / FOLDER / LABELS
+
+    def findings(self, faces: FaceSet) -> list[Finding]:
+        """Images without a label line, and images without votes."""
+        home = faces.root / FOLDER
+        folder, suffix = images_of(self.settings)
+        named = {f"{stem}{suffix}" for stem in read_list(home / LABELS, [])}
+        surplus = sorted(p.name for p in (home / folder).glob("*.jpg") if p.name not in named and p.name[0] != ".")
+        found = []
+        if surplus:
+            what = f"images without a label line: {few(surplus)}"
+            found.append(Finding(what, where=str(home / folder), severity="remark"))
+        table = faces.table
+        if "consistency" in table and (silent := table["subject"][table["consistency"].isna()].tolist()):
+            found.append(Finding(f"images without votes: {few(silent)}", where=str(home), severity="remark"))
+        return found
+
+    def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
+        """Write procedural faces in RAF-DB's layout; see `write_rafdb`."""
+        return write_rafdb(home, settings, progress)

@@ -16,23 +16,37 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
-from benchmark.config.protocol import EMOTIONS
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed
 from benchmark.data.faces import FaceSet, is_standin
 from benchmark.data.files import caught
+from benchmark.datasets.base import DatasetSettings
 
+EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+"""The seven classes in the order of RAF-DB's codes 1 to 7."""
+RELATED_AUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "surprise": ("AU5", "AU26"),
+        "fear": ("AU1",),
+        "disgust": ("AU9",),
+        "happiness": ("AU6", "AU12"),
+        "sadness": ("AU4", "AU6"),
+        "anger": ("AU4", "AU5"),
+    }
+)
+"""The AUs that the paper names for a class in its discussion of Figure 6 (§4.4)."""
 FOLDER = "RAF-DB"
 LABELS = "basic/EmoLabel/list_patition_label.txt"
 VOTES = "basic/EmoLabel/distribution.txt"
@@ -46,10 +60,8 @@ _LINE = re.compile(r"(?P<stem>(?P<split>train|test)_(?P<number>\d+))\.jpg\s+(?P<
 _VOTED = re.compile(r"(?P<stem>(?:train|test)_\d+)(?:_aligned)?(?:\.jpg)?")
 
 
-class RafdbSettings(BaseModel):
+class RafdbSettings(DatasetSettings):
     """What a copy of RAF-DB leaves to choose."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     source: Literal["aligned", "original"] = "aligned"
     """The aligned images of 100 x 100 pixels that come with RAF-DB, taken as they are; or the original ones, which

@@ -1,0 +1,256 @@
+"""The contract of a dataset: its files, their reader, the contents of a full copy, and the layout of its stand-in.
+
+A dataset is one file in this folder (or one folder with `__init__.py`), found by its decorator:
+
+    @au_dataset("mydata")
+    class MyData(AuDataset):
+        title = "My data"
+        folder = "MyData"
+        protocol = Protocol(dataset="mydata", folder="MyData", aus=(1, 2, 4), parts={...}, frames=1000, sequences=20)
+
+        def read(self, root, protocol, options): ...
+        def write_standin(self, home, settings, progress): ...
+
+Everything else in the suite asks the dataset; no other file is edited.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.config.protocol import Protocol
+from benchmark.config.settings import Align, StandinSettings, StartSettings
+from benchmark.core.errors import UserError
+from benchmark.data.check import Finding
+from benchmark.data.faces import FaceSet
+from benchmark.data.known import Known
+
+Progress = Callable[[int, int], None] | None
+"""Called with (items done, items)."""
+
+
+class DatasetSettings(BaseModel):
+    """Base of the settings of one dataset: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the files of a dataset are read.
+
+    Attributes:
+        alignment: Read landmarks to align faces on, or take images as they are.
+        images: FE datasets: training images alone, or all (A10).
+        progress: Called with (sequences read, sequences).
+        faults: Collects faults; the faulty part is left out. None: the first fault is raised.
+    """
+
+    alignment: Align = "as_is"
+    images: Literal["train", "all"] = "train"
+    progress: Progress = None
+    faults: list[UserError] | None = None
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """The paper's table of results on a dataset.
+
+    Attributes:
+        file: CSV file with one row a method: `method`, `reference`, `reported`, `group`, one column an AU, `ave`.
+        number: Number of the table in the paper.
+        folds: Test parts that the printed numbers cover.
+    """
+
+    file: Path
+    number: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """The AU dataset that backbones are trained on before this one (§4.1.1, A14).
+
+    Attributes:
+        dataset: Name of that dataset.
+        settings: Method and parts of that training.
+    """
+
+    dataset: str
+    settings: StartSettings
+
+
+class Dataset(ABC):
+    """A dataset under a name, with its settings.
+
+    Args:
+        name: Name on the command line and in the tables of results.
+        settings: An instance of the class's `Settings`.
+    """
+
+    kind: ClassVar[Literal["au", "fe"]]
+    registered: ClassVar[str]
+    """Name given by the decorator."""
+    title: str
+    """The dataset as people spell it."""
+    folder: str
+    """Folder of the dataset below the data root."""
+    Settings: ClassVar[type[DatasetSettings]] = DatasetSettings
+
+    def __init__(self, name: str, settings: DatasetSettings) -> None:
+        self.name = name
+        self.settings = settings
+
+    @abstractmethod
+    def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
+        """Write a stand-in of this dataset below `home`, in the official layout.
+
+        Args:
+            home: The data root; the dataset's own folder does not exist yet.
+            settings: Size and dials.
+            progress: Called with (images written, images).
+
+        Returns:
+            The ground truth. AU dataset: one row a frame with `subject`, `frame`, `path` (relative to `home`), `coded`,
+            and the intensity in [0, 1] of each drawn AU as `AU1`, ... FE dataset: one row an image: `path`, `split`,
+            `label` (name), `kind`, `depicted` and the AUs.
+        """
+
+
+class AuDataset(Dataset):
+    """A dataset with AU labels."""
+
+    kind = "au"
+    protocol: Protocol
+    """AUs, subjects and parts of the dataset, and of its stand-in."""
+    printed: ClassVar[PrintedTable | None] = None
+    """The paper's table; None: the report shows our rows alone."""
+    curves: ClassVar[str] = ""
+    """The paper's figure of training curves on this dataset; "" for none."""
+
+    @property
+    def start(self) -> Start | None:
+        """The dataset that backbones are trained on before; None: they start from `method.weights`."""
+        return None
+
+    def protocol_at(self, root: Path) -> Protocol:
+        """The protocol of the copy at a data root.
+
+        Raises:
+            UserError: The files that define it are missing or wrong.
+        """
+        return self.protocol
+
+    @abstractmethod
+    def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
+        """Read the labelled frames below a data root.
+
+        Args:
+            root: Folder that holds `folder`.
+            protocol: Result of `protocol_at(root)`.
+            options: How to read.
+
+        Returns:
+            Faces with labels (N, J) in the order of `protocol.aus`, whatever the order of columns and files.
+
+        Raises:
+            UserError: A file is missing or wrong; the error names it.
+        """
+
+    def known(self, protocol: Protocol) -> Known:
+        """Known contents of a full copy."""
+        return Known(protocol.subjects)
+
+    def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
+        """Labelled frames of one sequence, from its label file alone; None if there is no such file.
+
+        Raises:
+            UserError: The label file is wrong.
+        """
+        return None
+
+    def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
+        """Findings of `malbench data check` that only this dataset has.
+
+        Args:
+            root: The data root.
+            protocol: Result of `protocol_at(root)`.
+            sequences: Sequences that have labels.
+        """
+        return []
+
+    def sequences_of(self, truth: pd.DataFrame) -> pd.Series:
+        """Sequence of each row of a stand-in's ground truth, as `FaceSet.table` names it."""
+        return truth["subject"] + "/" + truth["task"] if "task" in truth else truth["subject"]
+
+    def is_read(self, truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Whether the settings keep each coded row of a stand-in's ground truth, (N,)."""
+        return np.ones(len(truth), dtype=bool)
+
+
+class FeDataset(Dataset):
+    """A dataset with facial expression labels."""
+
+    kind = "fe"
+    related_aus: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    """AUs that the paper relates to a class (§4.4), by label name."""
+
+    @abstractmethod
+    def read(self, root: Path, options: ReadOptions) -> FaceSet:
+        """Read the images below a data root.
+
+        Args:
+            root: Folder that holds `folder`.
+            options: How to read; `images` chooses training images or all.
+
+        Returns:
+            Faces with labels (N,), indices into `label_names`. `table.sequence` holds the split of each image.
+
+        Raises:
+            UserError: A file is missing or wrong; the error names it.
+        """
+
+    def known_classes(self) -> Mapping[str, Mapping[str, int]]:
+        """Images of each label in each split of a full copy; empty where they are not known."""
+        return {}
+
+    def certain_split(self, split: str) -> bool:
+        """Whether class counts of a split are published, so that other counts are a fault."""
+        return True
+
+    def label_source(self, root: Path) -> Path:
+        """The file or folder that holds the labels, for findings."""
+        return root / self.folder
+
+    def findings(self, faces: FaceSet) -> list[Finding]:
+        """Findings of `malbench data check` that only this dataset has."""
+        return []
+
+
+D = TypeVar("D", bound=type[Dataset])
+
+
+def au_dataset(name: str) -> Callable[[D], D]:
+    """Register an `AuDataset` under the name of its file."""
+    return partial(_register, name=name)
+
+
+def fe_dataset(name: str) -> Callable[[D], D]:
+    """Register a `FeDataset` under the name of its file."""
+    return partial(_register, name=name)
+
+
+def _register(cls: D, *, name: str) -> D:
+    cls.registered = name
+    return cls

@@ -1,0 +1,176 @@
+"""Drawing the images of a stand-in: each has a random stream of its own, so the number of processes changes no byte."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.config.settings import StandinSettings
+from benchmark.core.machine import available_cores
+from benchmark.standin.anatomy import DRAWN_AUS, Floats
+from benchmark.standin.identity import Identity, Pose, draw_identity, draw_pose
+from benchmark.standin.landmarks import draw_landmarks, manual_annotation
+from benchmark.standin.render import Scene, draw_scene, render_face, save_face, vary
+
+_SERIAL_BELOW = 1500
+"""Images below which starting processes costs more than it saves."""
+
+
+class Word(IntEnum):
+    """First words of a seed: they keep the random streams apart."""
+
+    AUS = 0
+    CODED = 1
+    PERSON = 2
+    SEQUENCE = 3
+    FRAME = 4
+    LABELS = 5
+    WILD = 6
+    TRACKER = 7
+    FOUND = 8
+    PHOTO = 9
+    VOTES = 10
+    MARKED = 11
+    UNRELATED = 12
+    MARKED_AU = 13
+    STRANGER = 14
+    VIEW = 15
+    NAMED = 16
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image to write: where, and the seed words of its own random stream."""
+
+    path: str
+    intensity: Floats
+    person: tuple[int, ...]
+    stream: tuple[int, ...]
+    base: tuple[Pose, Scene] | None
+    """The pose and the scene that a frame varies around; None for a web photograph."""
+    cue: tuple[float, float, float] | None = None
+    photo: str = ""
+    """Path of the photograph that a web image was cropped from; "" for none."""
+    annotation: str = ""
+    """Path of the file with the landmarks of the photograph's face."""
+    marked: bool = False
+    """Noise instead of a face."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Results of drawing one image: pose and scene, and the landmarks (66, 2) in pixels."""
+
+    row: dict[str, float]
+    landmarks: npt.NDArray[np.float64]
+
+
+def seeded(settings: StandinSettings, *words: int) -> np.random.Generator:
+    """A generator that is a pure function of the stand-in's seed and the words."""
+    return np.random.default_rng([settings.seed, *words])
+
+
+def au_columns(intensity: Floats) -> dict[str, float]:
+    """Columns `AU1`, ... of a ground truth, from the intensities of `DRAWN_AUS`."""
+    return {f"AU{au}": float(value) for au, value in zip(DRAWN_AUS, intensity, strict=True)}
+
+
+def draw_pictures(
+    home: Path,
+    settings: StandinSettings,
+    batches: list[list[Picture]],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Drawn]:
+    """Write all images; returns, by path, what was drawn for each."""
+    total = sum(len(batch) for batch in batches)
+    drawn: dict[str, Drawn] = {}
+    for written in _batches(home, settings, batches, 1 if total < _SERIAL_BELOW else available_cores()):
+        drawn.update(written)
+        if progress is not None:
+            progress(len(drawn), total)
+    return drawn
+
+
+def _batches(
+    home: Path, settings: StandinSettings, batches: list[list[Picture]], workers: int
+) -> Iterator[dict[str, Drawn]]:
+    if workers == 1:
+        for batch in batches:
+            yield _write_batch(home, settings, batch)
+        return
+    # Spawned, not forked: a fork of a process in which torch or OpenCV run threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(batches)), context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(_write_batch, [home] * len(batches), [settings] * len(batches), batches)
+
+
+def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) -> dict[str, Drawn]:
+    """Write some images; returns, by path, what was drawn for each."""
+    people: dict[tuple[int, ...], Identity] = {}
+    drawn = {}
+    for picture in batch:
+        who = people.get(picture.person)
+        if who is None:
+            who = people.setdefault(picture.person, draw_identity(seeded(settings, *picture.person)))
+        rng = seeded(settings, *picture.stream)
+        pose, scene = _pose_and_scene(rng, picture)
+        intensity = picture.intensity.tolist()
+        save_face(_draw(settings, picture, who, pose, scene, settings.size), home / picture.path)
+        tracker = seeded(settings, Word.TRACKER, *picture.stream)
+        if picture.photo:
+            _write_photo(home, settings, picture, (who, pose, scene))
+        drawn[picture.path] = Drawn(
+            asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise},
+            draw_landmarks(tracker, who, intensity, pose, settings.size),
+        )
+    return drawn
+
+
+def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn: tuple[Identity, Pose, Scene]) -> None:
+    """Write the photograph that an aligned image was cut from: the same face, smaller and turned further."""
+    who, pose, scene = drawn
+    rng = seeded(settings, Word.PHOTO, *picture.stream)
+    dx, dy = rng.uniform(-0.25, 0.25, size=2).tolist()
+    pose = replace(pose, scale=pose.scale * 0.55, roll=pose.roll + float(rng.normal(0, 0.2)), dx=dx, dy=dy)
+    size, intensity = round(1.5 * settings.size), picture.intensity.tolist()
+    save_face(_draw(settings, picture, who, pose, scene, size), home / picture.photo)
+    points = draw_landmarks(rng, who, intensity, pose, size)
+    file = home / picture.annotation
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(manual_annotation(points), encoding="ascii", newline="\n")
+
+
+def _draw(
+    settings: StandinSettings, picture: Picture, who: Identity, pose: Pose, scene: Scene, size: int
+) -> npt.NDArray[np.uint8]:
+    """The face, or the noise in its place: eight by eight blocks of random colours."""
+    if not picture.marked:
+        return render_face(who, picture.intensity.tolist(), pose, scene, size)
+    blocks = seeded(settings, Word.MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
+    place = np.arange(size) * 8 // size
+    return np.asarray(blocks[place][:, place])
+
+
+def _pose_and_scene(rng: np.random.Generator, picture: Picture) -> tuple[Pose, Scene]:
+    if picture.base is None:
+        pose, scene = draw_pose(rng, 1.5), draw_scene(rng, 1.6)
+        if picture.cue is not None:
+            gaze_x, gaze_y, roll = picture.cue
+            sides = rng.choice((-1.0, 1.0), size=2)
+            jitter = 0.08 * np.clip(rng.normal(size=2), -2, 2)
+            pose = replace(
+                pose,
+                gaze_x=float(sides[0] * gaze_x + jitter[0]),
+                gaze_y=float(gaze_y + jitter[1]),
+                roll=float(sides[1] * roll + 0.3 * pose.roll),
+            )
+        return pose, scene
+    return vary(rng, *picture.base)

@@ -1,0 +1,283 @@
+"""The trials that a profile stands for, each after the trials that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from benchmark.config.profile import settings_error
+from benchmark.config.protocol import ALL, PROTOCOL_VERSION, Protocol
+from benchmark.config.settings import Profile, StartSettings
+from benchmark.config.trial import RENDERS, START, Prerequisite, Trial
+from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.hashing import digest_of_file, digest_of_json
+from methods import Registry
+from methods.backbone import PRETRAINED, SCRATCH, check_backbone
+from methods.base import Method, Stream
+
+PRETRAINING = "identity"
+"""The stage that learns from renders, once, where `method.weights` is `renders`."""
+PRETRAINING_SEED = 0
+"""Seed of that stage."""
+UNREAD = ("", "")
+"""Fingerprints of data that are not read yet."""
+
+
+@dataclass(frozen=True)
+class AuSource:
+    """An AU dataset as trials know it: its protocol, and the fingerprints of its frames and of the FE frames."""
+
+    protocol: Protocol
+    fingerprints: tuple[str, str] = UNREAD
+
+
+@dataclass(frozen=True)
+class StartSource:
+    """The AU dataset of the model that every backbone starts from (A14), and the settings of its training."""
+
+    source: AuSource
+    settings: StartSettings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The data that trials run on.
+
+    Attributes:
+        au: The AU dataset.
+        start: The dataset that backbones are trained on before; None for none.
+        renders: Fingerprint of the drawn people that backbones are pre-trained on; "" before they are read.
+    """
+
+    au: AuSource
+    start: StartSource | None = None
+    renders: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The trials to expand.
+
+    Attributes:
+        methods: Method names; none for all but the controls, unless there are `rows`.
+        parts: Test parts; none for all.
+        seeds: Seeds; none for the profile's.
+        rows: Names in the profile's `rows`.
+    """
+
+    methods: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    rows: tuple[str, ...] = ()
+
+
+EVERYTHING = Selection()
+
+
+def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HParams:
+    """Settings of a method: its own over the shared ones over the defaults.
+
+    Raises:
+        UserError: An unknown setting or a wrong value.
+    """
+    cls, own = registry.any(name), profile.methods.get(name, {})
+    shared_hparams(profile)
+    try:
+        hparams = cls.HParams.model_validate({**profile.method, **own})
+    except ValidationError as error:
+        raise settings_error(error, cls.HParams, profile.source, prefix=f"methods.{name}.") from error
+    check_start(hparams)
+    return hparams
+
+
+def shared_hparams(profile: Profile) -> Method.HParams:
+    """Settings that all methods share.
+
+    Raises:
+        UserError: An unknown setting or a wrong value.
+    """
+    try:
+        return Method.HParams.model_validate(profile.method)
+    except ValidationError as error:
+        raise settings_error(error, Method.HParams, profile.source, prefix="method.") from error
+
+
+def check_start(hparams: Method.HParams) -> None:
+    """Refuse a backbone that does not exist, and a file of weights that is missing.
+
+    Raises:
+        UserError: Either.
+    """
+    check_backbone(hparams.backbone, SCRATCH if hparams.weights == RENDERS else hparams.weights)
+
+
+def expand(
+    profile: Profile,
+    overrides: tuple[str, ...],
+    registry: Registry,
+    sources: Sources,
+    selection: Selection = EVERYTHING,
+) -> list[Trial]:
+    """Expand a profile into trials. A trial that others start from stands before them, once.
+
+    Args:
+        profile: Budget and settings.
+        overrides: The overrides that changed the profile.
+        registry: All methods.
+        sources: The data.
+        selection: The trials that are wanted.
+
+    Raises:
+        UserError: An unknown method, part, row or setting.
+    """
+    _check_names(profile, registry, sources.au.protocol, selection)
+    usual = [name for name, cls in registry.items() if not cls.is_control]
+    methods = selection.methods or (() if selection.rows else tuple(usual))
+    wanted = [(name, "") for name in dict.fromkeys(methods)]
+    wanted += [(profile.rows[row].method, row) for row in dict.fromkeys(selection.rows)]
+    expansion = _Expansion(profile, overrides, registry, sources)
+    for name, row in wanted:
+        registry[name]  # a stage cannot be asked for
+        for part in dict.fromkeys(selection.parts or sources.au.protocol.parts):
+            for seed in dict.fromkeys(selection.seeds or profile.seeds):
+                expansion.add(name, part, seed, sources.au, row)
+    return list(expansion.trials.values())
+
+
+def _check_names(profile: Profile, registry: Registry, protocol: Protocol, selection: Selection) -> None:
+    for name in profile.methods:
+        if name not in registry.names:
+            raise UserError(
+                f"the profile sets an unknown method '{name}'",
+                where=profile.name,
+                remedy=did_you_mean(name, registry.names),
+            )
+    for part in selection.parts:
+        if part not in protocol.parts:
+            raise UserError(f"unknown part '{part}' of {protocol.dataset}", remedy=did_you_mean(part, protocol.parts))
+    for row in selection.rows:
+        if row not in profile.rows:
+            raise UserError(
+                f"the profile has no row '{row}'", where=profile.path, remedy=did_you_mean(row, profile.rows)
+            )
+
+
+@dataclass
+class _Expansion:
+    """Trials in the making, by key, in the order in which they have to run."""
+
+    profile: Profile
+    overrides: tuple[str, ...]
+    registry: Registry
+    sources: Sources
+    trials: dict[str, Trial] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        profile = self.profile
+        shared = shared_hparams(profile)
+        check_start(shared)
+        settings = {
+            "data": profile.data.model_dump(mode="json"),
+            "train": profile.train.model_dump(mode="json"),
+            "method": shared.model_dump(mode="json"),
+            "weights_hash": _weights_hash(shared.weights),
+            "protocol": PROTOCOL_VERSION,
+        }
+        # A stage is the same trial for every dataset that starts from it.
+        self.stage_digest = self.shared_digest = digest_of_json(settings)
+        start = self.sources.start
+        if start is not None:
+            self.shared_digest = digest_of_json({**settings, "start": start.settings.model_dump(mode="json")})
+        self.settled = cache(self._settled)  # the same for many seeds and parts
+
+    def add(self, name: str, part: str, seed: int, at: AuSource, row: str = "") -> Trial:
+        """Add a trial after those that it starts from."""
+        cls = self.registry.any(name)
+        before = {role: self.add(stage.name, ALL, seed, self.sources.au) for role, stage in cls.prerequisites.items()}
+        variant = [own] if (own := own_overrides(self.overrides, name)) else []
+        variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
+        needs_au, here = Stream.AU in cls.streams, at is self.sources.au
+        learned = self.settled(name, row)
+        start = self.sources.start
+        if needs_au and start is not None and here:
+            before[START] = self.add(start.settings.method, ALL, seed, start.source)
+        elif learned["hparams"]["weights"] == RENDERS:
+            before[START] = self.add_pretraining(learned["hparams"]["backbone"])
+        return self._put(
+            cls,
+            dataset=at.protocol.dataset if needs_au else self.profile.data.fe,
+            part=part if needs_au else ALL,
+            seed=seed,
+            protocol=_protocol_digest(at.protocol) if needs_au else "",
+            **learned,
+            shared_digest=self.shared_digest if needs_au and here else self.stage_digest,
+            fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
+            prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
+            variant="; ".join(variant),
+            row=row,
+        )
+
+    def add_pretraining(self, backbone: str) -> Trial:
+        """Add the stage that learns from renders."""
+        hparams = method_hparams(self.profile, PRETRAINING, self.registry)
+        return self._put(
+            self.registry.any(PRETRAINING),
+            dataset=RENDERS,
+            part=ALL,
+            seed=PRETRAINING_SEED,
+            protocol="",
+            hparams=hparams.model_copy(update={"backbone": backbone, "weights": SCRATCH}).model_dump(mode="json"),
+            shared_digest=self.stage_digest,
+            fingerprints=("", self.sources.renders),
+            variant=own_overrides(self.overrides, PRETRAINING),
+        )
+
+    def _settled(self, name: str, row: str) -> dict[str, Any]:
+        """The fields of a trial that hold its method's settings."""
+        hparams = method_hparams(self.profile, name, self.registry)
+        if row:
+            hparams = hparams.model_copy(update={"backbone": self.profile.rows[row].backbone})
+            check_start(hparams)
+        return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _weights_hash(hparams.weights)}
+
+    def _put(self, cls: type[Method], **own: Any) -> Trial:
+        """Put a trial behind the others, once."""
+        trial = Trial(
+            method=cls.name,
+            method_version=cls.version,
+            data=self.profile.data,
+            train=self.profile.train,
+            profile=self.profile.name,
+            shared_overrides=shared_overrides(self.overrides),
+            **own,
+        )
+        return self.trials.setdefault(trial.key, trial)
+
+
+def own_overrides(overrides: Sequence[str], method: str) -> str:
+    """Overrides of one method's settings, as `Trial.variant` holds them.
+
+    Example:
+        >>> own_overrides(["methods.mal.beta=0.1", "train.steps=5"], "mal")
+        'beta=0.1'
+    """
+    own = f"methods.{method}."
+    return "; ".join(o.removeprefix(own) for o in overrides if o.startswith(own))
+
+
+def shared_overrides(overrides: Sequence[str]) -> str:
+    """Overrides that concern all methods, as `Trial.shared_overrides` holds them."""
+    return "; ".join(o for o in overrides if not o.startswith(("methods.", "seeds=")))
+
+
+def _protocol_digest(protocol: Protocol) -> str:
+    return digest_of_json(protocol.model_dump(include={"aus", "parts"}))
+
+
+def _weights_hash(weights: str) -> str:
+    return "" if weights in (SCRATCH, PRETRAINED, RENDERS) else digest_of_file(Path(weights), size=8).hex()
