@@ -1,30 +1,24 @@
-"""The base net of the paper (§3.1) over any timm backbone, and where its weights come from."""
+"""The base net of the paper (§3.1) over any backbone, and the modes of its passes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmark.core.errors import UserError, did_you_mean
-
-SCRATCH, PRETRAINED = "scratch", "pretrained"
+from benchmark.core.errors import UserError
 
 
 class Stage(NamedTuple):
-    """What one stage of a backbone makes of B images.
+    """Feature maps of one stage of a backbone for B images.
 
     Attributes:
-        before_last: (B, C, h, w), output of all blocks but the last; of a stage without several blocks, its output.
-        output: (B, C, h, w).
+        before_last: (B, C, h, w), output of the block before the last; the stage's output if it has one block.
+        output: (B, C, h, w), output of the stage.
     """
 
     before_last: Tensor
@@ -32,12 +26,12 @@ class Stage(NamedTuple):
 
 
 class StageBlocks(NamedTuple):
-    """Where to listen for one stage.
+    """Modules of a backbone whose outputs are one stage.
 
     Attributes:
-        width: Channels of its output.
+        width: Channels of the stage's output.
         before_last: The block whose output is `Stage.before_last`.
-        last: The block whose output is the stage's.
+        last: The block whose output is `Stage.output`.
     """
 
     width: int
@@ -46,7 +40,7 @@ class StageBlocks(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What the base net says of A AU images and E FE images.
+    """Outputs of the base net for A AU images and E FE images.
 
     Attributes:
         features: (A + E, C), AU rows first.
@@ -63,14 +57,14 @@ class BaseNet(nn.Module):
     """Backbone f, then a linear AU classifier and a linear FE classifier side by side (§3.1).
 
     Args:
-        backbone: Maps images (B, 3, H, W) to features (B, C).
+        backbone: Maps images (B, 3, H, W) to features (B, C), or to maps (B, C, h, w), which are then averaged.
         feature_dim: C.
         n_aus: J outputs of the AU classifier; 0 for none.
         n_emotions: Q outputs of the FE classifier; 0 for none.
-        separate_streams: One backbone pass a stream instead of one over all rows (A13); they differ in the
-            statistics of batch normalisation.
-        channels_last: Memory layout.
-        amp: Run in bfloat16 autocast; outputs are in the parameters' type all the same.
+        separate_streams: One backbone pass per stream instead of one pass over all rows (A13). The two differ in
+            the statistics of batch normalisation.
+        channels_last: Store images and weights with the channels last.
+        amp: Run in bfloat16 autocast. Outputs keep the parameters' type.
     """
 
     def __init__(
@@ -95,7 +89,7 @@ class BaseNet(nn.Module):
         self.to(memory_format=self.memory_format)
 
     def forward(self, au_images: Tensor, fe_images: Tensor | None = None) -> Outputs:
-        """Logits of each stream by its own classifier; FE images are optional."""
+        """Logits of each stream from its own classifier; FE images are optional."""
         with self.precision(au_images.device):
             if fe_images is None:
                 features = self.features(au_images)
@@ -106,7 +100,7 @@ class BaseNet(nn.Module):
             return self.classify(features, len(au_images))
 
     def classify(self, features: Tensor, n_au: int) -> Outputs:
-        """Each classifier on the features (A + E, C) of its own rows, the first `n_au` and the others."""
+        """Outputs for features (A + E, C): the AU classifier on the first `n_au` rows, the FE one on the others."""
         features = features.to(next(self.parameters()).dtype)
         return Outputs(features, _logits(self.head_au, features[:n_au]), _logits(self.head_fe, features[n_au:]))
 
@@ -114,10 +108,12 @@ class BaseNet(nn.Module):
         """Backbone features (B, C), in the parameters' type."""
         with self.precision(images.device):
             output: Tensor = self.backbone(images.contiguous(memory_format=self.memory_format))
+            if output.ndim == 4:  # maps of a backbone without pooling of its own
+                output = output.mean((2, 3))
         return output.to(next(self.parameters()).dtype)
 
     def stages(self, images: Tensor) -> tuple[list[Stage], Tensor]:
-        """What every stage makes of images, and the backbone features (B, C): one pass.
+        """Maps of every stage and the features (B, C) of images, in one pass.
 
         Raises:
             UserError: The backbone has no stages of feature maps.
@@ -142,8 +138,8 @@ class BaseNet(nn.Module):
     def stage_blocks(self) -> list[StageBlocks]:
         """The stages of the backbone, from first to last.
 
-        A stage is an entry of timm's `feature_info` that is a sequence of blocks (the four of a ResNet, not its
-        stem); where no entry is, every entry.
+        A stage is an entry of timm's `feature_info` that is a sequence of blocks: the four of a ResNet, not its
+        stem. If no entry is a sequence, every entry is a stage.
 
         Raises:
             UserError: The backbone names no stages.
@@ -160,7 +156,7 @@ class BaseNet(nn.Module):
         return stages
 
     def precision(self, device: torch.device) -> torch.autocast:
-        """The autocast that every pass through this net runs under."""
+        """The autocast context of every pass through this net."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.amp)
 
 
@@ -168,12 +164,13 @@ def _no_stages(backbone: nn.Module) -> UserError:
     return UserError(
         "this method needs a backbone with stages of feature maps",
         found=type(backbone).__name__,
-        remedy="choose a convolutional one with --set method.backbone=NAME, for example resnet34",
+        remedy="choose a convolutional one with --set method.backbone=NAME, for example resnet34; or give your own "
+        "network a `feature_info` as timm's",
     )
 
 
 def _logits(head: nn.Module | None, features: Tensor) -> Tensor:
-    """What a classifier says, in the features' type; (B, 0) where there is none."""
+    """Logits of a head in the features' type; (B, 0) without a head."""
     if head is None:
         return features.new_empty(len(features), 0)
     logits: Tensor = head(features)
@@ -182,10 +179,10 @@ def _logits(head: nn.Module | None, features: Tensor) -> Tensor:
 
 @contextmanager
 def batch_norm_buffers_untouched(module: nn.Module) -> Iterator[None]:
-    """Passes inside normalise with the statistics of their batch and leave the running statistics alone (A5).
+    """Context in which batch norm uses the statistics of its batch and leaves the running statistics alone (A5).
 
-    In training mode a batch-norm layer that tracks nothing gets no running statistics to move, and no tensor
-    that forward-mode differentiation could touch in place.
+    A batch-norm layer in training mode that tracks no statistics updates no buffer. Forward-mode differentiation
+    could not handle such an update in place.
     """
     tracking = [
         m
@@ -203,7 +200,7 @@ def batch_norm_buffers_untouched(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Passes inside run in evaluation mode; the mode before is restored."""
+    """Context in which a module is in evaluation mode; its mode is restored afterwards."""
     training = module.training
     module.eval()
     try:
@@ -214,7 +211,7 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def full_precision(net: BaseNet) -> Iterator[None]:
-    """Passes inside run without autocast; the setting before is restored."""
+    """Context without autocast; the setting is restored afterwards."""
     amp = net.amp
     net.amp = False
     try:
@@ -225,157 +222,10 @@ def full_precision(net: BaseNet) -> Iterator[None]:
 
 @contextmanager
 def virtual_pass(net: BaseNet) -> Iterator[None]:
-    """Passes inside leave running statistics alone and can be differentiated in forward mode.
+    """Context whose passes leave running statistics alone and have a derivative in forward mode.
 
-    Neither fused attention nor batch norm under autocast has a forward-mode derivative that torch can use: plain
-    attention and full precision have.
+    torch has no forward-mode derivative of fused attention and of batch norm under autocast. So passes use plain
+    attention and full precision.
     """
     with batch_norm_buffers_untouched(net), full_precision(net), sdpa_kernel(SDPBackend.MATH):
         yield
-
-
-def build_net(
-    backbone: str,
-    weights: str,
-    *,
-    n_aus: int,
-    n_emotions: int,
-    image_size: int = 224,
-    separate_streams: bool = False,
-    channels_last: bool = False,
-    amp: bool = False,
-) -> BaseNet:
-    """A base net over the timm model `backbone`.
-
-    Args:
-        backbone: Any timm model name, with or without the tag of its weights.
-        weights: `scratch`, `pretrained`, or the path of a .safetensors or .pth file with the backbone's weights;
-            classifier weights in it are ignored.
-        n_aus: J.
-        n_emotions: Q, or 0.
-        image_size: Side of the images in pixels.
-        separate_streams: See `BaseNet`.
-        channels_last: See `BaseNet`.
-        amp: See `BaseNet`.
-
-    Raises:
-        UserError: No such model, or none for images of this size; the weights cannot be downloaded or read, or do
-            not fit the model.
-    """
-    check_backbone(backbone, weights)
-    if weights == PRETRAINED:
-        model = _pretrained(backbone, image_size)
-    else:
-        model = _create(backbone.split(".", maxsplit=1)[0], image_size)
-    if weights not in (SCRATCH, PRETRAINED):
-        _load_backbone_file(model, Path(weights))
-    return BaseNet(
-        model,
-        _feature_dim(model, backbone, image_size),
-        n_aus,
-        n_emotions,
-        separate_streams=separate_streams,
-        channels_last=channels_last,
-        amp=amp,
-    )
-
-
-def check_backbone(backbone: str, weights: str) -> None:
-    """Refuse a backbone that timm does not have, and a file of weights that is not there.
-
-    Raises:
-        UserError: Either.
-    """
-    architecture = backbone.split(".", maxsplit=1)[0]
-    if not timm.is_model(architecture):
-        raise UserError(f"unknown timm backbone '{backbone}'", remedy=_suggest_backbone(architecture))
-    if weights not in (SCRATCH, PRETRAINED) and not Path(weights).is_file():
-        raise UserError(
-            "no file of backbone weights",
-            where=weights,
-            expected="scratch, pretrained, or a .safetensors or .pth file",
-            found="no such file",
-            remedy="check --set method.weights=...",
-        )
-
-
-def _create(name: str, image_size: int, **kwargs: bool) -> nn.Module:
-    # Transformers are built for one image size; convolutional networks take any and refuse the argument.
-    try:
-        model: nn.Module = timm.create_model(name, num_classes=0, img_size=image_size, **kwargs)
-    except TypeError:
-        model = timm.create_model(name, num_classes=0, **kwargs)
-    return model
-
-
-def _feature_dim(model: nn.Module, backbone: str, image_size: int) -> int:
-    """Width of the features, by trial: for some models timm's `num_features` is the width before the last layer."""
-    try:
-        with torch.no_grad(), evaluation_mode(model):
-            shape = model(torch.zeros(1, 3, image_size, image_size)).shape
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise UserError(
-            f"the backbone '{backbone}' takes no images of {image_size} x {image_size} pixels",
-            found=str(error).splitlines()[0][:160] if str(error) else type(error).__name__,
-            remedy="choose another --set method.backbone=NAME or data.crop_size=PIXELS",
-        ) from error
-    return int(shape[1])
-
-
-def _pretrained(backbone: str, image_size: int) -> nn.Module:
-    try:
-        model = _create(backbone, image_size, pretrained=True)
-    except Exception as error:  # timm, its hub client and the network raise types of their own
-        raise UserError(
-            f"the pretrained weights of '{backbone}' cannot be had",
-            where=f"timm.create_model({backbone!r}, pretrained=True)",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            remedy="connect to the internet; or fetch the file elsewhere and say --set method.weights=FILE; "
-            "or train from random weights with --set method.weights=scratch",
-        ) from error
-    return model
-
-
-def _load_backbone_file(model: nn.Module, file: Path) -> None:
-    try:
-        if file.suffix == ".safetensors":
-            state = load_file(file)
-        else:
-            # weights_only: nothing in the file is executed
-            state = torch.load(file, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, AttributeError, KeyError) as error:
-        raise _unreadable(file, error) from error
-    except Exception as error:
-        # torch raises pickle.UnpicklingError for a file that holds more than weights
-        raise _unreadable(file, error) from error
-    own = model.state_dict()
-    # timm's own names, or those of a trial's model.safetensors
-    given = {name.removeprefix("net.").removeprefix("backbone."): tensor for name, tensor in state.items()}
-    absent = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
-    wrong = [name for name in own if name in given and given[name].shape != own[name].shape]
-    if absent or wrong:
-        name = (absent or wrong)[0]
-        raise UserError(
-            "the file of backbone weights does not fit the backbone",
-            where=file,
-            expected=f"{len(own)} tensors with timm's names, among them {name} {tuple(own[name].shape)}",
-            found=f"{len(absent)} missing, {len(wrong)} of another shape",
-            remedy="choose the backbone that the file was made for, with --set method.backbone=NAME",
-        )
-    model.load_state_dict({n: given.get(n, own[n]) for n in own})
-
-
-def _unreadable(file: Path, error: Exception) -> UserError:
-    return UserError(
-        "the file of backbone weights cannot be read",
-        where=file,
-        expected="tensors alone, as safetensors or as a .pth state dict",
-        found=str(error).splitlines()[0][:160] if str(error) else type(error).__name__,
-        remedy="save it as safetensors: safetensors.torch.save_file(model.state_dict(), FILE)",
-    )
-
-
-def _suggest_backbone(name: str) -> str:
-    near = did_you_mean(name, timm.list_models())
-    return near.split(" known:")[0] if near.startswith("did you mean") else "list the names with timm.list_models()"

@@ -1,4 +1,4 @@
-"""The contract of a method: it owns its networks and optimisers, learns by `update`, and answers by `predict`."""
+"""The interface of a method: it owns its networks and optimisers, learns in `update` and answers in `predict`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from methods.backbone import BaseNet, build_net
+from methods.backbone import BaseNet
+from methods.build import build_net
 
 
 class Stream(StrEnum):
-    """A row of batches that a method may ask for."""
+    """A stream of batches that a method can ask for."""
 
     AU = "au"
     """Training images with AU labels."""
     FE = "fe"
-    """Training images with an emotion label."""
+    """Training images with emotion labels."""
     AU_VAL = "au_val"
     """The AU validation set, reserved from the training subjects (§4.1.1)."""
 
@@ -34,7 +35,8 @@ class Samples:
     Attributes:
         images: float32 (B, 3, H, W), augmented and normalised.
         labels: AU streams: int8 (B, J) of 0, 1 or -1 = unknown. FE: int64 (B,) class indices.
-        clear: FE, for controls alone: bool (B,), whether the AUs carry the label, which only a stand-in knows.
+        clear: FE stream, for controls only: bool (B,), whether the AUs of a face show its emotion. Only the stand-in
+            knows this.
     """
 
     images: Tensor
@@ -44,25 +46,27 @@ class Samples:
 
 Batch = Mapping[Stream, Samples]
 Scalars = dict[str, Tensor]
-"""Named 0-d tensors without a graph: what a step tells the history."""
+"""Named 0-d tensors without a graph, for the history of a trial."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A prerequisite trial that is done.
+    """A finished trial that another one starts from.
 
     Attributes:
         hparams: Its settings.
         state: Its `state_dict`.
+        backbone: The network that it was built over, if that is no timm model; see `Method.build`.
     """
 
     hparams: Method.HParams
     state: Mapping[str, Tensor]
+    backbone: nn.Module | None = None
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a method may know of its task before the first batch; never which dataset it is.
+    """Facts that a method knows about its task before the first batch. The name of the dataset is none of them.
 
     Attributes:
         aus: Names of the J AUs.
@@ -72,7 +76,7 @@ class TaskSpec:
         amp: Run forward passes in bfloat16 autocast.
         image_size: Side of the images in pixels.
         steps_per_epoch: Updates in one pass over the AU training set.
-        prerequisites: What the method's `prerequisites` left, by their names there.
+        prerequisites: The finished trials of the method's `prerequisites`, by their names there.
     """
 
     aus: tuple[str, ...]
@@ -88,34 +92,34 @@ class TaskSpec:
 class Method(nn.Module):
     """Base of all methods.
 
-    A subclass names its `streams`, may widen `HParams`, and implements `update`. Optimisers are plain
-    attributes; together with the modules they are the training state. A line of the docstring that begins with
-    `Citation:` names the source.
+    A subclass names its `streams`, can extend `HParams`, and implements `update`. Optimisers are plain
+    attributes. Modules and optimisers together are the training state. The line `Citation:` of the docstring names
+    the source.
     """
 
     name: ClassVar[str]
     """Registry name, set by `register`; also the name of the file."""
     is_stage: ClassVar[bool]
-    """Set by `stage`: others need it done before, and no table has it."""
+    """Set by `stage`: other methods start from it, and no table has it."""
     is_control: ClassVar[bool]
-    """It answers a question about the others on the stand-in, whose truth it may know, and runs on no other data."""
+    """Whether this is a control. A control runs on the stand-in only, and can know its ground truth."""
     paper_row: ClassVar[str]
-    """The paper's spelling in its tables, "" for a method that the paper does not have."""
+    """Name in the paper's tables; "" for a method that the paper does not have."""
     version: ClassVar[int] = 1
-    """Raised when a change can change results; part of every trial's key."""
+    """Version, part of every trial's key. Raise it when a change can change results."""
     streams: ClassVar[frozenset[Stream]] = frozenset({Stream.AU})
     prerequisites: ClassVar[Mapping[str, type[Method]]] = {}
-    """Methods marked by `stage` whose trials must be done before, by the name that `TaskSpec` gives them."""
+    """Methods marked by `stage` whose trials come first, by their name in `TaskSpec.prerequisites`."""
 
     class HParams(BaseModel):
-        """Settings that all methods share, so that a comparison is of methods alone."""
+        """Settings that all methods share, so that trials differ by their method only."""
 
         model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
         backbone: str = "resnet34.tv_in1k"
         """Name of a timm model (§4.1.2: ResNet-34)."""
         weights: str = "scratch"
-        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), `renders` (learned before, by a stage, from
+        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), `renders` (a stage learns them first from
         drawn people without AUs), or a .safetensors or .pth file."""
         optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
         """Optimiser of the base net (A3)."""
@@ -128,9 +132,9 @@ class Method(nn.Module):
         schedule: Literal["constant", "cosine"] = "constant"
         """Learning rate over training (A3)."""
         batch_norm_streams: Literal["concat", "separate"] = "concat"
-        """One forward pass over AU and FE rows together, or one a stream (A13)."""
+        """One forward pass over AU and FE rows together, or one for each stream (A13)."""
         memory_format: Literal["contiguous", "channels_last"] = "contiguous"
-        """Layout of images and weights in memory; changes speed, and results by rounding."""
+        """Layout of images and weights in memory. It changes the speed, and results by rounding."""
 
     def __init__(self, net: BaseNet, hparams: HParams, spec: TaskSpec) -> None:
         super().__init__()
@@ -140,10 +144,25 @@ class Method(nn.Module):
         self.optimizer = make_optimizer(net.parameters(), hparams)
 
     @classmethod
-    def build(cls, hparams: HParams, spec: TaskSpec, device: torch.device) -> Self:
-        """The method over a fresh base net with a classifier for each kind of images that it learns from."""
+    def build(
+        cls, hparams: HParams, spec: TaskSpec, device: torch.device, *, backbone: nn.Module | None = None
+    ) -> Self:
+        """The method over a new base net with a classifier for each of its streams.
+
+        Args:
+            hparams: Settings of the method.
+            spec: Its task.
+            device: Device of the parameters.
+            backbone: A network in place of the timm model `hparams.backbone`: it maps images (B, 3, H, W) to
+                features (B, C), or to maps (B, C, h, w), which are averaged. The method trains a copy, which starts
+                from the network's weights. Methods that use stages of feature maps need `feature_info`, a list of
+                `{"module": NAME, "num_chs": CHANNELS}` as in timm.
+
+        Raises:
+            UserError: The backbone or its weights cannot be used, see `build_net`; or the method needs stages.
+        """
         net = build_net(
-            hparams.backbone,
+            hparams.backbone if backbone is None else backbone,
             hparams.weights,
             n_aus=len(spec.aus) if Stream.AU in cls.streams else 0,
             n_emotions=len(spec.emotions) if Stream.FE in cls.streams else 0,
@@ -155,16 +174,24 @@ class Method(nn.Module):
         return cls(net.to(device), hparams, spec).to(device)
 
     def update(self, batch: Batch, step: int) -> Scalars:
-        """Learn from one batch of each stream in `streams`; `step` counts from 0."""
+        """Learn from one batch.
+
+        Args:
+            batch: Samples of each stream in `streams`.
+            step: Number of the step, from 0.
+
+        Returns:
+            Scalars for the history of the trial.
+        """
         raise NotImplementedError
 
     def predict(self, images: Tensor) -> Tensor:
-        """AU logits (B, J) of images (B, 3, H, W); the method is in evaluation mode."""
+        """AU logits (B, J) of images (B, 3, H, W), in evaluation mode."""
         logits: Tensor = self.net(images).au_logits
         return logits
 
     def sample_weight(self, images: Tensor) -> Tensor | None:
-        """Raw weight (B,) that the method gives to images, if it weighs samples; evaluation mode."""
+        """Raw weights (B,) of images, in evaluation mode; None if the method does not weigh samples."""
         return None
 
     def descend(self, loss: Tensor, step: int) -> None:
@@ -174,17 +201,17 @@ class Method(nn.Module):
         self.take_step(step)
 
     def rate(self, step: int, start: float | None = None) -> float:
-        """Learning rate at a step on the schedule, from `start` or the base net's own."""
+        """Learning rate of a step on the schedule. `start` is the initial rate; None for that of the base net."""
         return (start or self.hparams.lr) * schedule_factor(self.hparams.schedule, step, self.spec.steps)
 
     def take_step(self, step: int) -> None:
-        """Move along the gradients that the parameters hold, at the rate of the step."""
+        """One step of the base net's optimiser along the gradients in the parameters, at the rate of the step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
         self.optimizer.step()
 
     def training_state(self) -> dict[str, Any]:
-        """Everything that `update` changes: modules with buffers, and every optimiser attribute."""
+        """State that `update` changes: modules with buffers, and every optimiser attribute."""
         return {
             "modules": self.state_dict(),
             "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
@@ -211,7 +238,10 @@ def make_optimizer(parameters: Iterable[nn.Parameter], hparams: Method.HParams) 
 
 
 def schedule_factor(schedule: str, step: int, steps: int) -> float:
-    """The learning rate of step `step` of `steps`, as a share of its start: a pure function, so no state to resume."""
+    """Learning rate of step `step` of `steps`, as a share of the initial rate.
+
+    It is a pure function, so there is no state of a scheduler to resume.
+    """
     return 0.5 * (1 + math.cos(math.pi * step / steps)) if schedule == "cosine" else 1.0
 
 
@@ -219,15 +249,19 @@ M = TypeVar("M", bound=type[Method])
 
 
 def register(name: str, *, paper_row: str = "", control: bool = False) -> Callable[[M], M]:
-    """Mark a class as the method `name`; the registry finds it by this mark, in the file `methods/<name>.py`.
+    """Mark a class as a method. The registry finds it by this mark.
 
-    A `control` is for the stand-in alone.
+    Args:
+        name: Name of the method and of its file `methods/NAME.py`. All arguments must be literals: they are also
+            read from the source, without an import.
+        paper_row: Name in the paper's tables; "" for a method that the paper does not have.
+        control: Whether this is a control, for the stand-in only.
     """
     return partial(_mark, name=name, paper_row=paper_row, is_stage=False, is_control=control)
 
 
 def stage(name: str) -> Callable[[M], M]:
-    """Mark a class as the stage `name`: a method that others name in `prerequisites`, and no row of any table."""
+    """Mark a class as the stage `name`: a method that others name in `prerequisites`. No table has it."""
     return partial(_mark, name=name, paper_row="", is_stage=True, is_control=False)
 
 

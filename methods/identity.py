@@ -1,4 +1,4 @@
-"""What stands in for ImageNet weights on the stand-in: a network that tells drawn people apart. A stage, no row."""
+"""Pre-training on drawn people, in place of ImageNet weights on the stand-in. A stage: no table has it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from methods.base import Method, TaskSpec, stage
 from methods.fe_source import FESource
@@ -14,24 +15,26 @@ from methods.fe_source import FESource
 
 @stage("identity")
 class Identity(FESource):
-    """Who a face belongs to, of faces without any AU, in other poses and lights each time.
+    """Identity classification on drawn faces without AUs: pre-training in place of ImageNet.
 
-    The paper's backbones start from ImageNet (§4.1.2), that is from features of other images with other labels. So does
-    one that starts from this: no person is one of the datasets', and nothing that it was asked for is an AU or an
-    expression. Its labels come in the FE stream.
+    The paper's backbones start from ImageNet (§4.1.2), that is from features of other images and other labels. The
+    same holds here: the drawn people are in no dataset, and the labels are neither AUs nor emotions. Each view of a
+    person has another pose and another light. The labels come in the FE stream.
     """
 
     class HParams(Method.HParams):
         """Settings of the pre-training."""
 
         identities: int = Field(default=400, ge=2, le=30_000)
-        """People that are drawn, one class each."""
+        """Number of drawn people; each is one class."""
         views: int = Field(default=20, ge=1, le=1000)
-        """Images of each."""
+        """Images of each person."""
 
     @classmethod
-    def build(cls, hparams: Method.HParams, spec: TaskSpec, device: torch.device) -> Self:
-        """The method over a fresh base net with a class for each person."""
+    def build(
+        cls, hparams: Method.HParams, spec: TaskSpec, device: torch.device, *, backbone: nn.Module | None = None
+    ) -> Self:
+        """The method over a new base net with one class for each person; see `Method.build`."""
         assert isinstance(hparams, cls.HParams)
         people = tuple(f"person {i}" for i in range(hparams.identities))
-        return super().build(hparams, replace(spec, emotions=people), device)
+        return super().build(hparams, replace(spec, emotions=people), device, backbone=backbone)

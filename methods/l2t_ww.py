@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from benchmark.core.errors import UserError
-from methods.backbone import SCRATCH, BaseNet, build_net, evaluation_mode, virtual_pass
+from methods.backbone import BaseNet, evaluation_mode, virtual_pass
 from methods.base import Batch, Finished, Method, Samples, Scalars, Stream, TaskSpec, make_optimizer, register
+from methods.build import SCRATCH, build_net
 from methods.fe_source import FESource
 from methods.losses import au_loss
 from methods.meta_gradient import Inner, Params, SgdRule, SgdState, sgd_path, through_sgd_path
@@ -101,8 +102,9 @@ class L2TWW(Method):
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
+        ours = [stage.width for stage in net.stage_blocks()]
         self.source = self.make_source(spec.prerequisites["source"]).requires_grad_(False)
-        ours, theirs = ([stage.width for stage in n.stage_blocks()] for n in (net, self.source))
+        theirs = [stage.width for stage in self.source.stage_blocks()]
         last = [range(len(widths), max(len(widths) - 4, 0), -1) for widths in (theirs, ours)]
         self.pairs = self.hparams.pairs or tuple((m, n) for m in last[0] for n in last[1])
         if any(m > len(theirs) or n > len(ours) for m, n in self.pairs):
@@ -127,7 +129,7 @@ class L2TWW(Method):
     def make_source(self, done: Finished) -> BaseNet:
         """The source network as its trial left it."""
         source = build_net(
-            done.hparams.backbone,
+            done.hparams.backbone if done.backbone is None else done.backbone,
             SCRATCH,
             n_aus=0,
             n_emotions=len(self.spec.emotions),

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from benchmark.core.errors import UserError
-from methods.backbone import batch_norm_buffers_untouched, build_net, evaluation_mode
+from methods.backbone import batch_norm_buffers_untouched, evaluation_mode
+from methods.build import build_net
 
 
 def small(weights: str = "scratch", backbone: str = "test_resnet", **kwargs: bool):
@@ -73,7 +74,7 @@ def test_a_download_that_is_impossible_says_what_to_do(monkeypatch: pytest.Monke
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("methods.backbone.timm.create_model", offline)
+    monkeypatch.setattr("methods.build.timm.create_model", offline)
     with pytest.raises(UserError, match="cannot be had") as caught:
         small("pretrained")
     assert caught.value.remedy is not None

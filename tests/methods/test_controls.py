@@ -12,7 +12,7 @@ from methods.base import Batch, Samples, Stream
 from methods.losses import au_loss
 from methods.mal import MAL
 from methods.shuffled_weights import ShuffledWeights
-from tests.methods.test_methods import make, planted
+from tests.methods.planted import make, planted
 
 CONTROLS = [name for name, cls in discover().items() if cls.is_control]
 

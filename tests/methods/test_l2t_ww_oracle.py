@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.config.protocol import BP4D, EMOTIONS
-from methods.backbone import BaseNet, batch_norm_buffers_untouched, build_net
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.rafdb.reader import EMOTIONS
+from methods.backbone import BaseNet, batch_norm_buffers_untouched
 from methods.base import Finished, Samples, Stream, TaskSpec
+from methods.build import build_net
 from methods.fe_source import FESource
 from methods.l2t_ww import L2TWW, TransferWeights, distances
 from methods.meta_gradient import Params, SgdRule, SgdState, gradients, sgd_path, through_sgd_path

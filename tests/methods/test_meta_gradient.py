@@ -16,8 +16,9 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from benchmark.trials.provenance import peak_memory_mb, reset_peak_memory
-from methods.backbone import BaseNet, build_net
+from methods.backbone import BaseNet
 from methods.base import Samples, Stream, TaskSpec
+from methods.build import build_net
 from methods.mal import MAL
 from methods.meta_gradient import Params, double_backward, forward_mode, gradients, sgd_step
 from methods.replay import Draws

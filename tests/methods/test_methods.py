@@ -10,65 +10,23 @@ import torch
 from torch import Tensor
 
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D, EMOTIONS
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.standin.write import write_standin
+from benchmark.trials.expand import expand
 from benchmark.trials.prepare import prepare_data, read_data
 from benchmark.trials.trainer import Streams
-from benchmark.trials.trial import expand
 from methods import discover
-from methods.base import Batch, Finished, Method, Samples, Stream, TaskSpec
+from methods.base import Batch, Stream
 from methods.mal import MAL
 from methods.meta_gradient import gradients, sgd_step
+from tests.methods.planted import make, only, planted
 
 CPU = torch.device("cpu")
 METHODS = {name: cls for name, cls in discover().items() if not cls.is_control}
 """Controls have tests of their own."""
 every_method = pytest.mark.parametrize("name", METHODS)
-
-
-def make(
-    name: str, *, seed: int = 0, steps: int = 60, val: Tensor | None = None, amp: bool = False, **hparams: object
-) -> Method:
-    """A method with its prerequisites as they start, untrained."""
-    return build(
-        discover().any(name), seed, steps, torch.ones(6, 12, dtype=torch.int8) if val is None else val, amp, hparams
-    )
-
-
-def build(cls: type[Method], seed: int, steps: int, val: Tensor, amp: bool, hparams: dict[str, object]) -> Method:
-    shared = {"backbone": "test_resnet", "optimizer": "adam", "lr": 2e-3}
-    before = {}
-    for role, stage in cls.prerequisites.items():
-        method = build(stage, 77, steps, val, amp, {})
-        before[role] = Finished(method.hparams, method.state_dict())
-    spec = TaskSpec(BP4D.au_names, EMOTIONS, steps, val, amp, steps_per_epoch=4, prerequisites=before)
-    torch.manual_seed(seed)
-    return cls.build(cls.HParams.model_validate({**shared, **hparams}), spec, CPU).train()
-
-
-def planted(seed: int, count: int = 12) -> Batch:
-    """Noise with bright columns that tell the labels, so that there is something to learn."""
-    g = torch.Generator().manual_seed(seed)
-
-    def images(signal: Tensor) -> Tensor:
-        noise = torch.randn(count, 3, 32, 32, generator=g)
-        bars = signal.float().repeat_interleave(32 // signal.shape[1], dim=1)
-        noise[:, :, :, : bars.shape[1]] += 2 * bars[:, None, None, :]
-        return noise
-
-    def au() -> Samples:
-        z = torch.randint(0, 2, (count, 12), generator=g).to(torch.int8)
-        return Samples(images(z), z)
-
-    y = torch.randint(0, 7, (count,), generator=g)
-    fe = Samples(images(torch.nn.functional.one_hot(y, 7)), y)
-    return {Stream.AU: au(), Stream.FE: fe, Stream.AU_VAL: au()}
-
-
-def only(method: Method, batch: Batch) -> Batch:
-    return {stream: batch[stream] for stream in method.streams}
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,12 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
-from benchmark.config.protocol import BP4D, EMOTIONS
 from benchmark.core.errors import UserError
-from methods.backbone import BaseNet, Stage, build_net
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.rafdb.reader import EMOTIONS
+from methods.backbone import BaseNet, Stage
 from methods.base import Samples, Stream, TaskSpec
+from methods.build import build_net
 from methods.mtan import MTAN, AttentionBranch, DynamicWeightAverage
 from methods.multitask import task_losses
 from tests.methods.oracle import Archive, fill, images, load, raw, same, same_gradient

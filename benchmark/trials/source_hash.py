@@ -1,0 +1,79 @@
+"""Hashes of the code that can change results. Comments, docstrings and layout do not count."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Folder of the package `benchmark`."""
+PROJECT = PACKAGE.parent
+"""Root of the checkout, where there is one."""
+_SHARED = (
+    "core/f1",
+    "data/augment",
+    "data/sampling",
+    "stats/scores",
+    "trials/scoring",
+    "trials/setup",
+    "trials/trainer",
+)
+"""Modules that can change the results of every method."""
+
+
+def source_hash(method_files: Iterable[Path]) -> str:
+    """Hash of the code that can change a method's results.
+
+    The code of the readers, of the protocol and of the packed frames is left out: what they produce is part of a
+    trial's key.
+
+    Args:
+        method_files: The files that `methods.source_files` names.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return hash_sources((*(PACKAGE / f"{name}.py" for name in _SHARED), *method_files))
+
+
+def standin_hash(dataset_files: Iterable[Path] = ()) -> str:
+    """Hash of the code that draws the stand-in. It tells faces drawn by one version of the code from another's.
+
+    Args:
+        dataset_files: The files of the datasets that are drawn.
+    """
+    return hash_sources((*sorted((PACKAGE / "standin").glob("*.py")), *sorted(set(dataset_files))))
+
+
+@cache
+def hash_sources(files: tuple[Path, ...]) -> str:
+    """Hash of Python files without their comments, docstrings and layout: 16 hexadecimal digits."""
+    digest = blake2b(digest_size=8)
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                # Docstrings, and the strings below a field that document it.
+                node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
+        digest.update(f"{file.name}\n{_shape(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+def _shape(node: object) -> str:
+    """A syntax tree as text, the same under all Python versions, unlike `ast.dump` and `ast.unparse`."""
+    if isinstance(node, ast.AST):
+        fields = [
+            f"{name}={_shape(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []
+        ]
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(_shape(item) for item in node)}]"
+    return repr(node)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
