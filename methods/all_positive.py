@@ -1,4 +1,4 @@
-"""A control: the answer that needs no image and finds every action unit."""
+"""A control that predicts every action unit for every image."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from methods.base import Batch, Method, Scalars, register
 
 @register("all_positive", control=True)
 class AllPositive(Method):
-    """Calls every AU active, always: the F1 score that a detector has to beat.
+    """Prediction of every AU as active, always: the F1 score that a detector has to beat.
 
     Citation: none; a control of this suite.
     """
 
     def update(self, batch: Batch, step: int) -> Scalars:
-        """Learn nothing."""
+        """Learn nothing; no scalars."""
         return {}
 
     def predict(self, images: Tensor) -> Tensor:
-        """The same positive logit for all, (B, J)."""
+        """Logits (B, J), all one."""
         return images.new_ones(len(images), len(self.spec.aus))

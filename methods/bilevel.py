@@ -1,4 +1,4 @@
-"""What methods share that weigh AU and FE samples by their effect on an AU validation loss."""
+"""Base classes of methods that weigh AU and FE samples by their effect on an AU validation loss."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TrainPass(NamedTuple):
 
     Attributes:
         losses: (N,), with their graph.
-        seen: What the weigher looks at, (N, ...), with its graph.
-        draws: Those of the pass: what is to be the same pass again must have its dropout masks.
-        recording: What `replay` needs; empty if the pass is not to be replayed.
+        seen: Input of the weigher (N, ...), with its graph.
+        draws: State of the random generators before the pass, so that a second pass has the same dropout masks.
+        recording: Outputs of linear layers for `replay`; empty if the pass is not recorded.
     """
 
     losses: Tensor
@@ -35,7 +35,10 @@ class TrainPass(NamedTuple):
     recording: Recording
 
     def replay(self, per_sample: PerSample) -> PerSample:
-        """`per_sample` at this pass's θ, to be called once, in forward mode: it convolves nothing twice."""
+        """`per_sample` at the θ of this pass, without a second computation of its convolutions.
+
+        The result can be called once, in forward mode.
+        """
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
             with self.draws.again(), self.recording.replayed():
@@ -45,7 +48,7 @@ class TrainPass(NamedTuple):
 
 
 class Reweighting(Method):
-    """Losses of the samples, and the gradient of the validation loss."""
+    """Base of methods that weigh samples: losses of the samples, and the gradient of the validation loss."""
 
     streams = frozenset({Stream.AU, Stream.FE, Stream.AU_VAL})
     hparams: HParams
@@ -58,7 +61,7 @@ class Reweighting(Method):
         val_weighting: ValWeighting = "balanced"
         """Class re-weighting in L_val (A6)."""
         val_chunk: int = Field(default=0, ge=0)
-        """Validation images that are in memory at a time; 0 for all, which the statistics of the batch need."""
+        """Validation images in memory at a time; 0 for all of them, which the statistics of the batch need."""
         match_scale: bool = False
         """Double L_total (A19): with as many AU as FE rows, equal weights of full size then give MTL's step."""
 
@@ -75,17 +78,18 @@ class Reweighting(Method):
 
     @property
     def scale(self) -> float:
-        """What multiplies L_total (A19)."""
+        """Factor of L_total (A19)."""
         return 2.0 if self.hparams.match_scale else 1.0
 
     def look(self, losses: Tensor, features: Tensor) -> Tensor:
-        """What the weigher looks at, of losses (N,) and features (N, C), AU rows first."""
+        """Input of the weigher, from losses (N,) and features (N, C), AU rows first."""
         return features
 
     def per_sample(self, au: Samples, fe: Samples) -> PerSample:
-        """θ to the batch's losses and what the weigher looks at, leaving the running statistics alone.
+        """A function from θ to the batch's losses and the input of the weigher.
 
-        Attention is the plain one: fused attention has no derivative in forward mode.
+        It leaves the running statistics alone, and uses plain attention: fused attention has no derivative in
+        forward mode.
         """
 
         def run(theta: Params) -> tuple[Tensor, Tensor]:
@@ -96,42 +100,45 @@ class Reweighting(Method):
         return run
 
     def losses_and_look(self, out: Outputs, au: Samples, fe: Samples) -> tuple[Tensor, Tensor]:
-        """Losses (N,) of the outputs, and what the weigher looks at."""
+        """Losses (N,) of the outputs, and the input of the weigher."""
         losses = sample_losses(out, au, fe)
         return losses, self.look(losses, out.features)
 
     def train_pass(self, au: Samples, fe: Samples, *, to_replay: bool = True) -> TrainPass:
-        """The pass that moves the running statistics, the only one in a step (A5)."""
+        """The only pass of a step that updates the running statistics (A5)."""
         draws, recording = Draws(au.images), Recording()
         with recording if to_replay else nullcontext(), sdpa_kernel(SDPBackend.MATH):
             out = self.net(au.images, fe.images)
         return TrainPass(*self.losses_and_look(out, au, fe), draws, recording)
 
     def second_pass(self, au: Samples, fe: Samples, theta: Params, draws: Draws) -> TrainPass:
-        """The pass that made these draws again, statistics left alone."""
+        """The pass with these draws once more; it leaves the running statistics alone."""
         with draws.again(), Recording() as recording:
             losses, seen = self.per_sample(au, fe)(theta)
         return TrainPass(losses, seen, draws, recording)
 
     def running_statistics(self) -> Params:
-        """Those that the validation pass of a step uses: of before the step, whatever moves them within it (A5)."""
+        """Running statistics for the validation pass: those before the step, if the pass uses any (A5)."""
         running = self.hparams.val_batch_norm == "running"
         return {name: b.clone() for name, b in self.net.named_buffers()} if running else {}
 
     def val_loss(self, theta: Params, val: Samples, statistics: Params | None = None) -> Tensor:
-        """L_val (§4.1.4): the class re-weighted Eq. 1, mean over the validation batch."""
+        """L_val (§4.1.4): Eq. 1 with class re-weighting, mean over the validation batch."""
         running = self.hparams.val_batch_norm == "running"
         with evaluation_mode(self.net) if running else batch_norm_buffers_untouched(self.net):
             out: Outputs = functional_call(self.net, {**theta, **(statistics or {})}, (val.images,))
         return au_loss(out.au_logits, val.labels, self.class_weights.to(out.au_logits.dtype)).mean()
 
     def val_gradient(self, theta: Params, val: Samples, statistics: Params | None = None) -> tuple[Tensor, Params]:
-        """L_val at θ and its gradient there; the FE classifier has none.
+        """L_val at θ and its gradient.
 
         Args:
             theta: θ.
             val: AU samples.
-            statistics: Running statistics to use instead of those that the net has now.
+            statistics: Running statistics to use in place of the present ones.
+
+        Returns:
+            L_val, and a gradient for each parameter that it depends on; the FE classifier has none.
         """
         theta = leaves(theta)
         size, total = len(val.images), torch.zeros((), device=val.images.device)
@@ -147,10 +154,10 @@ class Reweighting(Method):
 
 
 class MetaWeighting(Reweighting):
-    """A meta net ψ gives the weights and learns by the gradient through one virtual step.
+    """Sample weights from a meta net ψ that learns from the gradient through one virtual step.
 
-    A subclass sets `meta_net` up in `make_meta_net`, and may say what it looks at (`look`) and how its output
-    becomes a weight (`weigh`).
+    A subclass implements `make_meta_net` and `weigh` (output of the meta net to weights), and can change the input of
+    the meta net in `look`.
     """
 
     hparams: HParams
@@ -159,16 +166,16 @@ class MetaWeighting(Reweighting):
         """Settings of the virtual step and of the meta net."""
 
         alpha: float = Field(default=1e-3, gt=0)
-        """α, the rate of the virtual SGD step (Eq. 6; §4.1.2)."""
+        """α, the learning rate of the virtual SGD step (Eq. 6; §4.1.2)."""
         beta: float = Field(default=1e-3, gt=0)
-        """β, the rate of the meta net (Eq. 7; §4.1.2)."""
+        """β, the learning rate of the meta net (Eq. 7; §4.1.2)."""
         meta_optimizer: Literal["sgd", "adam"] = "sgd"
         """Optimiser of the meta net (A4)."""
         keep_graph: bool = False
-        """Keep the graph of meta-train until base-learning: one forward pass less, that graph more in memory."""
+        """Keep the graph of meta-train until base-learning: one forward pass less, but more memory."""
 
     reading: Reading = "constant"
-    """Whether the weights are constants for θ (A1)."""
+    """Whether the gradient for θ takes the weights as constants (A1)."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
@@ -177,7 +184,7 @@ class MetaWeighting(Reweighting):
         self.meta_optimizer = makers[self.hparams.meta_optimizer](self.meta_net.parameters(), self.hparams.beta)
 
     def make_meta_net(self, feature_dim: int) -> nn.Module:
-        """The meta net: what `look` gives, (N, ...), to raw weights (N,) in (0, 1)."""
+        """The meta net, from the output of `look` (N, ...) to raw weights (N,) in (0, 1)."""
         raise NotImplementedError
 
     def weigh(self, psi: Params, seen: Tensor, n_au: int) -> Tensor:
@@ -185,7 +192,7 @@ class MetaWeighting(Reweighting):
         raise NotImplementedError
 
     def raw_weights(self, seen: Tensor) -> Tensor:
-        """What the history calls the weights of a batch, (N,), AU rows first: before normalisation (A17)."""
+        """Weights (N,) of a batch for the history, AU rows first: before normalisation (A17)."""
         raw: Tensor = self.meta_net(seen)
         return raw
 
@@ -193,9 +200,9 @@ class MetaWeighting(Reweighting):
         """Virtual step, meta step, actual step: Algorithm 1 of MAL (Eq. 4 to 11)."""
         au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
         n_au = len(au.images)
-        self.optimizer.zero_grad(set_to_none=True)  # of the step before: as large as the net, and read by nobody
+        self.optimizer.zero_grad(set_to_none=True)  # the old gradients are as large as the net, and unused
         theta: Params = dict(self.net.named_parameters())
-        psi = {name: p.detach() for name, p in self.meta_net.named_parameters()}  # follow the optimiser in place
+        psi = {name: p.detach() for name, p in self.meta_net.named_parameters()}  # views: they see updates
 
         def weigh(psi: Params, seen: Tensor) -> Tensor:
             return self.weigh(psi, seen, n_au)
@@ -209,7 +216,7 @@ class MetaWeighting(Reweighting):
         first = self.train_pass(au, fe, to_replay=self.hparams.keep_graph)
         keep, draws = first if self.hparams.keep_graph else None, first.draws
         theta_star = sgd_step(theta, gradients(total(first), theta, retain_graph=bool(keep)), self.hparams.alpha)
-        # The validation pass is the largest: by default its graph and this one are not in memory together.
+        # The validation pass is the largest. By default its graph and this one are not in memory together.
         del first
 
         # Meta-test (Eq. 7).
@@ -224,20 +231,20 @@ class MetaWeighting(Reweighting):
             parameter.grad = meta_grad[name]
         self.meta_optimizer.step()
 
-        # Base-learning (Eq. 9 to 11): from θ, with new weights.
+        # Base-learning (Eq. 9 to 11): a step from θ with new weights.
         self.descend(total(passed), step)
         return {"loss_val": loss_val, **summary(passed.losses.detach(), raw, n_au)}
 
 
 def sample_losses(out: Outputs, au: Samples, fe: Samples) -> Tensor:
-    """Eq. 1 and Eq. 2 of every sample, AU rows first: (A + E,)."""
+    """Losses (A + E,) of the samples, AU rows first: Eq. 1 and Eq. 2."""
     return torch.cat([au_loss(out.au_logits, au.labels), fe_loss(out.fe_logits, fe.labels)])
 
 
 def summary(losses: Tensor, weights: Tensor, n_au: int) -> Scalars:
-    """Batch-mean losses and weights of both streams, and the FE samples' share of all weight (A17).
+    """Batch means of losses and weights of both streams, and the share of the FE samples in all weight (A17).
 
-    The weights are those that a method calls its own: raw for a meta net, normalised for L2RW.
+    The weights of a meta net are raw; those of L2RW are normalised.
     """
     return {
         "loss_au": losses[:n_au].mean(),

@@ -1,4 +1,4 @@
-"""The source network of L2T-WW: a stage, no row of any table."""
+"""The source network of L2T-WW. A stage: no table has it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from methods.losses import fe_loss
 
 @stage("fe_source")
 class FESource(Method):
-    """Facial expression recognition alone, on the FE data (paper §4.2.2: the source network of L2T-WW).
+    """Facial expression recognition only, on the FE data (paper §4.2.2: the source network of L2T-WW).
 
-    Its budget, augmentation and optimiser are those of the methods; the last state is the source.
+    Budget, augmentation and optimiser are those of the methods. The last state is the source.
     """
 
     streams = frozenset({Stream.FE})

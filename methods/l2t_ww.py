@@ -1,4 +1,4 @@
-"""Learning what and where to transfer: a row of the paper's Tables 1 to 3."""
+"""Learning what and where to transfer (L2T-WW), a row of the paper's Tables 1 to 3."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Pair = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class TransferWeights(nn.Module):
-    """φ: from the source's features of an image, what is transferred (which channels) and where (which pairs).
+    """φ: weights of channels ("what") and of pairs of stages ("where"), from the source's features of an image.
 
     Args:
-        widths: Channels of the source's stage, of every pair.
+        widths: Channels of the source's stage in every pair.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -36,12 +36,12 @@ class TransferWeights(nn.Module):
         self.pair = nn.ModuleList(nn.Linear(width, 1) for width in widths)
         for name, parameter in self.named_parameters():
             if name.startswith("channel."):
-                nn.init.zeros_(parameter)  # all channels alike at the start
+                nn.init.zeros_(parameter)  # equal weights of all channels at the start
             elif name.endswith(".bias"):
                 nn.init.ones_(parameter)
 
     def forward(self, sources: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Of every pair w (B, C), total one, and λ (B,) in [0, 6], from the source's maps (B, C, h, w)."""
+        """For every pair w (B, C), with sum one, and λ (B,) in [0, 6], from the source's maps (B, C, h, w)."""
         pooled = [source.mean((2, 3)) for source in sources]
         return [
             (torch.softmax(channel(x), dim=1), F.relu6(pair(x)).squeeze(1))
@@ -50,7 +50,7 @@ class TransferWeights(nn.Module):
 
 
 def distances(sources: Sequence[Tensor], regressed: Sequence[Tensor]) -> list[Tensor]:
-    """Of every pair, image and channel (B, C): the mean square over positions, the source resized to the target."""
+    """Mean squared difference over positions (B, C) for every pair, with the source resized to the target."""
     resized = [
         s if s.shape == t.shape else F.interpolate(s, t.shape[2:], mode="bilinear", align_corners=False)
         for s, t in zip(sources, regressed, strict=True)
@@ -60,24 +60,25 @@ def distances(sources: Sequence[Tensor], regressed: Sequence[Tensor]) -> list[Te
 
 @register("l2t_ww", paper_row="L2T-WW")
 class L2TWW(Method):
-    """The AU detector matches features of a network trained for FER; what and where is learned by a bilevel schedule.
+    """AU detection with features matched to those of an FER network; a bilevel schedule learns what to match and where.
 
-    Every batch: a step on L_org + L_wfm; then, to be rolled back, T virtual steps on L_wfm and one on L_org; the
-    meta networks follow the gradient of L_org at the end of these, through all of them.
+    Each batch has one real step on L_org + L_wfm, then T virtual steps on L_wfm and one on L_org, which are rolled
+    back. The meta networks follow the gradient of L_org after the virtual steps, through all of them.
 
     Citation: Jang, Lee, Hwang & Shin, Learning What and Where to Transfer, ICML 2019; details from
     github.com/alinlab/L2T-ww (f4dde04).
 
     Differs from the authors' code:
-      - Source and target are one architecture, the suite's backbone, and the target starts from its `weights`.
-      - Running statistics of batch norm move once a batch, in the real step; there a replay moves them again.
-      - A parameter that a virtual loss does not reach has a zero gradient, as in their torch; on torch 2 the
-        original leaves it out of momentum and weight decay.
-      - Virtual steps are SGD with the momentum and weight decay of the real optimiser if that is SGD; beside Adam
-        they are plain SGD.
-      - The first cosine step is not skipped; the meta optimiser is theirs (Adam with L2 weight decay).
+      - Source and target have the same architecture, the suite's backbone. The target starts from its `weights`.
+      - Running statistics of batch norm are updated once per batch, in the real step. In their code a replay updates
+        them again.
+      - A parameter that a virtual loss does not depend on has a zero gradient, as in their version of torch. On
+        torch 2 their code leaves it out of momentum and weight decay.
+      - Virtual steps are SGD with the momentum and weight decay of the real optimiser if that is SGD, and plain SGD
+        if it is Adam.
+      - The first cosine step is not skipped. The meta optimiser is theirs (Adam with L2 weight decay).
       - With `amp`, virtual steps stay in full precision.
-      - The source passes once a batch: the batch is the same in all steps.
+      - The source has one pass per batch, since the batch is the same in all steps.
     """
 
     streams = frozenset({Stream.AU})
@@ -88,15 +89,15 @@ class L2TWW(Method):
         """Settings of L2T-WW."""
 
         pairs: tuple[Pair, ...] = ()
-        """(source stage, target stage) of every match; none: all pairs of the last four stages."""
+        """(source stage, target stage) of every match; empty for all pairs of the last four stages."""
         inner_steps: int = Field(default=2, ge=1)
-        """T, virtual steps on the matching loss."""
+        """T, number of virtual steps on the matching loss."""
         beta: float = Field(default=0.5, gt=0)
-        """β, weight of the matching loss, in the real step and in the virtual ones."""
+        """β, weight of the matching loss in real and virtual steps."""
         virtual_lr: float | None = Field(default=None, gt=0)
-        """Rate of the virtual steps at the start of training, on the same schedule; none: that of the real step."""
+        """Initial learning rate of the virtual steps, on the same schedule; None for that of the real step."""
         meta_lr: float = Field(default=1e-4, gt=0)
-        """Rate of the meta networks' Adam."""
+        """Learning rate of the meta networks' Adam."""
         meta_weight_decay: float = Field(default=1e-4, ge=0)
         """L2 penalty of the meta networks."""
 
@@ -127,7 +128,7 @@ class L2TWW(Method):
         )
 
     def make_source(self, done: Finished) -> BaseNet:
-        """The source network as its trial left it."""
+        """The source network at the end of its trial."""
         source = build_net(
             done.hparams.backbone if done.backbone is None else done.backbone,
             SCRATCH,
@@ -141,7 +142,7 @@ class L2TWW(Method):
         return source
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """AU logits (B, J), and for every pair the target's features in the source's width."""
+        """AU logits (B, J), and for every pair the target's maps with the source's number of channels."""
         stages, features = self.net.stages(images)
         with self.net.precision(images.device):
             regressed = [r(stages[n - 1].output) for r, (_, n) in zip(self.regressors, self.pairs, strict=True)]
@@ -149,13 +150,13 @@ class L2TWW(Method):
 
     @torch.no_grad()
     def source_maps(self, images: Tensor) -> list[Tensor]:
-        """For every pair the source's features, evaluation mode."""
+        """Maps of the source for every pair, in evaluation mode."""
         with evaluation_mode(self.source):
             stages, features = self.source.stages(images)
         return [stages[m - 1].output.to(features.dtype) for m, _ in self.pairs]
 
     def matching_loss(self, sources: list[Tensor], regressed: list[Tensor], phi: Params) -> Tensor:
-        """β L_wfm: the sum over pairs of the batch mean of λ Σ_c w_c times the squared distance of channel c."""
+        """β L_wfm: sum over pairs of the batch mean of λ Σ_c w_c d_c, with d_c the distance of channel c."""
         weights = functional_call(self.meta_nets, phi, (sources,))
         pairs = [
             (where * (what * d).sum(1)).mean()
@@ -164,7 +165,7 @@ class L2TWW(Method):
         return self.hparams.beta * torch.stack(pairs).sum()
 
     def original_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """L_org: the batch mean of Eq. 1."""
+        """L_org, the batch mean of Eq. 1."""
         return au_loss(logits, labels).mean()
 
     def update(self, batch: Batch, step: int) -> Scalars:
@@ -186,7 +187,7 @@ class L2TWW(Method):
     def meta_gradient(
         self, au: Samples, sources: list[Tensor], phi: Params, step: int
     ) -> tuple[Params, list[SgdState], Tensor]:
-        """∇_φ L_org after T virtual steps on L_wfm and one on L_org; with the virtual states and that L_org."""
+        """∇_φ L_org after T virtual steps on L_wfm and one on L_org, the virtual states, and that L_org."""
 
         def run(theta: Params) -> tuple[Tensor, list[Tensor]]:
             with virtual_pass(self.net):
@@ -206,14 +207,14 @@ class L2TWW(Method):
         return grads, states, loss_meta
 
     def virtual_rule(self, step: int) -> SgdRule:
-        """Rates of the virtual steps."""
+        """Rule of the virtual steps."""
         lr = self.rate(step, self.hparams.virtual_lr)
         if self.hparams.optimizer != "sgd":
             return SgdRule(lr)
         return SgdRule(lr, self.hparams.momentum, self.hparams.weight_decay)
 
     def virtual_start(self) -> SgdState:
-        """θ and the velocity that the real step left."""
+        """θ and its velocity after the real step."""
         named = {name: self.get_parameter(name) for name in self.theta}
         velocity = {n: self.optimizer.state[p].get("momentum_buffer") for n, p in named.items()}
         return SgdState(

@@ -12,15 +12,15 @@ ValWeighting = Literal["balanced", "per_au", "none"]
 
 
 def au_loss(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Eq. 1: binary cross-entropy of each sample, summed over its AUs. An unknown label gives no loss.
+    """Eq. 1: binary cross-entropy of each sample, summed over its AUs. An unknown label adds nothing.
 
     Args:
         logits: (B, J).
         labels: (B, J) of 0, 1 or -1 = unknown.
-        class_weights: (2, J) factors of the cells labelled 0 (row 0) and 1 (row 1).
+        class_weights: (2, J), factors for labels 0 (row 0) and 1 (row 1); None for ones.
 
     Returns:
-        (B,)
+        Losses (B,).
     """
     known = (labels >= 0).to(logits.dtype)
     targets = labels.clamp_min(0).to(logits.dtype)
@@ -31,16 +31,16 @@ def au_loss(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None)
 
 
 def fe_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Eq. 2: cross-entropy of each sample, (B, Q) and (B,) to (B,)."""
+    """Eq. 2: cross-entropy (B,) of each sample, from logits (B, Q) and labels (B,)."""
     return F.cross_entropy(logits, labels, reduction="none")
 
 
 def val_class_weights(labels: Tensor, rule: ValWeighting) -> Tensor:
-    """Factors of the cells of L_val, inverse to class frequency in the AU validation set (§4.1.4; A6).
+    """Class weights of L_val, inverse to class frequency in the AU validation set (§4.1.4; A6).
 
     `balanced`: N / (2 N_neg) and N / (2 N_pos) of each AU over its N known labels, frequencies clamped to
-    [1/N, 1 - 1/N]. `per_au`: one factor an AU, inverse to its rate, with mean one over the AUs. `none`: ones.
-    An AU without a known label weighs nothing.
+    [1/N, 1 - 1/N]. `per_au`: one factor per AU, inverse to its rate, with mean one over the AUs. `none`: ones.
+    An AU without a known label has factor zero.
 
     Args:
         labels: (K, J) of 0, 1 or -1 = unknown.

@@ -1,4 +1,4 @@
-"""A control: the more frequent answer of the training labels, whatever the image."""
+"""A control that predicts the more frequent training label of each AU, for every image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from methods.base import Batch, Method, Scalars, Stream, TaskSpec, register
 
 @register("majority", control=True)
 class Majority(Method):
-    """Calls an AU active if it was active in at least half of the training cells seen.
+    """Prediction of an AU as active if at least half of its training labels so far are active.
 
     Citation: none; a control of this suite.
     """
@@ -22,12 +22,12 @@ class Majority(Method):
         self.seen: Tensor
 
     def update(self, batch: Batch, step: int) -> Scalars:
-        """Count the cells labelled 0 and 1."""
+        """Count the labels 0 and 1; no scalars."""
         labels = batch[Stream.AU].labels
         self.seen += torch.stack([(labels == value).sum(0) for value in (0, 1)])
         return {}
 
     def predict(self, images: Tensor) -> Tensor:
-        """The share of active cells less a half, (B, J)."""
+        """Share of active labels minus one half, (B, J)."""
         share = self.seen[1] / self.seen.sum(0).clamp_min(1)
         return (share - 0.5).expand(len(images), -1)

@@ -1,14 +1,13 @@
 """Exact gradients through SGD steps: one step on a weighted loss (MAL, Eq. 5 to 8), or several (L2T-WW).
 
-With θ* = θ − α ∇_θ Σ_i w_i L_i and v = ∇_θ* L_val(θ*), the chain rule gives, D_v being the derivative at θ
-along v,
+Let θ* = θ − α ∇_θ Σ_i w_i L_i and v = ∇_θ* L_val(θ*), and let D_v be the derivative at θ along v. By the chain rule
 
     ∇_ψ L_val(θ*) = −α ∇_ψ Σ_i w_i D_v L_i                       weights are constants for θ   (A1 `constant`)
     ∇_ψ L_val(θ*) = −α ∇_ψ Σ_i (D_v w_i L_i + w_i D_v L_i)       weights depend on θ           (A1 `through`)
 
-so for one step a forward-mode pass over the training batch replaces the graph of a backward pass. Derivatives of
-second order through batch normalisation are by double backward: the gradient of a forward-mode derivative is wrong
-there on torch 2.14 (pytorch issue 196699).
+So for one step a forward-mode pass over the training batch replaces the graph of a backward pass. Second derivatives
+through batch normalisation use double backward: there the gradient of a forward-mode derivative is wrong on torch
+2.14 (pytorch issue 196699).
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from benchmark.core.errors import UserError
 Params = dict[str, Tensor]
 Reading = Literal["constant", "through"]
 PerSample = Callable[[Params], tuple[Tensor, Tensor]]
-"""θ to (losses (N,), what the weigher looks at (N, ...))."""
+"""A function from θ to losses (N,) and the input of the weigher (N, ...)."""
 Weigh = Callable[[Params, Tensor], Tensor]
-"""ψ and what the weigher looks at to weights (N,)."""
+"""A function from ψ and the input of the weigher to weights (N,)."""
 
 
 def sgd_step(theta: Params, grads: Params, alpha: float) -> Params:
-    """Eq. 6: θ − α g; a parameter that no loss reaches stays."""
+    """Eq. 6: θ − α g. A parameter without a gradient stays."""
     return {name: p - alpha * grads[name] if name in grads else p for name, p in theta.items()}
 
 
 def gradients(loss: Tensor, params: Params, *, retain_graph: bool = False, create_graph: bool = False) -> Params:
-    """∇ loss for each of `params` that the loss depends on."""
+    """Gradient of a loss for each of `params` that it depends on."""
     found = torch.autograd.grad(
         loss,
         list(params.values()),
@@ -49,14 +48,18 @@ def gradients(loss: Tensor, params: Params, *, retain_graph: bool = False, creat
 
 
 def leaves(params: Params) -> Params:
-    """The same values as fresh leaves that ask for a gradient."""
+    """Detached parameters with the same values that require a gradient."""
     return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
 def derivative_along(function: Callable[[Any], Any], at: Any, along: Any) -> tuple[Any, Any]:
-    """The value of a function and its derivative along a direction, by one forward-mode pass."""
+    """Value of a function and its derivative along a direction, in one forward-mode pass.
+
+    Raises:
+        UserError: torch has no forward-mode derivative of a layer.
+    """
     with warnings.catch_warnings():
-        # torch scripts decompositions of its own at the first such pass, and calls that deprecated.
+        # At the first such pass torch scripts its own decompositions, and warns that this is deprecated.
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
         try:
             value, derivative = jvp(function, (at,), (along,))  # type: ignore[misc]  # a third output only if asked for
@@ -72,19 +75,22 @@ def derivative_along(function: Callable[[Any], Any], at: Any, along: Any) -> tup
 def forward_mode(
     per_sample: PerSample, theta: Params, v: Params, alpha: float, weigh: Weigh, psi: Params, reading: Reading
 ) -> Params:
-    """∇_ψ L_val(θ*(ψ)) by one forward-mode pass along v (Eq. 7, in the form of the module's docstring).
+    """∇_ψ L_val(θ*(ψ)) from one forward-mode pass along v (Eq. 7 in the form of the module's docstring).
 
     Args:
         per_sample: One pass over the training batch; it must leave every buffer alone.
         theta: θ.
-        v: ∇_θ* L_val(θ*); a name it lacks is zero there.
-        alpha: α, the rate of the virtual step.
+        v: ∇_θ* L_val(θ*); zero for names that it does not have.
+        alpha: α, the learning rate of the virtual step.
         weigh: The weigher.
         psi: ψ.
         reading: Ambiguity A1.
 
     Returns:
         A gradient for each of `psi`.
+
+    Raises:
+        UserError: torch has no forward-mode derivative of a layer.
     """
     primal = {name: p.detach() for name, p in theta.items()}
     tangent = {name: v[name] if name in v else torch.zeros_like(p) for name, p in primal.items()}
@@ -107,7 +113,7 @@ def double_backward(
     psi: Params,
     reading: Reading,
 ) -> Params:
-    """The same gradient by the graph of Eq. 6, differentiated twice: slower, larger, and the check of `forward_mode`.
+    """The gradient of `forward_mode` by double backward through Eq. 6: slower, with more memory, for tests.
 
     Args:
         per_sample: As in `forward_mode`.
@@ -117,6 +123,9 @@ def double_backward(
         weigh: The weigher.
         psi: ψ.
         reading: Ambiguity A1.
+
+    Returns:
+        A gradient for each of `psi`.
     """
     theta, psi = leaves(theta), leaves(psi)
     losses, seen = per_sample(theta)
@@ -141,15 +150,24 @@ class SgdState(NamedTuple):
 
 
 Inner = Callable[[Params, Params], Tensor]
-"""(θ, φ) to a loss."""
+"""A function from θ and φ to a loss."""
 
 
 def sgd_path(
     inner: Sequence[Inner], state: SgdState, phi: Params, rule: SgdRule
 ) -> tuple[list[SgdState], list[Tensor]]:
-    """One SGD step on each inner loss: the states before, between and after the steps, and the losses.
+    """SGD steps, one on each inner loss.
 
-    A parameter that a loss does not reach has a gradient of zero: momentum and weight decay still move it.
+    A parameter that a loss does not depend on has a gradient of zero; momentum and weight decay still change it.
+
+    Args:
+        inner: The losses, in the order of the steps.
+        state: Start of the path.
+        phi: φ.
+        rule: Rule of the steps.
+
+    Returns:
+        The states before, between and after the steps, and the losses.
     """
     states, losses = [state], []
     for loss_of in inner:
@@ -168,16 +186,20 @@ def sgd_path(
 def through_sgd_path(
     inner: Sequence[Inner], outer: Callable[[Params], Tensor], states: Sequence[SgdState], phi: Params, rule: SgdRule
 ) -> tuple[Params, Tensor]:
-    """∇_φ of the outer loss at the end of an `sgd_path`, exact, and the outer loss.
+    """Exact ∇_φ of the outer loss at the end of an `sgd_path`.
 
-    Reverse-mode differentiation over the steps (Franceschi et al., ICML 2017): no graph of a step outlives it.
+    This is reverse-mode differentiation over the steps (Franceschi et al., ICML 2017), with the graph of one step at
+    a time.
 
     Args:
         inner: The losses of the path.
-        outer: θ to the outer loss.
+        outer: A function from θ to the outer loss.
         states: The states that `sgd_path` returned.
-        phi: φ; the start of the path is a constant for it.
-        rule: That of the path.
+        phi: φ. The start of the path does not depend on it.
+        rule: Rule of the steps.
+
+    Returns:
+        A gradient for each of `phi`, and the outer loss.
     """
     phi = leaves(phi)
     end = leaves(states[-1].theta)
@@ -200,10 +222,10 @@ def through_sgd_path(
 def _second_derivatives(
     loss_of: Inner, theta: Params, phi: Params, along: Params, *, of_theta: bool
 ) -> tuple[Params, Params]:
-    """∇ of <u, ∇_θ L(θ, φ)> with respect to φ, and to θ if it is asked for (the start of a path does not depend on φ).
+    """Gradient of <u, ∇_θ L(θ, φ)> with respect to φ and, with `of_theta`, to θ.
 
-    φ alone needs no second derivative of the network: a reverse pass for φ over the derivative along u, which meets
-    no batch norm. Both together are double backward.
+    Without θ no second derivative of the network is needed: a backward pass for φ over the derivative along u passes
+    no batch norm. With θ it is double backward. The start of a path does not depend on φ, so it needs no gradient.
     """
     if not of_theta:
         _, slope = derivative_along(lambda at: loss_of(at, phi), theta, along)

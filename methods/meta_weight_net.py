@@ -1,4 +1,4 @@
-"""Meta-Weight-Net, the ancestor of MAL whose weights depend on a sample's loss alone."""
+"""Meta-Weight-Net, a predecessor of MAL whose weights depend only on the loss of a sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from methods.meta_gradient import Params
 
 
 class LossWeigher(nn.Module):
-    """V(L; ψ): a hidden layer of rectified units between one input and one sigmoid output."""
+    """V(L; ψ): one input, a hidden layer with ReLU, and one output with a sigmoid."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -26,15 +26,15 @@ class LossWeigher(nn.Module):
 
 @register("meta_weight_net")
 class MetaWeightNet(MetaWeighting):
-    """A small network turns the loss of every sample into its weight, and learns as MAL's meta net does.
+    """Sample weights from a small network on the losses, which learns in the same way as MAL's meta net.
 
     Citation: Shu et al., Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting, NeurIPS 2019.
 
     Differs from the paper:
-      - Samples are those of two tasks, with losses on two scales (Eq. 1 is a sum over AUs); one network weighs both.
+      - Samples belong to two tasks with losses on two scales (Eq. 1 is a sum over AUs). One network weighs both.
       - The clean meta set is MAL's AU validation set, with its class re-weighting.
-      - The virtual step uses `alpha`, the actual one the optimiser that all methods share.
-      - `match_scale` doubles the mean of weighted losses, so that weights of one give MTL's loss (A19).
+      - The virtual step uses `alpha`; the actual step uses the optimiser that all methods share.
+      - `match_scale` doubles the mean of the weighted losses. Weights of one then give MTL's loss (A19).
     """
 
     hparams: HParams
@@ -46,14 +46,14 @@ class MetaWeightNet(MetaWeighting):
         """Width of the hidden layer (their §2.2: 100)."""
 
     def make_meta_net(self, feature_dim: int) -> LossWeigher:
-        """V."""
+        """The meta net V."""
         return LossWeigher(self.hparams.hidden)
 
     def look(self, losses: Tensor, features: Tensor) -> Tensor:
-        """The losses."""
+        """The losses (N,)."""
         return losses
 
     def weigh(self, psi: Params, seen: Tensor, n_au: int) -> Tensor:
-        """V(L_i) / N: without the normalisation of MAL."""
+        """Weights V(L_i) / N, without the normalisation of MAL."""
         raw: Tensor = functional_call(self.meta_net, psi, (seen,))
         return self.scale * raw / len(raw)

@@ -1,4 +1,4 @@
-"""The direction that lowers both losses most evenly."""
+"""Multiple-gradient descent (MGDA): the shortest convex combination of both gradients."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from methods.base import register
 
 @register("mgda")
 class MultipleGradientDescent(Aggregated):
-    """The backbone follows the shortest vector between the gradients of AU and FE.
+    """Multi-task learning whose backbone follows the shortest vector between the AU and FE gradients.
 
     Citation: Désidéri, Multiple-Gradient Descent Algorithm for Multiobjective Optimization, C. R. Acad. Sci. Paris
     350, 2012; for deep networks Sener & Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018.
 
     Differs from the papers:
       - Gradients are taken at the backbone's parameters, without the upper bound at the features.
-      - They are not normalised: Eq. 1 is a sum over AUs, its gradient is the longer one, and the shortest vector
-        leans to FER.
+      - They are not normalised. Eq. 1 is a sum over AUs, so its gradient is longer, and the shortest vector is closer
+        to the FE gradient.
       - The computation is torchjd's.
 
-    Its two weights total one at the backbone, where MTL's total two (A19).
+    The two weights sum to one at the backbone; MTL's sum to two (A19).
     """
 
     def make_aggregator(self) -> Aggregator:
-        """MGDA."""
+        """The rule of MGDA."""
         return MGDA()

@@ -1,4 +1,4 @@
-"""The multi-task attention network: a row of the paper's Tables 1 to 3."""
+"""The multi-task attention network (MTAN), a row of the paper's Tables 1 to 3."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from methods.multitask import Multitask, TaskLosses
 
 
 class Attention(nn.Sequential):
-    """Mask in (0, 1) of one task for one stage, (B, in, h, w) to (B, out, h, w)."""
+    """Mask in (0, 1) of one task for one stage: maps (B, in, h, w) to (B, out, h, w)."""
 
     def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
         super().__init__(
@@ -32,12 +32,12 @@ class Attention(nn.Sequential):
 
 
 class AttentionBranch(nn.Module):
-    """The attention modules of every task over the stages of one shared trunk.
+    """Attention modules of every task over the stages of the shared trunk.
 
     Args:
         widths: Channels of the stages.
-        tasks: Names.
-        block: Residual block of the trunk; it is the encoder between two stages, too.
+        tasks: Names of the tasks.
+        block: Residual block of the trunk, also used as the encoder between two stages.
     """
 
     def __init__(self, widths: Sequence[int], tasks: Sequence[str], block: type[BasicBlock | Bottleneck]) -> None:
@@ -55,16 +55,16 @@ class AttentionBranch(nn.Module):
             block(a, b // block.expansion, downsample=nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b)))
             for a, b in pairwise(widths)
         )
-        # Strided convolutions of the trunk round a side up, so this does: alike at multiples of 32 pixels.
+        # Strided convolutions of the trunk round a side up, and so does this. Multiples of 32 pixels need no rounding.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
     def forward(self, stages: Mapping[str, Sequence[Stage]], *, together: bool) -> dict[str, Tensor]:
-        """Each task's feature (B, C), from what the trunk's stages make of the task's own images.
+        """Features (B, C) of each task.
 
         Args:
-            stages: By task.
-            together: Each encoder passes the rows of all tasks at once, so that its batch norm sees them as the
-                trunk's does, or one task after the other (A13).
+            stages: Maps of the trunk's stages for the images of each task.
+            together: Whether each encoder has one pass over the rows of all tasks, so that its batch norm has the
+                same rows as the trunk's, or one pass per task (A13).
         """
         passed: dict[str, list[Tensor]] = {task: [] for task in stages}
         for i in range(len(self.enc) + 1):
@@ -81,19 +81,19 @@ class AttentionBranch(nn.Module):
 
 
 class DynamicWeightAverage(nn.Module):
-    """λ_k(e) = K softmax_k(r_k / T), r_k the ratio of task k's mean losses in the two epochs before e.
+    """λ_k(e) = K softmax_k(r_k / T), with r_k the ratio of task k's mean losses in the two epochs before e.
 
     The weights are one in the first two epochs, and constant within an epoch.
 
     Args:
-        tasks: K.
+        tasks: K, the number of tasks.
         temperature: T.
     """
 
     def __init__(self, tasks: int, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
-        # Mean losses of the epoch before the last and of the last, 0 while there is none; sum and steps of this one.
+        # Mean losses of the last two epochs, the older first, 0 for none; sum and number of steps of this epoch.
         self.register_buffer("means", torch.zeros(2, tasks))
         self.register_buffer("total", torch.zeros(tasks))
         self.register_buffer("steps", torch.zeros(()))
@@ -102,12 +102,12 @@ class DynamicWeightAverage(nn.Module):
         self.steps: Tensor
 
     def add(self, losses: Tensor) -> None:
-        """Count the unweighted losses (K,) of a step of this epoch."""
+        """Add the unweighted losses (K,) of a step to this epoch."""
         self.total += losses
         self.steps += 1
 
     def end_epoch(self) -> None:
-        """The mean of this epoch becomes that of the last."""
+        """Store the mean of this epoch and begin the next."""
         self.means = torch.stack([self.means[1], self.total / self.steps])
         self.total, self.steps = torch.zeros_like(self.total), torch.zeros_like(self.steps)
 
@@ -120,19 +120,19 @@ class DynamicWeightAverage(nn.Module):
 
 @register("mtan", paper_row="MTAN")
 class MTAN(Multitask):
-    """One shared trunk, and per task soft attention to the features of its four stages.
+    """Multi-task learning with a shared trunk and soft attention per task to the features of its four stages.
 
     Citation: Liu, Johns & Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019; wiring for residual
     networks from github.com/lorenmt/mtan (c36c30b), as generalised in github.com/median-research-group/LibMTL.
 
     Differs from the authors' code:
-      - Images have labels of one task: each row passes the branch of its own task alone.
-      - The trunk and the shared encoders run once over the rows of both tasks, as MTL's backbone does;
-        `batch_norm_streams = separate` runs them once a task, which is what the reference does (A13).
+      - Images have labels of one task, so each row passes only the branch of its own task.
+      - The trunk and the shared encoders have one pass over the rows of both tasks, like MTL's backbone. With
+        `batch_norm_streams = separate` they have one pass per task, as in the authors' code (A13).
       - The head is global average pooling and one linear layer, as in MTL, instead of a dense predictor.
       - In a stage with one block the mask is computed from the output that it multiplies, as in the authors' Wide
-        ResNet; the paper's backbones have none.
-      - Loss weights are equal by default, as in the paper's MTL (1:1); `loss_weights = dwa` is the authors' own rule.
+        ResNet. The paper's backbones have no such stage.
+      - Loss weights are equal by default, as in the paper's MTL (1:1). `loss_weights = dwa` is the authors' own rule.
     """
 
     hparams: HParams
@@ -141,9 +141,9 @@ class MTAN(Multitask):
         """Settings of MTAN."""
 
         loss_weights: Literal["equal", "dwa"] = "equal"
-        """Both losses alike, or Dynamic Weight Average."""
+        """Equal weights, or Dynamic Weight Average."""
         temperature: float = Field(default=2.0, gt=0)
-        """T of Dynamic Weight Average; theirs is 2."""
+        """T of Dynamic Weight Average; 2 in the authors' code."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
@@ -162,7 +162,7 @@ class MTAN(Multitask):
         self.optimizer = make_optimizer(self.parameters(), hparams)
 
     def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
-        """Logits of each task from its own attention."""
+        """Logits of each task from its own branch."""
         n_au, together = len(au_images), not self.net.separate_streams
         if together:
             stages, _ = self.net.stages(torch.cat([au_images, fe_images]))
@@ -174,7 +174,7 @@ class MTAN(Multitask):
             return self.net.classify(torch.cat([features[Stream.AU], features[Stream.FE]]), n_au)
 
     def predict(self, images: Tensor) -> Tensor:
-        """AU logits (B, J): the AU branch alone runs."""
+        """AU logits (B, J), from the AU branch only."""
         stages, _ = self.net.stages(images)
         with self.net.precision(images.device):
             feature = self.branch({Stream.AU: stages}, together=True)[Stream.AU]

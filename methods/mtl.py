@@ -10,7 +10,7 @@ from methods.multitask import Multitask, TaskLosses
 
 @register("mtl", paper_row="MTL")
 class MTL(Multitask):
-    """AU detection and FER learned together, losses 1:1 (paper §3.2, §4.3).
+    """AU detection and FER learned together, with losses 1:1 (paper §3.2, §4.3).
 
     Citation: Li & Shan, Meta Auxiliary Learning for Facial Action Unit Detection, arXiv 2105.06620, §4.3.
 

@@ -18,16 +18,16 @@ from methods.multitask import task_losses
 
 @register("mtl_best_rho")
 class MTLBestRho(Method):
-    """MTL with every ρ of a list side by side on the same batches; the one best on the AU validation set predicts.
+    """MTL with every ρ of a list, trained on the same batches; the best one on the AU validation set predicts.
 
-    Best is the largest average F1 over the validation batches of the last steps, in evaluation mode. The test
-    subjects are not looked at; but the validation frames are of training subjects, out of the sequences that are
-    trained on, so a ρ that fits these people best may be taken.
+    The best ρ has the largest average F1 over the validation batches of the last steps, in evaluation mode. The
+    choice does not use test subjects. But the validation frames come from the training sequences, so the choice can
+    favour a ρ that overfits their subjects.
 
-    Citation: Li & Shan, Meta Auxiliary Learning for Facial Action Unit Detection, arXiv 2105.06620, §3.2: the loss
+    Citation: Li & Shan, Meta Auxiliary Learning for Facial Action Unit Detection, arXiv 2105.06620, §3.2, for the loss
     with weight ρ; the search is this suite's.
 
-    Differs from the paper: the paper's MTL has ρ = 1 alone. Parameters, memory and time are those of all networks.
+    Differs from the paper: the paper's MTL has only ρ = 1. Parameters, memory and time count all networks.
     """
 
     streams = frozenset({Stream.AU, Stream.FE, Stream.AU_VAL})
@@ -37,16 +37,16 @@ class MTLBestRho(Method):
         """Settings of the search."""
 
         fe_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(1.0, 0.1, 0.3, 3.0), min_length=1)
-        """The list of ρ; on a tie the earlier one is taken."""
+        """The list of ρ. Of equally good ones the first is chosen."""
         judged_share: float = Field(default=0.1, gt=0, le=1)
-        """Share of the steps, the last ones, whose validation batches decide."""
+        """Share of the steps, at the end of training, whose validation batches count for the choice."""
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
         super().__init__(net, hparams, spec)
         rivals = len(self.hparams.fe_weights) - 1
         self.rivals = nn.ModuleList(copy.deepcopy(net) for _ in range(rivals))
         self.optimizer = make_optimizer(self.parameters(), hparams)
-        # TP, FP, FN, TN of each ρ and AU over the judged validation batches.
+        # TP, FP, FN, TN of each ρ and AU over the validation batches that count.
         self.register_buffer("counts", torch.zeros(rivals + 1, len(spec.aus), 4, dtype=torch.int64))
         self.counts: Tensor
 
@@ -56,7 +56,7 @@ class MTLBestRho(Method):
         return [self.net, *(net for net in self.rivals if isinstance(net, BaseNet))]
 
     def update(self, batch: Batch, step: int) -> Scalars:
-        """One step of every network; towards the end, count their hits on a validation batch."""
+        """One step of every network; in the last steps also `judge` on a validation batch."""
         au, fe = batch[Stream.AU], batch[Stream.FE]
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -72,7 +72,7 @@ class MTLBestRho(Method):
 
     @torch.no_grad()
     def judge(self, val: Samples) -> None:
-        """Add a validation batch to the counts."""
+        """Add the predictions of every network on a validation batch to the counts."""
         for i, net in enumerate(self.nets):
             with evaluation_mode(net):
                 found = net(val.images).au_logits > 0
@@ -81,7 +81,7 @@ class MTLBestRho(Method):
             self.counts[i] += torch.stack([(cell & known).sum(0) for cell in cells], dim=1)
 
     def best(self) -> int:
-        """Place of the best ρ so far; the first before any validation batch."""
+        """Index of the best ρ so far; 0 before any validation batch."""
         scores = mean_defined(f1(self.counts.cpu().numpy()), axis=1)
         return int(np.nan_to_num(scores, nan=-1.0).argmax())
 

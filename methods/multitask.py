@@ -1,4 +1,4 @@
-"""What methods share that learn AU detection and FER together from one loss of each."""
+"""Base class of methods that learn AU detection and FER from one loss each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from methods.losses import au_loss, fe_loss
 
 
 class TaskLosses(NamedTuple):
-    """Batch means of Eq. 1 and Eq. 2, and the last features (A + E, C) that both tasks share."""
+    """Batch means of Eq. 1 and Eq. 2, and the features (A + E, C) that both tasks share."""
 
     au: Tensor
     fe: Tensor
@@ -20,7 +20,7 @@ class TaskLosses(NamedTuple):
 
 
 class Multitask(Method):
-    """Both losses from a batch of each stream; a subclass says how it learns from them."""
+    """Base of multi-task methods. A subclass implements `learn`, a step on both losses."""
 
     streams = frozenset({Stream.AU, Stream.FE})
 
@@ -32,16 +32,20 @@ class Multitask(Method):
         return {"loss_au": losses.au.detach(), "loss_fe": losses.fe.detach(), **more}
 
     def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
-        """What the network says of both kinds of images."""
+        """Outputs of the network for the images of both streams."""
         out: Outputs = self.net(au_images, fe_images)
         return out
 
     def losses(self, out: Outputs, au: Samples, fe: Samples) -> TaskLosses:
-        """Both losses of what the network said."""
+        """Both losses of the outputs."""
         return task_losses(out, au.labels, fe.labels)
 
     def learn(self, losses: TaskLosses, step: int) -> Scalars:
-        """Take a step on both losses; what else the history is to hold."""
+        """Take a step on both losses.
+
+        Returns:
+            Further scalars for the history.
+        """
         raise NotImplementedError
 
 

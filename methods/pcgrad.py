@@ -1,4 +1,4 @@
-"""Gradient surgery: each task's gradient loses its part against the other's."""
+"""Gradient surgery (PCGrad): projection of conflicting gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from methods.base import register
 
 @register("pcgrad")
 class GradientSurgery(Aggregated):
-    """Where the gradients of AU and FE conflict, each is projected on the other's normal plane, then added.
+    """Multi-task learning that projects each of two conflicting gradients on the normal plane of the other.
 
     Citation: Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Algorithm 1.
 

@@ -1,4 +1,4 @@
-"""A control: sample weights that nobody learned."""
+"""A control with random sample weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from methods.bilevel import Reweighting, summary
 
 @register("random_weights", control=True)
 class RandomWeights(Reweighting):
-    """Weights drawn evenly from [0, 1] anew for every sample and step, normalised as MAL's: noise in place of ψ.
+    """Uniform random weights in [0, 1] for every sample and step, normalised like those of MAL.
 
     Citation: none; a control of this suite.
     """

@@ -1,13 +1,13 @@
-"""A second pass over the same batch at the same θ, in forward mode, that convolves nothing twice.
+"""A second pass over the same batch at the same θ, in forward mode, that reuses the outputs of the first.
 
 D_v y of a convolution y = W * x + b is D_v W * x + W * D_v x + D_v b: two convolutions, if y itself is known. A
-`Recording` keeps what the convolutions and linear layers of the first pass put out, most of which the first pass
-holds for its backward pass anyway, and `Recording.replayed` hands it to the second. Counted in forward passes the
-second costs 2 instead of 3 (torch's own forward-mode pass).
+`Recording` keeps the outputs of the convolutions and linear layers of the first pass, most of which that pass keeps
+for its backward pass anyway. `Recording.replayed` gives them to the second pass, which then costs as much as 2
+forward passes instead of the 3 of torch's own forward mode.
 
-Batch normalisation with the statistics of its batch has a Jacobian that is its own transpose but for the scale, so
-the kernel of its backward pass computes D_v x̂, too; torch's own formula takes a dozen passes over memory, and none
-under autocast.
+The Jacobian of batch normalisation with the statistics of its batch is its own transpose, up to the scale. So the
+kernel of its backward pass computes D_v x̂, too. torch's own formula needs about twelve passes over memory, and does
+not work under autocast.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINEAR = frozenset({F.conv1d, F.conv2d, F.conv3d, F.linear})
 
 
 class Call(NamedTuple):
-    """A function, and the shapes of all tensors that it was given."""
+    """A function, and the shapes of its tensor arguments."""
 
     function: str
     shapes: tuple[torch.Size, ...]
@@ -45,7 +45,7 @@ class Call(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The output of a call, and how often it had been written to when it was made."""
+    """Output of a call, and its version counter at that time."""
 
     call: Call
     output: Tensor
@@ -53,17 +53,23 @@ class Kept(NamedTuple):
 
 
 class Draws:
-    """The generators as they stand now, so that a later pass over the same batch draws the same dropout masks."""
+    """State of the random generators, so that a later pass over the same batch has the same dropout masks.
+
+    Args:
+        on: A tensor on the device whose generator is kept beside that of the CPU.
+    """
 
     def __init__(self, on: Tensor) -> None:
-        """`on` is on the device whose generator the pass draws from; the CPU's is always kept."""
         self._of_cpu = torch.get_rng_state()
         self._devices, self._states = get_device_states(on)
         self._type = on.device.type if self._devices else "cuda"
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """Draws inside are those that followed this object's making; afterwards the generators stand as before."""
+        """Context whose draws are those that followed the creation of this object.
+
+        Afterwards the generators are as before the context.
+        """
         with torch.random.fork_rng(self._devices, device_type=self._type):
             torch.set_rng_state(self._of_cpu)
             set_device_states(self._devices, self._states, device_type=self._type)
@@ -71,7 +77,7 @@ class Draws:
 
 
 class Recording(TorchFunctionMode):
-    """What the linear functions inside `with Recording() as recording:` put out, in the order of the calls."""
+    """Outputs of the linear functions inside `with Recording() as recording:`, in the order of the calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,10 +92,10 @@ class Recording(TorchFunctionMode):
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """A forward-mode pass inside takes the outputs from the recording, which is empty afterwards.
+        """Context in which a forward-mode pass takes its outputs from the recording, which is empty afterwards.
 
         Raises:
-            UserError: It does not make the calls that the first pass made, in their order.
+            UserError: The pass has other calls than the first pass, or another order of them.
         """
         replay = _Replay(self.kept[::-1])
         self.kept.clear()
@@ -134,7 +140,7 @@ class _Replay(TorchFunctionMode):
         return _with_tangent(y, dy)
 
     def _output(self, call: Call) -> Tensor | None:
-        """What this call put out in the first pass, unless something wrote to it since."""
+        """Output of this call in the first pass; None if it was changed in place since then."""
         kept = self.kept.pop() if self.kept else None
         if kept is None or kept.call != call:
             raise _unlike(None if kept is None else kept.call, call)
@@ -151,7 +157,7 @@ def _unlike(first: Call | None, second: Call | None) -> UserError:
 
 
 def _dual(x: Tensor | None) -> tuple[Any, Tensor | None]:
-    """A tensor and its tangent, if it has one."""
+    """A tensor and its tangent; None for no tangent."""
     return (None, None) if x is None else forward_ad.unpack_dual(x)  # type: ignore[no-untyped-call]
 
 
@@ -169,7 +175,7 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """F.batch_norm with a tangent; running statistics are not moved."""
+    """F.batch_norm with a tangent, without an update of the running statistics."""
     if not training:
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     (x, dx), (weight, dw), (bias, db) = _dual(input), _dual(weight), _dual(bias)
@@ -180,7 +186,7 @@ def _batch_norm(
         dy = backward(dx, x, weight, None, None, mean, invstd, True, eps, [True, False, False])[0]
     shape = [1, -1] + [1] * (x.ndim - 2)
     if dw is not None:
-        # The statistics are in float32 under autocast, and so is the difference, which may cancel.
+        # Under autocast the statistics are in float32. So is the difference, which can cancel.
         dy.add_((x - mean.view(shape)).mul_((dw * invstd).view(shape)).to(dy.dtype))
     if db is not None:
         dy.add_(db.to(x.dtype).view(shape))

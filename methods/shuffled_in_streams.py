@@ -1,4 +1,4 @@
-"""A control: MAL whose weights fall on the wrong samples of the same stream."""
+"""A control: MAL with weights permuted within each stream."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from methods.shuffled_weights import ShuffledWeights
 class ShuffledInStreams(ShuffledWeights):
     """MAL with the weights of a batch permuted among its AU samples and among its FE samples, in all parts of a step.
 
-    How much weight each stream has is learned as in MAL, and ψ can learn to tell FE images from AU images; about
-    samples within a stream it learns nothing. MAL's advantage over it is that of choosing samples.
+    The total weight of each stream is learned as in MAL, and ψ can learn to separate FE images from AU images. It
+    cannot learn about samples within a stream. So MAL's advantage over this control is the value of sample selection.
 
     Citation: none; a control of this suite.
     """
 
     def order(self, n_au: int, n_fe: int) -> Tensor:
-        """A permutation of each stream."""
+        """A permutation (N,) within each stream."""
         return torch.cat([torch.randperm(n_au), n_au + torch.randperm(n_fe)])

@@ -1,4 +1,4 @@
-"""A control: MAL whose weights fall on the wrong samples of the batch."""
+"""A control: MAL with weights permuted among all samples of a batch."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from methods.meta_gradient import Params
 class ShuffledWeights(MAL):
     """MAL with the weights of a batch permuted among all its samples, in all parts of a step.
 
-    Which sample has a weight is chance, so ψ learns nothing about single samples or about streams. All weights may
-    still rise or fall together, and those of images that lie apart then go more or less of the way.
+    A sample has the weight of a random other one, so ψ cannot learn about single samples or about streams. All weights
+    can still rise or fall together, by more or less for images with unusual features.
 
     Citation: none; a control of this suite.
     """
 
     def order(self, n_au: int, n_fe: int) -> Tensor:
-        """Which sample's weight each sample is given, (N,), AU rows first."""
+        """Index (N,) of the sample whose weight each sample has, AU rows first."""
         return torch.randperm(n_au + n_fe)
 
     def update(self, batch: Batch, step: int) -> Scalars:
-        """MAL's step under a permutation of its own."""
+        """MAL's step under a new permutation."""
         au, fe = batch[Stream.AU].images, batch[Stream.FE].images
         self.drawn = self.order(len(au), len(fe)).to(fe.device)
         return super().update(batch, step)
@@ -35,5 +35,5 @@ class ShuffledWeights(MAL):
         return super().weigh(psi, seen, n_au)[self.drawn]
 
     def raw_weights(self, seen: Tensor) -> Tensor:
-        """Those that the samples were given."""
+        """Raw weights (N,) after the permutation."""
         return super().raw_weights(seen)[self.drawn]

@@ -8,7 +8,7 @@ from methods.losses import au_loss
 
 @register("stl", paper_row="STL")
 class STL(Method):
-    """Backbone and AU classifier learn from AU images alone (paper §4.3).
+    """AU detection from AU images only (paper §4.3).
 
     Citation: Li & Shan, Meta Auxiliary Learning for Facial Action Unit Detection, arXiv 2105.06620, §4.3.
 

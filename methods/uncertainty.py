@@ -1,4 +1,4 @@
-"""MTL whose two losses are weighted by learned uncertainties."""
+"""MTL with losses weighted by learned uncertainties."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from methods.multitask import Multitask, TaskLosses
 
 @register("uncertainty")
 class Uncertainty(Multitask):
-    """L_AU / σ_AU² + log σ_AU + L_FE / σ_FE² + log σ_FE, the log variances learned with the network.
+    """L_AU / σ_AU² + log σ_AU + L_FE / σ_FE² + log σ_FE, with log variances learned with the network.
 
     Citation: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
-    Semantics, CVPR 2018, §3.2; their form for a classification loss, used for both tasks.
+    Semantics, CVPR 2018, §3.2, in their form for a classification loss for both tasks.
 
     Differs from the paper:
       - The AU loss is a sum of J binary cross-entropies with one variance for all of them.
-      - Weight decay, where it is set, holds for the log variances, too.
+      - Weight decay, if it is set, also applies to the log variances.
     """
 
     def __init__(self, net: BaseNet, hparams: Method.HParams, spec: TaskSpec) -> None:
@@ -28,7 +28,7 @@ class Uncertainty(Multitask):
         self.optimizer = make_optimizer(self.parameters(), hparams)
 
     def learn(self, losses: TaskLosses, step: int) -> Scalars:
-        """One step on the sum, for the network and both variances."""
+        """One step of the network and both variances on the sum."""
         both = torch.stack([losses.au, losses.fe])
         self.descend((torch.exp(-self.log_variance) * both + self.log_variance / 2).sum(), step)
         au, fe = self.log_variance.detach().clone()

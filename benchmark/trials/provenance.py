@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmark.trials.source_hash import PROJECT
+from benchmark.core.places import PROJECT
 
 PACKAGES = ("torch", "torchvision", "timm", "torchjd", "numpy", "pillow")
 """Packages whose version can change a result."""

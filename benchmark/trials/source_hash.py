@@ -10,8 +10,6 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """Folder of the package `benchmark`."""
-PROJECT = PACKAGE.parent
-"""Root of the checkout, where there is one."""
 _SHARED = (
     "core/f1",
     "data/augment",

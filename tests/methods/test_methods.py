@@ -12,11 +12,10 @@ from torch import Tensor
 from benchmark.config.profile import load_profile
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.standin.write import write_standin
-from benchmark.trials.expand import expand
-from benchmark.trials.prepare import prepare_data, read_data
-from benchmark.trials.trainer import Streams
+from benchmark.trials.expand import AuSource, Selection, Sources, expand
+from benchmark.trials.prepare import Chosen, prepare_data, read_au, read_fe
+from benchmark.trials.setup import Streams
 from methods import discover
 from methods.base import Batch, Stream
 from methods.mal import MAL
@@ -36,11 +35,14 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Batch]:
     batches = ["train.batch_au=16", "train.batch_fe=16", "train.batch_val=16"]
     profile, _ = load_profile("smoke", [*batches, "data.alignment=as_is"])
     root = tmp_path_factory.mktemp("standin") / "data"
-    write_standin(root, profile.standin)
-    data = prepare_data(read_data(root, BP4D, profile), profile, root.parent / "cache")
-    registry = discover()
-    (trial,) = expand(BP4D, profile, (), registry, ("", ""), methods=("stl",), parts=("part1",))
-    fold = make_fold(data.au.faces, BP4D, "part1", 0, fraction=0.02, minimum=16)
+    chosen = Chosen.of("bp4d", profile)
+    write_standin(root, chosen.all, profile.standin)
+    protocol = chosen.au.protocol_at(root)
+    faces = read_au(root, chosen.au, protocol, profile), read_fe(root, chosen.fe, profile)
+    data = prepare_data(faces, profile, root.parent / "cache")
+    sources, selection = Sources(AuSource(protocol)), Selection(methods=("stl",), parts=("part1",))
+    (trial,) = expand(profile, (), discover(), sources, selection)
+    fold = make_fold(data.au.faces, protocol, "part1", 0, fraction=0.02, minimum=16)
     streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
     return lambda step: next(streams.batches(frozenset(Stream), step, step + 1))
 
