@@ -24,8 +24,6 @@ UNKNOWN = -1
 MARKER = "standin.json"
 """Stands in the data root of a stand-in, and nowhere else."""
 MARKER_FORMAT = "mal-benchmark stand-in 1"
-CLEAR = "clear"
-"""Kind of a stand-in's FE images whose label their AUs carry."""
 JPEG_COMMENT = b"mal-benchmark stand-in"
 
 IMAGE_FORMATS = ("JPEG", "PNG")

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
-from benchmark.data.faces import CLEAR, FaceSet
+from benchmark.core.origin import CLEAR
+from benchmark.data.faces import FaceSet
 
 TRUTH = "truth"
 """Folder of a stand-in's ground truth, one parquet file a dataset."""

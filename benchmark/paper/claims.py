@@ -30,7 +30,9 @@ import numpy as np
 
 from benchmark.core.f1 import FloatArray
 from benchmark.paper import AVE, PaperTable, paper_tables
-from benchmark.stats import HALF_DIGIT, Interval, percentile_interval, spearman
+from benchmark.stats.bootstrap import Interval, percentile_interval
+from benchmark.stats.ranks import spearman
+from benchmark.stats.verdict import HALF_DIGIT
 
 NAMED = 5
 """Cells that break a claim and are named in the evidence."""

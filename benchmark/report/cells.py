@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from benchmark.paper import Mark
-from benchmark.stats import Interval
+from benchmark.stats.bootstrap import Interval
 
 UNRUN = "-"
 UNDEFINED = "n/a"

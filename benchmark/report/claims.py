@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import stats
 from benchmark.core.f1 import FloatArray
 from benchmark.paper import AVE, paper_table
 from benchmark.paper.claims import Claim, Outcome, Printed, UnknownError, judge, paper_claims
 from benchmark.report.groups import Group, Row
+from benchmark.stats.bootstrap import resampled
+from benchmark.stats.counts import mean_over_parts
 
 CURVES_OF = "bp4d"
 """The dataset of Figure 3, which §4.4 speaks of."""
@@ -98,7 +99,7 @@ class Ours:
         row = self._row(dataset, method)
         key = (dataset, method)
         if key not in self._cells:
-            point, draws = stats.mean_over_parts(row.counts), row.counts.resampled
+            point, draws = mean_over_parts(row.counts), resampled(row.counts)
             values = {au: np.append(point.per_au[j], draws.per_au[:, j]) for j, au in enumerate(row.counts.aus)}
             values[AVE] = np.append(math.nan if np.isnan(point.per_au).any() else point.ave, draws.ave)
             self._cells[key] = {name: 100 * each for name, each in values.items()}

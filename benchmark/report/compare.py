@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark import stats
 from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.render import markdown_template
+from benchmark.stats.compare import difference, f1_with_intervals, holm
+from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
 from benchmark.store.results import Results
 
 PAGE = "compare.md"
@@ -118,7 +119,7 @@ def _pairs(sides: tuple[tuple[Group, ...], tuple[Group, ...]]) -> tuple[list[Pai
     return pairs, only
 
 
-def _common(pair: Pair) -> tuple[stats.MethodCounts, stats.MethodCounts] | None:
+def _common(pair: Pair) -> tuple[MethodCounts, MethodCounts] | None:
     """Both on the parts and seeds that both have, if their subjects are the same."""
     a, b = (row.counts for row in pair.rows)
     parts, seeds = [p for p in a.part_names if p in b.part_names], [s for s in a.seeds if s in b.seeds]
@@ -130,13 +131,13 @@ def _common(pair: Pair) -> tuple[stats.MethodCounts, stats.MethodCounts] | None:
 
 
 def _average_line(pair: Pair) -> list[Cell]:
-    scored = [stats.score(row.counts) for row in pair.rows]
+    scored = [f1_with_intervals(row.counts) for row in pair.rows]
     sides = [with_interval(100 * each.ave, percent(each.ave_interval)) for each in scored]
     common = _common(pair)
     if common is None:
         return cells(pair.name, *sides, UNRUN, "differ, or no part and seed in common", UNRUN)
-    difference = stats.difference(common[1], common[0])
-    shown = with_interval(100 * difference.ave, percent(difference.ave_interval), sign=True)
+    paired = difference(common[1], common[0])
+    shown = with_interval(100 * paired.ave, percent(paired.ave_interval), sign=True)
     where = f"{', '.join(common[0].part_names)}; {', '.join(map(str, common[0].seeds))}"
     return cells(pair.name, *sides, shown, "the same", where)
 
@@ -144,11 +145,11 @@ def _average_line(pair: Pair) -> list[Cell]:
 def _au_table(pair: Pair) -> Table:
     aus = pair.groups[0].paper.aus
     common = _common(pair)
-    points = [stats.mean_over_parts(row.counts).per_au for row in pair.rows]
+    points = [mean_over_parts(row.counts).per_au for row in pair.rows]
     rows = [cells(side, *[number(100 * v) for v in values]) for side, values in zip(("A", "B"), points, strict=True)]
     if common is not None:
-        scored = stats.difference(common[1], common[0])
-        p_values = stats.holm(scored.per_au_p)
+        scored = difference(common[1], common[0])
+        p_values = holm(scored.per_au_p)
         shown = [
             Cell(number(100 * d, sign=True), "bold" if p < 0.05 else None)  # False for NaN
             for d, p in zip(scored.per_au.tolist(), p_values.tolist(), strict=True)
@@ -214,7 +215,7 @@ def _frames(pair: Pair) -> Iterator[list[Cell]]:
                 yield cells(pair.groups[0].paper.title, part, subject, *shown)
 
 
-def _labels(part: stats.PartCounts) -> dict[str, tuple[float, float]]:
+def _labels(part: PartCounts) -> dict[str, tuple[float, float]]:
     """Known labels and positive ones of each subject, over all AUs."""
     of_subject = part.counts[0].sum(axis=1)
     return {

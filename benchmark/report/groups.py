@@ -18,7 +18,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
 from benchmark.paper import PaperTable, paper_table
-from benchmark.stats import MethodCounts, PartCounts
+from benchmark.stats.counts import MethodCounts, PartCounts
 from benchmark.store.results import Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}

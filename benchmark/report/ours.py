@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmark import stats
 from benchmark.core.machine import available_cores
 from benchmark.paper import AVE, PaperRow, best_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row
-from benchmark.stats import Interval, MethodCounts, Scored, Verdict
+from benchmark.stats.bootstrap import Interval, resampled
+from benchmark.stats.compare import Scored, detectable, difference, f1_with_intervals, holm
+from benchmark.stats.counts import MethodCounts, all_positive, average, mean_over_parts, pooled, seed_spread
+from benchmark.stats.verdict import Verdict, verdict
 
 BASELINES = ("STL", "MTL")
 """Rows of the paper that every other method is compared with, besides all-positive."""
@@ -86,11 +88,11 @@ class OursOfGroup:
 
 def score_group(group: Group) -> OursOfGroup:
     """Score all rows of a group. This is where the bootstrap runs."""
-    reference = stats.all_positive(group.reference)
+    reference = all_positive(group.reference)
     # NumPy lets go of the interpreter; products with threads of their own, in each of these, wait for one another.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(lambda row: row.counts.resampled, group.rows))
-    scored = stats.score(reference)
+        list(pool.map(lambda row: resampled(row.counts), group.rows))
+    scored = f1_with_intervals(reference)
     return OursOfGroup(
         group=group,
         rows=tuple(_score(group, row) for row in group.rows),
@@ -102,7 +104,7 @@ def score_group(group: Group) -> OursOfGroup:
 
 
 def _score(group: Group, row: Row) -> Ours:
-    scored = stats.score(row.counts)
+    scored = f1_with_intervals(row.counts)
     name = _name(group, row)
     parts = "" if group.is_complete(row) else f", {len(row.parts)} of {group.paper.folds} parts"
     label = _label(name, group, parts)
@@ -167,11 +169,11 @@ def compared_table(ours: OursOfGroup) -> Table:
 
 def _unrun(group: Group, printed: PaperRow) -> list[list[Cell]]:
     blank = [UNRUN] * len(group.paper.columns)
-    verdict = stats.verdict(np.nan, None, origin=group.origin, complete=False)
+    judged = verdict(np.nan, None, origin=group.origin, complete=False)
     return [
         cells(_label(printed.method, group), *blank),
         cells(_difference_name(printed.method, group), *blank),
-        cells(f"{printed.method} verdict", *[verdict] * len(blank)),
+        cells(f"{printed.method} verdict", *[judged] * len(blank)),
     ]
 
 
@@ -188,9 +190,9 @@ def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
             differences.append(UNRUN)
             verdicts.append(UNRUN)
             continue
-        difference = number(found.difference, sign=True)
-        differences.append(difference)
-        verdicts.append(f"differs by {difference}" if found.verdict == "differs" else found.verdict)
+        shown = number(found.difference, sign=True)
+        differences.append(shown)
+        verdicts.append(f"differs by {shown}" if found.verdict == "differs" else found.verdict)
     return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict", *verdicts)]
 
 
@@ -207,7 +209,7 @@ def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged
     value, interval = run.values[column], run.intervals[column]
     if column == AVE and any(math.isnan(run.values[c]) for c in group.paper.columns):
         value, interval = math.nan, Interval(math.nan, math.nan)  # an average of fewer AUs than the paper's
-    verdict = stats.verdict(
+    judged = verdict(
         paper,
         interval,
         origin=group.origin,
@@ -215,7 +217,7 @@ def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged
         protocol=group.is_protocol and not run.row.variant,
         stale=bool(run.row.trials["stale"].any()),
     )
-    return _Judged(value - paper, verdict)
+    return _Judged(value - paper, judged)
 
 
 def verdict_counts(ours: OursOfGroup) -> Counter[str]:
@@ -260,7 +262,7 @@ def au_difference_table(ours: OursOfGroup) -> Table:
     for a, b, pair in ours.paired:
         if b is None or pair is None:
             continue
-        p_values = stats.holm(pair.scored.per_au_p)
+        p_values = holm(pair.scored.per_au_p)
         shown = [
             Cell(f"{number(100 * d, sign=True)} (p {number(p, digits=3)})", "bold" if p < ALPHA else None)
             if not math.isnan(p)
@@ -302,7 +304,7 @@ def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
         if not parts or not seeds:
             return None
         theirs = b.row.counts.select(parts, seeds)
-    return _Pair(stats.difference(a.row.counts.select(parts, seeds), theirs), parts, seeds)
+    return _Pair(difference(a.row.counts.select(parts, seeds), theirs), parts, seeds)
 
 
 def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: _Pair | None) -> list[Cell]:
@@ -315,7 +317,7 @@ def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: _Pair | None) ->
         with_interval(100 * pair.scored.ave, interval, sign=True),
         "no" if interval.holds(0.0) else "yes",
         number(pair.scored.ave_p, digits=4),
-        number(100 * stats.detectable(pair.scored.draws.ave)),
+        number(100 * detectable(pair.scored.draws.ave)),
         ", ".join(pair.parts),
         ", ".join(map(str, pair.seeds)),
     )
@@ -335,23 +337,23 @@ def summary_table(ours: OursOfGroup) -> Table:
     ]
     rows = [_summary_row(ours.group, o) for o in ours.rows]
     reference = with_interval(ours.reference_values[AVE], ours.reference_intervals[AVE])
-    pooled = number(100 * stats.pooled(ours.reference).ave)
+    of_all = number(100 * pooled(ours.reference).ave)
     parts = _parts(ours.reference.part_names, ours.group)
-    rows.append(cells(ours.reference_label, parts, UNRUN, reference, pooled, *[UNRUN] * (len(header) - 5)))
+    rows.append(cells(ours.reference_label, parts, UNRUN, reference, of_all, *[UNRUN] * (len(header) - 5)))
     return table(header, rows)
 
 
 def _summary_row(group: Group, ours: Ours) -> list[Cell]:
     row, trials = ours.row, ours.row.trials
-    spread = stats.seed_spread(stats.mean_over_parts(row.counts).ave_by_seed)
+    spread = seed_spread(mean_over_parts(row.counts).ave_by_seed)
     return cells(
         ours.label,
         _parts(row.parts, group),
         ", ".join(map(str, row.seeds)),
         with_interval(ours.values[AVE], ours.intervals[AVE]),
-        number(100 * stats.pooled(row.counts).ave),
+        number(100 * pooled(row.counts).ave),
         number(None if spread is None else 100 * spread),
-        number(stats.average(row.auc).ave, digits=3),
+        number(average(row.auc).ave, digits=3),
         "yes" if trials["stale"].any() else "no",
     )
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.data.faces import FaceSet
-from benchmark.stats.scores import count, score
+from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import COLUMNS, Results
 
 KEYS = ["subject", "sequence", "frame"]
@@ -62,9 +62,9 @@ def score_file(
             )
         of_part = scores[position.to_numpy(dtype=np.int64)]
         labels = faces.labels[test]
-        counts = count(of_part, labels, faces.table["subject"].to_numpy()[test], protocol.au_names)
+        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], protocol.au_names)
         made.append(
-            _trial(name, part, counts, score(of_part, labels, counts, protocol.au_names), beside, file, protocol)
+            _trial(name, part, counts, scores_by_au(of_part, labels, counts, protocol.au_names), beside, file, protocol)
         )
     if not made:
         raise UserError(

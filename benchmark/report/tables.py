@@ -26,7 +26,7 @@ from benchmark.report.ours import (
     summary_table,
     verdict_counts,
 )
-from benchmark.stats import Verdict
+from benchmark.stats.verdict import Verdict
 from benchmark.store.results import Results
 
 UNKNOWN = "unknown"

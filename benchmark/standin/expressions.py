@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.config.settings import StandinSettings
-from benchmark.data.faces import CLEAR
+from benchmark.core.origin import CLEAR
 from benchmark.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.standin.pictures import Picture, Word, au_columns, seeded
 from benchmark.standin.sample import BASE_RATES

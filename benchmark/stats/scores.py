@@ -1,4 +1,4 @@
-"""Scores of one trial: masked counts per subject and AU, F1 from counts, and AUC."""
+"""Scores of one trial: confusion counts per subject and AU, F1 from counts, and AUC."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sklearn.metrics import roc_auc_score
 from benchmark.core.f1 import f1
 
 THRESHOLD = 0.0
-"""An AU is predicted where its logit is above this, i.e. its probability above 0.5 (A16)."""
+"""Logit above which an AU is predicted: a probability above 0.5 (A16)."""
 
 
-def count(
+def confusion_counts(
     logits: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int8],
     subjects: npt.NDArray[np.object_],
@@ -22,13 +22,13 @@ def count(
     """Confusion counts of each subject and AU over its known labels.
 
     Args:
-        logits: (N, J).
-        labels: (N, J) of 0, 1 or -1 = unknown.
+        logits: (N, J), frames × AUs.
+        labels: (N, J): 0, 1, or −1 for unknown.
         subjects: (N,) names.
         aus: J names.
 
     Returns:
-        Columns subject, au, tp, fp, fn, tn; one row a subject and AU, in the order of subject, then `aus`.
+        Columns subject, au, tp, fp, fn, tn; one row per subject and AU, in the order of subjects, then `aus`.
     """
     predicted, truth, known = logits > THRESHOLD, labels == 1, labels >= 0
     cells = {
@@ -47,22 +47,22 @@ def count(
     return pd.DataFrame(columns, index=index).reset_index()
 
 
-def score(
+def scores_by_au(
     logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8], counts: pd.DataFrame, aus: tuple[str, ...]
 ) -> pd.DataFrame:
     """F1 and AUC of each AU over all frames of a trial.
 
-    F1 = 2 TP / (2 TP + FP + FN) is NaN where no label and no prediction is positive; AUC is NaN where the known
-    labels are all alike.
+    F1 = 2 TP / (2 TP + FP + FN) is NaN if no label and no prediction is positive; AUC is NaN if all known labels
+    are equal.
 
     Args:
-        logits: (N, J).
-        labels: (N, J) of 0, 1 or -1 = unknown.
-        counts: What `count` made of them.
+        logits: (N, J), frames × AUs.
+        labels: (N, J): 0, 1, or −1 for unknown.
+        counts: Result of `confusion_counts` for them.
         aus: J names.
 
     Returns:
-        Columns au, f1, auc; one row an AU.
+        Columns au, f1, auc; one row per AU.
     """
     totals = counts.groupby("au")[["tp", "fp", "fn", "tn"]].sum().loc[list(aus)].to_numpy()
     return pd.DataFrame(
@@ -71,6 +71,7 @@ def score(
 
 
 def _auc(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
+    """Area under the ROC curve over known labels; NaN if they are all equal."""
     known = labels >= 0
     if len(np.unique(labels[known])) < 2:
         return float("nan")

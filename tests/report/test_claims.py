@@ -24,7 +24,7 @@ from benchmark.paper.claims import (
 from benchmark.report.claims import Ours, judge_claims
 from benchmark.report.groups import group_results
 from benchmark.report.ours import score_group, verdict_counts
-from benchmark.stats import spearman
+from benchmark.stats.ranks import spearman
 from benchmark.store.results import Results
 from tests.report.conftest import make_results, without_labels
 
@@ -156,8 +156,10 @@ def test_curves() -> None:
 def test_every_expression_is_of_the_language() -> None:
     for each in paper_claims():
         ast.parse(each.expression, mode="eval")
-        for numbers in (Printed(), Ours(group_results(make_results()))):
-            judge(each, numbers)
+        printed, ours = (judge(each, numbers) for numbers in (Printed(), Ours(group_results(make_results()))))
+        assert printed.holds is FOLLOWS[each.id]
+        assert printed.evidence
+        assert ours.evidence
 
 
 def test_as_json() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import stats
 from benchmark.core.errors import UserError
 from benchmark.report.compare import compare, write_comparison
 from benchmark.report.groups import group_results
+from benchmark.stats.compare import difference
 from benchmark.store.results import Results
 from tests.report.conftest import TEMPLATES, make_results
 
@@ -39,7 +39,7 @@ def test_a_difference_is_paired_by_subject() -> None:
     a, b = make_results(("mal",)), make_results(("mal",), skills={"mal": 0.6})
     line = texts(compare(a, b).averages)[0]
     counts = [group_results(each)[0].rows[0].counts for each in (a, b)]
-    expected = stats.difference(counts[1], counts[0])
+    expected = difference(counts[1], counts[0])
     assert line[0] == "MAL, BP4D"
     assert line[3].startswith(f"{100 * expected.ave:+.1f} [")
     assert line[4:] == ["the same", "part1, part2, part3; 0"]

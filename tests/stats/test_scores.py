@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from benchmark.stats.scores import count, score
+from benchmark.stats.scores import confusion_counts, scores_by_au
 
 AUS = ("AU1", "AU2", "AU4")
 
@@ -22,7 +22,7 @@ def frames() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_counts_per_subject_and_au(frames: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     logits, labels, subjects = frames
-    table = count(logits, labels, subjects, AUS).set_index(["subject", "au"])
+    table = confusion_counts(logits, labels, subjects, AUS).set_index(["subject", "au"])
     assert len(table) == 9
     for subject in set(subjects):
         for j, au in enumerate(AUS):
@@ -33,7 +33,7 @@ def test_counts_per_subject_and_au(frames: tuple[np.ndarray, np.ndarray, np.ndar
 
 def test_f1_and_auc(frames: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     logits, labels, subjects = frames
-    found = score(logits, labels, count(logits, labels, subjects, AUS), AUS)
+    found = scores_by_au(logits, labels, confusion_counts(logits, labels, subjects, AUS), AUS)
     for j in range(3):
         known = labels[:, j] >= 0
         assert found["f1"][j] == pytest.approx(f1_score(labels[known, j], logits[known, j] > 0), rel=1e-12)
@@ -46,10 +46,10 @@ def test_what_cannot_be_scored_is_nan() -> None:
     logits = np.array([[-1.0, -1.0, 1.0], [-1.0, 2.0, 1.0]], dtype=np.float32)
     labels = np.array([[0, 0, -1], [0, 1, -1]], dtype=np.int8)
     subjects = np.array(["a", "a"], dtype=object)
-    found = score(logits, labels, count(logits, labels, subjects, AUS), AUS)
+    found = scores_by_au(logits, labels, confusion_counts(logits, labels, subjects, AUS), AUS)
     assert np.isnan(found["f1"][0])  # nothing positive in truth or prediction
     assert np.isnan(found["auc"][0])
     assert found["f1"][1] == 1.0
     assert np.isnan(found["f1"][2])  # nothing known
-    wrong = score(np.abs(logits), labels, count(np.abs(logits), labels, subjects, AUS), AUS)
+    wrong = scores_by_au(np.abs(logits), labels, confusion_counts(np.abs(logits), labels, subjects, AUS), AUS)
     assert wrong["f1"][0] == 0.0  # predictions without any positive label are wrong, not undefined

@@ -12,19 +12,9 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import norm
 
 from benchmark.core.f1 import f1
-from benchmark.stats import (
-    MethodCounts,
-    PartCounts,
-    bca_interval,
-    bca_p_value,
-    detectable,
-    difference,
-    holm,
-    jackknife,
-    mean_over_parts,
-    percentile_interval,
-    score,
-)
+from benchmark.stats.bootstrap import bca_interval, bca_p_value, jackknife, percentile_interval, resampled
+from benchmark.stats.compare import difference, f1_with_intervals
+from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
 
 FRAMES = 300
 SIZES = {41: (13, 14, 14), 27: (9, 9, 9), 18: (18,)}
@@ -50,7 +40,7 @@ def coverage(rate: float, sizes: tuple[int, ...], repeats: int = 500, draws: int
     held = {"bca": 0, "percentile": 0}
     for _ in range(repeats):
         method = study(population(rate, sum(sizes), rng), sizes)
-        scored = score(method, draws=draws)
+        scored = f1_with_intervals(method, draws=draws)
         held["bca"] += scored.ave_interval.holds(truth)
         held["percentile"] += percentile_interval(scored.draws.ave).holds(truth)
     return {name: count / repeats for name, count in held.items()}
@@ -121,7 +111,7 @@ def test_a_p_value_is_one_less_the_level_of_the_interval_that_reaches_zero() -> 
     one, other = (study(population(0.2, 27, rng), (9, 9, 9)) for _ in range(2))
     left_out = jackknife(one) - jackknife(other)
     for shift in (-0.3, -0.1, -0.02, 0.05, 0.15):
-        draws = one.resampled.ave - other.resampled.ave + shift
+        draws = resampled(one).ave - resampled(other).ave + shift
         given = (
             draws,
             mean_over_parts(one).ave - mean_over_parts(other).ave + shift,
@@ -158,11 +148,6 @@ def test_p_values_at_the_ends() -> None:
     assert bca_p_value(grid + edge, edge, even, parts) == pytest.approx(0.05, rel=1e-3)
 
 
-def test_holm_by_hand() -> None:
-    # 0.01 * 3, 0.02 * 2, 0.04 * 1, and no smaller than the one before.
-    np.testing.assert_allclose(holm(np.array([0.04, 0.01, np.nan, 0.02])), [0.04, 0.03, np.nan, 0.04])
-
-
 def two_methods(rates: list[float], subjects: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Counts (S, J, 4) of two methods on the same labels, the second finding 5 % less; AUs are independent."""
     methods: list[list[np.ndarray]] = [[], []]
@@ -196,7 +181,7 @@ def test_averages_over_aus(dataset: str) -> None:
     held = np.zeros(3)
     for _ in range(200):
         one, other = (study(counts, sizes) for counts in two_methods(rates, sum(sizes), rng))
-        level, gap = score(one, draws=600), difference(one, other, draws=600)
+        level, gap = f1_with_intervals(one, draws=600), difference(one, other, draws=600)
         held += [
             gap.ave_interval.holds(truth[0] - truth[1]),
             level.ave_interval.holds(truth[0]),
@@ -206,8 +191,3 @@ def test_averages_over_aus(dataset: str) -> None:
     assert differences >= 0.92
     assert 0.6 <= levels < 0.96
     assert percentile < levels
-
-
-def test_detectable() -> None:
-    draws = np.random.default_rng(0).normal(0, 0.01, 200_000)
-    assert detectable(draws) == pytest.approx(2.8016 * 0.01, rel=0.01)
