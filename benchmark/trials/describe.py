@@ -12,8 +12,8 @@ import torch
 from benchmark.config.settings import Profile
 from benchmark.trials.expand import method_hparams
 from methods import Registry
-from methods.backbone import SCRATCH
 from methods.base import Finished, Method, TaskSpec
+from methods.build import SCRATCH
 
 
 def describe(name: str, profile: Profile, registry: Registry) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from benchmark.config.trial import RENDERS, START, Prerequisite, Trial
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.hashing import digest_of_file, digest_of_json
 from methods import Registry
-from methods.backbone import PRETRAINED, SCRATCH, check_backbone
 from methods.base import Method, Stream
+from methods.build import PRETRAINED, SCRATCH, check_backbone
 
 PRETRAINING = "identity"
 """The stage that learns from renders, once, where `method.weights` is `renders`."""

@@ -46,19 +46,24 @@ def standin_hash(dataset_files: Iterable[Path] = ()) -> str:
     return hash_sources((*sorted((PACKAGE / "standin").glob("*.py")), *sorted(set(dataset_files))))
 
 
-@cache
-def hash_sources(files: tuple[Path, ...]) -> str:
+def hash_sources(files: Iterable[Path]) -> str:
     """Hash of Python files without their comments, docstrings and layout: 16 hexadecimal digits."""
     digest = blake2b(digest_size=8)
     for file in files:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                # Docstrings, and the strings below a field that document it.
-                node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
-        digest.update(f"{file.name}\n{_shape(tree)}\n".encode())
+        digest.update(f"{file.name}\n{_code_of(file)}\n".encode())
     return digest.hexdigest()
+
+
+@cache  # methods share most of their files
+def _code_of(file: Path) -> str:
+    """The syntax tree of a file as text, without docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # Docstrings, and the strings below a field that document it.
+            node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
+    return _shape(tree)
 
 
 def _shape(node: object) -> str:
