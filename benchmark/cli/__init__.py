@@ -1,16 +1,19 @@
-"""The command line, a module a group of commands: `malbench run | report | study | status | data | methods | ...`."""
+"""The command line: `malbench run | report | study | status | verify | data | methods | ...`.
+
+Modules here hold signatures and words. What a command needs beyond that is imported inside its function, so that
+`malbench --help`, a misspelt name and `malbench status` do not pay for torch.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
-import torch
 import typer
 
+from benchmark import __version__
 from benchmark.cli import data, report, run, status, study
 from benchmark.core.errors import UserError
-from benchmark.trials.runner import too_little_memory
 
 USER_MISTAKE = 2
 """Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
@@ -25,12 +28,14 @@ for command in (
     run.run,
     report.report,
     study.study,
-    study.align,
+    study.gradient_probe,
+    run.verify,
     report.score,
     report.claims,
     report.cost,
     status.status,
     status.methods,
+    status.datasets,
 ):
     app.command()(command)
 data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.", no_args_is_help=True)
@@ -39,14 +44,27 @@ for data_command in (data.standin, data.sheet, data.check, data.prepare):
 app.add_typer(data_app, name="data")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"malbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Reproducibility benchmark for Meta Auxiliary Learning for Facial Action Unit Detection (Li & Shan, 2021)."""
+
+
 def main() -> None:
     """Run the command line; a mistake of the user is printed as one block and ends with status 2."""
     try:
         app()
     except UserError as error:
         _fail(error)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        _fail(too_little_memory(error))
     except OSError as error:
         _fail(
             UserError(
@@ -55,6 +73,12 @@ def main() -> None:
                 remedy="check that the path is what you meant, may be written, and that the disk is not full",
             )
         )
+    except (MemoryError, RuntimeError) as error:
+        from benchmark.trials.memory import is_out_of_memory, too_little_memory  # imports torch
+
+        if not is_out_of_memory(error):
+            raise
+        _fail(too_little_memory(error))
 
 
 def _fail(error: UserError) -> NoReturn:

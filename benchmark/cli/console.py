@@ -1,15 +1,13 @@
-"""What the command line shows: progress, what a run will take, where trials stand, what a check found."""
+"""Output of the command line: progress, needs of a run, states of trials, findings of a check."""
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console, RenderableType
 from rich.console import Group as RenderGroup
 from rich.markup import escape
@@ -24,42 +22,50 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.config.profile import Profile
-from benchmark.data.check import Report
-from benchmark.data.faces import FaceSet
-from benchmark.data.frames import needed_bytes
-from benchmark.launch.slurm import Submission
-from benchmark.store.folder import Glance, TrialFolder, glance
-from benchmark.trials.preflight import check as check_needs
-from benchmark.trials.preflight import existing, needs, size
-from benchmark.trials.states import State, detail_of, glanced_state, source_hashes, state_of
-from benchmark.trials.trial import Trial
-from methods import Registry
+from benchmark.api.listener import Listener
+from benchmark.store.summary import TrialSummary, summaries
+from benchmark.trials.states import State, detail_of, summary_state
+
+if TYPE_CHECKING:
+    from benchmark.api.grid import Grid
+    from benchmark.data.check import Report
+    from benchmark.data.faces import FaceSet
+    from benchmark.launch.slurm import Submission
 
 MOST_FINDINGS = 60
 """Findings that `data check` prints."""
 
+OUTCOMES = {
+    State.TO_DO: "ran",
+    State.DONE: "skipped: done before",
+    State.STALE: "skipped: done before by other sources",
+    State.RUNNING: "left to other processes",
+    State.FAILED: "failed",
+    State.BLOCKED: "blocked by a failure",
+}
+"""Outcome of a trial in the summary of a run."""
+
 WORDS = {
-    State.DONE: "done already",
-    State.STALE: "done already, but by other sources than the present ones: delete its folder to run it again",
-    State.AWAITED: "waiting for the process that runs it, because others start from it",
+    State.DONE: "skipped: done before",
+    State.STALE: "skipped: done before by other sources; `malbench verify`, or delete its folder to run it again",
+    State.AWAITED: "waiting for the process that runs it, because other trials start from it",
     State.RUNNING: "left to the process that runs it",
     State.TO_DO: "training",
     State.INTERRUPTED: "training, from its checkpoint on",
     State.FAILED: "failed; the next run tries it again",
-    State.BLOCKED: "not run: what it starts from failed",
+    State.BLOCKED: "not run: a trial that it starts from failed",
 }
 
 LISTED = 40
-"""Trials that are not done and that `status` names."""
+"""Unfinished trials that `status` lists."""
 
 
-def standings(runs: Path, present: Mapping[str, str]) -> list[tuple[Glance, State]]:
+def standings(runs: Path, present: Mapping[str, str]) -> list[tuple[TrialSummary, State]]:
     """Every trial of a store, and where it stands."""
-    return [(seen, glanced_state(seen, present)) for seen in glance(runs)]
+    return [(seen, summary_state(seen, present)) for seen in summaries(runs)]
 
 
-def status_page(standing: Sequence[tuple[Glance, State]], *, every: bool) -> RenderableType:
+def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) -> RenderableType:
     """The grid, how many trials stand where, and those that are not done."""
     rows: dict[tuple[str, str, str], dict[str, Counter[State]]] = {}
     for seen, state in standing:
@@ -101,7 +107,8 @@ class Bars:
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Bars]:
+def progress_bars(console: Console) -> Iterator[Bars]:
+    """Progress bars while the block runs."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -114,66 +121,47 @@ def progress(console: Console) -> Iterator[Bars]:
         yield Bars(progress)
 
 
-def tell_disk(console: Console, faces: Iterable[FaceSet], settings: Profile, cache: Path) -> None:
-    """What packing will take, before it begins."""
-    size, folder = settings.data.frame_size, cache / "frames"
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in faces:
-        needed = needed_bytes(each, size, folder)
-        if needed:
-            free = shutil.disk_usage(folder).free
-            console.print(
-                f"packing {each.dataset}: {len(each):,} frames of {size} px, {needed / 2**30:.2f} GiB in {folder}"
-                f" ({free / 2**30:.1f} GiB free)",
-                soft_wrap=True,
-            )
+@contextmanager
+def listening(console: Console) -> Iterator[Listener]:
+    """A listener that shows progress as bars, and notes and states of trials as lines."""
+    with progress_bars(console) as bars:
+        yield Listener(
+            note=lambda sentence: console.print(escape(sentence), soft_wrap=True),
+            progress=bars,
+            on_trial=lambda trial, state: console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}"),
+        )
 
 
-def tell_needs(
-    console: Console,
-    trials: list[Trial],
-    registry: Registry,
-    runs: Path,
-    frames: Mapping[str, int],
-    device: torch.device | None,
-    *,
-    each: bool,
-) -> None:
-    """What the trials that are not done will take, and before that, if asked, where `each` stands.
+def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
+    """Print the disk and memory that the waiting trials will take, and before that, if asked, the state of each trial.
 
     Args:
-        console: Where it is told.
-        trials: All that were chosen.
-        registry: Of all methods.
-        runs: The store.
-        frames: Test frames of each part.
-        device: See `preflight.check`.
+        console: Where it is printed.
+        grid: All trials that were chosen.
         each: Whether to list the trials.
 
     Raises:
-        UserError: It cannot fit.
+        UserError: The trials cannot fit.
     """
-    present = source_hashes(registry)
-    states = {trial.key: state_of(TrialFolder(trial.folder(runs)), present) for trial in trials}
+    from benchmark.trials.preflight import size  # imports torch
+
     if each:
-        for trial in trials:
-            console.print(f"{escape(trial.label)} ({trial.key}): {states[trial.key]}", soft_wrap=True)
-        numbers = Counter(states.values())
-        console.print(f"{len(trials)} trials: {', '.join(f'{numbers[s]} {s}' for s in State if numbers[s])}")
-    waiting = [trial for trial in trials if states[trial.key] not in {State.DONE, State.STALE}]
-    if waiting:
-        needed = needs(waiting, registry, frames)
-        free = shutil.disk_usage(existing(runs)).free
+        for trial in grid.trials:
+            console.print(f"{escape(trial.label)} ({trial.key}): {grid.states[trial.key]}", soft_wrap=True)
+        numbers = Counter(grid.states.values())
+        console.print(f"{len(grid.trials)} trials: {', '.join(f'{numbers[s]} {s}' for s in State if numbers[s])}")
+    if grid.waiting:
+        needed = grid.needs()
         console.print(
-            f"{len(waiting)} trials to run: {size(needed.disk)} of disk ({size(free)} free); a step of"
+            f"{len(grid.waiting)} trials to run: {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step of"
             f" {escape(needed.largest)} holds {size(needed.memory)} at least",
             soft_wrap=True,
         )
-        check_needs(needed, runs, device)
+        grid.check_needs(needed)
 
 
 def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -> None:
-    """What was submitted, and where to look at it."""
+    """Print the jobs, and where their output goes."""
     for each in submissions:
         after = f" after {' '.join(each.after)}" if each.after else ""
         words = f"{'submitted' if each.fresh else 'in the queue already'}, job {each.job}{after}"
@@ -187,6 +175,7 @@ def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -
 
 
 def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:
+    """Print the table, the findings and the verdict of a check."""
     for each in faces:
         console.print(escape(each.note), soft_wrap=True)
     table = Table("", "found", "known of a full copy")

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from benchmark.cli.console import progress, show_check, tell_disk
 from benchmark.cli.options import (
     CHECK_FAILED,
     DEFAULT_CACHE,
@@ -19,20 +17,11 @@ from benchmark.cli.options import (
     Dataset,
     GivenRoot,
     JsonFlag,
+    Out,
     Overrides,
     ProfileName,
     given_root,
 )
-from benchmark.config.profile import load_profile
-from benchmark.config.protocol import get_protocol
-from benchmark.core.errors import UserError
-from benchmark.data.check import check_au, check_fe
-from benchmark.data.probe import pixel_probe
-from benchmark.report.standin import write_standin_page
-from benchmark.standin.write import write_standin
-from benchmark.store.results import Results
-from benchmark.trials.prepare import pack_faces, prepare_data, protocol_at, read_au, read_data, read_fe, standin_root
-from benchmark.trials.provenance import PROJECT
 
 
 def standin(
@@ -42,13 +31,17 @@ def standin(
     overrides: Overrides = None,
 ) -> None:
     """Write procedural faces with known ground truth in the official layouts."""
-    get_protocol(dataset)
-    settings, _ = load_profile(profile or "standin", overrides or [])
+    from benchmark.cli.console import Console, listening
+    from benchmark.config.profile import load_profile
+    from benchmark.datasets import check_name
+
+    profile = profile or "standin"
+    check_name(dataset, "au", load_profile(profile, overrides or [])[0])
+    from benchmark.api.data import write_standin
+
     console = Console()
-    with progress(console) as bars:
-        write_standin(
-            out, settings.standin, lambda done, total: bars("drawing stand-in faces", done, total), dataset=dataset
-        )
+    with listening(console) as listener:
+        write_standin(dataset, out, profile=profile, overrides=overrides or [], listener=listener)
     console.print(f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True)
 
 
@@ -56,23 +49,17 @@ def sheet(
     profile: ProfileName = "standin",
     overrides: Overrides = None,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
+    out: Out = DEFAULT_REPORTS,
 ) -> None:
     """Show the stand-in's faces, and how far a linear probe tells each AU from their pixels: standin.md."""
-    protocol = get_protocol("bp4d")
-    settings, _ = load_profile(profile or "standin", overrides or [])
-    console, kept = Console(), out / "results.parquet"
-    with progress(console) as bars:
-        root = standin_root(cache, settings.standin, protocol.dataset, bars)
-        packed = pack_faces(read_au(root, protocol, settings, bars), settings, cache, bars)
-    written = write_standin_page(
-        root,
-        pixel_probe(packed, protocol, settings.data.crop_size),
-        settings.standin.model_dump(),
-        out,
-        templates=PROJECT / "templates",
-        results=Results.read(kept) if kept.is_file() else None,
-    )
+    from benchmark.api.standin import write_sheet
+    from benchmark.cli.console import Console, listening
+
+    console = Console()
+    with listening(console) as listener:
+        written = write_sheet(
+            out, profile=profile or "standin", overrides=overrides or [], cache=cache, listener=listener
+        )
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)
 
@@ -84,21 +71,24 @@ def check(
     overrides: Overrides = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Hold labels, file names and landmarks of a data root against what is known; status 1 if something is wrong."""
-    settings, _ = load_profile(profile or "paper", overrides or [])
-    protocol = protocol_at(given_root(data), get_protocol(dataset), settings)
+    """Hold labels, file names and landmarks of a data root against known counts; status 1 if something is wrong."""
+    from benchmark.api.data import check_data
+    from benchmark.cli.console import Console, listening, show_check
+
     console = Console()
-    faults: list[UserError] = []
-    with progress(Console(stderr=True) if as_json else console) as bars:
-        au = read_au(given_root(data), protocol, settings, bars, faults)
-        of_au, faults = check_au(au, protocol, settings, faults), []
-        fe = read_fe(given_root(data), settings, faults)
-        outcome = of_au + check_fe(fe, settings, faults)
+    with listening(Console(stderr=True) if as_json else console) as listener:
+        outcome = check_data(
+            dataset,
+            given_root(data),
+            profile=profile or "paper",
+            overrides=overrides or [],
+            listener=listener,
+        )
     if as_json:
-        console.print_json(json.dumps({"passed": not outcome.faults, **asdict(outcome)}))
+        console.print_json(json.dumps({"passed": not outcome.report.faults, **asdict(outcome.report)}))
     else:
-        show_check(console, outcome, (au, fe))
-    if outcome.faults:
+        show_check(console, outcome.report, outcome.faces)
+    if outcome.report.faults:
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -110,13 +100,19 @@ def prepare(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Decode every image once into packed frames, so that no trial has to."""
-    settings, _ = load_profile(profile or "paper", overrides or [])
-    protocol = protocol_at(given_root(data), get_protocol(dataset), settings)
+    from benchmark.api.data import pack_data
+    from benchmark.cli.console import Console, listening
+
     console = Console()
-    with progress(console) as bars:
-        faces = read_data(given_root(data), protocol, settings, bars)
-        tell_disk(console, faces, settings, cache)
-        ready = prepare_data(faces, settings, cache, bars)
+    with listening(console) as listener:
+        ready = pack_data(
+            dataset,
+            given_root(data),
+            profile=profile or "paper",
+            overrides=overrides or [],
+            cache=cache,
+            listener=listener,
+        )
     for packed in (ready.au, ready.fe):
         size = f"{packed.frames.nbytes / 2**20:.0f} MiB, fingerprint {packed.fingerprint}"
         speed = f"{packed.seconds:.1f} s, {packed.decoded / max(packed.seconds, 1e-9):.0f} a second"

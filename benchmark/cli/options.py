@@ -1,23 +1,22 @@
-"""What several commands take: arguments, their defaults, and the statuses that commands end with."""
+"""Arguments that several commands take, their defaults, and the statuses that commands end with."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
+from benchmark.config.profile import dataset_names
 from benchmark.core.errors import UserError
-from benchmark.trials.provenance import PROJECT
+from benchmark.core.places import default_cache, default_reports, default_runs
 
 CHECK_FAILED = 1
 """Exit status of `data check` where data are incomplete or damaged."""
 TRIAL_FAILED = 1
 """Exit status of `run` where a trial failed; the others were run."""
 
-Dataset = Annotated[str, typer.Argument(help="bp4d, disfa or gft")]
+Dataset = Annotated[str, typer.Argument(help=f"A dataset ({', '.join(dataset_names())}), or one of the profile.")]
 Root = Annotated[
     Path | None,
     typer.Option(
@@ -34,15 +33,16 @@ ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, stand
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile.")
 ]
+Seeds = Annotated[
+    list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the profile's; may be repeated.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the report.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes the first GPU if there is one.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 for as many as there are cores.")]
 
-DEFAULT_RUNS = PROJECT / "runs"
-DEFAULT_CACHE = PROJECT / ".cache"
-DEFAULT_REPORTS = PROJECT / "reports"
-
-
-def default_profile(data: Path | None) -> str:
-    """The profile where none is named."""
-    return "standin" if data is None else "paper"
+DEFAULT_RUNS = default_runs()
+DEFAULT_CACHE = default_cache()
+DEFAULT_REPORTS = default_reports()
 
 
 def given_root(data: Path | None) -> Path:
@@ -54,26 +54,3 @@ def given_root(data: Path | None) -> Path:
     if data is None:
         raise UserError("no data root", remedy="name it with --data ROOT or MALBENCH_DATA")
     return data
-
-
-def device_of(name: str) -> torch.device:
-    """The device of that name, tried; `auto` is the first GPU, and the CPU where there is none.
-
-    Raises:
-        UserError: This machine cannot use it.
-    """
-    # Matrix products on a GPU are the same from run to run only with a workspace of fixed size, set before the first.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(
-            f"the device '{name}' cannot be used",
-            found=str(error).splitlines()[0][:160],
-            expected="a device that this machine has",
-            remedy="--device auto takes the first GPU, and the CPU where there is none; --device cpu always works",
-        ) from error
-    return device

@@ -1,19 +1,14 @@
-"""`malbench report | score | claims | cost`: pages from what trials left."""
+"""`malbench report | score | claims | cost`: pages from the results of trials."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
 
-from benchmark.cli.console import progress
 from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
@@ -21,34 +16,17 @@ from benchmark.cli.options import (
     Cache,
     Dataset,
     JsonFlag,
+    Out,
     Overrides,
     ProfileName,
     Root,
     Runs,
-    default_profile,
 )
-from benchmark.config.profile import load_profile
-from benchmark.config.protocol import get_protocol
-from benchmark.core.errors import UserError
-from benchmark.report.claims import judge_claims
-from benchmark.report.compare import write_comparison
-from benchmark.report.cost import read_benchmarks, read_costs, write_costs
-from benchmark.report.faces import WeighedFaces
-from benchmark.report.groups import group_results
-from benchmark.report.render import build_report
-from benchmark.report.submitted import score_file
-from benchmark.report.weighed import weighed_faces
-from benchmark.store.folder import FE_WEIGHTS, TrialFolder, read_results, read_trial, trial_folders
-from benchmark.store.results import Results
-from benchmark.trials.prepare import pack_faces, protocol_at, read_au, read_fe, standin_root
-from benchmark.trials.provenance import PROJECT
-from benchmark.trials.states import source_hashes
-from methods import discover
 
 
 def report(
     runs: Runs = DEFAULT_RUNS,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
+    out: Out = DEFAULT_REPORTS,
     results: Annotated[Path | None, typer.Option(help="Build from this results.parquet instead of the store.")] = None,
     beside: Annotated[
         list[Path] | None, typer.Option("--with", help="More results, e.g. of `malbench score`; may be repeated.")
@@ -69,40 +47,32 @@ def report(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Build the tables and figures from finished trials, or from a results file alone."""
+    from benchmark.api.results import compare_results, write_report
+    from benchmark.cli.console import Console, listening
+
     console = Console()
     if compare is not None:
-        sides = [Results.read(file).marked(source_hashes(discover())) for file in compare]
-        page = write_comparison(
-            sides[0], sides[1], out, templates=PROJECT / "templates", names=(str(compare[0]), str(compare[1]))
-        )
-        console.print(f"wrote {page}", soft_wrap=True)
+        console.print(f"wrote {compare_results(*compare, out)}", soft_wrap=True)
         return
-    source, found = _found_results(runs, out, results)
-    if source != runs and (trial or faces is not None):
-        raise UserError(
-            "Figures 5 and 6 are made of trial folders, which a results file has not",
-            where=source,
-            remedy="name the store with --runs and leave --results out, or leave --trial and --faces out",
+    with listening(console) as listener:
+        written = write_report(
+            runs,
+            out,
+            results=results,
+            beside=beside or [],
+            faces=faces,
+            trial=trial,
+            cache=cache,
+            listener=listener,
         )
-    if beside:
-        found = Results.concat([found, *[Results.read(file) for file in beside]])
-    console.print(f"from {source}", soft_wrap=True)
-    with progress(console) as bars:
-        try:
-            weighed = None if source != runs else _weighed_faces(runs, trial, faces, cache, bars)
-        except UserError as error:
-            if trial or faces is not None:
-                raise
-            weighed = None  # nobody asked for them: the rest of the report does not depend on the images
-            console.print(f"Figures 5 and 6 are left out: {error.what}", soft_wrap=True)
-    for path in build_report(found, out, templates=PROJECT / "templates", faces=weighed):
+    for path in written:
         console.print(f"wrote {path}", soft_wrap=True)
 
 
 def score(
     file: Annotated[Path, typer.Argument(help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ...")],
     dataset: Dataset,
-    name: Annotated[str, typer.Option(help="What the tables call it.")],
+    name: Annotated[str, typer.Option(help="Name of the rows in the tables.")],
     results: Annotated[
         Path, typer.Option(help="Results on the same test frames, beside which the predictions are to stand.")
     ] = DEFAULT_REPORTS / "results.parquet",
@@ -114,14 +84,24 @@ def score(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
+    from benchmark.api.results import score_predictions_file
+    from benchmark.cli.console import Console, escape, listening
+
     console = Console()
-    settings, _ = load_profile(profile or default_profile(data), overrides or [])
-    with progress(console) as bars:
-        root = standin_root(cache, settings.standin, dataset, bars) if data is None else data
-        protocol = protocol_at(root, get_protocol(dataset), settings)
-        faces = read_au(root, protocol, settings, bars)
-    scored = score_file(file, name, faces, protocol, Results.read(results), threshold=threshold)
     target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'scored'}.parquet")
+    with listening(console) as listener:
+        scored = score_predictions_file(
+            file,
+            dataset,
+            name,
+            beside=results,
+            threshold=threshold,
+            profile=profile or "",
+            overrides=overrides or [],
+            root=data,
+            cache=cache,
+            listener=listener,
+        )
     scored.write(target)
     for trial in scored.trials.itertuples():
         f1 = 100 * scored.scores.loc[scored.scores["trial"] == trial.trial, "f1"].mean()
@@ -131,17 +111,21 @@ def score(
 
 def claims(
     runs: Runs = DEFAULT_RUNS,
-    out: Annotated[Path, typer.Option(help="Folder of the report, whose results are read if the store has none.")] = (
-        DEFAULT_REPORTS
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the report, whose results are read if the store has none.")
+    ] = DEFAULT_REPORTS,
     results: Annotated[Path | None, typer.Option(help="Read this results.parquet instead of the store.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's printed tables alone.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the paper's claims: whether its own tables bear them out, and what our runs say."""
+    from rich.padding import Padding
+
+    from benchmark.api.results import judge
+    from benchmark.cli.console import Console, escape
+
     console = Console()
-    groups = () if paper else group_results(_found_results(runs, out, results)[1])
-    judged = judge_claims(groups)
+    judged = judge(None if paper else (runs, out, results))
     if as_json:
         console.out(json.dumps([claim.as_json() for claim in judged], indent=2, allow_nan=False), highlight=False)
         return
@@ -157,71 +141,20 @@ def claims(
 
 def cost(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="What pytest-benchmark wrote; none for what the report has.")
+        list[Path] | None, typer.Argument(help="Files of pytest-benchmark; none for those that the report has.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = DEFAULT_REPORTS,
+    out: Out = DEFAULT_REPORTS,
 ) -> None:
     """Build the table and figure of MAL's cost from the measurements of `nox -s bench`.
 
-    What the report has of a device that no file is of stays.
+    Measurements of other devices that the report has stay.
     """
+    from benchmark.cli.console import Console
+    from benchmark.report.cost import read_benchmarks, read_costs, write_costs
+
     console, kept = Console(), out / "cost.json"
     found = read_benchmarks(files) if files else read_costs(kept)
     if files and kept.is_file():
         found = found.beside(read_costs(kept))
-    for path in write_costs(found, out, templates=PROJECT / "templates"):
+    for path in write_costs(found, out):
         console.print(f"wrote {path}", soft_wrap=True)
-
-
-def _found_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Results]:
-    """A results file that was named; else the store; else the results of the last report."""
-    sources = source_hashes(discover())
-    kept = out / "results.parquet"
-    if results is not None:
-        source, found = results, Results.read(results).marked(sources)
-    else:
-        source, found = runs, read_results(runs, sources)
-        if found.trials.empty and kept.is_file():
-            source, found = kept, Results.read(kept).marked(sources)
-    if found.trials.empty:
-        raise UserError(
-            "no finished trial",
-            where=runs,
-            expected="trial folders with DONE, or a results file",
-            remedy="run `malbench run bp4d` first, or name a file with --results",
-        )
-    return source, found
-
-
-def _weighed_faces(
-    runs: Path, key: str, root: Path | None, cache: Path, bars: Callable[[str, int, int], None]
-) -> WeighedFaces | None:
-    """What Figures 5 and 6 show; None if no trial of MAL is done, or its images are licensed and not asked for.
-
-    Raises:
-        UserError: The trial or the images that were asked for are not there.
-    """
-    weighers: dict[str, TrialFolder] = {}
-    of_mal = []
-    for folder in trial_folders(runs):
-        if folder.is_done and (folder.path / FE_WEIGHTS).is_file():
-            trial, made = read_trial(folder)
-            weighers[trial.key] = folder
-            if made["paper_row"] == "MAL":
-                of_mal.append((trial.dataset, trial.variant, trial.shared_overrides, trial.part, trial.seed, trial.key))
-    if key and key not in weighers:
-        raise UserError(
-            f"no finished trial '{key}' with weights of FE images",
-            where=runs,
-            remedy="name one of mal from `malbench status`",
-        )
-    if not key and not of_mal:
-        return None
-    folder = weighers[key or min(of_mal)[-1]]
-    chosen, made = read_trial(folder)
-    if root is None and made["origin"] != "stand-in":
-        return None
-    settings, _ = load_profile(chosen.profile, [o for o in chosen.shared_overrides.split("; ") if o])
-    root = root or standin_root(cache, settings.standin, chosen.dataset, bars)
-    faults: list[UserError] = []  # of an incomplete root: whether its images are the trial's, their fingerprint says
-    return weighed_faces(folder, pack_faces(read_fe(root, settings, faults), settings, cache, bars))

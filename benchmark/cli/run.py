@@ -1,4 +1,4 @@
-"""`malbench run`."""
+"""`malbench run | verify`: train and score trials; verify finished ones."""
 
 from __future__ import annotations
 
@@ -6,64 +6,41 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from benchmark.cli.console import WORDS, Bars, progress, tell_disk, tell_jobs, tell_needs
 from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_RUNS,
     TRIAL_FAILED,
     Cache,
     Dataset,
+    Device,
     Overrides,
     ProfileName,
     Root,
     Runs,
-    default_profile,
-    device_of,
+    Seeds,
+    Threads,
 )
-from benchmark.config.profile import Profile, load_profile
-from benchmark.config.protocol import Protocol, get_protocol
 from benchmark.core.errors import Interrupted, UserError
-from benchmark.core.machine import available_cores
-from benchmark.data.check import Report, check_au, check_fe
-from benchmark.data.faces import FaceSet
-from benchmark.launch.slurm import LOGS, Launcher, Slurm, submit_trials, with_prerequisites
-from benchmark.standin.people import RENDERS
-from benchmark.trials.prepare import (
-    fingerprints,
-    pack_faces,
-    prepare_data,
-    protocol_at,
-    read_au,
-    read_data,
-    read_people,
-    standin_root,
-    start_protocol,
-)
-from benchmark.trials.runner import run_trials
-from benchmark.trials.states import State
-from benchmark.trials.trainer import RunOptions, TrialData
-from benchmark.trials.trial import AtHand, Trial, expand
-from methods import Registry, discover
 
-OUTCOMES = {
-    State.TO_DO: "run",
-    State.DONE: "done before",
-    State.STALE: "done before by other sources",
-    State.RUNNING: "left to other processes",
-    State.FAILED: "failed",
-    State.BLOCKED: "blocked by a failure",
-}
+if TYPE_CHECKING:
+    from benchmark.api.grid import Grid
+    from benchmark.cli.console import Console
+    from benchmark.trials.runner import Outcome
+
+
+class Launcher(StrEnum):
+    """Where the trials run."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
 
 
 def run(
@@ -76,7 +53,7 @@ def run(
         list[str] | None, typer.Option(help="A row of the profile's `rows`, e.g. ResNet-50; repeatable.")
     ] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(min=0, help="Instead of the profile's; may be repeated.")] = None,
+    seed: Seeds = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
@@ -85,10 +62,8 @@ def run(
     ] = False,
     runs: Runs = DEFAULT_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes the first GPU if there is one.")
-    ] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for as many as there are cores.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16 (train.amp = true).")] = False,
     checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
     launcher: Annotated[
@@ -103,69 +78,71 @@ def run(
     ] = False,
 ) -> None:
     """Train and score every trial of DATASET that is not done."""
-    registry = discover()
-    protocol = get_protocol(dataset)
-    settings, changed = load_profile(
-        profile or default_profile(data), [*(overrides or []), *(["train.amp=true"] if amp else [])]
+    from benchmark.api.request import Execution, GridRequest, check_request
+
+    request = GridRequest(
+        dataset,
+        methods=tuple(method or ()),
+        rows=tuple(row or ()),
+        parts=tuple(part or ()),
+        seeds=tuple(seed or ()),
+        profile=profile or "",
+        overrides=(*(overrides or ()), *(("train.amp=true",) if amp else ())),
+        root=data,
+        allow_incomplete=allow_incomplete,
+        runs=runs,
+        cache=cache,
+        execution=Execution(device, threads, checkpoint_every),
+        only=only,
+        on_cluster=launcher is Launcher.SLURM,
     )
-    torch.set_num_threads(threads or available_cores())
-    selection: dict[str, Any] = {
-        "methods": _methods(method or ([] if row else ["paper"]), registry),
-        "rows": tuple(row or ()),
-        "parts": tuple(part or ()),
-        "seeds": tuple(seed or ()),
-    }
-    # Settings and the device are checked before any data is touched: a misspelt name costs no minute.
-    chosen = torch.device("cpu") if launcher is Launcher.SLURM else device_of(device)  # a login node may have no GPU
-    queue = Slurm(runs.absolute() / LOGS) if launcher is Launcher.SLURM else None
-    before = start_protocol(protocol, settings)
-    unread = None if before is None else AtHand(before, ("", ""))
-    expand(protocol, settings, changed, registry, ("", ""), start=unread, **selection)
+    check_request(request)  # before torch is imported: a misspelt name is answered at once
+    from benchmark.api.grid import plan_grid
+    from benchmark.cli.console import Console, listening, tell_needs
+
     console = Console()
-    with ExitStack() as stack:
-        bars = stack.enter_context(progress(console))
-        protocol, trial_data, elsewhere = _ready(
-            console, bars, data, protocol, settings, registry, cache, allow_incomplete
-        )
-        at_start = None if before is None else AtHand(before, fingerprints(elsewhere[before.dataset][1]))
-        renders = elsewhere[RENDERS][1].fe.fingerprint if RENDERS in elsewhere else ""
-        trials = expand(
-            protocol,
-            settings,
-            changed,
-            registry,
-            fingerprints(trial_data),
-            start=at_start,
-            renders=renders,
-            **selection,
-        )
-        trials = with_prerequisites(trials, only) if only else trials
-        frames = _test_frames(trial_data.au.faces, protocol)
-        tell_needs(console, trials, registry, runs, frames, chosen if queue is None else None, each=dry_run)
+    with listening(console) as listener:
+        queue = _slurm_queue(runs) if request.on_cluster else None
+        grid = plan_grid(request, listener)
+        tell_needs(console, grid, each=dry_run)
         if dry_run:
             return
         if queue is not None:
-            places = {"--runs": runs, "--cache": cache, **({} if data is None else {"--data": data})}
-            command = [*sys.argv[1:], *(f"{name}={path.absolute()}" for name, path in places.items())]
-            command.append(f"--launcher={Launcher.LOCAL}")
-            tell_jobs(console, submit_trials(trials, registry, runs, settings.slurm, command, queue), queue.logs)
+            _submit(console, grid, queue, request.cache, data)
             return
-        signals = stack.enter_context(_caught_signals())
-        options = RunOptions(device=chosen, checkpoint_s=checkpoint_every, on_step=bars, stop=lambda: bool(signals))
+        outcomes = run_with_signals(console, grid)
+    tell_outcomes(console, outcomes, runs, only=only)
 
-        def on_trial(trial: Trial, state: State) -> None:
-            console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}")
 
+def run_with_signals(console: Console, grid: Grid) -> list[Outcome]:
+    """Run a grid until it is done, or a signal asks to stop.
+
+    Raises:
+        typer.Exit: With 128 + the signal's number; a checkpoint holds the steps done.
+    """
+    with _caught_signals() as signals:
         try:
-            outcomes = run_trials(trials, registry, protocol, trial_data, runs, options, on_trial, elsewhere)
+            return grid.run(stop=lambda: bool(signals))
         except Interrupted as stopped:
             console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
             raise typer.Exit(128 + signals[0]) from stopped
-    if only and outcomes[-1].state in {State.RUNNING, State.AWAITED}:  # whoever waits for this trial is not to begin
+
+
+def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only: str = "") -> None:
+    """Print how many trials ended how, and every failure.
+
+    Raises:
+        UserError: The one trial asked for runs in another process, so that jobs which depend on it must not start.
+        typer.Exit: A trial failed.
+    """
+    from benchmark.cli.console import OUTCOMES
+    from benchmark.trials.states import State
+
+    if only and outcomes[-1].state in {State.RUNNING, State.AWAITED}:
         raise UserError(f"another process runs {outcomes[-1].trial.label}", remedy="submit again when it has ended")
     numbers = Counter(outcome.state for outcome in outcomes)
     told = [f"{numbers[state]} {words}" for state, words in OUTCOMES.items() if numbers[state]]
-    console.print(f"{len(outcomes)} trials: {', '.join(told)}")
+    console.print(f"{len(outcomes)} {'trial' if len(outcomes) == 1 else 'trials'}: {', '.join(told)}")
     console.print(f"store: {runs}", soft_wrap=True)
     failures = [outcome for outcome in outcomes if outcome.why is not None]
     for outcome in failures:
@@ -176,7 +153,7 @@ def run(
 
 @contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM inside is put into the list; a second one acts as it always does."""
+    """Put the first SIGINT or SIGTERM inside into the list; a second one acts as it always does."""
     caught: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
@@ -192,76 +169,56 @@ def _caught_signals() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
 
-def _ready(
-    console: Console,
-    bars: Bars,
-    root: Path | None,
-    protocol: Protocol,
-    settings: Profile,
-    registry: Registry,
-    cache: Path,
-    allow_incomplete: bool,
-) -> tuple[Protocol, TrialData, dict[str, tuple[Protocol, TrialData]]]:
-    """The protocol as the data root has it, its frames, and those of other datasets, for what trials start from."""
-    if root is None:
-        root = standin_root(cache, settings.standin, protocol.dataset, bars)
-        console.print(
-            "No data root was given: running on the STAND-IN (procedural faces, no licensed image).\n"
-            f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in.",
-            soft_wrap=True,
+def _slurm_queue(runs: Path) -> object:
+    from benchmark.launch.slurm import LOGS, Slurm
+
+    return Slurm(runs.absolute() / LOGS)
+
+
+def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path | None) -> None:
+    from benchmark.cli.console import tell_jobs
+    from benchmark.launch.slurm import Slurm
+
+    assert isinstance(queue, Slurm)
+    places = {"--runs": grid.runs, "--cache": cache, **({} if data is None else {"--data": data})}
+    command = [*sys.argv[1:], *(f"{name}={path.absolute()}" for name, path in places.items())]
+    command.append(f"--launcher={Launcher.LOCAL}")
+    tell_jobs(console, grid.submit(command, queue), queue.logs)
+
+
+def verify(
+    runs: Runs = DEFAULT_RUNS,
+    key: Annotated[
+        list[str] | None, typer.Option("--trial", metavar="KEY", help="Only this trial; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are repeated.")] = 41,
+    every: Annotated[bool, typer.Option("--all", help="Fresh trials, too; else only stale ones.")] = False,
+    data: Root = None,
+    cache: Cache = DEFAULT_CACHE,
+    device: Device = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Repeat the first steps of finished trials, score their stored predictions again, and mark those that agree."""
+    from benchmark.api.verification import DIFFERS
+    from benchmark.api.verification import verify as verify_trials
+    from benchmark.cli.console import Console, listening
+
+    console = Console()
+    with listening(console) as listener:
+        outcomes = verify_trials(
+            runs,
+            keys=tuple(key or ()),
+            steps=steps,
+            every=every,
+            root=data,
+            cache=cache,
+            device=device,
+            threads=threads,
+            listener=listener,
         )
-    protocol = protocol_at(root, protocol, settings)
-    au, fe = read_data(root, protocol, settings, bars)
-    before = start_protocol(protocol, settings)
-    start_au = None if before is None else read_au(root, before, settings, bars)
-    people = read_people(cache, settings, registry, bars)
-    au = _checked(au, check_au(au, protocol, settings), allow_incomplete)
-    faces = au, _checked(fe, check_fe(fe, settings), allow_incomplete)
-    if before is not None and start_au is not None:
-        start_au = _checked(start_au, check_au(start_au, before, settings), allow_incomplete)
-    used = [each for each in (*faces, start_au, people) if each is not None]
-    for face_set in used:
-        console.print(face_set.note, soft_wrap=True)
-    tell_disk(console, tuple(used), settings, cache)
-    ready = prepare_data(faces, settings, cache, bars)
-    elsewhere = {}
-    if before is not None and start_au is not None:
-        subjects = [subject for part in settings.disfa_start.parts for subject in before.parts[part]]
-        start = pack_faces(start_au, settings, cache, bars)
-        elsewhere[before.dataset] = (before, TrialData(start.of_subjects(subjects), ready.fe, ready.fe_clear))
-    if people is not None:  # a trial that learns from no AU data: no frame of these is looked at
-        elsewhere[people.dataset] = (protocol, TrialData(ready.au, pack_faces(people, settings, cache, bars)))
-    return protocol, ready, elsewhere
-
-
-def _methods(names: list[str], registry: Registry) -> tuple[str, ...]:
-    """Names of methods, where those of sets stand for their members."""
-    sets = {
-        "paper": tuple(name for name, cls in registry.items() if cls.paper_row),
-        "beyond": tuple(name for name, cls in registry.items() if not cls.paper_row and not cls.is_control),
-        "controls": tuple(name for name, cls in registry.items() if cls.is_control),
-        "all": tuple(name for name, cls in registry.items() if not cls.is_control),
-    }
-    return tuple(member for name in names for member in sets.get(name, (name,)))
-
-
-def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet:
-    """The faces, with what the check found in their note, if they may be used."""
-    if not outcome.faults:
-        return faces
-    first = outcome.faults[0].what
-    if not allow_incomplete:
-        raise UserError(
-            f"the data are incomplete: {len(outcome.faults)} faults, the first: {first}",
-            where=faces.root,
-            remedy="`malbench data check` lists all; --allow-incomplete runs on what is there, and the report says so",
-        )
-    note = (
-        f"{faces.note}; run with --allow-incomplete: {len(outcome.faults)} faults of the data check, the first: {first}"
-    )
-    return replace(faces, note=note)
-
-
-def _test_frames(faces: FaceSet, protocol: Protocol) -> dict[str, int]:
-    """Frames of each part's subjects."""
-    return {part: int(faces.table["subject"].isin(tested).sum()) for part, tested in protocol.parts.items()}
+    for outcome in outcomes:
+        console.print(f"{outcome.label} ({outcome.key}): {outcome.agreement}; {outcome.detail}", soft_wrap=True)
+    numbers = Counter(outcome.agreement for outcome in outcomes)
+    console.print(", ".join(f"{count} {agreement}" for agreement, count in numbers.items()) or "no trial to verify")
+    if any(outcome.agreement == DIFFERS for outcome in outcomes):
+        raise typer.Exit(TRIAL_FAILED)

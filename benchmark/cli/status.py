@@ -1,4 +1,4 @@
-"""`malbench status | methods`: what there is."""
+"""`malbench status | methods | datasets`: what there is."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.padding import Padding
-from rich.text import Text
 
-from benchmark.cli.console import standings, status_page
 from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, ProfileName, Runs
-from benchmark.config.profile import load_profile
-from benchmark.store.folder import Glance
-from benchmark.trials.describe import describe
-from benchmark.trials.ownership import read_owner
-from benchmark.trials.states import State, detail_of, source_hashes
-from methods import discover
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from benchmark.store.summary import TrialSummary
+    from benchmark.trials.states import State
 
 WATCH_S = 3.0
 """Seconds between two looks of `status --watch`."""
@@ -34,7 +29,12 @@ def status(
     as_json: JsonFlag = False,
 ) -> None:
     """Show the grid of the store: what is done, what runs where and how long still, what failed and why."""
-    present, console = source_hashes(discover()), Console()
+    from rich.live import Live
+
+    from benchmark.cli.console import Console, standings
+    from benchmark.trials.states import State, detail_of, source_hashes
+
+    console, present = Console(), source_hashes()
     if as_json:
         told = [
             {
@@ -60,16 +60,23 @@ def status(
             time.sleep(WATCH_S if running else 0)
 
 
-def _page(standing: Sequence[tuple[Glance, State]], runs: Path, *, every: bool) -> RenderableType:
+def _page(standing: Sequence[tuple[TrialSummary, State]], runs: Path, *, every: bool) -> RenderableType:
+    from rich.text import Text
+
+    from benchmark.cli.console import status_page
+
     return status_page(standing, every=every) if standing else Text(f"no trial in {runs}")
 
 
-def _facts(seen: Glance) -> dict[str, Any]:
+def _facts(seen: TrialSummary) -> dict[str, Any]:
     return {name: getattr(seen, name) for name in ("dataset", "method", "part", "seed", "profile", "key")}
 
 
-def _owner_of(seen: Glance, state: State) -> dict[str, Any] | None:
-    """Who runs a trial and how far it is; None if nobody does, or nobody says."""
+def _owner_of(seen: TrialSummary, state: State) -> dict[str, Any] | None:
+    """The process that runs a trial, and its progress; None if there is none, or its record cannot be read."""
+    from benchmark.trials.ownership import read_owner
+    from benchmark.trials.states import State
+
     owner = read_owner(seen.folder.path) if state == State.RUNNING else None
     if owner is None:
         return None
@@ -83,8 +90,20 @@ def methods(
     as_json: JsonFlag = False,
 ) -> None:
     """List every method: its row in the paper, streams, trained parameters at the profile's backbone, and source."""
-    registry = discover()
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from benchmark.config.profile import load_profile
+    from methods import check_names
+    from methods import names as method_names
+
     settings, _ = load_profile(profile or "paper")
+    check_names(each for each in name or () if each not in method_names("stage"))
+    from benchmark.cli.console import Console
+    from benchmark.trials.describe import describe
+    from methods import discover
+
+    registry = discover()
     described = [describe(each, settings, registry) for each in name or registry]
     console = Console()
     if as_json:
@@ -105,3 +124,38 @@ def methods(
             console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
     more = "" if name else "; settings that all share and what each means: malbench methods NAME"
     console.print(f"profile {settings.name}{more}")
+
+
+def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> None:
+    """List every dataset: its kind, AUs or labels, parts, and its table in the paper."""
+    from rich.console import Console
+
+    from benchmark.config.profile import load_profile
+    from benchmark.datasets import names, open_au, open_fe
+
+    settings, _ = load_profile(profile or "standin")
+    told = []
+    for name in names("au", settings):
+        au = open_au(name, settings)
+        table = f"Table {au.printed.number}" if au.printed is not None else ""
+        told.append(
+            {
+                "dataset": name,
+                "kind": "au",
+                "title": au.title,
+                "aus": list(au.protocol.au_names),
+                "parts": list(au.protocol.parts),
+                "printed": table,
+            }
+        )
+    told += [{"dataset": n, "kind": "fe", "title": open_fe(settings, n).title} for n in names("fe", settings)]
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps(told))
+        return
+    for each in told:
+        facts = [", ".join(each[key]) for key in ("aus", "parts") if each.get(key)]
+        facts += [str(each["printed"])] if each.get("printed") else []
+        console.print(
+            f"{each['dataset']} ({each['kind'].upper()}): {'; '.join([each['title'], *facts])}", soft_wrap=True
+        )

@@ -1,44 +1,32 @@
-"""`malbench study | align`: what only the stand-in can answer."""
+"""`malbench study | gradient-probe`: questions that only the stand-in can answer."""
 
 from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import torch
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from benchmark.cli.console import progress
-from benchmark.cli.options import DEFAULT_CACHE, DEFAULT_REPORTS, TRIAL_FAILED, Cache, Overrides, ProfileName, device_of
-from benchmark.cli.run import run
-from benchmark.config.profile import load_profile
-from benchmark.config.protocol import get_protocol
-from benchmark.core.errors import UserError
-from benchmark.core.machine import available_cores
-from benchmark.data.known import known_fe
-from benchmark.launch.processes import runners
-from benchmark.standin.people import RENDERS
-from benchmark.store.folder import read_results
-from benchmark.store.results import Results
-from benchmark.study.gradient_probe import probe_training, write_alignment
-from benchmark.study.page import digests_of, write_study
-from benchmark.study.plan import Plan, Question, load_plan
-from benchmark.trials.prepare import fingerprints, prepare_data, read_data, standin_root, starts_from_renders
-from benchmark.trials.provenance import PROJECT
-from benchmark.trials.states import source_hashes
-from benchmark.trials.trainer import RunOptions
-from benchmark.trials.trial import expand
-from methods import discover
+from benchmark.cli.options import (
+    DEFAULT_CACHE,
+    DEFAULT_REPORTS,
+    TRIAL_FAILED,
+    Cache,
+    Device,
+    Overrides,
+    ProfileName,
+    Threads,
+)
 
-MOST_PROCESSES = 8
-"""That `study` starts unless told how many: each takes a gigabyte of memory."""
+if TYPE_CHECKING:
+    from benchmark.api.grid import Grid
+    from benchmark.api.study import StudyRequest
+    from benchmark.study.plan import Plan
+    from benchmark.trials.runner import Outcome
 
 
 def study(
@@ -47,8 +35,8 @@ def study(
     runs: Annotated[Path, typer.Option(help="Store of the study's trials.")] = Path("runs/study"),
     cache: Cache = DEFAULT_CACHE,
     out: Annotated[Path, typer.Option(help="Folder of the page, PLAN.md.")] = DEFAULT_REPORTS / "study",
-    device: Annotated[str, typer.Option(help="As of `run`.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
     beside: Annotated[
         list[Path] | None, typer.Option("--with", help="Results of another machine; may be repeated.")
     ] = None,
@@ -64,32 +52,30 @@ def study(
     A trial of `--with` that the store has, too, is the store's. A trial that fails leaves its question incomplete, and
     ends the study with the status of `run`, after the page.
     """
-    wanted = load_plan(plan)
-    names = question or wanted.names
-    asked = [each for name in names for each in wanted.asked(name)]
-    registry = discover()
-    digests = digests_of(wanted, registry)  # before anything is trained: it finds mistakes in any setting
+    from benchmark.api.request import Execution
+    from benchmark.api.study import MOST_PROCESSES, StudyRequest, check_study, write_study_page
+    from benchmark.cli.console import Console
+    from benchmark.core.machine import available_cores
+    from benchmark.launch.processes import runners
+
+    processes = processes or min(available_cores(), MOST_PROCESSES)
+    each_threads = max(1, (threads or available_cores()) // processes)
+    request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, each_threads))
+    wanted = check_study(request)
     failed = False
     if not page_only:
-        processes = processes or min(available_cores(), MOST_PROCESSES)
-        each_threads = max(1, (threads or available_cores()) // processes)
         others = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
-        others += [f"--threads={each_threads}", *(f"--question={name}" for name in names)]
+        others += [f"--threads={each_threads}", *(f"--question={name}" for name in question or wanted.names)]
         with _end_on_sigterm(), runners(processes - 1, others, runs) as wait_for_others:
-            failed = _ask(wanted, asked, runs, cache, device, each_threads)
-            amiss = {log: status for log, status in wait_for_others().items() if status}
-        for log, status in amiss.items():
-            Console().print(f"a process ended with status {status}; what it said: {log}", soft_wrap=True)
-        if amiss:  # what it left is done here; what fails by itself fails again, and says why
-            failed = _ask(wanted, asked, runs, cache, device, each_threads)
+            failed = _ask(request, wanted)
+            ended_badly = {log: status for log, status in wait_for_others().items() if status}
+        for log, status in ended_badly.items():
+            Console().print(f"a process ended with status {status}; its output: {log}", soft_wrap=True)
+        if ended_badly:  # what they left is done here; what fails by itself fails again, and says why
+            failed = _ask(request, wanted)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
-    present = source_hashes(registry)
-    found = read_results(runs, present)
-    for file in beside or []:
-        found = found.beside(Results.read(file).marked(present))
-    written = write_study(wanted, found, out, digests=digests, templates=PROJECT / "templates", name=plan)
-    for path in written:
+    for path in write_study_page(plan, runs, out, beside=beside or []):
         Console().print(f"wrote {path}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
@@ -97,7 +83,7 @@ def study(
 
 @contextmanager
 def _end_on_sigterm() -> Iterator[None]:
-    """Leave in order when told to stop, so that other processes are told, too."""
+    """Leave in order on SIGTERM, so that the other processes are stopped, too."""
 
     def leave(number: int, _: object) -> NoReturn:
         raise typer.Exit(128 + number)
@@ -109,74 +95,55 @@ def _end_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _ask(plan: Plan, asked: list[Question], runs: Path, cache: Path, device: str, threads: int) -> bool:
-    """Run the trials of questions, but those that another process runs; whether one failed."""
-    failed = False
-    # Seed by seed, so that every question has whole answers before any has more of them.
-    turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
-    for seed, each in turns:
-        if seed not in each.seeds:
-            continue
-        Console().print(f"[bold]{escape(each.name)}[/], seed {seed}: {escape(each.title)}")
-        try:
-            run(
-                plan.dataset,
-                method=list(each.methods),
-                part=list(each.parts),
-                seed=[seed],
-                profile=plan.profile,
-                overrides=list(each.set),
-                runs=runs,
-                cache=cache,
-                device=device,
-                threads=threads,
-            )
-        except typer.Exit as ended:
-            if ended.exit_code != TRIAL_FAILED:
-                raise
-            failed = True
-    return failed
+def _ask(request: StudyRequest, plan: Plan) -> bool:
+    """Run the trials of a study; whether one failed."""
+    from benchmark.api.study import run_study
+    from benchmark.cli.console import Console, listening
+    from benchmark.cli.run import run_with_signals, tell_outcomes
+
+    console = Console()
+
+    def run_grid(grid: Grid) -> list[Outcome]:
+        outcomes = run_with_signals(console, grid)
+        with suppress(typer.Exit):  # a failure is told, and the study goes on
+            tell_outcomes(console, outcomes, grid.runs)
+        return outcomes
+
+    with listening(console) as listener:
+        return run_study(request, plan, run_grid, listener)
 
 
-def align(
+def gradient_probe(
     part: Annotated[str, typer.Option(help="Test part.")] = "part1",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1)] = 0,
     profile: ProfileName = "standin",
     overrides: Overrides = None,
     every: Annotated[int, typer.Option(min=1, help="Steps between looks.")] = 100,
     window: Annotated[int, typer.Option(min=2, help="Steps of a look.")] = 20,
     cache: Cache = DEFAULT_CACHE,
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS / "study",
-    device: Annotated[str, typer.Option(help="As of `run`.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="As of `run`.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
 ) -> None:
-    """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn: alignment.md."""
-    registry, protocol = discover(), get_protocol("bp4d")
-    settings, changed = load_profile(profile or "standin", overrides or [])
-    if starts_from_renders(settings):
-        raise UserError(
-            "this looks at a training from the start, and a trial that starts from renders begins with another",
-            found=f"weights = {RENDERS}",
-            remedy="name a file with --set method.weights=FILE: the model.safetensors of a finished stage will do",
-        )
-    torch.set_num_threads(threads or available_cores())
+    """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn."""
+    from benchmark.api.request import Execution
+    from benchmark.api.study import probe_gradients
+    from benchmark.cli.console import Console, listening
+
     console = Console()
-    with progress(console) as bars, tempfile.TemporaryDirectory() as scratch:
-        root = standin_root(cache, settings.standin, protocol.dataset, bars)
-        data = prepare_data(read_data(root, protocol, settings, bars), settings, cache, bars)
-        kinds = known_fe(root).set_index("path")["kind"].reindex(data.fe.faces.table["path"])
-        (trial,) = expand(
-            protocol, settings, changed, registry, fingerprints(data), methods=("mal",), parts=(part,), seeds=(seed,)
+    with listening(console) as listener:
+        written = probe_gradients(
+            out,
+            command=" ".join(["malbench", *sys.argv[1:]]),
+            part=part,
+            seed=seed,
+            profile=profile or "standin",
+            overrides=overrides or [],
+            every=every,
+            window=window,
+            cache=cache,
+            execution=Execution(device, threads),
+            listener=listener,
         )
-        options = RunOptions(device=device_of(device), on_step=bars)
-        seen = probe_training(trial, protocol, data, list(kinds), Path(scratch), options, every=every, window=window)
-    written = write_alignment(
-        seen,
-        out,
-        command=" ".join(["malbench", *sys.argv[1:]]),
-        title=trial.label,
-        window=window,
-        templates=PROJECT / "templates",
-    )
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)

@@ -16,22 +16,23 @@ from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
-import torch
 from filelock import FileLock, Timeout
 
 from benchmark.config.protocol import Protocol
-from benchmark.config.trial import START, Trial
+from benchmark.config.trial import Trial
 from benchmark.core.errors import Abandoned, Interrupted, UserError
 from benchmark.core.origin import Origin
 from benchmark.data.known import known_fe
 from benchmark.data.trial_data import TrialData
-from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, MODEL, TRIAL, TrialFolder, read_trial
+from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, TRIAL, TrialFolder
+from benchmark.trials.memory import is_out_of_memory, too_little_memory
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
+from benchmark.trials.prerequisites import FinishedTrial, read_finished, starting_from
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
 from benchmark.trials.states import State, sources, state_of
 from benchmark.trials.trainer import RunOptions, train_trial
 from methods import Registry
-from methods.base import Finished, Method
+from methods.base import Method
 
 OnTrial = Callable[[Trial, State], None] | None
 """Called before each trial with what becomes of it."""
@@ -146,7 +147,7 @@ def _train(
     options: RunOptions,
 ) -> None:
     """Run one trial after those `before`, which are done."""
-    finished = {role: _finished(each, registry, runs) for role, each in before.items()}
+    finished = {role: read_finished(each, registry, runs) for role, each in before.items()}
     folder = TrialFolder(trial.folder(runs))
     run_trial(trial, registry.any(trial.method), protocol, data, folder, options, finished)
 
@@ -281,38 +282,6 @@ def _owned(
         lock.release()
 
 
-@dataclass(frozen=True)
-class FinishedTrial:
-    """A trial that another one starts from: what it left, and what the other's provenance says of it."""
-
-    left: Finished
-    made: dict[str, Any]
-    model: Path
-
-
-def _finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial:
-    folder, cls = TrialFolder(trial.folder(runs)), registry.any(trial.method)
-    _, made = read_trial(folder)
-    said = {
-        "key": trial.key,
-        "dataset": trial.dataset,
-        "part": trial.part,
-        "method": trial.method,
-        **{k: made[k] for k in ("steps", "time_train_s", "source_hash", "origin")},
-        "fingerprints": list(trial.fingerprints),
-        "learned": _end_of_history(folder),
-    }
-    return FinishedTrial(
-        Finished(cls.HParams.model_validate(trial.hparams), folder.load_model()), said, folder.path / MODEL
-    )
-
-
-def _end_of_history(folder: TrialFolder) -> dict[str, float]:
-    """Its numbers at the end of training: means over the last tenth of the history."""
-    history = folder.read_table("history.parquet", folder.seals()).drop(columns="step")
-    return {str(name): float(mean) for name, mean in history.tail(max(1, len(history) // 10)).mean().items()}
-
-
 def run_trial(
     trial: Trial,
     method_class: type[Method],
@@ -347,11 +316,7 @@ def run_trial(
     made["source_hash"] = sources(method_class)
     made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        left = {role: done.left for role, done in prerequisites.items() if role != START}
-        learner = trial
-        if START in prerequisites:
-            weights = {"weights": str(prerequisites[START].model)}
-            learner = trial.model_copy(update={"hparams": {**trial.hparams, **weights}})
+        learner, left = starting_from(trial, prerequisites)
         learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -395,20 +360,6 @@ def _add_known_fe(folder: TrialFolder, known: pd.DataFrame) -> None:
         weights = pd.read_parquet(folder.path / FE_WEIGHTS)
         if weights["path"].isin(known["path"]).all():
             folder.write_table(FE_WEIGHTS, weights.merge(known, on="path", how="left", validate="1:1"))
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch wanted memory that there is not; on a CPU it says so in words alone."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def too_little_memory(error: Exception) -> UserError:
-    """The plain form of torch's error."""
-    return UserError(
-        "the device has too little memory",
-        found=(str(error) or "no memory").splitlines()[0][:160],
-        remedy="choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp",
-    )
 
 
 def joint_origin(data: TrialData, *before: Origin) -> Origin:

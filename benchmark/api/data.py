@@ -1,0 +1,261 @@
+"""Data for trials: read, checked and packed; and the stand-in on disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmark import datasets
+from benchmark.api.listener import SILENT, Listener
+from benchmark.api.request import default_profile
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import Protocol
+from benchmark.config.settings import Profile
+from benchmark.config.trial import RENDERS
+from benchmark.core.errors import UserError
+from benchmark.core.places import default_cache
+from benchmark.data.check import Report, check_au, check_fe
+from benchmark.data.faces import FaceSet
+from benchmark.data.frames import PackedFaces, needed_bytes
+from benchmark.data.trial_data import TrialData
+from benchmark.standin.write import write_standin as write_standin_of
+from benchmark.trials.expand import AuSource, Sources, StartSource
+from benchmark.trials.prepare import (
+    Chosen,
+    pack_faces,
+    prepare_data,
+    read_au,
+    read_fe,
+    read_people,
+    standin_root,
+)
+from methods import Registry, discover
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """Frames and settings of a run.
+
+    Attributes:
+        profile: Settings.
+        overrides: Overrides that changed the profile.
+        chosen: The datasets.
+        root: The data root.
+        protocol: Protocol of the AU dataset at the data root.
+        frames: The packed frames of both datasets.
+        others: Protocol and frames of other datasets that trials start from, by name.
+    """
+
+    profile: Profile
+    overrides: tuple[str, ...]
+    chosen: Chosen
+    root: Path
+    protocol: Protocol
+    frames: TrialData
+    others: Mapping[str, tuple[Protocol, TrialData]] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> Sources:
+        """Protocols and fingerprints, from which trials get their keys."""
+        start, settings = self.chosen.start, self.chosen.au.start
+        begun = None
+        if start is not None and settings is not None:
+            protocol, frames = self.others[start.name]
+            begun = StartSource(AuSource(protocol, frames.fingerprints), settings.settings)
+        renders = self.others[RENDERS][1].fe.fingerprint if RENDERS in self.others else ""
+        return Sources(AuSource(self.protocol, self.frames.fingerprints), begun, renders)
+
+    @property
+    def test_frames(self) -> dict[str, int]:
+        """Number of test frames of each part."""
+        subjects = self.frames.au.faces.table["subject"]
+        return {part: int(subjects.isin(tested).sum()) for part, tested in self.protocol.parts.items()}
+
+
+def load_data(
+    dataset: str = "bp4d",
+    *,
+    profile: str | Profile = "",
+    overrides: Sequence[str] = (),
+    root: Path | str | None = None,
+    cache: Path | None = None,
+    allow_incomplete: bool = False,
+    registry: Registry | None = None,
+    listener: Listener = SILENT,
+) -> LoadedData:
+    """Read, check and pack the frames of an AU dataset and of the profile's FE dataset.
+
+    Args:
+        dataset: Name of the AU dataset.
+        profile: A profile of the suite, the path of a TOML file, or a loaded profile; "" for `standin` without a root,
+            else `paper`.
+        overrides: Changes to the profile, `KEY=VALUE` each; with a loaded profile, those that changed it.
+        root: The data root; None: the stand-in, drawn into the cache the first time.
+        cache: Folder of packed frames and stand-ins.
+        allow_incomplete: Use data that fail the check; the note of the data says so.
+        registry: All methods; None for those of the suite.
+        listener: Told of progress.
+
+    Raises:
+        UserError: A wrong name or setting; data are missing, damaged or incomplete; the disk is too small.
+    """
+    root = None if root is None else Path(root)
+    settings, changed = (
+        (profile, tuple(overrides))
+        if isinstance(profile, Profile)
+        else load_profile(profile or default_profile(root), list(overrides))
+    )
+    cache = cache or default_cache()
+    chosen = Chosen.of(dataset, settings)
+    if root is None:
+        root = standin_root(cache, settings, chosen.all, listener.progress)
+        listener.note(
+            "No data root was given: running on the STAND-IN (procedural faces, no licensed image).\n"
+            f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in."
+        )
+    protocol = chosen.au.protocol_at(root)
+    faces = read_au(root, chosen.au, protocol, settings, listener.progress), read_fe(root, chosen.fe, settings)
+    start, start_protocol = None, None
+    if chosen.start is not None:
+        start_protocol = chosen.start.protocol_at(root)
+        start = read_au(root, chosen.start, start_protocol, settings, listener.progress)
+    people = read_people(cache, settings, registry or discover(), listener.progress)
+    au = _checked(faces[0], check_au(faces[0], chosen.au, protocol), allow_incomplete)
+    fe = _checked(faces[1], check_fe(faces[1], chosen.fe), allow_incomplete)
+    if chosen.start is not None and start is not None and start_protocol is not None:
+        start = _checked(start, check_au(start, chosen.start, start_protocol), allow_incomplete)
+    used = [each for each in (au, fe, start, people) if each is not None]
+    for each in used:
+        listener.note(each.note)
+    for sentence in packing_notes(used, settings, cache):
+        listener.note(sentence)
+    frames = prepare_data((au, fe), settings, cache, listener.progress)
+    others: dict[str, tuple[Protocol, TrialData]] = {}
+    if start is not None and start_protocol is not None and chosen.au.start is not None:
+        subjects = [s for part in chosen.au.start.settings.parts for s in start_protocol.parts[part]]
+        packed: PackedFaces = pack_faces(start, settings, cache, listener.progress).of_subjects(subjects)
+        others[start.dataset] = (start_protocol, TrialData(packed, frames.fe, frames.fe_clear))
+    if people is not None:  # the stage that learns from people looks at no AU frame
+        packed_people = pack_faces(people, settings, cache, listener.progress)
+        others[people.dataset] = (protocol, TrialData(frames.au, packed_people))
+    return LoadedData(settings, changed, chosen, root, protocol, frames, others)
+
+
+def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> list[str]:
+    """One sentence for each dataset that is still to be packed: frames and disk space."""
+    size, folder = profile.data.frame_size, cache / "frames"
+    folder.mkdir(parents=True, exist_ok=True)
+    notes = []
+    for each in faces:
+        needed = needed_bytes(each, size, folder)
+        if needed:
+            free = shutil.disk_usage(folder).free
+            notes.append(
+                f"packing {each.dataset}: {len(each):,} frames of {size} px, {needed / 2**30:.2f} GiB in {folder}"
+                f" ({free / 2**30:.1f} GiB free)"
+            )
+    return notes
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """The outcome of a check.
+
+    Attributes:
+        report: Lines and findings.
+        faces: AU and FE faces that could be read.
+    """
+
+    report: Report
+    faces: tuple[FaceSet, FaceSet]
+
+
+def check_data(
+    dataset: str, root: Path, *, profile: str = "paper", overrides: Sequence[str] = (), listener: Listener = SILENT
+) -> CheckedData:
+    """Hold the files at a data root against the known contents of full copies.
+
+    Raises:
+        UserError: Nothing at all can be read, or a setting is wrong.
+    """
+    settings, _ = load_profile(profile, list(overrides))
+    chosen = Chosen.of(dataset, settings)
+    protocol = chosen.au.protocol_at(root)
+    faults: list[UserError] = []
+    au = read_au(root, chosen.au, protocol, settings, listener.progress, faults)
+    of_au, faults = check_au(au, chosen.au, protocol, faults), []
+    fe = read_fe(root, chosen.fe, settings, faults)
+    return CheckedData(of_au + check_fe(fe, chosen.fe, faults), (au, fe))
+
+
+def pack_data(
+    dataset: str,
+    root: Path,
+    *,
+    profile: str = "paper",
+    overrides: Sequence[str] = (),
+    cache: Path | None = None,
+    listener: Listener = SILENT,
+) -> TrialData:
+    """Pack the frames at a data root, unchecked, so that no trial has to decode an image.
+
+    Raises:
+        UserError: A wrong name or setting; something is missing or damaged; the disk is too small.
+    """
+    settings, _ = load_profile(profile, list(overrides))
+    cache = cache or default_cache()
+    chosen = Chosen.of(dataset, settings)
+    protocol = chosen.au.protocol_at(root)
+    faces = read_au(root, chosen.au, protocol, settings, listener.progress), read_fe(root, chosen.fe, settings)
+    for sentence in packing_notes(faces, settings, cache):
+        listener.note(sentence)
+    return prepare_data(faces, settings, cache, listener.progress)
+
+
+def write_standin(
+    dataset: str,
+    out: Path | str,
+    *,
+    profile: str = "standin",
+    overrides: Sequence[str] = (),
+    listener: Listener = SILENT,
+) -> None:
+    """Write the stand-in of a dataset, and of what its trials need besides, as a data root.
+
+    Args:
+        dataset: Name of an AU dataset.
+        out: A folder that does not exist yet, or is empty.
+        profile: Says the size, the dials and the FE dataset.
+        overrides: Changes to the profile.
+        listener: Told of progress.
+
+    Raises:
+        UserError: A wrong name or setting, or `out` is not empty.
+    """
+    settings, _ = load_profile(profile, list(overrides))
+    datasets.check_settings(settings)
+    write_standin_of(
+        Path(out),
+        Chosen.of(dataset, settings).all,
+        settings.standin,
+        lambda done, total: listener.progress("drawing stand-in faces", done, total),
+    )
+
+
+def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet:
+    """The faces, if they may be used, with the outcome of the check in their note."""
+    if not outcome.faults:
+        return faces
+    first = outcome.faults[0].what
+    if not allow_incomplete:
+        raise UserError(
+            f"the data are incomplete: {len(outcome.faults)} faults, the first: {first}",
+            where=faces.root,
+            remedy="`malbench data check` lists all; --allow-incomplete runs on what is there, and the report says so",
+        )
+    note = (
+        f"{faces.note}; run with --allow-incomplete: {len(outcome.faults)} faults of the data check, the first: {first}"
+    )
+    return replace(faces, note=note)

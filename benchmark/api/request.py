@@ -1,0 +1,140 @@
+"""What a user asks of a grid, checked before torch is imported or any frame is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark import datasets
+from benchmark.config.profile import load_profile
+from benchmark.config.settings import Profile
+from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.places import default_cache, default_runs
+from methods import check_names, names
+
+METHOD_SETS: dict[str, Callable[[], tuple[str, ...]]] = {
+    "paper": lambda: names("paper"),
+    "beyond": lambda: names("beyond"),
+    "controls": lambda: names("control"),
+    "all": lambda: tuple(sorted((*names("paper"), *names("beyond")))),
+}
+"""Names that stand for several methods."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how trials run; nothing here changes a result on one kind of hardware.
+
+    Attributes:
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` is the first GPU, and the CPU where there is none.
+        threads: CPU threads; 0 for as many as there are cores.
+        checkpoint_s: Seconds between checkpoints.
+    """
+
+    device: str = "auto"
+    threads: int = 0
+    checkpoint_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class GridRequest:
+    """The trials of a grid, their data and their place.
+
+    Attributes:
+        dataset: Name of the AU dataset.
+        methods: Method names, or `paper`, `beyond`, `controls`, `all`; none for the paper's, unless there are `rows`.
+        rows: Rows of the profile's `rows`.
+        parts: Test parts; none for all.
+        seeds: Seeds; none for the profile's.
+        profile: A profile of the suite or a TOML file; "" for `standin` without a root, else `paper`.
+        overrides: Changes to the profile, `KEY=VALUE` each.
+        root: The data root; None: the stand-in.
+        allow_incomplete: Use data that fail the check; reports say so.
+        runs: The store.
+        cache: Folder of packed frames and stand-ins.
+        execution: Device, threads, checkpoints.
+        only: Key of the one trial to keep, after the trials that it starts from; "" for all.
+        on_cluster: The trials run on other machines: this one's device is not tried.
+    """
+
+    dataset: str
+    methods: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    profile: str = ""
+    overrides: tuple[str, ...] = ()
+    root: Path | None = None
+    allow_incomplete: bool = False
+    runs: Path = field(default_factory=default_runs)
+    cache: Path = field(default_factory=default_cache)
+    execution: Execution = field(default_factory=Execution)
+    only: str = ""
+    on_cluster: bool = False
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request whose names and settings exist.
+
+    Attributes:
+        request: The request.
+        profile: Its settings.
+        overrides: The overrides that changed the profile.
+        methods: Method names, sets replaced by their members.
+    """
+
+    request: GridRequest
+    profile: Profile
+    overrides: tuple[str, ...]
+    methods: tuple[str, ...]
+
+
+def default_profile(root: Path | None) -> str:
+    """The profile where none is named: `standin` without a data root, else `paper`."""
+    return "standin" if root is None else "paper"
+
+
+def check_request(request: GridRequest) -> CheckedRequest:
+    """Check names and settings of a request. A method's own settings are checked later, with its class.
+
+    Raises:
+        UserError: An unknown dataset, method, part or row, or a wrong setting.
+
+    Example:
+        >>> check_request(GridRequest("bp4d", methods=("mla",)))
+        Traceback (most recent call last):
+        benchmark.core.errors.UserError: unknown method 'mla'
+          expected: the name of a file in methods/ that registers a method
+          found:    'mla'
+          remedy:   did you mean 'mal'? ...
+    """
+    profile, overrides = load_profile(request.profile or default_profile(request.root), request.overrides)
+    datasets.check_name(request.dataset, "au", profile)
+    datasets.check_name(profile.data.fe, "fe", profile)
+    methods = method_names(request.methods, rows=request.rows)
+    check_names(name for name in profile.methods if name not in names("stage"))
+    datasets.check_settings(profile)
+    if request.parts and request.root is None:
+        known = datasets.open_au(request.dataset, profile).protocol.parts
+        for part in request.parts:
+            if part not in known:
+                raise UserError(f"unknown part '{part}' of {request.dataset}", remedy=did_you_mean(part, known))
+    return CheckedRequest(request, profile, overrides, methods)
+
+
+def method_names(wanted: Iterable[str], *, rows: Iterable[str] = ()) -> tuple[str, ...]:
+    """Names of methods, with sets replaced by their members; the paper's five where nothing is named.
+
+    Raises:
+        UserError: There is no such method.
+
+    Example:
+        >>> method_names(["paper"])
+        ('l2t_ww', 'mal', 'mtan', 'mtl', 'stl')
+    """
+    given = list(wanted) or ([] if list(rows) else ["paper"])
+    found = tuple(member for name in given for member in (METHOD_SETS[name]() if name in METHOD_SETS else (name,)))
+    check_names(found)
+    return found

@@ -1,0 +1,211 @@
+"""Results of a store as pandas tables, and the report made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.api.listener import SILENT, Listener
+from benchmark.api.request import default_profile
+from benchmark.config.profile import load_profile
+from benchmark.core.errors import UserError
+from benchmark.core.places import default_cache, default_reports, default_runs
+from benchmark.report.claims import JudgedClaim, judge_claims
+from benchmark.report.compare import write_comparison
+from benchmark.report.faces import WeighedFaces
+from benchmark.report.groups import group_results
+from benchmark.report.render import build_report
+from benchmark.report.submitted import score_predictions
+from benchmark.report.weighed import weighed_faces
+from benchmark.store.folder import FE_WEIGHTS, TrialFolder, read_trial, trial_folders
+from benchmark.store.results import Results
+from benchmark.trials.collect import read_results as read_store
+from benchmark.trials.prepare import Chosen, pack_faces, read_au, read_fe, standin_root
+from benchmark.trials.states import source_hashes
+
+
+def read_results(source: Path | str | None = None) -> Results:
+    """Finished trials as pandas tables: `trials`, `counts`, `scores`, `curves`, `weights`.
+
+    Args:
+        source: A store (a folder), or a results file; None for the default store.
+
+    Raises:
+        UserError: A finished trial is damaged, or the file is no results file.
+
+    Example:
+        >>> from benchmark import api
+        >>> api.read_results("reports/results.parquet").scores.columns.tolist()
+        ['trial', 'au', 'f1', 'auc']
+    """
+    path = default_runs() if source is None else Path(source)
+    sources = source_hashes()
+    return Results.read(path).mark_stale(sources) if path.is_file() else read_store(path, sources)
+
+
+def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Results]:
+    """Results of a named file; else of the store; else of the last report in `out`.
+
+    Raises:
+        UserError: There is no finished trial in any of them.
+    """
+    source = results or runs
+    found = read_results(source)
+    kept = out / "results.parquet"
+    if results is None and found.trials.empty and kept.is_file():
+        source, found = kept, read_results(kept)
+    if found.trials.empty:
+        raise UserError(
+            "no finished trial",
+            where=runs,
+            expected="trial folders with DONE, or a results file",
+            remedy="run `malbench run bp4d` first, or name a file with --results",
+        )
+    return source, found
+
+
+def write_report(
+    runs: Path | str | None = None,
+    out: Path | str | None = None,
+    *,
+    results: Path | None = None,
+    beside: Sequence[Path] = (),
+    faces: Path | None = None,
+    trial: str = "",
+    cache: Path | None = None,
+    listener: Listener = SILENT,
+) -> list[Path]:
+    """Build tables, page and figures from finished trials.
+
+    Args:
+        runs: The store.
+        out: Folder of the report.
+        results: Results file to use instead of the store.
+        beside: Further results files, for example of scored predictions.
+        faces: Data root of the trials: Figures 5 and 6 show its images. A stand-in's are found without it.
+        trial: Key of the trial of Figures 5 and 6; "" for the first of MAL.
+        cache: Folder of packed frames and stand-ins.
+        listener: Told of progress.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: There is no finished trial, a file is damaged, or the images that were asked for are missing.
+    """
+    runs = default_runs() if runs is None else Path(runs)
+    out = default_reports() if out is None else Path(out)
+    source, found = find_results(runs, out, results)
+    if source != runs and (trial or faces is not None):
+        raise UserError(
+            "Figures 5 and 6 are made of trial folders, and a results file holds none",
+            where=source,
+            remedy="name the store with --runs and leave --results out, or leave --trial and --faces out",
+        )
+    if beside:
+        found = Results.concat([found, *[Results.read(file) for file in beside]])
+    listener.note(f"from {source}")
+    weighed = None
+    if source == runs:
+        try:
+            weighed = _weighed_faces(runs, trial, faces, cache or default_cache(), listener)
+        except UserError as error:
+            if trial or faces is not None:
+                raise
+            # Nobody asked for the images, and the rest of the report does not depend on them.
+            listener.note(f"Figures 5 and 6 are left out: {error.what}")
+    return build_report(found, out, faces=weighed)
+
+
+def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listener: Listener) -> WeighedFaces | None:
+    """Images and weights of Figures 5 and 6; None if no trial of MAL is done, or its images are licensed.
+
+    Raises:
+        UserError: The trial or the images that were asked for are missing.
+    """
+    weighers: dict[str, TrialFolder] = {}
+    of_mal = []
+    for folder in trial_folders(runs):
+        if folder.is_done and (folder.path / FE_WEIGHTS).is_file():
+            trial, made = read_trial(folder)
+            weighers[trial.key] = folder
+            if made["paper_row"] == "MAL":
+                of_mal.append((trial.dataset, trial.variant, trial.shared_overrides, trial.part, trial.seed, trial.key))
+    if key and key not in weighers:
+        raise UserError(
+            f"no finished trial '{key}' with weights of FE images",
+            where=runs,
+            remedy="name one of mal from `malbench status`",
+        )
+    if not key and not of_mal:
+        return None
+    folder = weighers[key or min(of_mal)[-1]]
+    trial, made = read_trial(folder)
+    if root is None and made["origin"] != "stand-in":
+        return None
+    profile, _ = load_profile(trial.profile, [o for o in trial.shared_overrides.split("; ") if o])
+    chosen = Chosen.of(trial.dataset, profile)
+    root = root or standin_root(cache, profile, chosen.all, listener.progress)
+    faults: list[UserError] = []  # an incomplete root: the fingerprint tells whether its images are the trial's
+    fe = read_fe(root, chosen.fe, profile, faults)
+    return weighed_faces(folder, pack_faces(fe, profile, cache, listener.progress))
+
+
+def compare_results(a: Path, b: Path, out: Path) -> Path:
+    """Write `compare.md` below `out`: where two results files differ.
+
+    Raises:
+        UserError: A file is no results file, or they have no row in common.
+    """
+    sides = [read_results(file) for file in (a, b)]
+    return write_comparison(sides[0], sides[1], out, names=(str(a), str(b)))
+
+
+def judge(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:
+    """The paper's claims on its printed tables, and on our runs.
+
+    Args:
+        places: Store, folder of the report and results file, as of `find_results`; None for the printed tables alone.
+
+    Raises:
+        UserError: There is no finished trial.
+    """
+    return judge_claims(() if places is None else group_results(find_results(*places)[1]))
+
+
+def score_predictions_file(
+    file: Path,
+    dataset: str,
+    name: str,
+    *,
+    beside: Path,
+    threshold: float = 0.5,
+    profile: str = "",
+    overrides: Sequence[str] = (),
+    root: Path | None = None,
+    cache: Path | None = None,
+    listener: Listener = SILENT,
+) -> Results:
+    """Score predictions of every test frame of one or more parts.
+
+    Args:
+        file: CSV or parquet file of predictions.
+        dataset: Name of the AU dataset.
+        name: Name of the rows in the tables.
+        beside: Results file on the same test frames.
+        threshold: An AU is active above it, in columns `AU1`, ...
+        profile: As of `load_data`.
+        overrides: Changes to the profile.
+        root: The data root; None: the stand-in.
+        cache: Folder of packed frames and stand-ins.
+        listener: Told of progress.
+
+    Raises:
+        UserError: A wrong name, setting or file, or nothing in `beside` has the same test labels.
+    """
+    settings, _ = load_profile(profile or default_profile(root), list(overrides))
+    chosen = Chosen.of(dataset, settings)
+    root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
+    protocol = chosen.au.protocol_at(root)
+    faces = read_au(root, chosen.au, protocol, settings, listener.progress)
+    return score_predictions(file, name, faces, protocol, Results.read(beside), threshold=threshold)

@@ -1,0 +1,193 @@
+"""Studies: the trials of their questions, and their pages."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from benchmark.api.data import load_data
+from benchmark.api.grid import Grid, find_device, plan_grid
+from benchmark.api.listener import SILENT, Listener
+from benchmark.api.request import Execution, GridRequest
+from benchmark.api.results import read_results
+from benchmark.config.profile import load_profile
+from benchmark.config.settings import DEFAULT_AU
+from benchmark.config.trial import RENDERS
+from benchmark.core.errors import UserError
+from benchmark.core.machine import available_cores
+from benchmark.core.places import default_cache
+from benchmark.data.known import known_fe
+from benchmark.store.results import Results
+from benchmark.study.gradient_probe import probe_training, write_gradient_probe
+from benchmark.study.page import digests_of, write_study
+from benchmark.study.plan import Plan, Question, load_plan
+from benchmark.trials.expand import Selection, expand
+from benchmark.trials.prepare import starts_from_renders
+from benchmark.trials.runner import Outcome
+from benchmark.trials.states import source_hashes
+from benchmark.trials.trainer import RunOptions
+from methods import discover
+
+MOST_PROCESSES = 8
+"""Processes that a study starts unless told how many: each takes a gigabyte of memory."""
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """A study and its place.
+
+    Attributes:
+        plan: A plan of the suite, or a TOML file.
+        questions: Names of questions or choices; none for all.
+        runs: Store of the study's trials.
+        cache: Folder of packed frames and stand-ins.
+        execution: Device, threads, checkpoints.
+    """
+
+    plan: str = "small"
+    questions: tuple[str, ...] = ()
+    runs: Path = Path("runs/study")
+    cache: Path = field(default_factory=default_cache)
+    execution: Execution = field(default_factory=Execution)
+
+
+def check_study(request: StudyRequest) -> Plan:
+    """Load a plan and check the settings of every question, before anything is trained.
+
+    Raises:
+        UserError: No such plan or question, or a wrong setting.
+    """
+    plan = load_plan(request.plan)
+    digests_of(plan, discover())
+    _asked(plan, request)
+    return plan
+
+
+def run_study(
+    request: StudyRequest, plan: Plan, run_grid: Callable[[Grid], list[Outcome]], listener: Listener = SILENT
+) -> bool:
+    """Run the trials of a study, but those that another process runs.
+
+    Args:
+        request: The study and its place.
+        plan: The plan, from `check_study`.
+        run_grid: Runs one grid and reports its outcomes.
+        listener: Told of progress.
+
+    Returns:
+        Whether a trial failed.
+
+    Raises:
+        UserError: Data or settings are wrong.
+    """
+    asked = _asked(plan, request)
+    failed = False
+    # Seed by seed, so that every question has whole answers before any has more of them.
+    turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
+    for seed, each in turns:
+        if seed not in each.seeds:
+            continue
+        listener.note(f"{each.name}, seed {seed}: {each.title}")
+        grid = plan_grid(
+            GridRequest(
+                plan.dataset,
+                methods=each.methods,
+                parts=each.parts,
+                seeds=(seed,),
+                profile=plan.profile,
+                overrides=each.set,
+                runs=request.runs,
+                cache=request.cache,
+                execution=request.execution,
+            ),
+            listener,
+        )
+        grid.check_needs(grid.needs())
+        failed |= any(outcome.why is not None for outcome in run_grid(grid))
+    return failed
+
+
+def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[Path] = ()) -> list[Path]:
+    """Write the page of a study from the trials that are done.
+
+    Args:
+        plan_name: A plan of the suite, or a TOML file.
+        runs: Store of the study's trials.
+        out: Folder of the page.
+        beside: Results of other machines; a trial that the store has, too, is the store's.
+
+    Raises:
+        UserError: No trial is done, or trials on several versions of the data answer one question.
+    """
+    plan = load_plan(plan_name)
+    present = source_hashes()
+    found = read_results(runs) if runs.is_dir() else Results.empty()
+    for file in beside:
+        found = found.beside(Results.read(file).mark_stale(present))
+    return write_study(plan, found, out, digests=digests_of(plan, discover()), name=plan_name)
+
+
+def _asked(plan: Plan, request: StudyRequest) -> list[Question]:
+    return [each for name in request.questions or plan.names for each in plan.asked(name)]
+
+
+def probe_gradients(
+    out: Path,
+    *,
+    command: str,
+    part: str = "part1",
+    seed: int = 0,
+    profile: str = "standin",
+    overrides: Sequence[str] = (),
+    every: int = 100,
+    window: int = 20,
+    cache: Path | None = None,
+    execution: Execution | None = None,
+    listener: Listener = SILENT,
+) -> list[Path]:
+    """Train MAL on the stand-in, and write by kind of sample what its meta net is asked to learn.
+
+    Args:
+        out: Folder of the page.
+        command: Command line that is named as the page's source.
+        part: Test part.
+        seed: Seed of the trial.
+        profile: A profile of the suite or a TOML file.
+        overrides: Changes to the profile.
+        every: Steps between looks.
+        window: Steps of a look.
+        cache: Folder of packed frames and stand-ins.
+        execution: Device and threads.
+        listener: Told of progress.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: A wrong name or setting, or a trial that starts from another training.
+    """
+    execution = execution or Execution()
+    settings, changed = load_profile(profile, list(overrides))
+    if starts_from_renders(settings):
+        raise UserError(
+            "the gradient probe looks at a training from its start, and a trial that starts from renders has another",
+            found=f"weights = {RENDERS}",
+            remedy="name a file with --set method.weights=FILE: the model.safetensors of a finished stage will do",
+        )
+    torch.set_num_threads(execution.threads or available_cores())
+    registry = discover()
+    data = load_data(DEFAULT_AU, profile=settings, overrides=changed, cache=cache, registry=registry, listener=listener)
+    fe = data.frames.fe.faces
+    kinds = known_fe(data.root, fe.dataset).set_index("path")["kind"].reindex(fe.table["path"])
+    selection = Selection(methods=("mal",), parts=(part,), seeds=(seed,))
+    (trial,) = expand(settings, changed, registry, data.sources, selection)
+    options = RunOptions(device=find_device(execution.device), on_step=listener.progress)
+    with tempfile.TemporaryDirectory() as scratch:
+        seen = probe_training(
+            trial, data.protocol, data.frames, list(kinds), Path(scratch), options, every=every, window=window
+        )
+    return write_gradient_probe(seen, out, command=command, title=trial.label, window=window)

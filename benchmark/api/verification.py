@@ -1,0 +1,154 @@
+"""Verification of finished trials by the present code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from benchmark.api.data import LoadedData, load_data
+from benchmark.api.grid import find_device
+from benchmark.api.listener import SILENT, Listener
+from benchmark.config.profile import load_profile
+from benchmark.config.protocol import ALL
+from benchmark.config.trial import Trial
+from benchmark.core.errors import UserError
+from benchmark.core.machine import available_cores
+from benchmark.store.folder import TrialFolder, read_trial, trial_folders
+from benchmark.trials.prerequisites import read_finished
+from benchmark.trials.states import State, sources, state_of
+from benchmark.trials.verify import (
+    Agreement,
+    Verification,
+    verification_mark,
+    verify_scores,
+    verify_steps,
+    write_mark,
+)
+from methods import Registry, discover
+
+DIFFERS = Agreement.DIFFERS
+
+
+def verify(
+    runs: Path,
+    *,
+    keys: Sequence[str] = (),
+    steps: int = 41,
+    every: bool = False,
+    root: Path | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    listener: Listener = SILENT,
+) -> list[Verification]:
+    """Verify finished trials of a store, and mark those that agree as verified by the present sources.
+
+    Args:
+        runs: The store.
+        keys: Keys of trials; none for all.
+        steps: Steps that are repeated.
+        every: Verify fresh trials, too; else only stale ones.
+        root: Data root of the trials; None: the stand-in.
+        cache: Folder of packed frames and stand-ins.
+        device: Device of the steps: that of the trials, or numbers agree less closely.
+        threads: CPU threads: those of the trials, or numbers agree less closely.
+        listener: Told of progress.
+
+    Returns:
+        One outcome a trial.
+
+    Raises:
+        UserError: No such trial, or a finished trial is damaged.
+    """
+    registry = discover()
+    torch.set_num_threads(threads or available_cores())
+    found = {trial.key: (trial, folder) for trial, folder in _finished(runs)}
+    for key in keys:
+        if key not in found:
+            raise UserError(f"no finished trial '{key}'", where=runs, remedy="name one from `malbench status --all`")
+    verifier = _Verifier(runs, registry, find_device(device), steps, root, cache, listener, found)
+    chosen = [found[key] for key in keys] if keys else list(found.values())
+    wanted = [(trial, folder) for trial, folder in chosen if every or keys or verifier.is_stale(trial, folder)]
+    outcomes = []
+    for number, (trial, folder) in enumerate(wanted):
+        outcomes.append(verifier.outcome(trial, folder))
+        listener.progress("verifying trials", number + 1, len(wanted))
+    return outcomes
+
+
+def _finished(runs: Path) -> list[tuple[Trial, TrialFolder]]:
+    return [(read_trial(folder)[0], folder) for folder in trial_folders(runs) if folder.is_done]
+
+
+@dataclass
+class _Verifier:
+    """Verifies trials of one store; data are loaded once for each dataset and profile."""
+
+    runs: Path
+    registry: Registry
+    device: torch.device
+    steps: int
+    root: Path | None
+    cache: Path | None
+    listener: Listener
+    found: dict[str, tuple[Trial, TrialFolder]]
+    _loaded: dict[tuple[str, str, str], LoadedData] = field(default_factory=dict)
+
+    def is_stale(self, trial: Trial, folder: TrialFolder) -> bool:
+        """Whether a trial was made, and last verified, by other sources than the present ones."""
+        return state_of(folder, {trial.method: sources(self.registry.any(trial.method))}) == State.STALE
+
+    def outcome(self, trial: Trial, folder: TrialFolder) -> Verification:
+        """Verify one trial, and mark it if it agrees."""
+        try:
+            agreement, detail = verify_scores(folder, folder.seals())
+            if agreement == Agreement.DIFFERS:
+                return Verification(trial.label, trial.key, agreement, detail)
+            made = self._repeat(trial, folder)
+        except UserError as error:
+            return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
+        if made.agreement in {Agreement.EXACT, Agreement.CLOSE}:
+            write_mark(folder, verification_mark(made, sources(self.registry.any(trial.method)), self.device))
+        return made
+
+    def _repeat(self, trial: Trial, folder: TrialFolder) -> Verification:
+        before = {}
+        for role, each in trial.prerequisites.items():
+            if each.key not in self.found:
+                raise UserError(f"the trial {each.key} that it starts from is not in the store")
+            before[role] = read_finished(self.found[each.key][0], self.registry, self.runs)
+        loaded = self._load(trial)
+        protocol, data = loaded.others.get(trial.dataset, (loaded.protocol, loaded.frames))
+        history = folder.read_table("history.parquet", folder.seals())
+        return verify_steps(
+            trial, self.registry.any(trial.method), protocol, data, history, self.steps, self.device, before
+        )
+
+    def _load(self, trial: Trial) -> LoadedData:
+        """The data of a trial; of a stage those of a trial that starts from it."""
+        user = self._user_of(trial)
+        place = (user.dataset, user.profile, user.shared_overrides)
+        if place not in self._loaded:
+            profile, changed = load_profile(user.profile, [o for o in user.shared_overrides.split("; ") if o])
+            settings = profile.model_copy(update={"data": user.data, "train": user.train})
+            self._loaded[place] = load_data(
+                user.dataset,
+                profile=settings,
+                overrides=changed,
+                root=self.root,
+                cache=self.cache,
+                registry=self.registry,
+                listener=Listener(progress=self.listener.progress),
+            )
+        return self._loaded[place]
+
+    def _user_of(self, trial: Trial) -> Trial:
+        if trial.part != ALL:
+            return trial
+        users = [t for t, _ in self.found.values() if trial.key in {p.key for p in t.prerequisites.values()}]
+        if not users:
+            raise UserError("no finished trial of the store starts from this stage, so its data are not known")
+        return self._user_of(users[0])

@@ -1,0 +1,30 @@
+"""Default folders: inside a checkout below it, for an installed package outside site-packages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def is_checkout() -> bool:
+    """Whether the suite runs from its checkout."""
+    return (PROJECT / "pyproject.toml").is_file() and (PROJECT / "benchmark").is_dir()
+
+
+def default_runs() -> Path:
+    """The store of trials: `runs/` of the checkout, else of the current folder."""
+    return (PROJECT if is_checkout() else Path()) / "runs"
+
+
+def default_reports() -> Path:
+    """The reports: `reports/` of the checkout, else of the current folder."""
+    return (PROJECT if is_checkout() else Path()) / "reports"
+
+
+def default_cache() -> Path:
+    """Packed frames and stand-ins: `.cache/` of the checkout, else the user's cache folder."""
+    if is_checkout():
+        return PROJECT / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "malbench"

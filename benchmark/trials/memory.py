@@ -1,0 +1,21 @@
+"""Errors of too little memory on a device."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmark.core.errors import UserError
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch asked for more memory than there is; on a CPU only the text of the error says so."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def too_little_memory(error: BaseException) -> UserError:
+    """The plain form of torch's error."""
+    return UserError(
+        "the device has too little memory",
+        found=(str(error) or "no memory").splitlines()[0][:160],
+        remedy="choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp",
+    )

@@ -1,0 +1,123 @@
+"""Scores of a trained method: predictions of the test subjects, and weights of the FE images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from benchmark.config.trial import Trial
+from benchmark.core.errors import Interrupted, UserError
+from benchmark.data.augment import ImageInput
+from benchmark.data.frames import PackedFaces
+from benchmark.data.sampling import Fold
+from benchmark.stats.scores import confusion_counts, scores_by_au
+from methods.base import Method, Stream
+
+TEST_BATCH = 128
+"""Images in a batch of evaluation."""
+
+
+@torch.no_grad()
+def score_test(
+    trial: Trial, method: Method, images: ImageInput, au: PackedFaces, fold: Fold, stop: Callable[[], bool]
+) -> dict[str, pd.DataFrame]:
+    """Score the test subjects, once.
+
+    Args:
+        trial: The trial.
+        method: The trained method.
+        images: How frames become network input.
+        au: Frames of the AU dataset.
+        fold: The split; its test side is scored.
+        stop: Asked between batches.
+
+    Returns:
+        Tables by the names of their files.
+
+    Raises:
+        UserError: Logits are not finite.
+        Interrupted: `stop` said so.
+    """
+    faces = au.faces
+    logits = _over_batches(trial, au.frames, fold.test, images, method, method.predict, stop)
+    if not np.isfinite(logits).all():
+        raise diverged(f"{trial.label}, after the last step", "logits that are not finite")
+    labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
+    aus = faces.label_names
+    predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
+    predictions[[f"logit_{au}" for au in aus]] = logits
+    predictions[[f"label_{au}" for au in aus]] = labels
+    return {**tables_of_predictions(predictions, aus), "predictions.parquet": predictions}
+
+
+def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> dict[str, pd.DataFrame]:
+    """Counts and scores of stored predictions, by the names of their files.
+
+    Args:
+        predictions: One row a test frame: `subject`, and for each AU `logit_AU` and `label_AU`.
+        aus: J names.
+    """
+    logits = predictions[[f"logit_{au}" for au in aus]].to_numpy(dtype=np.float32)
+    labels = predictions[[f"label_{au}" for au in aus]].to_numpy(dtype=np.int8)
+    counts = confusion_counts(logits, labels, predictions["subject"].to_numpy(), aus)
+    return {"counts.parquet": counts, "scores.parquet": scores_by_au(logits, labels, counts, aus)}
+
+
+@torch.no_grad()
+def weigh_fe(
+    trial: Trial, method: Method, images: ImageInput, fe: PackedFaces, stop: Callable[[], bool]
+) -> pd.DataFrame | None:
+    """Weight of every FE image after training (A17: evaluation mode, centre crop); None of a method without weights.
+
+    Raises:
+        Interrupted: `stop` said so.
+    """
+    if Stream.FE not in method.streams or method.sample_weight(images.test(fe.frames[:1])) is None:
+        return None
+    rows = np.arange(len(fe.faces))
+
+    def weigh(batch: torch.Tensor) -> torch.Tensor:
+        weight = method.sample_weight(batch)
+        assert weight is not None
+        return weight
+
+    weights = _over_batches(trial, fe.frames, rows, images, method, weigh, stop)
+    about = {name: fe.faces.table[name] for name in ("path", "consistency") if name in fe.faces.table}
+    return pd.DataFrame({**about, "label": fe.faces.labels.astype(np.int64), "weight": weights})
+
+
+def _over_batches(
+    trial: Trial,
+    frames: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    images: ImageInput,
+    method: Method,
+    function: Callable[[torch.Tensor], torch.Tensor],
+    stop: Callable[[], bool],
+) -> npt.NDArray[np.float32]:
+    """Values of a function of frames, in evaluation mode.
+
+    Raises:
+        Interrupted: `stop` said so.
+    """
+    method.eval()
+    outputs = []
+    for i in range(0, len(rows), TEST_BATCH):
+        if stop():
+            raise Interrupted(f"{trial.label}: every step done, {i} of {len(rows)} images scored")
+        outputs.append(function(images.test(frames[rows[i : i + TEST_BATCH]])).float().cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def diverged(where: str, found: str) -> UserError:
+    """The error of a training that diverged."""
+    return UserError(
+        "training diverged: a value is not finite, or above any that learning gives",
+        where=where,
+        found=found,
+        remedy="lower the learning rate with --set method.lr=VALUE, or look at these images",
+    )
