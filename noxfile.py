@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
-import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import nox
 
@@ -14,14 +16,23 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["bp4d"]
 
 ROOT = Path(__file__).parent
-# Every file of methods/ that registers a method is one isolated session; no import, so torch need not be installed yet.
-MARKS = {
-    p.stem: mark[1]
-    for p in sorted((ROOT / "methods").glob("*.py"))
-    if (mark := re.search(r"^@register\(([^)]*)\)", p.read_text(encoding="utf-8"), flags=re.MULTILINE))
-}
-PAPER = [nox.param(name, id=name) for name, mark in MARKS.items() if "paper_row=" in mark]
-BEYOND = [nox.param(name, id=name) for name, mark in MARKS.items() if "=" not in mark]
+
+
+def load_registry() -> ModuleType:
+    """The module that reads names from decorators; it needs the standard library alone, so nothing is installed yet."""
+    spec = importlib.util.spec_from_file_location("registry", ROOT / "benchmark" / "core" / "registry.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+registry = load_registry()
+METHODS = registry.read_marks(ROOT / "methods", ("register",))
+PAPER = [nox.param(name, id=name) for name, mark in METHODS.items() if "paper_row" in mark.options]
+BEYOND = [nox.param(name, id=name) for name, mark in METHODS.items() if not mark.options]
+DATASETS = tuple(registry.read_marks(ROOT / "benchmark" / "datasets", ("au_dataset",)))
 
 # Every session but `environment` runs the programs of that one environment.
 shared = nox.session(venv_backend="none", requires=["environment"])
@@ -43,32 +54,26 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
     session.run(str(ROOT / ".nox" / "environment" / folder / program), *arguments, external=True)
 
 
-@shared
-@nox.parametrize("method", PAPER)
-def bp4d(session: nox.Session, method: str) -> None:
-    """Run a method of the paper on BP4D (or its stand-in), then rebuild the report; `nox -s bp4d` runs all five."""
-    run_method(session, "bp4d", method)
+def add_dataset_sessions(dataset: str) -> None:
+    """Sessions `DATASET`, one a method of the paper, and `DATASET_beyond`, one a method that the paper did not try."""
+
+    def own(session: nox.Session, method: str) -> None:
+        run_method(session, dataset, method)
+
+    def beyond(session: nox.Session, method: str) -> None:
+        run_method(session, dataset, method)
+
+    own.__doc__ = f"Run a method of the paper on {dataset}, or its stand-in, then rebuild the report."
+    beyond.__doc__ = f"Run a method that the paper did not try on {dataset}, or its stand-in."
+    for function, methods, name in ((own, PAPER, dataset), (beyond, BEYOND, f"{dataset}_beyond")):
+        decorate = nox.session(
+            name=name, venv_backend="none", requires=["environment"], default=name in nox.options.sessions
+        )
+        decorate(nox.parametrize("method", methods)(function))
 
 
-@nox.session(venv_backend="none", requires=["environment"], default=False)
-@nox.parametrize("method", BEYOND)
-def bp4d_beyond(session: nox.Session, method: str) -> None:
-    """The same for a method that the paper did not try."""
-    run_method(session, "bp4d", method)
-
-
-@nox.session(venv_backend="none", requires=["environment"], default=False)
-@nox.parametrize("method", PAPER)
-def disfa(session: nox.Session, method: str) -> None:
-    """Run a method of the paper on DISFA (or its stand-in), from a model trained on BP4D."""
-    run_method(session, "disfa", method)
-
-
-@nox.session(venv_backend="none", requires=["environment"], default=False)
-@nox.parametrize("method", PAPER)
-def gft(session: nox.Session, method: str) -> None:
-    """Run a method of the paper on GFT (or its stand-in)."""
-    run_method(session, "gft", method)
+for dataset in DATASETS:
+    add_dataset_sessions(dataset)
 
 
 def run_method(session: nox.Session, dataset: str, method: str) -> None:
@@ -172,10 +177,12 @@ def tex(session: nox.Session) -> None:
 
 @shared
 def lint(session: nox.Session) -> None:
-    """ruff and mypy."""
+    """Style, types, imports between packages, and declared dependencies."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
+    run(session, "lint-imports")
+    run(session, "deptry", ".")
 
 
 def store_arguments(posargs: list[str]) -> list[str]:

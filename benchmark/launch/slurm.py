@@ -14,17 +14,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from filelock import FileLock
 
-from benchmark.config.profile import SlurmResources, SlurmSettings
+from benchmark.config.settings import SlurmResources, SlurmSettings
+from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.store.folder import JOB, TrialFolder
 from benchmark.trials.states import State, source_hashes, state_of
-from benchmark.trials.trial import Trial
 from methods import Registry
 
 LOGS = "slurm"
@@ -44,13 +43,6 @@ if [ $status = {stopped} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {most} ] &&
   scontrol requeue "$job" && exit
 fi
 exit $status"""
-
-
-class Launcher(StrEnum):
-    """What runs the trials."""
-
-    LOCAL = "local"
-    SLURM = "slurm"
 
 
 class Queue(Protocol):
@@ -128,7 +120,7 @@ def submit_trials(
                     after = tuple(sorted({found[key].job for key in before if found[key].job}))
                     arrays.setdefault((trial.method, after), []).append(trial)
             for (method, after), members in arrays.items():
-                resources = settings.of(method)
+                resources = settings.resources_of(method)
                 commands = [[*command, *_place(command, resources), "--trial", trial.key] for trial in members]
                 ids = queue.submit(f"malbench-{method}", resources, after, commands)
                 for trial, job in zip(members, ids, strict=True):
