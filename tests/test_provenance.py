@@ -1,7 +1,9 @@
-"""Provenance of a result."""
+"""Provenance of a result, and hashes of the sources."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,14 @@ def test_without_a_checkout_the_commit_and_its_changes_are_unknown(
     assert made["commit"] == "unknown"
     assert made["dirty"] is None
     assert made["packages"]["torch"] == torch.__version__
+
+
+def test_the_state_of_trials_needs_no_torch() -> None:
+    code = """
+import sys
+from benchmark.trials.states import source_hashes
+assert set(source_hashes()) > {"mal", "stl", "identity"}
+print(sorted({"torch", "torchvision", "timm", "pandas"} & set(sys.modules)))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

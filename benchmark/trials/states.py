@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from benchmark.store.folder import CHECKPOINT, ERROR, TRIAL, Glance, TrialFolder, read_trial
+from benchmark.store.folder import CHECKPOINT, ERROR, TRIAL, TrialFolder
+from benchmark.store.record import read_trial
+from benchmark.store.summary import TrialSummary
 from benchmark.trials.ownership import OWNER, is_beating, read_owner
 from benchmark.trials.source_hash import source_hash
 from methods import Registry, all_source_files, source_files
@@ -43,8 +45,8 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     return unfinished_state(folder)
 
 
-def glanced_state(seen: Glance, present: Mapping[str, str]) -> State:
-    """`state_of`, from a glance at the trial instead of its files."""
+def glanced_state(seen: TrialSummary, present: Mapping[str, str]) -> State:
+    """`state_of`, from the summary of a trial instead of its files."""
     if seen.is_done:
         return State.DONE if seen.source_hash == present.get(seen.method) else State.STALE
     return unfinished_state(seen.folder)
