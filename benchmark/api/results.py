@@ -17,7 +17,8 @@ from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
 from benchmark.report.submitted import score_predictions
 from benchmark.report.weighed import weighed_faces
-from benchmark.store.folder import FE_WEIGHTS, TrialFolder, read_trial, trial_folders
+from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
+from benchmark.store.record import read_trial
 from benchmark.store.results import Results
 from benchmark.trials.collect import read_results as read_store
 from benchmark.trials.prepare import Chosen, pack_faces, read_au, read_fe, standin_root

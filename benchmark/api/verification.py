@@ -16,7 +16,8 @@ from benchmark.config.protocol import ALL
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
-from benchmark.store.folder import TrialFolder, read_trial, trial_folders
+from benchmark.store.folder import TrialFolder, trial_folders
+from benchmark.store.record import read_trial
 from benchmark.trials.prerequisites import read_finished
 from benchmark.trials.states import State, sources, state_of
 from benchmark.trials.verify import (

@@ -7,7 +7,8 @@ import pandas as pd
 from benchmark.core.errors import UserError
 from benchmark.data.frames import PackedFaces
 from benchmark.report.faces import WeighedFaces
-from benchmark.store.folder import FE_WEIGHTS, TrialFolder, read_trial
+from benchmark.store.folder import FE_WEIGHTS, TrialFolder
+from benchmark.store.record import read_trial
 
 
 def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:

@@ -1,1 +1,1 @@
-"""What trials leave on disk: one folder a trial, checkpoints, and all results in one file."""
+"""The files that trials leave on disk: one folder per trial, checkpoints, and all results in one file."""

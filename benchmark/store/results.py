@@ -1,12 +1,12 @@
-"""Finished trials as five tables, and the one file that holds them all.
+"""Results of finished trials: five tables, and one file for all of them.
 
-`results.parquet` carries no image and no per-frame label: counts per subject and AU, scores per AU,
-training curves, statistics of the weights, and what made each trial. That is enough for all but the images of Figures 5
-and 6.
+`results.parquet` has no image and no label of a frame. It has counts per subject and AU, scores per AU, training
+curves, statistics of the weights, and the provenance of each trial: enough for all but the images of Figures 5 and 6.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -16,42 +16,45 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmark.core.errors import UserError
+from benchmark.store.atomic import write_atomically
+from benchmark.store.record import is_current
 
 FORMAT = "mal-benchmark results 4"
 
 COLUMNS: dict[str, dict[str, str]] = {
     "trials": {
         "trial": "string",  # the key
-        "dataset": "string",  # bp4d, disfa, gft
-        "part": "string",  # the part that is tested
-        "method": "string",  # registry name
-        "paper_row": "string",  # the paper's spelling, "" for a method the paper does not have
+        "dataset": "string",  # name of the AU dataset
+        "part": "string",  # test part
+        "method": "string",  # name of the method
+        "paper_row": "string",  # the paper's spelling; "" for a method that the paper does not have
         "seed": "int64",
         "profile": "string",
-        "shared_overrides": "string",  # settings of all methods that differ from the profile, "" for none
-        "shared_digest": "string",  # of the settings that make trials comparable, whatever their names
-        "variant": "string",  # this method's settings that differ from the profile, "" for none
-        "own_digest": "string",  # of this method's settings
+        "shared_overrides": "string",  # shared settings that differ from the profile; "" for none
+        "shared_digest": "string",  # digest of the settings that all methods of a comparison share
+        "variant": "string",  # the method's settings that differ from the profile; "" for none
+        "own_digest": "string",  # digest of the method's settings
         "origin": "string",
-        "data_note": "string",  # one line for readers: what data this was
-        "fingerprint": "string",  # of images and labels
+        "data_note": "string",  # one line about the data, for readers
+        "fingerprint": "string",  # fingerprint of images and labels
         "backbone": "string",
         "weights": "string",
         "method_version": "int64",
-        "stale": "bool",  # the sources changed since, and no version was raised
+        "stale": "bool",  # the sources have changed since, and no version was raised
         "steps": "int64",
         "parameters": "int64",  # trainable parameters
         "time_train_s": "float64",
-        "time_before_s": "float64",  # training of the trials that it starts from, which others may share
+        "time_before_s": "float64",  # training of the trials that it starts from; others may share them
         "peak_memory_mb": "float64",
-        "base_memory_mb": "float64",  # what the process held before the trial
+        "base_memory_mb": "float64",  # memory of the process before the trial
         "settings": "string",  # JSON
         "provenance": "string",  # JSON
     },
-    # Frames whose label is unknown are in none of the four counts.
+    # Frames with an unknown label are in none of the four counts.
     "counts": {
         "trial": "string",
         "subject": "string",
@@ -61,11 +64,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "fn": "int64",
         "tn": "int64",
     },
-    # F1 and AUC over all test frames of the trial's part; NaN where undefined.
+    # F1 and AUC over all test frames of the part; NaN where undefined.
     "scores": {"trial": "string", "au": "string", "f1": "float64", "auc": "float64"},
-    # A `series` is e.g. loss_au, loss_fe, weight_au, weight_fe, fe_share.
+    # `series`: loss_au, loss_fe, weight_au, weight_fe, fe_share, ...
     "curves": {"trial": "string", "step": "int64", "series": "string", "value": "float64"},
-    # Statistics of the final weights of the FE images, of methods that weigh samples.
+    # Statistics of the final weights of FE images, for methods that weigh samples.
     "weights": {"trial": "string", "name": "string", "value": "float64"},
 }
 
@@ -76,11 +79,12 @@ KEYS = {
     "curves": ["trial", "step", "series"],
     "weights": ["trial", "name"],
 }
-"""What no two rows of a table share."""
+"""Columns that identify a row of each table."""
 
 MOST = {"f1": 1.0, "auc": 1.0}
-"""The largest value of a column; the least is 0 for all but `FREE`."""
+"""Largest value of a column; others have none."""
 FREE = {"value"}
+"""Columns that may be negative."""
 JSON_COLUMNS = ("settings", "provenance")
 
 _KINDS = {
@@ -89,16 +93,26 @@ _KINDS = {
     "float64": (pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
     "bool": (pa.types.is_boolean, pa.types.is_null),
 }
-"""What a column of a results file may be; a whole number is a float where other tables have no such column."""
+"""Types of a column that are read. Earlier versions wrote integers as floats."""
 
-
-_STORED = {"string": pa.large_string(), "int64": pa.float64(), "float64": pa.float64(), "bool": pa.bool_()}
-"""What a column is in a results file that is written."""
+_STORED = {"string": pa.large_string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+"""Types of a column that are written; a column is null in the rows of tables that do not have it."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """Finished trials; the columns of each table are those of `COLUMNS`."""
+    """Results of finished trials; `COLUMNS` gives the columns and their types.
+
+    Attributes:
+        trials: One row per trial.
+        counts: One row per trial, test subject and AU.
+        scores: One row per trial and AU.
+        curves: One row per trial, logged step and series.
+        weights: One row per trial and statistic.
+
+    Raises:
+        ValueError: A column is missing, a value does not fit its type, or a trial stands twice.
+    """
 
     trials: pd.DataFrame
     counts: pd.DataFrame
@@ -108,17 +122,30 @@ class Results:
 
     @classmethod
     def empty(cls) -> Results:
+        """Results of no trial.
+
+        Example:
+            >>> len(Results.empty().trials)
+            0
+        """
         return cls(**{name: _typed(pd.DataFrame(columns=list(columns)), name) for name, columns in COLUMNS.items()})
 
     @classmethod
     def concat(cls, parts: list[Results]) -> Results:
-        """The tables of several results under one another; none at all is `empty`."""
+        """Join results of different trials.
+
+        Args:
+            parts: The results; none give `empty`.
+
+        Raises:
+            ValueError: A trial is in two of them.
+        """
         if not parts:
             return cls.empty()
         return cls(**{f.name: pd.concat([getattr(p, f.name) for p in parts], ignore_index=True) for f in fields(cls)})
 
     def beside(self, other: Results) -> Results:
-        """These, and the trials of the other that are none of these."""
+        """These results, and those of trials that only `other` has."""
         more = other.trials.loc[~other.trials["trial"].isin(self.trials["trial"]), "trial"]
         return Results.concat([self, other.select(more)])
 
@@ -129,11 +156,11 @@ class Results:
         if keys.duplicated().any():
             raise ValueError(f"trial {keys[keys.duplicated()].iloc[0]} stands twice")
 
-    def checked(self) -> Results:
-        """Itself, if every value can be.
+    def validated(self) -> Results:
+        """Validate all values and return self.
 
         Raises:
-            ValueError: Of a table that cannot be a report's, in words.
+            ValueError: A value is out of its range, a row is double or of no trial, or JSON is wrong.
         """
         known = set(self.trials["trial"])
         for name, table in self._tables().items():
@@ -144,7 +171,7 @@ class Results:
                 least, most = -math.inf if column in FREE else 0, MOST.get(column, math.inf)
                 wrong = values[(values < least) | (values > most) | np.isinf(values)]
                 if len(wrong):
-                    raise ValueError(f"{name}: {column} = {wrong.iloc[0]}, which cannot be")
+                    raise ValueError(f"{name}: {column} = {wrong.iloc[0]} is out of range")
             if not table["trial"].isin(known).all():
                 raise ValueError(f"{name}: rows of a trial that there is not")
             if table.duplicated(KEYS[name]).any():
@@ -155,30 +182,41 @@ class Results:
         return self
 
     def select(self, keys: Iterable[str]) -> Results:
-        """The results of the trials named by `keys` alone."""
+        """Results of some trials.
+
+        Args:
+            keys: Keys of the trials to keep.
+        """
         (chosen,) = self.split([keys])
         return chosen
 
     def split(self, groups: Iterable[Iterable[str]]) -> list[Results]:
-        """The results of the trials that each group names; no trial may be in two."""
+        """Results of several groups of trials.
+
+        Args:
+            groups: Keys of the trials of each group; no trial is in two groups.
+
+        Returns:
+            The results of each group.
+        """
         named = [list(keys) for keys in groups]
         place = {key: number for number, keys in enumerate(named) for key in keys}
         chosen: list[dict[str, pd.DataFrame]] = [{} for _ in named]
         for name, table in self._tables().items():
-            number, names = pd.factorize(table["trial"])  # each name is then looked up once, not in each of its rows
+            number, names = pd.factorize(table["trial"])  # a key is looked up once, not in each row
             places = np.array([place.get(each, -1) for each in names], dtype=np.int64)[number]
             for each, tables in enumerate(chosen):
                 tables[name] = table[places == each].reset_index(drop=True)
         return [Results(**tables) for tables in chosen]
 
-    def marked(self, sources: Mapping[str, str]) -> Results:
-        """The same results, stale where a method's present sources are not those that made the trial.
+    def mark_stale(self, sources: Mapping[str, str]) -> Results:
+        """Copy with the column `stale` set: true if the present sources neither made nor verified a trial.
 
         Args:
             sources: Hash of the present sources of each method.
         """
         stale = [
-            json.loads(made).get("source_hash") != sources.get(method)
+            not is_current(json.loads(made), sources.get(method))
             for made, method in zip(self.trials["provenance"], self.trials["method"], strict=True)
         ]
         return replace(self, trials=self.trials.assign(stale=stale))
@@ -187,23 +225,33 @@ class Results:
         return {name: getattr(self, name) for name in COLUMNS}
 
     def write(self, path: Path) -> None:
-        """Write all tables into one parquet file: one row group of tagged rows a table."""
+        """Write all tables into one parquet file, atomically; the column `table` tells the table of a row.
+
+        Args:
+            path: File to write; its folder is created.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
         rows = [
             pa.Table.from_pandas(table.assign(table=name), schema=_stored(name), preserve_index=False)
             for name, table in self._tables().items()
         ]
         arrow = pa.concat_tables(rows, promote_options="default").replace_schema_metadata({"format": FORMAT})
+        content = io.BytesIO()
+        pq.write_table(arrow, content, compression="zstd", write_page_checksum=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        pq.write_table(arrow, temporary, compression="zstd", write_page_checksum=True)
-        temporary.replace(path)
+        write_atomically(path, content.getvalue())
 
     @classmethod
     def read(cls, path: Path) -> Results:
-        """Read what `write` wrote.
+        """Read a file that `write` wrote, in this version or an earlier one of the same format.
+
+        Args:
+            path: The file.
 
         Raises:
-            UserError: The file is missing, is no parquet file, was damaged, or holds something else.
+            UserError: The file is missing, no parquet file, damaged, or has other content.
         """
         remedy = "run `malbench run` first, or name a results file that `malbench report` wrote"
         if not path.is_file():
@@ -216,7 +264,7 @@ class Results:
         if found != FORMAT:
             raise UserError("not a results file", where=path, expected=FORMAT, found=found, remedy=remedy)
         try:
-            return cls(**_split(arrow)).checked()
+            return cls(**_tables_of(arrow)).validated()
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
             raise UserError(
                 "a results file holds what no report can be made of", where=path, found=str(error)[:200], remedy=remedy
@@ -224,12 +272,12 @@ class Results:
 
 
 def _stored(name: str) -> pa.Schema:
-    """How a table stands in the file."""
+    """Schema of the rows of a table in a results file."""
     return pa.schema([(column, _STORED[kind]) for column, kind in {**COLUMNS[name], "table": "string"}.items()])
 
 
-def _split(arrow: pa.Table) -> dict[str, pd.DataFrame]:
-    """The tables of a results file.
+def _tables_of(arrow: pa.Table) -> dict[str, pd.DataFrame]:
+    """The tables of a results file, by name.
 
     Raises:
         ValueError: A column is missing, of another type, or empty where it must not be.
@@ -240,24 +288,49 @@ def _split(arrow: pa.Table) -> dict[str, pd.DataFrame]:
             raise ValueError(f"there is no column {column}")
         if not any(fits(types[column]) for fits in _KINDS[kind]):
             raise ValueError(f"the column {column} is of type {types[column]}, not {kind}")
-    # Metadata for pandas is not ours to trust.
-    merged = arrow.replace_schema_metadata(None).to_pandas()
-    tables = {name: merged.loc[merged["table"] == name, list(columns)] for name, columns in COLUMNS.items()}
-    for name, table in tables.items():
-        needed = table[[column for column, kind in COLUMNS[name].items() if kind != "float64"]]
-        if needed.isna().any(axis=None):
-            raise ValueError(f"{name}: {needed.columns[needed.isna().any()][0]} is empty")
-    if sum(map(len, tables.values())) != len(merged):
+    # Table by table: pandas makes floats of a column of integers that has nulls.
+    found = {name: _rows_of(arrow, name) for name in COLUMNS}
+    if sum(map(len, found.values())) != len(arrow):
         raise ValueError("rows of no known table")
-    return {name: table.reset_index(drop=True) for name, table in tables.items()}
+    return found
+
+
+def _rows_of(arrow: pa.Table, name: str) -> pd.DataFrame:
+    """The rows of one table of a results file.
+
+    Raises:
+        ValueError: A column is empty where it must not be.
+    """
+    rows = arrow.filter(pc.equal(arrow["table"], name)).select(list(COLUMNS[name]))
+    # Without its metadata: those are instructions for pandas, and a file may hold wrong ones.
+    table: pd.DataFrame = rows.replace_schema_metadata(None).to_pandas()
+    needed = table[[column for column, kind in COLUMNS[name].items() if kind != "float64"]]
+    if needed.isna().any(axis=None):
+        raise ValueError(f"{name}: {needed.columns[needed.isna().any()][0]} is empty")
+    return table
 
 
 def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A table with the columns and types of `COLUMNS`.
+
+    Raises:
+        ValueError: A column is missing, or a value does not fit its type.
+    """
     missing = [c for c in COLUMNS[name] if c not in table.columns]
     if missing:
         raise ValueError(f"{name} lacks {missing}")
-    typed = table[list(COLUMNS[name])].astype(COLUMNS[name])
     for column, kind in COLUMNS[name].items():
-        if kind == "int64" and pd.api.types.is_float_dtype(table[column]) and (typed[column] != table[column]).any():
-            raise ValueError(f"{name}: {column} is no whole number")
-    return typed
+        if kind == "int64" and not pd.api.types.is_signed_integer_dtype(table[column]):
+            _check_integers(table[column], name)
+    return table[list(COLUMNS[name])].astype(COLUMNS[name])
+
+
+def _check_integers(values: pd.Series, name: str) -> None:
+    """Check that values of another type are integers of 64 bits; a cast alone would change them silently.
+
+    Raises:
+        ValueError: A value is no such integer.
+    """
+    for value in values.unique():
+        if not (-(2**63) <= value < 2**63 and value == value // 1):
+            raise ValueError(f"{name}: {values.name} = {value} is no integer of 64 bits")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.trial import START, Trial
-from benchmark.store.folder import MODEL, TrialFolder, read_trial
+from benchmark.store.folder import MODEL, TrialFolder
+from benchmark.store.record import read_trial
 from methods import Registry
 from methods.base import Finished
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from benchmark.store.folder import CHECKPOINT, ERROR, TRIAL, TrialFolder
-from benchmark.store.record import read_trial
+from benchmark.store.record import is_current, read_trial
 from benchmark.store.summary import TrialSummary
 from benchmark.trials.ownership import OWNER, is_beating, read_owner
 from benchmark.trials.source_hash import source_hash
@@ -41,14 +41,14 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     """
     if folder.is_done:
         trial, made = read_trial(folder)
-        return State.DONE if made.get("source_hash") == present.get(trial.method) else State.STALE
+        return State.DONE if is_current(made, present.get(trial.method)) else State.STALE
     return unfinished_state(folder)
 
 
-def glanced_state(seen: TrialSummary, present: Mapping[str, str]) -> State:
+def summary_state(seen: TrialSummary, present: Mapping[str, str]) -> State:
     """`state_of`, from the summary of a trial instead of its files."""
     if seen.is_done:
-        return State.DONE if seen.source_hash == present.get(seen.method) else State.STALE
+        return State.DONE if present.get(seen.method) in {seen.source_hash, seen.verified_hash} else State.STALE
     return unfinished_state(seen.folder)
 
 

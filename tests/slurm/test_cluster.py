@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.report.render import build_report
-from benchmark.store.folder import read_results
+from benchmark.trials.collect import read_results
 from benchmark.trials.states import source_hashes
 from methods import discover
 from tests.chaos.process import contents

@@ -1,0 +1,48 @@
+"""The folder of one trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmark.store.folder import DONE, JOB, VERIFIED, TrialFolder
+
+
+def test_the_name_of_a_job_is_no_part_of_a_result(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    folder.write_json("provenance.json", {"steps": 3})
+    folder.write_json(JOB, {"job": "1"})
+    folder.finish("0123456789abcdef")
+    assert set(folder.seals()) == {"provenance.json"}
+    folder.write_json(JOB, {"job": "2"})
+    assert folder.is_done
+
+
+def test_a_verification_is_not_sealed_and_goes_when_the_trial_runs_again(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    folder.write_json("provenance.json", {"steps": 3})
+    folder.write_json(VERIFIED, {"source_hash": "b"})
+    folder.finish("0123456789abcdef")
+    assert set(folder.seals()) == {"provenance.json"}
+    folder.reopen()
+    assert not (tmp_path / DONE).exists()
+    assert not (tmp_path / VERIFIED).exists()
+
+
+def test_the_seal_of_a_file_stays(tmp_path: Path) -> None:
+    """Stores of earlier versions must be read: BLAKE2b of 16 bytes."""
+    folder = TrialFolder(tmp_path)
+    folder.write_text("trial.json", "{}")
+    folder.finish("0123456789abcdef")
+    assert (tmp_path / DONE).read_text() == "0123456789abcdef\n2afb9b83f9314e5d029766197f539792 trial.json\n"
+    assert folder.read("trial.json", folder.seals()) == b"{}"
+
+
+def test_steps_are_told_from_the_header_of_a_checkpoint(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "trial")
+    assert folder.steps_done() is None
+    folder.save_checkpoint({"step": 7, "weight": torch.zeros(3, dtype=torch.bfloat16)})
+    assert folder.steps_done() == 7
+    (folder.path / "checkpoint.safetensors").write_bytes(b"nonsense")
+    assert folder.steps_done() is None
