@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.config.profile import dataset_names
+from benchmark.config.names import dataset_names
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
 

@@ -9,25 +9,12 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from benchmark.config.names import PROFILES, dataset_names, profile_names
 from benchmark.config.settings import Profile, Source
 from benchmark.core.errors import UserError, did_you_mean
-from benchmark.core.registry import read_marks
 
-FOLDER = Path(__file__).parent / "profiles"
-"""The profiles of the suite."""
-DATASETS = Path(__file__).parents[1] / "datasets"
-"""Files of the datasets, of which only the names are read here."""
-
-
-DATASET_DECORATORS = ("au_dataset", "fe_dataset")
-"""Decorators that register a dataset."""
 _INTERNAL = ("name", "path", "sections", "overridden")
 """Fields of `Profile` that no file may set."""
-
-
-def dataset_names() -> tuple[str, ...]:
-    """Names of the datasets of the suite; none is imported."""
-    return tuple(read_marks(DATASETS, DATASET_DECORATORS))
 
 
 def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Profile, tuple[str, ...]]:
@@ -83,13 +70,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def profile_names() -> list[str]:
-    """Names of the profiles that come with the suite."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
-
-
 def _find(name: str) -> Path:
-    own = FOLDER / f"{name}.toml"
+    own = PROFILES / f"{name}.toml"
     if own.is_file():
         return own
     if name.endswith(".toml"):
@@ -158,7 +140,7 @@ def _validated(raw: dict[str, Any], source: Source) -> Profile:
     sections = {name: table for name, table in raw.items() if name in known and isinstance(table, dict)}
     others = {name: value for name, value in raw.items() if name not in sections}
     others |= {f"{name} (internal)": others.pop(name) for name in _INTERNAL if name in others}
-    named = {"name": source.path.stem if source.path.parent == FOLDER else source.path.name, "path": str(source.path)}
+    named = {"name": source.path.stem if source.path.parent == PROFILES else source.path.name, "path": str(source.path)}
     try:
         return Profile.model_validate({**others, **named, "sections": sections})
     except ValidationError as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from benchmark.config.profile import DATASET_DECORATORS, settings_error
+from benchmark.config.names import DATASET_DECORATORS
+from benchmark.config.profile import settings_error
 from benchmark.config.settings import Profile
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.registry import read_marks
