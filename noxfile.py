@@ -13,7 +13,8 @@ from types import ModuleType
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["bp4d"]
+DEFAULT = "bp4d"
+nox.options.sessions = [DEFAULT]
 
 ROOT = Path(__file__).parent
 
@@ -66,9 +67,7 @@ def add_dataset_sessions(dataset: str) -> None:
     own.__doc__ = f"Run a method of the paper on {dataset}, or its stand-in, then rebuild the report."
     beyond.__doc__ = f"Run a method that the paper did not try on {dataset}, or its stand-in."
     for function, methods, name in ((own, PAPER, dataset), (beyond, BEYOND, f"{dataset}_beyond")):
-        decorate = nox.session(
-            name=name, venv_backend="none", requires=["environment"], default=name in nox.options.sessions
-        )
+        decorate = nox.session(name=name, venv_backend="none", requires=["environment"], default=name == DEFAULT)
         decorate(nox.parametrize("method", methods)(function))
 
 

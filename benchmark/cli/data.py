@@ -31,7 +31,9 @@ def standin(
     overrides: Overrides = None,
 ) -> None:
     """Write procedural faces with known ground truth in the official layouts."""
-    from benchmark.cli.console import Console, listening
+    from rich.console import Console
+
+    from benchmark.cli.console import listening
     from benchmark.config.profile import load_profile
     from benchmark.datasets import check_name
 
@@ -52,8 +54,10 @@ def sheet(
     out: Out = DEFAULT_REPORTS,
 ) -> None:
     """Show the stand-in's faces, and how far a linear probe tells each AU from their pixels: standin.md."""
+    from rich.console import Console
+
     from benchmark.api.standin import write_sheet
-    from benchmark.cli.console import Console, listening
+    from benchmark.cli.console import listening
 
     console = Console()
     with listening(console) as listener:
@@ -72,8 +76,10 @@ def check(
     as_json: JsonFlag = False,
 ) -> None:
     """Hold labels, file names and landmarks of a data root against known counts; status 1 if something is wrong."""
+    from rich.console import Console
+
     from benchmark.api.data import check_data
-    from benchmark.cli.console import Console, listening, show_check
+    from benchmark.cli.console import listening, show_check
 
     console = Console()
     with listening(Console(stderr=True) if as_json else console) as listener:
@@ -100,8 +106,10 @@ def prepare(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Decode every image once into packed frames, so that no trial has to."""
+    from rich.console import Console
+
     from benchmark.api.data import pack_data
-    from benchmark.cli.console import Console, listening
+    from benchmark.cli.console import listening
 
     console = Console()
     with listening(console) as listener:

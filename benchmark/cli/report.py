@@ -47,8 +47,10 @@ def report(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Build the tables and figures from finished trials, or from a results file alone."""
+    from rich.console import Console
+
     from benchmark.api.results import compare_results, write_report
-    from benchmark.cli.console import Console, listening
+    from benchmark.cli.console import listening
 
     console = Console()
     if compare is not None:
@@ -84,8 +86,11 @@ def score(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
+    from rich.console import Console
+    from rich.markup import escape
+
     from benchmark.api.results import score_predictions_file
-    from benchmark.cli.console import Console, escape, listening
+    from benchmark.cli.console import listening
 
     console = Console()
     target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'scored'}.parquet")
@@ -119,10 +124,11 @@ def claims(
     as_json: JsonFlag = False,
 ) -> None:
     """List the paper's claims: whether its own tables bear them out, and what our runs say."""
+    from rich.console import Console
+    from rich.markup import escape
     from rich.padding import Padding
 
     from benchmark.api.results import judge
-    from benchmark.cli.console import Console, escape
 
     console = Console()
     judged = judge(None if paper else (runs, out, results))
@@ -149,7 +155,8 @@ def cost(
 
     Measurements of other devices that the report has stay.
     """
-    from benchmark.cli.console import Console
+    from rich.console import Console
+
     from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 
     console, kept = Console(), out / "cost.json"

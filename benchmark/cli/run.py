@@ -31,8 +31,9 @@ from benchmark.cli.options import (
 from benchmark.core.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from benchmark.api.grid import Grid
-    from benchmark.cli.console import Console
     from benchmark.trials.runner import Outcome
 
 
@@ -97,8 +98,10 @@ def run(
         on_cluster=launcher is Launcher.SLURM,
     )
     check_request(request)  # before torch is imported: a misspelt name is answered at once
+    from rich.console import Console
+
     from benchmark.api.grid import plan_grid
-    from benchmark.cli.console import Console, listening, tell_needs
+    from benchmark.cli.console import listening, tell_needs
 
     console = Console()
     with listening(console) as listener:
@@ -199,9 +202,11 @@ def verify(
     threads: Threads = 0,
 ) -> None:
     """Repeat the first steps of finished trials, score their stored predictions again, and mark those that agree."""
+    from rich.console import Console
+
     from benchmark.api.verification import DIFFERS
     from benchmark.api.verification import verify as verify_trials
-    from benchmark.cli.console import Console, listening
+    from benchmark.cli.console import listening
 
     console = Console()
     with listening(console) as listener:

@@ -29,9 +29,10 @@ def status(
     as_json: JsonFlag = False,
 ) -> None:
     """Show the grid of the store: what is done, what runs where and how long still, what failed and why."""
+    from rich.console import Console
     from rich.live import Live
 
-    from benchmark.cli.console import Console, standings
+    from benchmark.cli.console import standings
     from benchmark.trials.states import State, detail_of, source_hashes
 
     console, present = Console(), source_hashes()
@@ -99,7 +100,8 @@ def methods(
 
     settings, _ = load_profile(profile or "paper")
     check_names(each for each in name or () if each not in method_names("stage"))
-    from benchmark.cli.console import Console
+    from rich.console import Console
+
     from benchmark.trials.describe import describe
     from methods import discover
 
@@ -134,10 +136,9 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
     from benchmark.datasets import names, open_au, open_fe
 
     settings, _ = load_profile(profile or "standin")
-    told = []
+    told: list[dict[str, Any]] = []
     for name in names("au", settings):
         au = open_au(name, settings)
-        table = f"Table {au.printed.number}" if au.printed is not None else ""
         told.append(
             {
                 "dataset": name,
@@ -145,7 +146,7 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
                 "title": au.title,
                 "aus": list(au.protocol.au_names),
                 "parts": list(au.protocol.parts),
-                "printed": table,
+                "printed": "" if au.printed is None else f"Table {au.printed.number}",
             }
         )
     told += [{"dataset": n, "kind": "fe", "title": open_fe(settings, n).title} for n in names("fe", settings)]
@@ -154,8 +155,6 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
         console.print_json(json.dumps(told))
         return
     for each in told:
-        facts = [", ".join(each[key]) for key in ("aus", "parts") if each.get(key)]
-        facts += [str(each["printed"])] if each.get("printed") else []
-        console.print(
-            f"{each['dataset']} ({each['kind'].upper()}): {'; '.join([each['title'], *facts])}", soft_wrap=True
-        )
+        facts = [each["title"], *(" ".join(each[key]) for key in ("aus", "parts") if each.get(key))]
+        facts += [each["printed"]] if each.get("printed") else []
+        console.print(f"{each['dataset']} ({each['kind'].upper()}): {'; '.join(facts)}", soft_wrap=True)

@@ -52,9 +52,10 @@ def study(
     A trial of `--with` that the store has, too, is the store's. A trial that fails leaves its question incomplete, and
     ends the study with the status of `run`, after the page.
     """
+    from rich.console import Console
+
     from benchmark.api.request import Execution
     from benchmark.api.study import MOST_PROCESSES, StudyRequest, check_study, write_study_page
-    from benchmark.cli.console import Console
     from benchmark.core.machine import available_cores
     from benchmark.launch.processes import runners
 
@@ -97,8 +98,10 @@ def _end_on_sigterm() -> Iterator[None]:
 
 def _ask(request: StudyRequest, plan: Plan) -> bool:
     """Run the trials of a study; whether one failed."""
+    from rich.console import Console
+
     from benchmark.api.study import run_study
-    from benchmark.cli.console import Console, listening
+    from benchmark.cli.console import listening
     from benchmark.cli.run import run_with_signals, tell_outcomes
 
     console = Console()
@@ -126,9 +129,11 @@ def gradient_probe(
     threads: Threads = 0,
 ) -> None:
     """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn."""
+    from rich.console import Console
+
     from benchmark.api.request import Execution
     from benchmark.api.study import probe_gradients
-    from benchmark.cli.console import Console, listening
+    from benchmark.cli.console import listening
 
     console = Console()
     with listening(console) as listener:

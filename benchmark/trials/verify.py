@@ -149,7 +149,8 @@ def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreem
     if not (folder.path / "predictions.parquet").is_file():
         return Agreement.EXACT, ""
     predictions = folder.read_table("predictions.parquet", seals)
-    aus = tuple(name.removeprefix("logit_") for name in predictions if name.startswith("logit_"))
+    columns = [str(name) for name in predictions]
+    aus = tuple(name.removeprefix("logit_") for name in columns if name.startswith("logit_"))
     for file, made in tables_of_predictions(predictions, aus).items():
         stored = folder.read_table(file, seals)
         texts = [name for name in stored if name in {"subject", "au"}]

@@ -33,7 +33,7 @@ def write_rafdb(
     sizes = {"train": settings.fe_train, "test": settings.fe_test}
     splits = [(split, sizes[split], digits) for split, digits in DIGITS.items()]
     truth, batches = plan_expressions(settings, expressions_named(EMOTIONS), _place, splits)
-    _write_labels(home, settings, truth.to_dict("records"))
+    _write_labels(home, settings, [{str(k): v for k, v in row.items()} for row in truth.to_dict("records")])
     drawn = draw_pictures(home, settings, batches, progress)
     poses = pd.DataFrame([drawn[path].row for path in truth["path"]], index=truth.index)
     return pd.concat([truth, poses], axis=1)
