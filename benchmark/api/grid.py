@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from benchmark.core.machine import available_cores
 from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prerequisites
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
-from benchmark.trials.expand import AuSource, Selection, Sources, StartSource, expand
+from benchmark.trials.expand import AuSource, Selection, expand
 from benchmark.trials.preflight import Needs, existing, needs
 from benchmark.trials.preflight import check as check_needs
 from benchmark.trials.prepare import Chosen
@@ -172,11 +172,10 @@ def check_selection(
         UserError: An unknown part, row or setting.
     """
     chosen = Chosen.of(dataset, profile)
-    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
-    start, begun = chosen.au.start, None
-    if chosen.start is not None and start is not None:
-        begun = StartSource(AuSource(chosen.start.protocol), start.settings)
-    return expand(profile, overrides, registry, Sources(AuSource(protocol), begun), selection)
+    sources = chosen.unread_sources
+    if root is not None:
+        sources = replace(sources, au=AuSource(chosen.au.protocol_at(root)))
+    return expand(profile, overrides, registry, sources, selection)
 
 
 def run(request: GridRequest, listener: Listener = SILENT, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:

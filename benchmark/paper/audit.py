@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.paper import AVE, PaperTable, paper_tables, printed_underlines
+from benchmark.paper.tables import AVE, PaperTable, paper_tables, printed_underlines
 
 ROUNDING = 0.05
 """Half of the last printed digit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from benchmark.paper import Mark
+from benchmark.paper.tables import Mark
 from benchmark.stats.bootstrap import Interval
 
 UNRUN = "-"

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from benchmark import datasets
 from benchmark.core.f1 import FloatArray
-from benchmark.paper import AVE, paper_table
-from benchmark.paper.claims import Claim, Outcome, Printed, UnknownError, judge, paper_claims
+from benchmark.datasets.base import AuDataset
+from benchmark.paper.expressions import Claim, Outcome, Printed, UnknownError, judge, paper_claims
+from benchmark.paper.tables import AVE, paper_table
 from benchmark.report.groups import Group, Row
 from benchmark.stats.bootstrap import resampled
 from benchmark.stats.counts import mean_over_parts
 
-CURVES_OF = "bp4d"
-"""The dataset of Figure 3, which §4.4 speaks of."""
+CURVES_FIGURE = "Figure 3"
+"""The figure of training curves that §4.4 speaks of."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,9 @@ class Ours:
 
     def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
         """The curves of the method's trials on BP4D: of all, so that two series are of the same trials."""
-        row = self._row(CURVES_OF, method)
-        table = self._groups[CURVES_OF].results.curves
+        dataset = _dataset_of_curves()
+        row = self._row(dataset, method)
+        table = self._groups[dataset].results.curves
         table = table[(table["series"] == series) & table["trial"].isin(row.trials["trial"])].sort_values("step")
         found = [(t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64)) for _, t in table.groupby("trial")]
         if not found:
@@ -119,8 +123,9 @@ class Ours:
 
     def weight_statistic(self, method: str, name: str) -> FloatArray:
         """A statistic of the method's trials on BP4D."""
-        row = self._row(CURVES_OF, method)
-        table = self._groups[CURVES_OF].results.weights
+        dataset = _dataset_of_curves()
+        row = self._row(dataset, method)
+        table = self._groups[dataset].results.weights
         table = table[(table["name"] == name) & table["trial"].isin(row.trials["trial"])].sort_values("trial")
         if table.empty:
             raise UnknownError(_WANTING.get(name, f"{method} stored no {name}"))
@@ -154,6 +159,13 @@ _WANTING = {
 }
 
 
+@cache
+def _dataset_of_curves() -> str:
+    """The dataset of Figure 3."""
+    classes = {name: datasets.registered_class(name) for name in datasets.names("au")}
+    return next(n for n, cls in classes.items() if issubclass(cls, AuDataset) and cls.curves == CURVES_FIGURE)
+
+
 def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
     """Groups of one origin, profile and settings, one a dataset, by a name for readers.
 
@@ -161,6 +173,8 @@ def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
     """
     found: dict[str, dict[str, Group]] = {}
     for group in groups:
+        if not group.paper.is_printed:  # the paper claims nothing of it
+            continue
         overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
         name = f"{group.origin_label}, profile {group.profile}{overrides}"
         if group.dataset in found.get(name, {}):

@@ -52,7 +52,9 @@ class Comparison:
     only: Table
 
 
-def write_comparison(a: Results, b: Results, out: Path, *, templates: Path, names: tuple[str, str]) -> Path:
+def write_comparison(
+    a: Results, b: Results, out: Path, *, templates: Path | None = None, names: tuple[str, str]
+) -> Path:
     """Write `compare.md` below `out`.
 
     Raises:

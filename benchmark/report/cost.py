@@ -140,7 +140,7 @@ def read_costs(file: Path) -> Costs:
         raise _not_costs(file, error) from error
 
 
-def write_costs(costs: Costs, out: Path, *, templates: Path) -> list[Path]:
+def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> list[Path]:
     """`cost.md`, `cost.json` and `figures/cost.*` below `out`.
 
     Raises:

@@ -12,7 +12,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmark.config.protocol import EMOTIONS
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
@@ -32,13 +31,15 @@ class WeighedFaces:
         table: `path` below `root`, `label`, `weight`, and `consistency` where the data have it.
         root: Data root.
         title: The trial, for people.
-        origin: Of the trial's data.
+        origin: Origin of the trial's data.
+        labels: Names of the classes, in the order of their codes.
     """
 
     table: pd.DataFrame
     root: Path
     title: str
     origin: Origin
+    labels: tuple[str, ...]
 
 
 def ascending_weights(faces: WeighedFaces) -> Figure:
@@ -47,11 +48,11 @@ def ascending_weights(faces: WeighedFaces) -> Figure:
     Nobody chose the images: an image's place follows from its rank.
     """
     rows = []
-    for code in range(len(EMOTIONS)):
+    for code in range(len(faces.labels)):
         own = faces.table[faces.table["label"] == code]
         ranks = np.unique(np.linspace(0, len(own) - 1, min(ACROSS, len(own))).round().astype(int))
         rows.append(own.iloc[ranks])
-    return _grid(faces, rows, EMOTIONS, ACROSS, "Weights in ascending order, by emotion (Figure 5)")
+    return _grid(faces, rows, faces.labels, ACROSS, "Weights in ascending order, by emotion (Figure 5)")
 
 
 def low_and_high_weights(faces: WeighedFaces) -> Figure:
@@ -91,7 +92,7 @@ def _grid(
         for axes, (_, face) in zip(line, own.iterrows(), strict=False):
             # The pixels themselves go into SVG and PDF, not an enlargement.
             axes.imshow(thumbnail(faces.root / str(face["path"])), interpolation="none")
-            said = [EMOTIONS[int(face["label"])]] if classed else []
+            said = [faces.labels[int(face["label"])]] if classed else []
             said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in own else ""))
             axes.text(0.5, -0.04, "\n".join(said), transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
     unit = "weight | consistency" if "consistency" in faces.table else "weight"

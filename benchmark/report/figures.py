@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from benchmark.config.protocol import PROTOCOLS
 from benchmark.core.f1 import FloatArray
 from benchmark.core.origin import Origin
 from benchmark.report.groups import ORIGINS, Group, Row
@@ -73,8 +72,7 @@ def training_curves(group: Group) -> Figure:
     A panel without a trial says "not run". Losses are on a logarithmic axis, shared by all panels: AU's is a sum
     over AUs and on another scale than FE's, and equal slopes are equal relative falls.
     """
-    known = PROTOCOLS.get(group.dataset)
-    parts = tuple(known.parts) if known is not None else group.parts
+    parts = group.expected_parts
     height = 1.45 * len(parts) + 0.6
     below_title = (0, 0, 1, 1 - 0.32 / height)
     figure = Figure(figsize=(WIDTH, height))

@@ -5,19 +5,23 @@ A group shares dataset, data, profile and the settings of all methods; a row is 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmark import datasets
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
-from benchmark.paper import PaperTable, paper_table
+from benchmark.datasets.base import AuDataset
+from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
 from benchmark.store.results import Results
 
@@ -28,8 +32,6 @@ ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial d
 GROUP_FIELDS = ["origin", "dataset", "fingerprint", "shared_digest"]
 ROW_FIELDS = ["method", "paper_row", "own_digest"]
 PAPER_PROFILE = "paper"
-CURVES = {"bp4d": "Figure 3", "disfa": "Figure 4"}
-"""The paper's figures of training curves."""
 _COUNTS = ["tp", "fp", "fn", "tn"]
 
 
@@ -73,17 +75,18 @@ class Group:
     profile: str
     shared_overrides: str
     results: Results
-    """Of this group alone."""
+    """Results of this group alone."""
     rows: tuple[Row, ...]
-
-    @property
-    def paper(self) -> PaperTable:
-        return paper_table(self.dataset)
+    paper: PaperTable
+    """The paper's table on this dataset; without any row where there is none."""
+    expected_parts: tuple[str, ...]
+    """Test parts of the dataset."""
 
     @property
     def curves_name(self) -> str:
-        """The paper's figure of training curves on this dataset; for one without, what it is."""
-        return CURVES.get(self.dataset, f"Curves {self.paper.title}")
+        """The paper's figure of training curves on this dataset, or a name of our own."""
+        cls = _registered(self.dataset)
+        return (cls.curves if cls is not None else "") or f"Curves {self.paper.title}"
 
     @property
     def origin_label(self) -> str:
@@ -100,7 +103,7 @@ class Group:
         return self.profile == PAPER_PROFILE and not self.shared_overrides
 
     def is_complete(self, row: Row) -> bool:
-        """Whether a row has all test parts of the paper."""
+        """Whether a row has all test parts."""
         return len(row.parts) >= self.paper.folds
 
     @cached_property
@@ -119,28 +122,83 @@ class Group:
         return sum(int(part.counts[0].sum(axis=(0, 2)).max()) for part in self.reference.parts)
 
 
-def group_results(results: Results) -> tuple[Group, ...]:
+def group_results(results: Results, faults: list[UserError] | None = None) -> tuple[Group, ...]:
     """Groups in the order of the report: complete data first, then by profile and dataset.
 
+    Args:
+        results: Finished trials.
+        faults: Collects the faults of groups that cannot be built, if others can. None: the first fault is raised.
+
     Raises:
-        UserError: No trial, an unknown dataset or AU, or trials of one part that tested different subjects.
+        UserError: No trial; or an unknown AU, or trials of one part that tested different subjects, in a group while
+            `faults` is None, or in every group.
     """
     if results.trials.empty:
         raise UserError("the results hold no trial", remedy="run `malbench run` first, then `malbench report`")
     trials = [table["trial"] for _, table in results.trials.groupby(GROUP_FIELDS, sort=True)]
-    groups = [_group(each) for each in results.split(trials)]
+    groups: list[Group] = []
+    wrong: list[UserError] = []
+    for each in results.split(trials):
+        try:
+            groups.append(_group(each))
+        except UserError as error:
+            if faults is None:
+                raise
+            wrong.append(error)
+    if not groups:
+        raise wrong[0]
+    if faults is not None:
+        faults += wrong
     order = list(ORIGINS)
     return tuple(
         sorted(
             groups,
-            key=lambda g: (order.index(g.origin), g.profile, g.paper.number, g.fingerprint, g.shared_overrides),
+            key=lambda g: (
+                order.index(g.origin),
+                g.profile,
+                g.paper.number or math.inf,
+                g.dataset if not g.paper.is_printed else "",
+                g.fingerprint,
+                g.shared_overrides,
+            ),
         )
     )
 
 
+def _registered(dataset: str) -> type[AuDataset] | None:
+    """The class of a dataset of the suite; None for one that a profile declared."""
+    if dataset not in datasets.names("au"):
+        return None
+    cls = datasets.registered_class(dataset)
+    return cls if issubclass(cls, AuDataset) else None
+
+
+def read_provenance(text: Any) -> dict[str, Any]:
+    """The provenance of a trial; empty if it cannot be read."""
+    try:
+        read = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:
+    """The table and the test parts of a group's dataset: the paper's, or those that the trials name."""
+    trials = results.trials
+    dataset = str(trials["dataset"].iloc[0])
+    cls = _registered(dataset)
+    made = read_provenance(trials["provenance"].iloc[0])
+    parts = tuple(str(part) for part in made.get("parts") or ())
+    if cls is not None and cls.printed is not None:
+        return paper_table(dataset), parts or tuple(cls.protocol.parts)
+    aus = tuple(str(au) for au in made.get("aus") or results.counts["au"].unique())
+    parts = parts or tuple(sorted(trials["part"].unique()))
+    return PaperTable.unprinted(dataset, str(made.get("title") or dataset), len(parts), aus), parts
+
+
 def _group(results: Results) -> Group:
     first = results.trials.iloc[0]
-    table = paper_table(str(first["dataset"]))
+    table, parts = _described(results)
     if first["origin"] not in ORIGINS:
         raise UserError(
             "a trial says of its data what no report knows",
@@ -151,8 +209,9 @@ def _group(results: Results) -> Group:
         )
     unknown = sorted(set(results.counts["au"].unique()) - set(table.aus))
     if unknown:
+        scorer = "the paper" if table.is_printed else "the dataset"
         raise UserError(
-            f"results of {table.title} count an AU that the paper does not score",
+            f"results of {table.title} count an AU that {scorer} does not score",
             where=f"trial {results.counts.loc[results.counts['au'] == unknown[0], 'trial'].iloc[0]}",
             expected=", ".join(table.aus),
             found=", ".join(unknown),
@@ -171,6 +230,8 @@ def _group(results: Results) -> Group:
         shared_overrides=str(first["shared_overrides"]),
         results=results,
         rows=tuple(rows),
+        paper=table,
+        expected_parts=parts,
     )
 
 

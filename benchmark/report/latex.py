@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from benchmark.paper import Mark
+from benchmark.paper.tables import Mark
 from benchmark.report.cells import Cell, Table
 
 _SPECIAL = {

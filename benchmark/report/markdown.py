@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from benchmark.paper import Mark
+from benchmark.paper.tables import Mark
 from benchmark.report.cells import Cell, Table
 
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}

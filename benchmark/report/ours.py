@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmark.core.machine import available_cores
-from benchmark.paper import AVE, PaperRow, best_of
+from benchmark.paper.tables import AVE, PaperRow, best_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row
 from benchmark.stats.bootstrap import Interval, resampled

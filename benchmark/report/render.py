@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.core.errors import UserError
+from benchmark.core.places import PROJECT, is_checkout
 from benchmark.report import latex
 from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.figures import training_curves, write_figure
@@ -24,7 +25,15 @@ PAGE = "index.html"
 FIGURE5, FIGURE6 = "figure5", "figure6"
 
 
-def build_report(results: Results, out: Path, *, templates: Path, faces: WeighedFaces | None = None) -> list[Path]:
+def template_folder() -> Path:
+    """The folder of the templates: at the top of the checkout, or inside the installed package."""
+    beside = PROJECT / "templates"
+    return beside if is_checkout() and beside.is_dir() else Path(__file__).resolve().parents[1] / "templates"
+
+
+def build_report(
+    results: Results, out: Path, *, templates: Path | None = None, faces: WeighedFaces | None = None
+) -> list[Path]:
     """Write `tables.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
     The same bytes for the same results.
@@ -32,7 +41,7 @@ def build_report(results: Results, out: Path, *, templates: Path, faces: Weighed
     Args:
         results: Finished trials, in any order.
         out: Folder, made if missing.
-        templates: Folder with a template for each of the three.
+        templates: Folder with a template for each of the three; None for the suite's.
         faces: For Figures 5 and 6; without them, the report says what draws them.
 
     Returns:
@@ -41,6 +50,7 @@ def build_report(results: Results, out: Path, *, templates: Path, faces: Weighed
     Raises:
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
+    templates = templates or template_folder()
     context = build_context(results)
     texts = {TABLES: render_markdown(context, templates, faces), LATEX: render_latex(context, templates)}
     out.mkdir(parents=True, exist_ok=True)
@@ -104,13 +114,17 @@ def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces
     return markdown_template(f"{TABLES}.j2", templates).render(report=context, faces=faces)
 
 
-def markdown_template(name: str, templates: Path) -> Template:
+def markdown_template(name: str, templates: Path | None = None) -> Template:
     """A template for Markdown, with the filters `md` for text from data and `table` for tables.
+
+    Args:
+        name: Name of the template's file.
+        templates: Folder of the template; None for the suite's.
 
     Raises:
         UserError: It is missing.
     """
-    environment = _environment(name, templates, autoescape=False)
+    environment = _environment(name, templates or template_folder(), autoescape=False)
     environment.filters.update(md=escape, table=markdown_table)
     return environment.get_template(name)
 
@@ -118,7 +132,11 @@ def markdown_template(name: str, templates: Path) -> Template:
 def _environment(name: str, templates: Path, *, autoescape: bool) -> Environment:
     """Where templates are found; those that are not HTML escape text from data by filters of their own."""
     if not (templates / name).is_file():
-        raise UserError("a template is missing", where=templates / name, remedy="run from a full checkout of the suite")
+        raise UserError(
+            "a template is missing",
+            where=templates / name,
+            remedy="install the suite anew, or run from a full checkout of it",
+        )
     return Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,

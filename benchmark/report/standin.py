@@ -103,7 +103,7 @@ def write_standin_page(
     settings: Mapping[str, object],
     out: Path,
     *,
-    templates: Path,
+    templates: Path | None = None,
     results: Results | None,
 ) -> list[Path]:
     """Write `standin.md` and its two figures below `out`.

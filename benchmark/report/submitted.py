@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.hashing import digest_of_bytes
 from benchmark.data.faces import FaceSet
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import COLUMNS, Results
@@ -21,7 +21,7 @@ from benchmark.store.results import COLUMNS, Results
 KEYS = ["subject", "sequence", "frame"]
 
 
-def score_file(
+def score_predictions(
     file: Path, name: str, faces: FaceSet, protocol: Protocol, beside: Results, *, threshold: float = 0.5
 ) -> Results:
     """Score predictions of every test frame of one or more parts.
@@ -42,7 +42,7 @@ def score_file(
         UserError: The file cannot be read, lacks a column, names a frame that there is not, or names one twice, or
             leaves one of a part out; a score is not finite; nothing in `beside` has the same test labels.
     """
-    table = _read(file)
+    table = _read_predictions(file)
     scores = _scores(table, protocol, threshold, file)
     rows = _rows_of(table, faces, file)
     made = []
@@ -77,7 +77,7 @@ def score_file(
     return Results.concat(made)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _read_predictions(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
     except (OSError, ValueError, pa.ArrowException, pd.errors.ParserError) as error:
@@ -151,8 +151,8 @@ def _trial(
     name: str, part: str, counts: pd.DataFrame, scores: pd.DataFrame, beside: Results, file: Path, protocol: Protocol
 ) -> Results:
     like = _like(part, counts, beside, file, protocol)
-    digest = blake2b(file.read_bytes(), digest_size=8).hexdigest()
-    key = blake2b(f"{digest} {name} {part}".encode(), digest_size=8).hexdigest()
+    digest = digest_of_bytes(file.read_bytes(), size=8)
+    key = digest_of_bytes(f"{digest} {name} {part}".encode(), size=8)
     row = {
         **like,
         "trial": key,
@@ -169,10 +169,16 @@ def _trial(
         "parameters": 0,
         **dict.fromkeys(("time_train_s", "time_before_s", "peak_memory_mb", "base_memory_mb"), float("nan")),
         "settings": "{}",
-        "provenance": json.dumps({"scored_from": file.name, "digest": digest}),
+        "provenance": json.dumps({**_about_dataset(like), "scored_from": file.name, "digest": digest}),
     }
     empty = {kind: pd.DataFrame(columns=list(COLUMNS[kind])) for kind in ("curves", "weights")}
     return Results(pd.DataFrame([row]), counts.assign(trial=key), scores.assign(trial=key), **empty)
+
+
+def _about_dataset(like: dict[str, object]) -> dict[str, object]:
+    """Title, parts and AUs of the dataset, from the trial beside which the predictions stand."""
+    made = json.loads(str(like["provenance"]))
+    return {name: made[name] for name in ("title", "parts", "aus") if name in made}
 
 
 def _like(part: str, counts: pd.DataFrame, beside: Results, file: Path, protocol: Protocol) -> dict[str, object]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from benchmark.paper import ambiguities
+from benchmark.core.errors import UserError
 from benchmark.paper.audit import Audit, audit
-from benchmark.paper.claims import Outcome
+from benchmark.paper.expressions import Outcome
+from benchmark.paper.tables import ambiguities
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
-from benchmark.report.groups import Group, group_results
+from benchmark.report.groups import Group, group_results, read_provenance
 from benchmark.report.ours import (
     au_difference_table,
     beyond_table,
@@ -98,6 +98,8 @@ class ReportContext:
     claims: ClaimsContext
     verdicts: Table
     ambiguities: Table
+    faults: tuple[UserError, ...] = ()
+    """Why some results cannot be shown, one for each group of them."""
 
     def of_origin(self, origin: str) -> list[GroupContext]:
         return [context for context in self.groups if context.group.origin == origin]
@@ -109,7 +111,8 @@ def build_context(results: Results) -> ReportContext:
     Raises:
         UserError: The results hold no trial, or trials that do not fit together.
     """
-    groups = group_results(results)
+    faults: list[UserError] = []
+    groups = group_results(results, faults)
     names = _figure_names(groups)
     contexts = tuple(_group_context(group, name) for group, name in zip(groups, names, strict=True))
     return ReportContext(
@@ -118,6 +121,7 @@ def build_context(results: Results) -> ReportContext:
         claims=_claims_context(judge_claims(groups)),
         verdicts=_verdict_table(contexts),
         ambiguities=_ambiguity_table(groups),
+        faults=tuple(faults),
     )
 
 
@@ -161,7 +165,7 @@ def _figure_names(groups: Iterable[Group]) -> list[str]:
 
 def _facts(group: Group) -> tuple[tuple[str, str], ...]:
     trials = group.results.trials
-    made = [_provenance(text) for text in trials["provenance"]]
+    made = [read_provenance(text) for text in trials["provenance"]]
     return (
         ("backbone", _distinct(trials["backbone"])),
         ("weights", _distinct(trials["weights"])),
@@ -181,15 +185,6 @@ def _distinct(values: Iterable[object]) -> str:
     texts = list(dict.fromkeys(values))
     shown = sorted(texts) if all(isinstance(t, str) for t in texts) else texts  # type: ignore[type-var]
     return ", ".join(str(text) or UNKNOWN for text in shown)
-
-
-def _provenance(text: Any) -> dict[str, Any]:
-    """What a trial says of how it was made; nothing if that cannot be read."""
-    try:
-        read = json.loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _torch(provenance: dict[str, Any]) -> str:
@@ -282,7 +277,7 @@ def _our_outcome(our: OurOutcome) -> str:
 
 
 def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
-    known = list(contexts)
+    known = [each for each in contexts if each.group.paper.is_printed]
     names = [verdict for verdict in get_args(Verdict) if any(verdict in each.verdicts for each in known)]
     rows = [cells(each.title, *[str(each.verdicts.get(name, 0)) for name in names]) for each in known]
     return table(["runs", *names], rows)
@@ -300,7 +295,7 @@ def _trial_table(group: Group) -> Table:
             str(trial["variant"]) or UNRUN,
             str(trial["method_version"]),
             "yes" if trial["stale"] else "no",
-            str(_provenance(trial["provenance"]).get("commit") or UNKNOWN),
+            str(read_provenance(trial["provenance"]).get("commit") or UNKNOWN),
         )
         for trial in ordered.head(LISTED).to_dict("records")
     ]
@@ -324,7 +319,7 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
 def _settings(group: Group) -> list[tuple[str, dict[str, Any]]]:
     """Method and settings of each trial, read once for all questions."""
     trials = group.results.trials
-    return [(method, _provenance(text)) for method, text in zip(trials["method"], trials["settings"], strict=True)]
+    return [(method, read_provenance(text)) for method, text in zip(trials["method"], trials["settings"], strict=True)]
 
 
 def _settings_of(made: list[tuple[str, dict[str, Any]]], names: tuple[str, ...]) -> str:

@@ -12,10 +12,10 @@ from benchmark.store.record import read_trial
 
 
 def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:
-    """What a finished trial left of its FE images.
+    """The FE images of a finished trial with their weights.
 
     Args:
-        folder: Of the trial.
+        folder: Folder of the trial.
         fe: The FE frames that it ran on.
 
     Raises:
@@ -39,4 +39,5 @@ def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:
             found=fe.fingerprint,
             remedy="name the data root that the trial ran on with --faces, or run the trial again",
         )
-    return WeighedFaces(table, fe.faces.root, f"{trial.label}, profile {trial.profile}", made["origin"])
+    title = f"{trial.label}, profile {trial.profile}"
+    return WeighedFaces(table, fe.faces.root, title, made["origin"], fe.faces.label_names)

@@ -1,4 +1,4 @@
-"""What a meta net is asked to learn: which samples' gradients point the way that lowers the AU validation loss.
+"""The gradient probe: whether a step on a sample lowers the AU validation loss, by kind of sample.
 
 MAL's gradient for ψ (Eq. 7) is, up to a factor and the normalisation, the sum over samples of the derivative of a
 sample's weight times that of its loss along v, the gradient of L_val after the virtual step. Normalised weights share
@@ -20,31 +20,32 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.config.protocol import Protocol
+from benchmark.config.trial import Trial
 from benchmark.data.sampling import BatchOrder
+from benchmark.data.trial_data import TrialData
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.figures import BLUE, GREY, LABEL, TICK, TITLE, VERMILLION, WIDTH, mark_origin, write_figure
 from benchmark.report.render import markdown_template
 from benchmark.store.folder import TrialFolder
-from benchmark.trials.trainer import RunOptions, TrialData, train_trial
-from benchmark.trials.trial import Trial
+from benchmark.study.plan import GRADIENT_PROBE_PAGE as PAGE
+from benchmark.trials.trainer import RunOptions, train_trial
 from methods.base import Batch, Scalars, Stream
 from methods.mal import MAL
 from methods.meta_gradient import derivative_along, gradients, leaves, sgd_step
 
-PAGE = "alignment.md"
 AU_SAMPLES = "AU sample"
 _COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", GREY)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """When to look, and what was seen.
+    """A schedule of looks, and the derivatives seen.
 
     Attributes:
-        every: Steps between windows.
-        window: Steps in a row that are looked at.
-        kinds: Of each FE image.
-        order: Which FE images make a batch.
+        every: Steps between the starts of windows.
+        window: Steps of a window.
+        kinds: Kind of each FE image.
+        order: FE images of each batch.
         seen: Rows (step, batch, kind, derivative), one a sample.
     """
 
@@ -155,7 +156,7 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def alignment_table(found: pd.DataFrame) -> Table:
+def probe_table(found: pd.DataFrame) -> Table:
     """Mean and standard error by window and kind."""
     kinds = _kinds(found)
     rows = []
@@ -170,7 +171,7 @@ def _said(mean: float, error: float, sd: float) -> str:
     return f"{number(mean, digits=2, sign=True)} ± {number(error, digits=2)} (sd {number(sd, digits=1)})"
 
 
-def alignment_figure(found: pd.DataFrame, title: str) -> Figure:
+def probe_figure(found: pd.DataFrame, title: str) -> Figure:
     """The table as curves, with bars of one standard error."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     FigureCanvasAgg(figure)
@@ -193,10 +194,10 @@ def alignment_figure(found: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def write_alignment(
-    seen: pd.DataFrame, out: Path, *, command: str, title: str, window: int, templates: Path
+def write_gradient_probe(
+    seen: pd.DataFrame, out: Path, *, command: str, title: str, window: int, templates: Path | None = None
 ) -> list[Path]:
-    """Write `alignment.md`, `alignment.csv` and `figures/alignment.png` below `out`.
+    """Write `gradient_probe.md`, `gradient_probe.csv` and `figures/gradient_probe.png` below `out`.
 
     Args:
         seen: What `probe_training` returns.
@@ -207,12 +208,10 @@ def write_alignment(
         templates: Folder with the page's template.
     """
     found = summarise(seen)
-    drawn = write_figure(alignment_figure(found, title), out / "figures" / "alignment", kinds=("png",))
-    page, numbers = out / PAGE, out / "alignment.csv"
+    drawn = write_figure(probe_figure(found, title), out / "figures" / "gradient_probe", kinds=("png",))
+    page, numbers = out / PAGE, out / "gradient_probe.csv"
     found.to_csv(numbers, index=False, float_format="%.6g", lineterminator="\n")
-    text = markdown_template(f"{PAGE}.j2", templates).render(
-        command=command, window=window, found=alignment_table(found)
-    )
+    text = markdown_template(f"{PAGE}.j2", templates).render(command=command, window=window, found=probe_table(found))
     page.write_text(text, encoding="utf-8", newline="\n")
     return [page, numbers, *drawn]
 

@@ -10,30 +10,27 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
-from benchmark import stats
+from benchmark import datasets
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import get_protocol
+from benchmark.config.trial import RENDERS, START
 from benchmark.core.errors import UserError
-from benchmark.core.f1 import FloatArray
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Row, group_results
 from benchmark.report.render import markdown_template
-from benchmark.standin.people import RENDERS
-from benchmark.stats import Interval
+from benchmark.stats.compare import f1_with_intervals
+from benchmark.stats.counts import average, mean_over_parts, seed_spread
 from benchmark.store.results import Results
-from benchmark.study.plan import Choice, Plan, Question, Selection, candidate_name
-from benchmark.trials.prepare import start_protocol
-from benchmark.trials.trial import START, AtHand, expand, shared_overrides
+from benchmark.study.plan import Choice, Plan, Question, WeightSelection, candidate_name
+from benchmark.study.statistics import RowDifference, fe_share_ends, trial_weights
+from benchmark.trials.expand import Selection, expand, shared_overrides
+from benchmark.trials.prepare import Chosen
 from methods import Registry
 
 TEMPLATE = "study.md.j2"
 NONE_DONE = "no trial is done"
 HEADINGS = {"Question": "method", "Choice": "settings"}
 """What the rows of each are."""
-END_SHARE = 0.1
-"""The last tenth of a curve is its end."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Section:
     pairs: Table | None
     weights: Table | None
     sentences: tuple[str, ...]
-    found: tuple[tuple[str, str, _Difference], ...] = ()
+    found: tuple[tuple[str, str, RowDifference], ...] = ()
     """The pairs that there are, and how they differ."""
     trials: tuple[str, ...] = ()
     """Keys of those in its rows."""
@@ -70,10 +67,8 @@ def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
     found = {}
     for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
-        protocol, unread = get_protocol(plan.dataset), ("", "")
-        begun = start_protocol(protocol, profile)
-        start = None if begun is None else AtHand(begun, unread)
-        trials = expand(protocol, profile, changed, registry, unread, methods=question.methods, start=start)
+        chosen = Chosen.of(plan.dataset, profile)
+        trials = expand(profile, changed, registry, chosen.unread_sources, Selection(methods=question.methods))
         found[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
     for choice in plan.choices:
         known: dict[Digests, str] = {}
@@ -96,7 +91,7 @@ def write_study(
     out: Path,
     *,
     digests: Mapping[str, Mapping[str, Digests]],
-    templates: Path,
+    templates: Path | None = None,
     name: str,
 ) -> list[Path]:
     """Write the page `STEM.md` below `out`, and its trials, `STEM.parquet`, where STEM is that of the plan's name.
@@ -143,7 +138,7 @@ def write_study(
 
 def _summary(sections: Sequence[Section]) -> list[str]:
     """Of each pair that several questions ask for: in which of them it is better, worse, or not told apart."""
-    by_pair: dict[tuple[str, str], list[tuple[str, _Difference]]] = {}
+    by_pair: dict[tuple[str, str], list[tuple[str, RowDifference]]] = {}
     for section in sections:
         for a, b, found in section.found:
             by_pair.setdefault((a, b), []).append((section.question.name, found))
@@ -192,7 +187,7 @@ def _pretraining(trials: pd.DataFrame) -> list[str]:
 
 def _section(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> Section:
     rows = _rows(plan, question, results, digests)
-    pairs = [(a, b, _Difference.of(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
+    pairs = [(a, b, RowDifference.between(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
     sentences = [_sentence(a, b, found) for a, b, found in pairs if found is not None]
     sentences += [said for each in question.selects if (said := _selected(each, rows, results))]
     missing = _missing(plan, [(question, rows)])
@@ -212,7 +207,7 @@ def _choice_section(
         if rows
     }
     first = next(iter(named), "")
-    pairs = [(name, first, _Difference.of(row, named[first])) for name, row in named.items() if name != first]
+    pairs = [(name, first, RowDifference.between(row, named[first])) for name, row in named.items() if name != first]
     missing = _missing(plan, found)
     # Of some candidates alone nothing is chosen.
     return _filled("Choice", asked, missing, named, pairs, [] if missing else _chosen(named, pairs), results)
@@ -246,7 +241,8 @@ def _filled(
 
 
 def _parts(plan: Plan, question: Question) -> tuple[str, ...]:
-    return question.parts or tuple(get_protocol(plan.dataset).parts)
+    profile, _ = load_profile(plan.profile, question.set)
+    return question.parts or tuple(datasets.open_au(plan.dataset, profile).protocol.parts)
 
 
 def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) -> str:
@@ -262,7 +258,7 @@ def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) ->
 
 def _chosen(named: Mapping[str, Row], pairs: Sequence[_Pair]) -> list[str]:
     """The candidate of the highest F1, and whether it is told from the first."""
-    best = max(named, key=lambda name: stats.score(named[name].counts).ave)
+    best = max(named, key=lambda name: f1_with_intervals(named[name].counts).ave)
     said = [f"Of the highest F1, and so chosen: {best}."]
     return said + [_sentence(a, b, found) for a, b, found in pairs if found is not None and a == best]
 
@@ -305,8 +301,8 @@ def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
     header = [heading, "parts", "seeds", "F1 ave [95 % over subjects]", "SD over seeds", "AUC", "SD over seeds"]
     made = []
     for method, row in rows.items():
-        scored, by_seed = stats.score(row.counts), stats.average(row.auc)
-        spread = stats.seed_spread(stats.mean_over_parts(row.counts).ave_by_seed)
+        scored, by_seed = f1_with_intervals(row.counts), average(row.auc)
+        spread = seed_spread(mean_over_parts(row.counts).ave_by_seed)
         made.append(
             cells(
                 method,
@@ -315,67 +311,14 @@ def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
                 with_interval(100 * scored.ave, percent(scored.ave_interval)),
                 number(None if spread is None else 100 * spread),
                 number(by_seed.ave, digits=3),
-                number(stats.seed_spread(by_seed.ave_by_seed), digits=3),
+                number(seed_spread(by_seed.ave_by_seed), digits=3),
             )
         )
     return table(header, made)
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """One row less another, F1 × 100 and AUC × 100: over subjects, and over seeds."""
-
-    f1: float
-    subjects: Interval
-    seeds: Interval | None
-    auc: float
-    auc_seeds: Interval | None
-    count: int
-
-    @classmethod
-    def of(cls, a: Row, b: Row) -> _Difference | None:
-        parts = tuple(part for part in a.parts if part in b.parts)
-        seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
-        if not parts or not seeds:
-            return None
-        scored = stats.difference(a.counts.select(parts, seeds), b.counts.select(parts, seeds))
-        f1 = 100 * np.subtract(*(stats.mean_over_parts(row.counts.select(parts, seeds)).ave_by_seed for row in (a, b)))
-        auc = 100 * np.subtract(*(_auc_by_seed(row, parts, seeds) for row in (a, b)))
-        return cls(
-            100 * scored.ave,
-            percent(scored.ave_interval),
-            over_seeds(f1),
-            float(np.mean(auc)),
-            over_seeds(auc),
-            len(seeds),
-        )
-
-    @property
-    def verdict(self) -> str:
-        """In words; only what both intervals say counts, as they are printed: an end of 0.0 is 0."""
-        intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
-        if all(round(each.low, 1) > 0 for each in intervals):
-            return "better" if self.seeds is not None else "better over subjects, of one seed"
-        if all(round(each.high, 1) < 0 for each in intervals):
-            return "worse" if self.seeds is not None else "worse over subjects, of one seed"
-        return "not told apart"
-
-
-_Pair = tuple[str, str, _Difference | None]
+_Pair = tuple[str, str, RowDifference | None]
 """Two rows by name, and the first less the second; None if they share no part or no seed."""
-
-
-def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:
-    chosen = row.auc[np.ix_([row.seeds.index(s) for s in seeds], [row.parts.index(p) for p in parts])]
-    return stats.average(chosen).ave_by_seed
-
-
-def over_seeds(values: FloatArray) -> Interval | None:
-    """Student's 95 % interval of the mean over seeds; None of fewer than two."""
-    if len(values) < 2:
-        return None
-    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(float(values.mean()) - half, float(values.mean()) + half)
 
 
 def _pair_table(pairs: Sequence[_Pair]) -> Table:
@@ -401,7 +344,7 @@ def _pair_table(pairs: Sequence[_Pair]) -> Table:
     return table(header, rows)
 
 
-def _sentence(a: str, b: str, found: _Difference) -> str:
+def _sentence(a: str, b: str, found: RowDifference) -> str:
     subjects, seeds = (
         "" if each is None else f"[{number(each.low, sign=True)}, {number(each.high, sign=True)}]"
         for each in (found.subjects, found.seeds)
@@ -411,16 +354,9 @@ def _sentence(a: str, b: str, found: _Difference) -> str:
     return f"{a} {words} {b}: {number(found.f1, sign=True)} F1 points {ends}."
 
 
-def _weights(results: Results, row: Row) -> dict[str, list[float]]:
-    """Statistics of the final weights of a row's FE images, by name: one value a trial, by seed and part."""
-    order = row.trials.sort_values(["seed", "part"])["trial"]
-    own = results.weights[results.weights["trial"].isin(order)].pivot_table("value", "trial", "name")
-    return {str(name): own[name].reindex(order).dropna().tolist() for name in own}
-
-
 def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Table | None:
     """What the weights of the FE images tell after training, as mean [least, most] over trials; None if none weighs."""
-    known = {method: found for method, row in rows.items() if (found := _weights(results, row))}
+    known = {method: found for method, row in rows.items() if (found := trial_weights(results, row))}
     if not known:
         return None
     aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
@@ -463,21 +399,14 @@ def _span(values: Sequence[float]) -> str:
 
 def _share(row: Row, results: Results) -> str:
     """The FE samples' share of all weight in the first and the last tenth of training, over trials."""
-    ends: list[tuple[float, float]] = []
-    own = results.curves[results.curves["trial"].isin(row.trials["trial"]) & (results.curves["series"] == "fe_share")]
-    for _, curve in own.groupby("trial"):
-        values = curve.sort_values("step")["value"].to_numpy(float)
-        width = max(1, round(END_SHARE * len(values)))
-        ends.append((float(values[:width].mean()), float(values[-width:].mean())))
-    if not ends:
-        return UNRUN
-    return " to ".join(number(float(np.mean(side)), digits=2) for side in zip(*ends, strict=True))
+    ends = fe_share_ends(row, results)
+    return UNRUN if ends is None else " to ".join(number(end, digits=2) for end in ends)
 
 
-def _selected(asked: Selection, rows: Mapping[str, Row], results: Results) -> str:
+def _selected(asked: WeightSelection, rows: Mapping[str, Row], results: Results) -> str:
     """In how many trials the weights find FE images of a kind, and whether that is as asked; "" if no trial is done."""
     row = rows.get(asked.method)
-    known = {} if row is None else _weights(results, row)
+    known = {} if row is None else trial_weights(results, row)
     names = (f"auc_{asked.kind}", f"mean_{asked.kind}", "mean_clear")
     trials = list(zip(*(known.get(name, []) for name in names), strict=True))
     if not trials:

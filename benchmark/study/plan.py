@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError, did_you_mean
-from benchmark.study.gradient_probe import PAGE as ALIGNMENT_PAGE
 
 PLANS = Path(__file__).parent / "plans"
+"""The plans of the suite."""
+GRADIENT_PROBE_PAGE = "gradient_probe.md"
+"""Page of the gradient probe, which stands beside the pages of plans."""
 
 
 def candidate_name(candidate: Sequence[str]) -> str:
@@ -21,7 +23,7 @@ def candidate_name(candidate: Sequence[str]) -> str:
     return "; ".join(candidate) or "as the profile has it"
 
 
-class Selection(BaseModel):
+class WeightSelection(BaseModel):
     """Whether the weights of a method's FE images find those of a kind.
 
     A trial finds them if clear images have the higher weight (AUC), and images of the kind have little of it beside
@@ -70,7 +72,7 @@ class Question(BaseModel):
     parts: tuple[str, ...] = ()
     set: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
-    selects: tuple[Selection, ...] = ()
+    selects: tuple[WeightSelection, ...] = ()
 
 
 class Choice(BaseModel):
@@ -171,7 +173,7 @@ def load_plan(name: str) -> Plan:
             found=name,
             remedy=did_you_mean(name, names),
         )
-    taken = [*names, Path(ALIGNMENT_PAGE).stem]
+    taken = [*names, Path(GRADIENT_PROBE_PAGE).stem]
     if file != own and file.stem in taken:
         raise UserError(
             "a plan may not be named as a page of the suite",
@@ -187,7 +189,7 @@ def load_plan(name: str) -> Plan:
             "the plan of a study cannot be read",
             where=file,
             found=str(error).replace("\n", " ")[:200],
-            remedy="mend it, or start from a copy of benchmark/studies/small.toml",
+            remedy="mend it, or start from a copy of benchmark/study/plans/small.toml",
         ) from error
     _check_choices(plan, file)
     return plan

@@ -21,7 +21,7 @@ from benchmark.data.trial_data import TrialData
 from benchmark.datasets.base import AuDataset, Dataset, FeDataset, ReadOptions
 from benchmark.standin.people import read_renders, write_people
 from benchmark.standin.write import write_standin
-from benchmark.trials.expand import PRETRAINING, method_hparams
+from benchmark.trials.expand import PRETRAINING, AuSource, Sources, StartSource, method_hparams
 from benchmark.trials.source_hash import standin_hash
 from methods import Registry
 from methods.identity import Identity
@@ -55,6 +55,14 @@ class Chosen:
         au = datasets.open_au(name, profile)
         start = None if au.start is None else datasets.open_au(au.start.dataset, profile)
         return cls(au, datasets.open_fe(profile), start)
+
+    @property
+    def unread_sources(self) -> Sources:
+        """Protocols of the datasets, as the paper or the stand-in has them, without fingerprints."""
+        begun, start = None, self.au.start
+        if self.start is not None and start is not None:
+            begun = StartSource(AuSource(self.start.protocol), start.settings)
+        return Sources(AuSource(self.au.protocol), begun)
 
     @property
     def all(self) -> tuple[Dataset, ...]:

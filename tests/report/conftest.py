@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.config.protocol import BP4D
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.store.results import COLUMNS, Results
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"

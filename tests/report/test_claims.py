@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from benchmark.paper.claims import (
+from benchmark.paper.expressions import (
     Claim,
     Outcome,
     Printed,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.core.errors import UserError
+from benchmark.core.places import PROJECT
 from benchmark.report.cost import FORMS, GRAPH_KEPT, STEPS_OF_A_FOLD, Costs, read_benchmarks, read_costs, write_costs
-from benchmark.trials.provenance import PROJECT
 
 TEMPLATES = PROJECT / "templates"
 SECONDS = dict(zip(FORMS, (1.0, 4.5, 4.2, 7.0, 6.5, 6.0), strict=True))

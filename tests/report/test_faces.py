@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmark.config.protocol import EMOTIONS
 from benchmark.core.errors import UserError
+from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.render import build_report
 from tests.report.conftest import TEMPLATES, make_results
@@ -35,7 +35,7 @@ def faces(tmp_path: Path) -> WeighedFaces:
     for path, weight in zip(table["path"], table["weight"], strict=True):
         Image.new("L", (8, 8), round(255 * weight)).save(tmp_path / path)
     ordered = table.sort_values("weight", ignore_index=True)
-    return WeighedFaces(ordered, tmp_path, "bp4d mal part1 seed 0", "stand-in")
+    return WeighedFaces(ordered, tmp_path, "bp4d mal part1 seed 0", "stand-in", EMOTIONS)
 
 
 def shown(figure: Figure) -> list[list[tuple[float, float, int]]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmark.core.errors import UserError
-from benchmark.paper import best_of, paper_table, paper_tables
 from benchmark.paper.audit import audit
+from benchmark.paper.tables import best_of, paper_table, paper_tables
 
 
 def test_tables_hold_what_is_printed() -> None:

@@ -29,7 +29,7 @@ from typing import Protocol
 import numpy as np
 
 from benchmark.core.f1 import FloatArray
-from benchmark.paper import AVE, PaperTable, paper_tables
+from benchmark.paper.tables import AVE, PaperTable, paper_tables
 from benchmark.stats.bootstrap import Interval, percentile_interval
 from benchmark.stats.ranks import spearman
 from benchmark.stats.verdict import HALF_DIGIT

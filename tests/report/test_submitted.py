@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.config.protocol import BP4D
 from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.report.groups import group_results
-from benchmark.report.submitted import score_file
-from benchmark.stats.scores import count, score
+from benchmark.report.submitted import score_predictions
+from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import Results
 from tests.report.conftest import make_results
 
@@ -47,7 +47,8 @@ def beside(faces: FaceSet) -> Results:
     for trial in made.trials.itertuples():
         rows = faces.table["subject"].isin(BP4D.parts[trial.part]).to_numpy()
         subjects = faces.table["subject"].to_numpy()[rows]
-        counts = count(np.zeros((rows.sum(), len(AUS)), np.float32), faces.labels[rows], subjects, BP4D.au_names)
+        logits = np.zeros((rows.sum(), len(AUS)), np.float32)
+        counts = confusion_counts(logits, faces.labels[rows], subjects, BP4D.au_names)
         tables.append(counts.assign(trial=trial.trial))
     return Results(made.trials, pd.concat(tables), made.scores, made.curves, made.weights)
 
@@ -62,38 +63,38 @@ def test_rows_of_the_tables(
     suffix: str, faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
 ) -> None:
     shuffled = predictions.sample(frac=1, random_state=0)
-    scored = score_file(written(shuffled, tmp_path / f"p{suffix}"), "mine", faces, BP4D, beside)
+    scored = score_predictions(written(shuffled, tmp_path / f"p{suffix}"), "mine", faces, BP4D, beside)
     (group,) = group_results(Results.concat([beside, scored]))
     assert [row.method for row in group.rows] == ["mal", "mine"]
     assert group.rows[1].parts == ("part1", "part2", "part3")
     part = BP4D.parts["part2"]
     rows = faces.table["subject"].isin(part).to_numpy()
     logits = predictions[AUS].to_numpy(np.float32)[rows] - np.float32(0.5)
-    counts = count(logits, faces.labels[rows], faces.table["subject"].to_numpy()[rows], BP4D.au_names)
+    counts = confusion_counts(logits, faces.labels[rows], faces.table["subject"].to_numpy()[rows], BP4D.au_names)
     trial = scored.trials.loc[scored.trials["part"] == "part2", "trial"].iloc[0]
     pd.testing.assert_frame_equal(
         scored.counts[scored.counts["trial"] == trial][["tp", "fp", "fn", "tn"]].reset_index(drop=True),
         counts[["tp", "fp", "fn", "tn"]],
     )
-    expected = score(logits, faces.labels[rows], counts, BP4D.au_names)
+    expected = scores_by_au(logits, faces.labels[rows], counts, BP4D.au_names)
     np.testing.assert_allclose(scored.scores[scored.scores["trial"] == trial]["f1"], expected["f1"])
 
 
 def test_logits_and_thresholds(faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path) -> None:
     logits = predictions.copy()
     logits[AUS] = np.log(predictions[AUS] / (1 - predictions[AUS]))
-    one = score_file(written(predictions, tmp_path / "a.csv"), "x", faces, BP4D, beside)
-    other = score_file(
+    one = score_predictions(written(predictions, tmp_path / "a.csv"), "x", faces, BP4D, beside)
+    other = score_predictions(
         written(logits.rename(columns={au: f"logit_{au}" for au in AUS}), tmp_path / "b.csv"), "x", faces, BP4D, beside
     )
     pd.testing.assert_frame_equal(one.counts.drop(columns="trial"), other.counts.drop(columns="trial"))
-    high = score_file(written(predictions, tmp_path / "a.csv"), "x", faces, BP4D, beside, threshold=0.9)
+    high = score_predictions(written(predictions, tmp_path / "a.csv"), "x", faces, BP4D, beside, threshold=0.9)
     assert high.counts["tp"].sum() < one.counts["tp"].sum()
 
 
 def test_one_part_alone(faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path) -> None:
     chosen = predictions[predictions["subject"].isin(BP4D.parts["part3"])]
-    scored = score_file(written(chosen, tmp_path / "p.csv"), "x", faces, BP4D, beside)
+    scored = score_predictions(written(chosen, tmp_path / "p.csv"), "x", faces, BP4D, beside)
     assert list(scored.trials["part"]) == ["part3"]
 
 
@@ -115,16 +116,16 @@ def test_what_is_refused(
     change: object, said: str, faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=said):
-        score_file(written(change(predictions), tmp_path / "p.csv"), "x", faces, BP4D, beside)  # type: ignore[operator]
+        score_predictions(written(change(predictions), tmp_path / "p.csv"), "x", faces, BP4D, beside)  # type: ignore[operator]
 
 
 def test_a_file_that_is_none(faces: FaceSet, beside: Results, tmp_path: Path) -> None:
     for name in ("p.csv", "p.parquet"):
         (tmp_path / name).write_bytes(b"\x00\xff" * 9)
         with pytest.raises(UserError):
-            score_file(tmp_path / name, "x", faces, BP4D, beside)
+            score_predictions(tmp_path / name, "x", faces, BP4D, beside)
     with pytest.raises(UserError, match="cannot be read"):
-        score_file(tmp_path / "absent.csv", "x", faces, BP4D, beside)
+        score_predictions(tmp_path / "absent.csv", "x", faces, BP4D, beside)
 
 
 def test_other_labels_are_not_put_beside(
@@ -134,4 +135,4 @@ def test_other_labels_are_not_put_beside(
     labels[labels[:, 0] == 1, 0] = 0
     other = FaceSet("bp4d", Path(), faces.table, labels, BP4D.au_names, "partial", "")
     with pytest.raises(UserError, match="no results to put"):
-        score_file(written(predictions, tmp_path / "p.csv"), "x", other, BP4D, beside)
+        score_predictions(written(predictions, tmp_path / "p.csv"), "x", other, BP4D, beside)

@@ -13,14 +13,15 @@ import scipy.stats
 from sklearn.metrics import roc_auc_score
 
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D
 from benchmark.core.errors import UserError
-from benchmark.store.folder import weight_statistics
+from benchmark.core.places import PROJECT
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.stats.weights import weight_statistics
 from benchmark.store.results import Results
-from benchmark.study.page import Digests, digests_of, over_seeds, write_study
+from benchmark.study.page import Digests, digests_of, write_study
 from benchmark.study.plan import Plan, load_plan
-from benchmark.trials.provenance import PROJECT
-from benchmark.trials.trial import expand, shared_overrides
+from benchmark.study.statistics import over_seeds
+from benchmark.trials.expand import AuSource, Selection, Sources, expand, shared_overrides
 from methods import discover
 from tests.report.conftest import TEMPLATES, make_results
 
@@ -200,16 +201,8 @@ def test_plans_of_the_suite_expand(name: str) -> None:
     registry = discover()
     for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
-        trials = expand(
-            BP4D,
-            profile,
-            changed,
-            registry,
-            ("a", "b"),
-            methods=question.methods,
-            parts=question.parts,
-            seeds=question.seeds,
-        )
+        selection = Selection(question.methods, question.parts, question.seeds)
+        trials = expand(profile, changed, registry, Sources(AuSource(BP4D, ("a", "b"))), selection)
         assert {method for pair in question.pairs for method in pair} <= set(question.methods)
         assert {each.method for each in question.selects} <= set(question.methods)
         scored = [trial for trial in trials if trial.part != "all"]
@@ -304,7 +297,7 @@ def test_statistics_of_kinds_against_scikit_learn() -> None:
         {"label": rng.integers(0, 2, 100), "weight": weight, "kind": kinds, "consistency": rng.random(100)}
     )
     table["depicted"] = np.where(kinds == "cue_only", 6, np.where(kinds == "marked", -1, rng.integers(4, 7, 100)))
-    found = weight_statistics(table)
+    found = weight_statistics(table, (), {})
     for kind in ("marked", "cue_only"):
         both = np.isin(kinds, ["clear", kind])
         assert found[f"auc_{kind}"] == pytest.approx(roc_auc_score(kinds[both] == "clear", weight[both]))

@@ -1,4 +1,4 @@
-"""The alignment probe: the derivatives are right, and looking changes nothing."""
+"""The gradient probe: the derivatives are right, and looking changes nothing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D
+from benchmark.api.data import load_data
 from benchmark.data.known import known_fe
-from benchmark.standin.write import write_standin
-from benchmark.study.gradient_probe import AU_SAMPLES, probe_training, sample_derivatives, summarise, write_alignment
-from benchmark.trials.prepare import fingerprints, prepare_data, read_data
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.study.gradient_probe import (
+    AU_SAMPLES,
+    probe_training,
+    sample_derivatives,
+    summarise,
+    write_gradient_probe,
+)
+from benchmark.trials.expand import Selection, expand
 from benchmark.trials.runner import run_trials
 from benchmark.trials.trainer import RunOptions
-from benchmark.trials.trial import expand
 from methods import discover
 from methods.base import Stream
 from methods.losses import au_loss
 from methods.mal import MAL
-from tests.methods.test_methods import make, planted
+from tests.methods.planted import make, planted
 from tests.report.conftest import TEMPLATES
 
 
@@ -67,24 +71,21 @@ def test_a_samples_derivative_is_its_gradient_times_that_of_the_validation_loss(
 
 def test_looking_changes_no_bit_and_every_kind_is_seen(tmp_path: Path) -> None:
     settings = ("method.backbone=test_resnet", "train.steps=8", "methods.mal.meta_optimizer=adam")
-    profile, changed = load_profile("smoke", [*settings, "data.alignment=as_is"])
-    root = tmp_path / "data"
-    write_standin(root, profile.standin)
-    data = prepare_data(read_data(root, BP4D, profile), profile, tmp_path / "cache")
-    (trial,) = expand(
-        BP4D, profile, changed, discover(), fingerprints(data), methods=("mal",), parts=("part1",), seeds=(3,)
-    )
+    loaded = load_data("bp4d", profile="smoke", overrides=[*settings, "data.alignment=as_is"], cache=tmp_path / "cache")
+    data, profile, changed = loaded.frames, loaded.profile, loaded.overrides
+    selection = Selection(methods=("mal",), parts=("part1",), seeds=(3,))
+    (trial,) = expand(profile, changed, discover(), loaded.sources, selection)
     options = RunOptions(torch.device("cpu"))
     run_trials([trial], discover(), BP4D, data, tmp_path / "runs", options)
-    kinds = known_fe(root).set_index("path")["kind"].reindex(data.fe.faces.table["path"])
+    kinds = known_fe(loaded.root, "rafdb").set_index("path")["kind"].reindex(data.fe.faces.table["path"])
     seen = probe_training(trial, BP4D, data, list(kinds), tmp_path / "probed", options, every=4, window=2)
     plain = trial.folder(tmp_path / "runs") / "model.safetensors"
     assert (tmp_path / "probed/model.safetensors").read_bytes() == plain.read_bytes()
     assert sorted(set(seen["batch"])) == [0, 1, 4, 5]
     assert set(seen["kind"]) == {AU_SAMPLES, "clear", "cue_only", "wrong_label"}
     assert len(seen) == 4 * (trial.train.batch_au + trial.train.batch_fe)
-    written = write_alignment(seen, tmp_path / "out", command="x", title="y", window=2, templates=TEMPLATES)
-    assert [path.name for path in written] == ["alignment.md", "alignment.csv", "alignment.png"]
+    written = write_gradient_probe(seen, tmp_path / "out", command="x", title="y", window=2, templates=TEMPLATES)
+    assert [path.name for path in written] == ["gradient_probe.md", "gradient_probe.csv", "gradient_probe.png"]
     assert "| 4 " in written[0].read_text()
 
 

@@ -1,0 +1,192 @@
+"""The paper's printed tables, as data, and the questions that it leaves open.
+
+Each dataset holds its own table as printed, F1 × 100 (`Dataset.printed`). The marks in the tables follow from a rule
+and are computed here; `marks.csv` holds the underlines that the paper prints, for `benchmark.paper.audit`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Literal, cast, get_args
+
+from benchmark import datasets
+from benchmark.core.errors import UserError, did_you_mean
+from benchmark.datasets.base import AuDataset, PrintedTable
+
+Group = Literal["au", "multitask"]
+"""AU detection methods that the paper cites, or the multi-task and meta auxiliary methods that it trains."""
+
+Mark = Literal["bold", "underline"]
+
+MARK_OF_GROUP: Mapping[Group, Mark] = MappingProxyType({"multitask": "bold", "au": "underline"})
+"""How the paper marks the best of each group in a column."""
+
+AVE = "ave"
+"""The column of the average over AUs."""
+
+_NOT_VALUES = ("method", "reference", "reported", "group")
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One printed row."""
+
+    method: str
+    reference: str
+    """Number in the paper's bibliography, "" for a row without one."""
+    reported: bool
+    """The paper marks it with * : quoted, not run by its authors."""
+    group: Group
+    values: Mapping[str, float | None]
+    """Column -> F1 × 100; None is "-" in print."""
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One printed table of results."""
+
+    dataset: str
+    """Name of the dataset."""
+    title: str
+    """The dataset as the paper spells it."""
+    number: int
+    """Number in the paper; 0 for a table that is not printed."""
+    folds: int
+    """Test parts that the numbers cover (§4.1.1)."""
+    aus: tuple[str, ...]
+    rows: tuple[PaperRow, ...]
+
+    @classmethod
+    def unprinted(cls, dataset: str, title: str, parts: int, aus: tuple[str, ...]) -> PaperTable:
+        """The table of a dataset that the paper does not have: columns without any printed row."""
+        return cls(dataset, title, 0, parts, aus, ())
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether the paper prints this table."""
+        return bool(self.rows)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The AUs in the paper's order, then the average."""
+        return (*self.aus, AVE)
+
+    def row(self, method: str) -> PaperRow | None:
+        """The row of a method in the paper's spelling, None if the table has none."""
+        return next((row for row in self.rows if row.method == method), None)
+
+    def of_group(self, group: Group) -> tuple[PaperRow, ...]:
+        return tuple(row for row in self.rows if row.group == group)
+
+    def best(self, group: Group, column: str) -> frozenset[str]:
+        """The methods of a group with the highest value of a column; several where they tie."""
+        return best_of({row.method: row.values[column] for row in self.of_group(group)})
+
+    def mark(self, row: PaperRow, column: str) -> Mark | None:
+        """The mark that the rule gives a cell."""
+        return MARK_OF_GROUP[row.group] if row.method in self.best(row.group, column) else None
+
+
+def best_of(values: Mapping[str, float | None]) -> frozenset[str]:
+    """The names of the highest value, compared as printed: F1 × 100 to one decimal; None and NaN never win."""
+    known = {name: value for name, value in values.items() if value is not None and not math.isnan(value)}
+    rounded = {name: round(value, 1) for name, value in known.items()}
+    return frozenset(name for name, value in rounded.items() if value == max(rounded.values()))
+
+
+@cache
+def paper_tables() -> Mapping[str, PaperTable]:
+    """Printed tables by dataset, in the paper's order."""
+    classes = {name: datasets.registered_class(name) for name in datasets.names("au")}
+    found = {
+        name: _load(name, str(cls.title), cls.printed)
+        for name, cls in classes.items()
+        if issubclass(cls, AuDataset) and cls.printed is not None
+    }
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].number)))
+
+
+def paper_table(dataset: str) -> PaperTable:
+    """The printed table of a dataset.
+
+    Raises:
+        UserError: The paper has no table for it.
+    """
+    tables = paper_tables()
+    if dataset not in tables:
+        raise UserError(f"the paper prints no table for '{dataset}'", remedy=did_you_mean(dataset, tables))
+    return tables[dataset]
+
+
+@cache
+def printed_underlines() -> frozenset[tuple[str, str, str]]:
+    """(dataset, method, column) of each underline as printed."""
+    return frozenset(
+        (row["dataset"], row["method"], row["column"]) for row in _read_csv("marks.csv") if row["mark"] == "underline"
+    )
+
+
+@dataclass(frozen=True)
+class Ambiguity:
+    """A question that the paper leaves open.
+
+    Attributes:
+        id: A1 and so on.
+        question: In a few words.
+        default: Ours, under the profile `paper`.
+        settings: Where it is set, `SECTION.KEY`; none if it cannot be.
+    """
+
+    id: str
+    question: str
+    default: str
+    settings: tuple[str, ...]
+
+
+@cache
+def ambiguities() -> tuple[Ambiguity, ...]:
+    """All open questions, in order."""
+    return tuple(
+        Ambiguity(row["id"], row["question"], row["default"], tuple(row["setting"].split()))
+        for row in _read_csv("ambiguities.csv")
+    )
+
+
+def _load(dataset: str, title: str, printed: PrintedTable) -> PaperTable:
+    raw = _rows_of(printed.file.read_text(encoding="utf-8"))
+    columns = [name for name in raw[0] if name not in _NOT_VALUES]
+    return PaperTable(
+        dataset=dataset,
+        title=title,
+        number=printed.number,
+        folds=printed.folds,
+        aus=tuple(name for name in columns if name != AVE),
+        rows=tuple(_row(row, columns, printed.file.name) for row in raw),
+    )
+
+
+def _row(raw: dict[str, str], columns: list[str], file: str) -> PaperRow:
+    if raw["group"] not in get_args(Group):
+        raise ValueError(f"{file}: unknown group {raw['group']!r} of {raw['method']}")
+    return PaperRow(
+        method=raw["method"],
+        reference=raw["reference"],
+        reported=raw["reported"] == "yes",
+        group=cast(Group, raw["group"]),
+        values=MappingProxyType({name: float(raw[name]) if raw[name] else None for name in columns}),
+    )
+
+
+def _read_csv(file: str) -> list[dict[str, str]]:
+    """Rows of a CSV file of this package."""
+    return _rows_of((resources.files(__package__) / file).read_text(encoding="utf-8"))
+
+
+def _rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(text.splitlines()))
