@@ -21,6 +21,10 @@ Align = Literal["landmarks", "as_is"]
 Points = npt.NDArray[np.float32]
 """(4, 2) or (N, 4, 2): x and y of left eye, right eye, left and right corner of the mouth, pixels of the image as it is
 on disk, the centre of the first pixel at 0."""
+POINT_COLUMNS = tuple(
+    f"{point}_{axis}" for point in ("left_eye", "right_eye", "left_mouth", "right_mouth") for axis in ("x", "y")
+)
+"""Columns of a table that holds `Points`, one row an image."""
 
 TEMPLATE = ((0.36, 0.40), (0.64, 0.40), (0.395, 0.71), (0.605, 0.71))
 """Where the four points go, as shares of the square's side. Ours: brows to chin of most faces stay inside the centre

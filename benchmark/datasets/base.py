@@ -192,7 +192,8 @@ class AuDataset(Dataset):
 
     def sequences_of(self, truth: pd.DataFrame) -> pd.Series:
         """Sequence of each row of a stand-in's ground truth, as `FaceSet.table` names it."""
-        return truth["subject"] + "/" + truth["task"] if "task" in truth else truth["subject"]
+        below = next((name for name in ("task", "sequence") if name in truth), None)
+        return truth["subject"] if below is None else truth["subject"] + "/" + truth[below]
 
     def is_read(self, truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Whether the settings keep each coded row of a stand-in's ground truth, (N,)."""

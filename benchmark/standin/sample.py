@@ -56,12 +56,12 @@ _TASK_SHIFT: tuple[dict[int, float], ...] = (
 
 @dataclass(frozen=True)
 class Sequences:
-    """AUs of all frames: S subjects, 8 tasks, F frames, K = 16 `DRAWN_AUS`.
+    """AUs of all frames: S subjects, T tasks, F frames, K = 16 `DRAWN_AUS`.
 
     Attributes:
-        intensity: (S, 8, F, K) in [0, 1].
-        occurrence: (S, 8, F, K) bool: coded frames reach the base rates exactly, to one cell.
-        unknown: (S, 8, F, K) bool: cells coded 9, which count towards no rate.
+        intensity: (S, T, F, K) in [0, 1].
+        occurrence: (S, T, F, K) bool: coded frames reach the base rates exactly, to one cell.
+        unknown: (S, T, F, K) bool: cells coded 9, which count towards no rate.
     """
 
     intensity: Floats
@@ -74,7 +74,8 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
 
     Args:
         rng: Seeded generator.
-        coded: (S, 8, F) bool: which frames get a row in the coding files. Others follow the same course.
+        coded: (S, T, F) bool: which frames get a row in the coding files. Others follow the same course. Task t has the
+            emotion of BP4D's task t modulo 8.
     """
     subjects, tasks, frames = coded.shape
     loadings = np.array([[factor.get(au, 0.0) for au in DRAWN_AUS] for factor in _FACTORS])
@@ -84,7 +85,7 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
         common = rng.standard_normal((*shape, len(_FACTORS)))
         return np.asarray(common @ loadings + own * rng.standard_normal((*shape, len(DRAWN_AUS))))
 
-    shift = np.array([[task.get(au, 0.0) for au in DRAWN_AUS] for task in _TASK_SHIFT[:tasks]])
+    shift = np.array([[_TASK_SHIFT[t % len(_TASK_SHIFT)].get(au, 0.0) for au in DRAWN_AUS] for t in range(tasks)])
     # Onset, apex and offset: the position and the width of the apex vary, by sequence.
     clock = np.linspace(0, 1, frames)
     apex = rng.uniform(0.3, 0.8, size=(subjects, tasks, 1))

@@ -1,0 +1,229 @@
+"""A table of AU labels: its columns, the codes of its cells, its subjects and their parts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.config.protocol import ALL
+from benchmark.core.errors import UserError
+from benchmark.data.align import POINT_COLUMNS, Points
+from benchmark.data.faces import UNKNOWN
+from benchmark.data.files import caught
+from benchmark.datasets.tables import Images, Row, Table, number_of, read_table
+
+_AU = re.compile(r"(?:au[ _]?)?0*([1-9]\d*)", re.IGNORECASE)
+_LIKE_AU = re.compile(r"au[ _-]?\d.*", re.IGNORECASE)
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_UNKNOWN = (9.0, -1.0)
+"""Codes of FACS files for a cell that nobody knows."""
+_REMEDY = "correct this row, or take it out"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One row of an AU table.
+
+    Attributes:
+        path: The image.
+        subject: Its subject.
+        sequence: Name that is unique over all subjects.
+        frame: Number in the sequence; None if the table has no such column.
+        codes: 0, 1 or `UNKNOWN` of each AU.
+        points: Landmarks; None if the row has none.
+    """
+
+    path: Path
+    subject: str
+    sequence: str
+    frame: int | None
+    codes: list[int]
+    points: Points | None
+
+
+@dataclass(frozen=True)
+class AuTable:
+    """A table of AU labels.
+
+    Attributes:
+        table: The file.
+        places: AU -> place of its column, by number.
+        landmarks: Places of `POINT_COLUMNS`; none if the table has no landmarks.
+        active_from: Least number that counts as active; None where cells are 0 and 1.
+    """
+
+    table: Table
+    places: Mapping[int, int]
+    landmarks: tuple[int, ...]
+    active_from: float | None
+
+    @property
+    def aus(self) -> tuple[int, ...]:
+        """AUs of the table in ascending order."""
+        return tuple(self.places)
+
+    def subjects(self) -> dict[str, Row]:
+        """Each subject with its first row.
+
+        Raises:
+            UserError: A row has no subject.
+        """
+        found: dict[str, Row] = {}
+        for row in self.table.rows:
+            found.setdefault(self.table.filled(row, "subject", remedy=_REMEDY), row)
+        return found
+
+    def sequences(self) -> set[str]:
+        """Names of all sequences."""
+        return {self._sequence(row, self.table.value(row, "subject")) for row in self.table.rows}
+
+    def parts(self) -> dict[str, str] | None:
+        """Subject -> value of the column `part`; None if there is no such column.
+
+        Raises:
+            UserError: A value is empty, no name, or not the one of the subject's other rows.
+        """
+        if self.table.place("part") is None:
+            return None
+        first: dict[str, tuple[str, int]] = {}
+        for row in self.table.rows:
+            subject = self.table.filled(row, "subject", remedy=_REMEDY)
+            part = self.table.filled(row, "part", remedy=_REMEDY)
+            if not _PART.fullmatch(part) or part == ALL:
+                expected = f"letters, digits, '_', '.' and '-', and not the word '{ALL}'"
+                raise self.table.error(row, "a wrong name of a part", expected, part, "give the part another name")
+            known, line = first.setdefault(subject, (part, row.line))
+            if known != part:
+                raise self.table.error(
+                    row,
+                    f"subject {subject} stands in two parts",
+                    f"{known}, as in line {line}",
+                    part,
+                    "give all rows of a subject the same part: nobody may be trained on and tested",
+                )
+        return {subject: part for subject, (part, _) in first.items()}
+
+    def frames(self, home: Path, faults: list[UserError] | None) -> list[Frame]:
+        """All rows, in an order that their content alone decides.
+
+        Args:
+            home: The folder that paths are relative to.
+            faults: Collects faults; the faulty row is left out. None: the first fault is raised.
+
+        Raises:
+            UserError: A row is wrong, or its image is missing.
+        """
+        images, found = Images(home, self.table), []
+        for row in self.table.rows:
+            with caught(faults):
+                found.append(self._frame(row, images))
+        return sorted(found, key=lambda f: (f.subject, f.sequence, -1 if f.frame is None else f.frame, str(f.path)))
+
+    def _frame(self, row: Row, images: Images) -> Frame:
+        subject = self.table.filled(row, "subject", remedy=_REMEDY)
+        return Frame(
+            images.find(row),
+            subject,
+            self._sequence(row, subject),
+            self._number(row),
+            [self._code(row, au) for au in self.aus],
+            self._points(row),
+        )
+
+    def _sequence(self, row: Row, subject: str) -> str:
+        name = self.table.value(row, "sequence")
+        return f"{subject}/{name}" if name else subject
+
+    def _number(self, row: Row) -> int | None:
+        if self.table.place("frame") is None:
+            return None
+        cell = self.table.value(row, "frame")
+        value = number_of(cell)
+        if not math.isfinite(value) or value < 0 or value != int(value):
+            raise self.table.error(row, "a wrong frame number", "a whole number from 0 on", cell or "nothing", _REMEDY)
+        return int(value)
+
+    def _code(self, row: Row, au: int) -> int:
+        cell = row.cells[self.places[au]]
+        value = number_of(cell)
+        if cell.lower() in {"", "nan"} or value in _UNKNOWN:
+            return UNKNOWN
+        if self.active_from is not None and math.isfinite(value) and value >= 0:
+            return int(value >= self.active_from)
+        if self.active_from is None and value in {0.0, 1.0}:
+            return int(value)
+        raise self.table.error(
+            row,
+            f"a wrong code of AU{au}",
+            ("0, 1" if self.active_from is None else "an intensity from 0 on")
+            + ", or nothing, 9, -1 or nan for unknown",
+            cell,
+            "where the numbers are intensities, set `active_from` to the least one that counts as active; "
+            f"else {_REMEDY}",
+        )
+
+    def _points(self, row: Row) -> Points | None:
+        cells = [row.cells[place] for place in self.landmarks]
+        if all(cell.lower() in {"", "nan"} for cell in cells):
+            return None
+        values = [number_of(cell) for cell in cells]
+        if not np.isfinite(values).all():
+            expected = "eight numbers in pixels, or eight empty cells"
+            raise self.table.error(row, "wrong landmarks", expected, ",".join(cells), _REMEDY)
+        return np.array(values, dtype=np.float32).reshape(4, 2)
+
+
+def read_au_table(file: Path, active_from: float | None) -> AuTable:
+    """Read a table of AU labels.
+
+    Args:
+        file: The file.
+        active_from: Least number that counts as active; None: cells are 0 and 1.
+
+    Raises:
+        UserError: There is no such file, or its header is wrong.
+    """
+    table = read_table(file, what="AU table", needs=("path", "subject"))
+    places: dict[int, int] = {}
+    for place, cell in enumerate(table.header):
+        match = _AU.fullmatch(cell)
+        if match is None and not _LIKE_AU.fullmatch(cell):
+            continue
+        if match is None or int(match[1]) in places:
+            raise UserError(
+                "a column of the AU table could be an AU"
+                if match is None
+                else f"two columns of the AU table are AU{match[1]}",
+                where=file,
+                line=1,
+                expected="one column an AU, with a name such as AU1, AU01, au1 or 1",
+                found=cell if match is None else f"{table.header[places[int(match[1])]]} and {cell}",
+                remedy="rename the column, or take it out",
+            )
+        places[int(match[1])] = place
+    if not places:
+        raise UserError(
+            "the AU table has no AU column",
+            where=file,
+            line=1,
+            expected="one column an AU, with a name such as AU1, AU01, au1 or 1",
+            found=",".join(table.header)[:200],
+            remedy="rename the columns of the labels",
+        )
+    marks = [table.place(name) for name in POINT_COLUMNS]
+    landmarks = tuple(place for place in marks if place is not None)
+    if 0 < len(landmarks) < len(POINT_COLUMNS):
+        raise UserError(
+            "columns of landmarks are missing in the AU table",
+            where=file,
+            line=1,
+            expected=", ".join(POINT_COLUMNS),
+            found=", ".join(table.header[place] for place in landmarks),
+            remedy="add the missing columns, or take out all of them",
+        )
+    return AuTable(table, dict(sorted(places.items())), landmarks, active_from)

@@ -1,0 +1,49 @@
+"""Drawing of an FE dataset's images, for the stand-in of a dataset that has no drawing code of its own."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.config.settings import StandinSettings
+from benchmark.standin.expressions import BASIC, Place, expressions_named, plan_expressions
+from benchmark.standin.pictures import draw_pictures
+
+BASIC_NAMES = tuple(each.name for each in BASIC)
+"""Names of the seven basic emotions."""
+
+
+def draw_photos(
+    home: Path,
+    settings: StandinSettings,
+    name: str,
+    labels: Sequence[str],
+    path_of: Callable[[str, int, str], str],
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Draw the training and the test images of an FE dataset, each of another person. A pure function of its arguments.
+
+    Args:
+        home: The data root.
+        settings: Size, numbers of images, and dials.
+        name: Name of the dataset: two datasets with different names show different people.
+        labels: Names of the classes in the order of their codes.
+        path_of: Image file, relative to `home`, from its split (`train` or `test`), its number from 1 and its label.
+        progress: Called with (images written, images).
+
+    Returns:
+        The ground truth, as `benchmark.standin.expressions.plan_expressions` gives it, with pose and scene.
+    """
+    sizes = {"train": settings.fe_train, "test": settings.fe_test}
+    splits = [(split, size, zlib.crc32(f"{name} {split}".encode())) for split, size in sizes.items()]
+
+    def place(split: str, number: int, label: str) -> Place:
+        return Place(path_of(split, number, label))
+
+    truth, batches = plan_expressions(settings, expressions_named(labels), place, splits)
+    drawn = draw_pictures(home, settings, batches, progress)
+    poses = pd.DataFrame([drawn[path].row for path in truth["path"]], index=truth.index)
+    return pd.concat([truth, poses], axis=1)
