@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
+from pydantic import ValidationError
 
 from benchmark.api.data import LoadedData, load_data
 from benchmark.api.grid import find_device
@@ -15,11 +19,13 @@ from benchmark.config.profile import load_profile
 from benchmark.config.protocol import ALL
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
+from benchmark.core.f1 import f1
 from benchmark.core.machine import available_cores
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
+from benchmark.store.results import Results
 from benchmark.trials.prerequisites import read_finished
-from benchmark.trials.states import State, sources, state_of
+from benchmark.trials.states import State, source_hashes, sources, state_of
 from benchmark.trials.verify import (
     Agreement,
     Verification,
@@ -84,6 +90,62 @@ def _finished(runs: Path) -> list[tuple[Trial, TrialFolder]]:
     return [(read_trial(folder)[0], folder) for folder in trial_folders(runs) if folder.is_done]
 
 
+def verify_results(
+    file: Path,
+    runs: Path,
+    *,
+    steps: int = 41,
+    every: bool = False,
+    root: Path | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    listener: Listener = SILENT,
+) -> list[Verification]:
+    """Verify the trials of a results file, and write those that agree back as verified.
+
+    A results file holds counts instead of predictions: F1 is computed from them again and compared with the scores.
+
+    Args:
+        file: The results file.
+        runs: A store with the stages that trials start from.
+        steps: Steps that are repeated.
+        every: Verify fresh trials, too; else only stale ones.
+        root: Data root of the trials; None: the stand-in.
+        cache: Folder of packed frames and stand-ins.
+        device: Device of the steps.
+        threads: CPU threads.
+        listener: Told of progress.
+
+    Returns:
+        One outcome a trial.
+
+    Raises:
+        UserError: The file is no results file, or cannot be written.
+    """
+    registry = discover()
+    torch.set_num_threads(threads or available_cores())
+    present = source_hashes(registry)
+    results = Results.read(file).mark_stale(present)
+    verifier = _Verifier(
+        runs, registry, find_device(device), steps, root, cache, listener, {t.key: (t, f) for t, f in _finished(runs)}
+    )
+    trials = results.trials
+    wanted = trials[trials["stale"] | every]
+    outcomes, made = [], dict(zip(trials["trial"], trials["provenance"], strict=True))
+    for number, row in enumerate(wanted.to_dict("records")):
+        key = str(row["trial"])
+        found = verifier.outcome_of_row(str(row["settings"]), key, results)
+        outcomes.append(found)
+        if found.agreement in {Agreement.EXACT, Agreement.CLOSE}:
+            mark = verification_mark(found, present[str(row["method"])], verifier.device)
+            made[key] = json.dumps({**json.loads(made[key]), "verified": mark}, sort_keys=True)
+        listener.progress("verifying trials", number + 1, len(wanted))
+    marked = trials.assign(provenance=[made[key] for key in trials["trial"]])
+    replace(results, trials=marked).mark_stale(present).write(file)
+    return outcomes
+
+
 @dataclass
 class _Verifier:
     """Verifies trials of one store; data are loaded once for each dataset and profile."""
@@ -108,14 +170,31 @@ class _Verifier:
             agreement, detail = verify_scores(folder, folder.seals())
             if agreement == Agreement.DIFFERS:
                 return Verification(trial.label, trial.key, agreement, detail)
-            made = self._repeat(trial, folder)
+            made = self._repeat(trial, folder.read_table("history.parquet", folder.seals()))
         except UserError as error:
             return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
         if made.agreement in {Agreement.EXACT, Agreement.CLOSE}:
             write_mark(folder, verification_mark(made, sources(self.registry.any(trial.method)), self.device))
         return made
 
-    def _repeat(self, trial: Trial, folder: TrialFolder) -> Verification:
+    def outcome_of_row(self, settings: str, key: str, results: Results) -> Verification:
+        """Verify one trial of a results file."""
+        try:
+            trial = Trial.model_validate_json(settings)
+        except ValidationError:  # rows that were scored from outside have no settings
+            return Verification(key, key, Agreement.UNKNOWN, "it is no trial of this suite")
+        counts = results.counts[results.counts["trial"] == key].groupby("au", sort=False)[["tp", "fp", "fn"]].sum()
+        scores = results.scores[results.scores["trial"] == key].set_index("au")["f1"].reindex(counts.index)
+        if not np.allclose(f1(counts.to_numpy()), scores.to_numpy(), rtol=0, atol=1e-12, equal_nan=True):
+            return Verification(trial.label, key, Agreement.DIFFERS, "F1 of its counts is not its F1")
+        curves = results.curves[results.curves["trial"] == key]
+        history = curves.pivot_table("value", "step", "series", dropna=False).reset_index()
+        try:
+            return self._repeat(trial, history)
+        except UserError as error:
+            return Verification(trial.label, key, Agreement.UNKNOWN, error.what)
+
+    def _repeat(self, trial: Trial, history: pd.DataFrame) -> Verification:
         before = {}
         for role, each in trial.prerequisites.items():
             if each.key not in self.found:
@@ -123,7 +202,6 @@ class _Verifier:
             before[role] = read_finished(self.found[each.key][0], self.registry, self.runs)
         loaded = self._load(trial)
         protocol, data = loaded.others.get(trial.dataset, (loaded.protocol, loaded.frames))
-        history = folder.read_table("history.parquet", folder.seals())
         return verify_steps(
             trial, self.registry.any(trial.method), protocol, data, history, self.steps, self.device, before
         )

@@ -191,6 +191,9 @@ def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path
 
 def verify(
     runs: Runs = DEFAULT_RUNS,
+    results: Annotated[
+        Path | None, typer.Option(help="Verify the trials of this results.parquet, and mark them in it.")
+    ] = None,
     key: Annotated[
         list[str] | None, typer.Option("--trial", metavar="KEY", help="Only this trial; may be repeated.")
     ] = None,
@@ -204,23 +207,38 @@ def verify(
     """Repeat the first steps of finished trials, score their stored predictions again, and mark those that agree."""
     from rich.console import Console
 
-    from benchmark.api.verification import DIFFERS
-    from benchmark.api.verification import verify as verify_trials
+    from benchmark.api.verification import DIFFERS, verify_results
+    from benchmark.api.verification import verify as verify_store
     from benchmark.cli.console import listening
 
+    if results is not None and key:
+        raise UserError("--trial chooses among the trials of a store", remedy="leave --results or --trial out")
     console = Console()
     with listening(console) as listener:
-        outcomes = verify_trials(
-            runs,
-            keys=tuple(key or ()),
-            steps=steps,
-            every=every,
-            root=data,
-            cache=cache,
-            device=device,
-            threads=threads,
-            listener=listener,
-        )
+        if results is None:
+            outcomes = verify_store(
+                runs,
+                keys=tuple(key or ()),
+                steps=steps,
+                every=every,
+                root=data,
+                cache=cache,
+                device=device,
+                threads=threads,
+                listener=listener,
+            )
+        else:
+            outcomes = verify_results(
+                results,
+                runs,
+                steps=steps,
+                every=every,
+                root=data,
+                cache=cache,
+                device=device,
+                threads=threads,
+                listener=listener,
+            )
     for outcome in outcomes:
         console.print(f"{outcome.label} ({outcome.key}): {outcome.agreement}; {outcome.detail}", soft_wrap=True)
     numbers = Counter(outcome.agreement for outcome in outcomes)
