@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.config.protocol import BP4D
+from benchmark.datasets.bp4d.protocol import BP4D
 
 HEADER = [0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28]
 SUBJECTS = ("F001", "M001", "F003", "M002", "F004", "M003")  # two of each part

@@ -13,17 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark import datasets
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D, DISFA, GFT, get_protocol
+from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
-from benchmark.data.known import known_of
-from benchmark.standin.write import StandinSettings, write_standin
-from benchmark.trials.prepare import protocol_at, read_au, read_fe
+from benchmark.data.known import Known
+from benchmark.datasets.base import AuDataset
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.disfa.protocol import DISFA
+from benchmark.datasets.gft.protocol import GFT
+from benchmark.trials.prepare import read_au, read_fe
+from tests.standins import draw
 
 PAPER, _ = load_profile("paper")
-SMALL = StandinSettings(size=20, frames_per_sequence=6, fe_train=60, fe_test=8, disfa_frames=16, gft_frames=8)
+SMALL = StandinSettings(size=20, frames_per_sequence=6, fe_train=60, fe_test=8)
+FRAMES = ("disfa.standin_frames=16", "gft.standin_frames=8")
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +39,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def root(dataset: str) -> Path:
         if not (home / dataset).is_dir():
-            write_standin(home / dataset, SMALL, dataset=dataset)
+            draw(home / dataset, SMALL, dataset, "rafdb", overrides=FRAMES)
         return home / dataset
 
     return root
 
 
 def checked(root: Path, dataset: str) -> Report:
-    protocol = protocol_at(root, get_protocol(dataset), PAPER)
+    au, fe = datasets.open_au(dataset, PAPER), datasets.open_fe(PAPER)
+    protocol = au.protocol_at(root)
     of_au: list[UserError] = []
     of_fe: list[UserError] = []
-    au, fe = read_au(root, protocol, PAPER, faults=of_au), read_fe(root, PAPER, of_fe)
-    return check_au(au, protocol, PAPER, of_au) + check_fe(fe, PAPER, of_fe)
+    frames, images = read_au(root, au, protocol, PAPER, faults=of_au), read_fe(root, fe, PAPER, of_fe)
+    return check_au(frames, au, protocol, of_au) + check_fe(images, fe, of_fe)
+
+
+def opened(name: str, *overrides: str) -> AuDataset:
+    return datasets.open_au(name, load_profile("paper", overrides)[0])
+
+
+def known_of(name: str, *overrides: str) -> Known:
+    dataset = opened(name, *overrides)
+    return dataset.known(dataset.protocol)
 
 
 @pytest.mark.parametrize("dataset", ["bp4d", "disfa", "gft"])
@@ -259,7 +275,7 @@ def test_damage_is_named(
 
 def full_bp4d(**changes: tuple[int, int]) -> FaceSet:
     """BP4D's coded frames as known, without a file; `F001_T1=(5, 9)` gives a sequence other frames."""
-    ranges = {name: (r.first, r.last) for name, r in known_of(BP4D, PAPER, None).ranges.items()}
+    ranges = {name: (r.first, r.last) for name, r in known_of("bp4d").ranges.items()}
     ranges |= {name.replace("_", "/"): frames for name, frames in changes.items()}
     table = pd.concat(
         pd.DataFrame({"sequence": name, "frame": np.arange(first, last + 1)}) for name, (first, last) in ranges.items()
@@ -267,7 +283,7 @@ def full_bp4d(**changes: tuple[int, int]) -> FaceSet:
     table["subject"] = table["sequence"].str[:4]
     table["path"] = table["sequence"] + table["frame"].astype(str)
     labels = np.zeros((len(table), 12), dtype=np.int8)
-    rates = known_of(BP4D, PAPER, None).rates
+    rates = known_of("bp4d").rates
     for part, subjects in BP4D.parts.items():
         rows = np.flatnonzero(table["subject"].isin(subjects))
         for k, au in enumerate(BP4D.au_names):
@@ -276,7 +292,7 @@ def full_bp4d(**changes: tuple[int, int]) -> FaceSet:
 
 
 def test_the_known_frames_of_bp4d_are_those_of_the_public_lists() -> None:
-    known = known_of(BP4D, PAPER, None)
+    known = known_of("bp4d")
     assert len(known.ranges) == BP4D.sequences == 328
     assert sum(r.frames for r in known.ranges.values()) == BP4D.frames == 146_847
     of_part = {
@@ -291,10 +307,10 @@ def test_the_known_frames_of_bp4d_are_those_of_the_public_lists() -> None:
 
 
 def test_the_known_frames_of_disfa_are_those_of_the_public_lists() -> None:
-    known = known_of(DISFA, PAPER, None)
+    known = known_of("disfa")
     assert sum(r.frames for r in known.ranges.values()) == DISFA.frames == 130_814
-    clean, _ = load_profile("paper", ["disfa.frames=jaa_clean"])
-    assert sum(r.frames for r in known_of(DISFA, clean, None).ranges.values()) == 126_144
+    clean = known_of("disfa", "disfa.frames=jaa_clean")
+    assert sum(r.frames for r in clean.ranges.values()) == 126_144
     for au in DISFA.au_names:
         mean = np.mean([known.rates[part][au] for part in DISFA.parts])
         assert mean == pytest.approx(known.rates["all"][au], abs=0.1), au
@@ -302,7 +318,7 @@ def test_the_known_frames_of_disfa_are_those_of_the_public_lists() -> None:
 
 def test_a_full_bp4d_passes_and_says_what_differs_otherwise() -> None:
     def told(**changes: tuple[int, int]) -> list[str]:
-        return [finding.what for finding in check_au(full_bp4d(**changes), BP4D, PAPER).findings]
+        return [finding.what for finding in check_au(full_bp4d(**changes), opened("bp4d"), BP4D).findings]
 
     assert told() == []
     assert told(F001_T1=(2441, 2993)) == ["F001/T1: all frames shifted by +1"]
@@ -320,7 +336,7 @@ def test_frames_left_out_for_want_of_landmarks_are_not_missing() -> None:
     left_out = faces.table.loc[lost, ["subject", "sequence", "frame"]]
     table = faces.table[~lost].reset_index(drop=True)
     without = replace(faces, table=table, labels=faces.labels[~lost], left_out=left_out)
-    report = check_au(without, BP4D, PAPER)
+    report = check_au(without, opened("bp4d"), BP4D)
     assert report.faults == ()
     assert (
         next(line.found for line in report.lines if line.name == "frames") == "146,411 and 436 without landmarks near"
@@ -335,11 +351,11 @@ def test_the_report_does_not_depend_on_the_order_of_rows(random) -> None:  # typ
     start = random.randrange(len(order))
     order = order[start:] + order[:start] if random.random() < 0.5 else order[::-1]
     other = replace(faces, table=faces.table.iloc[order].reset_index(drop=True), labels=faces.labels[order])
-    assert check_au(other, BP4D, PAPER) == check_au(faces, BP4D, PAPER)
+    assert check_au(other, opened("bp4d"), BP4D) == check_au(faces, opened("bp4d"), BP4D)
 
 
 def test_a_list_that_may_be_thinned_out_only_remarks() -> None:
-    known = known_of(GFT, PAPER, None)
+    known = known_of("gft")
     assert len(known.counts) == 36
     assert not known.certain
     table = pd.concat(
@@ -350,7 +366,7 @@ def test_a_list_that_may_be_thinned_out_only_remarks() -> None:
     table["path"] = table["subject"] + table["frame"].astype(str)
     labels = np.zeros((len(table), 10), np.int8)
     faces = FaceSet("gft", Path("/nowhere"), table, labels, GFT.au_names, "complete", "")
-    report = check_au(faces, GFT, PAPER)
+    report = check_au(faces, opened("gft"), GFT)
     assert report.faults == ()
     assert any(f.what.startswith("005A: another number of frames") for f in report.findings)
     assert any("occur more or less often than known (val)" in f.what for f in report.findings)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.align import TEMPLATE
 from benchmark.datasets.bp4d.reader import read_bp4d
@@ -17,7 +18,7 @@ from benchmark.datasets.bp4d.reader import read_landmarks as read_hdf5
 from benchmark.datasets.disfa.reader import Labels
 from benchmark.datasets.disfa.reader import read_landmarks as read_mats
 from benchmark.datasets.rafdb.reader import RafdbSettings, read_landmarks, read_rafdb, read_votes
-from benchmark.standin.write import StandinSettings, write_standin
+from tests.standins import draw
 
 FOUR = (100 * np.array(TEMPLATE)).astype(np.float32)
 
@@ -114,7 +115,7 @@ def test_rafdb_landmarks_and_votes(tmp_path: Path) -> None:
 
 def test_consistency_and_original_images_of_a_standin(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    write_standin(root, StandinSettings(size=24, frames_per_sequence=1, fe_train=20, fe_test=4))
+    draw(root, StandinSettings(size=24, frames_per_sequence=1, fe_train=20, fe_test=4))
     faces = read_rafdb(root, settings=RafdbSettings(source="original"), alignment="landmarks")
     assert faces.points is not None
     assert faces.points.shape == (20, 4, 2)

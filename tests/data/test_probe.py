@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.config.protocol import BP4D
+from benchmark.config.settings import StandinSettings
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.frames import PackedFaces
 from benchmark.data.probe import pixel_probe
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.report.standin import NAMES, write_standin_page
 from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.write import StandinSettings, write_standin
 from tests.report.conftest import TEMPLATES
+from tests.standins import draw
 
 PER_SUBJECT = 12
 
@@ -61,7 +62,7 @@ def test_the_test_subjects_teach_nothing(packed: PackedFaces) -> None:
 def test_the_page(packed: PackedFaces, tmp_path: Path) -> None:
     assert set(NAMES) == set(DRAWN_AUS)
     settings = StandinSettings(size=24, frames_per_sequence=1, fe_train=40, fe_test=0)
-    write_standin(tmp_path / "data", settings)
+    draw(tmp_path / "data", settings)
     written = write_standin_page(
         tmp_path / "data",
         pixel_probe(packed, BP4D, 28),

@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.config.settings import StandinSettings
 from benchmark.data.frames import pack
-from benchmark.standin import disfa, gft, write
+from benchmark.datasets.bp4d.standin import _plan_bp4d
+from benchmark.datasets.disfa import standin as disfa
+from benchmark.datasets.gft import standin as gft
+from benchmark.datasets.rafdb.standin import DIGITS, _place
+from benchmark.standin.expressions import BASIC, plan_expressions
 from benchmark.standin.identity import Identity, draw_identity
-from benchmark.standin.people import read_renders
-from benchmark.standin.write import StandinSettings, write_people
+from benchmark.standin.people import _plan_people, read_renders, write_people
+from benchmark.standin.pictures import Picture, seeded
 
 SETTINGS = StandinSettings(size=32, frames_per_sequence=1, fe_train=14, fe_test=2)
 
@@ -40,13 +45,15 @@ def test_more_than_int8_has_room_for(tmp_path: Path) -> None:
 
 
 def test_nobody_is_one_of_the_datasets_people_and_nobody_shows_an_au(tmp_path: Path) -> None:
-    def people_of(batches: list[list[write._Picture]]) -> set[Identity]:
-        return {draw_identity(write._rng(SETTINGS, *picture.person)) for batch in batches for picture in batch}
+    def people_of(batches: list[list[Picture]]) -> set[Identity]:
+        return {draw_identity(seeded(SETTINGS, *picture.person)) for batch in batches for picture in batch}
 
-    drawn = write._plan_people(300, 2)
+    drawn = _plan_people(300, 2)
     (tmp_path / "BP4D").mkdir()
     (tmp_path / "RAF-DB").mkdir()
-    datasets = people_of(write._plan_bp4d(tmp_path, SETTINGS)[1]) | people_of(write._plan_rafdb(tmp_path, SETTINGS)[1])
+    splits = [("train", SETTINGS.fe_train, DIGITS["train"]), ("test", SETTINGS.fe_test, DIGITS["test"])]
+    faces = plan_expressions(SETTINGS, BASIC, _place, splits)[1]
+    datasets = people_of(_plan_bp4d(tmp_path, SETTINGS)[1]) | people_of(faces)
     assert len(datasets) == 41 + 16
     assert len(people_of(drawn)) == 300
     assert not people_of(drawn) & datasets

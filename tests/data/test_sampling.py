@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.config.protocol import ALL, BP4D
+from benchmark.config.protocol import ALL
 from benchmark.core.errors import UserError
 from benchmark.data.sampling import BatchOrder, Fold, check_fold, make_fold, reserve
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.bp4d.reader import read_bp4d
 from tests.conftest import write_bp4d
 

@@ -13,18 +13,22 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D
+from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.check import check_au
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
+from benchmark.datasets.base import AuDataset
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.bp4d.reader import read_bp4d
-from benchmark.standin import write
+from benchmark.datasets.bp4d.standin import CODED_COLUMNS
+from benchmark.datasets.rafdb.reader import EMOTIONS
+from benchmark.standin import pictures
 from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.expressions import BASIC, class_counts, draw_expression
 from benchmark.standin.identity import Pose, draw_identity
 from benchmark.standin.render import Scene, render_face
-from benchmark.standin.sample import BASE_RATES, SCORED_AUS, class_counts, draw_expression, draw_sequences
-from benchmark.standin.write import StandinSettings, write_standin
+from benchmark.standin.sample import BASE_RATES, SCORED_AUS, draw_sequences
+from tests.standins import draw, opened
 
 TINY = StandinSettings(size=32, frames_per_sequence=2, fe_train=40, fe_test=10)
 
@@ -47,8 +51,19 @@ def digests(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("standin") / "out"
-    write_standin(out, TINY)
+    draw(out, TINY)
     return out
+
+
+def codes_of(truth: pd.DataFrame) -> pd.Series:
+    """RAF-DB's codes, 1 to 7, of the labels in a ground truth."""
+    return truth["label"].map({name: code for code, name in enumerate(EMOTIONS, start=1)})
+
+
+def bp4d() -> AuDataset:
+    (dataset,) = opened("bp4d")
+    assert isinstance(dataset, AuDataset)
+    return dataset
 
 
 def codings(root: Path) -> dict[str, list[list[str]]]:
@@ -57,8 +72,8 @@ def codings(root: Path) -> dict[str, list[list[str]]]:
 
 
 def test_same_settings_give_the_same_bytes_and_another_seed_others(root: Path, tmp_path: Path) -> None:
-    write_standin(tmp_path / "again", TINY)
-    write_standin(tmp_path / "other", TINY.model_copy(update={"seed": 1}))
+    draw(tmp_path / "again", TINY)
+    draw(tmp_path / "other", TINY.model_copy(update={"seed": 1}))
     first = digests(root)
     assert first == digests(tmp_path / "again")
     other = digests(tmp_path / "other")
@@ -67,15 +82,19 @@ def test_same_settings_give_the_same_bytes_and_another_seed_others(root: Path, t
 
 
 def test_the_number_of_processes_changes_no_byte(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "_SERIAL_BELOW", 0)
-    monkeypatch.setattr(write, "available_cores", lambda: 2)
+    monkeypatch.setattr(pictures, "_SERIAL_BELOW", 0)
+    monkeypatch.setattr(pictures, "available_cores", lambda: 2)
     seen: list[tuple[int, int]] = []
-    write_standin(tmp_path / "two", TINY, lambda done, total: seen.append((done, total)))
+    draw(tmp_path / "two", TINY, progress=lambda done, total: seen.append((done, total)))
     assert digests(tmp_path / "two") == digests(root)
-    assert (
-        seen[-1][0] == seen[-1][1] == len([p for p in (tmp_path / "two").rglob("*.jpg") if p.parent.name != "original"])
-    )
-    assert seen == sorted(seen)
+    # One count for each dataset.
+    ends = [k for k, (done, total) in enumerate(seen, start=1) if done == total]
+    assert len(ends) == 2
+    images = [p for p in (tmp_path / "two").rglob("*.jpg") if p.parent.name != "original"]
+    assert seen[ends[0] - 1][1] + seen[-1][1] == len(images)
+    for part in (seen[: ends[0]], seen[ends[0] :]):
+        assert part == sorted(part)
+        assert part[-1][0] == part[-1][1]
 
 
 def test_base_rates_are_exact_over_the_known_cells(root: Path) -> None:
@@ -111,7 +130,7 @@ def test_bp4d_layout(root: Path) -> None:
     assert {"F001_T1", "F023_T8", "M018_T8"} <= set(files)
     firsts, widths, extra = [], set(), 0
     for name, rows in files.items():
-        assert rows[0] == ["0", *map(str, write.CODED_COLUMNS)]
+        assert rows[0] == ["0", *map(str, CODED_COLUMNS)]
         frames = [int(row[0]) for row in rows[1:]]
         assert frames == list(range(frames[0], frames[0] + 2))
         firsts.append(frames[0])
@@ -170,7 +189,8 @@ def test_truth_matches_the_files(root: Path) -> None:
 
     faces = pd.read_parquet(root / "truth" / "rafdb.parquet")
     lines = (root / "RAF-DB" / "basic" / "EmoLabel" / "list_patition_label.txt").read_text().splitlines()
-    assert [f"{r.name_} {r.label}" for r in faces.rename(columns={"name": "name_"}).itertuples()] == lines
+    names = [Path(path).name.replace("_aligned", "") for path in faces["path"]]
+    assert [f"{name} {code}" for name, code in zip(names, codes_of(faces), strict=True)] == lines
     assert faces["kind"].value_counts().to_dict() == {"clear": 35, "cue_only": 7, "wrong_label": 8}
     wrong = faces["kind"] == "wrong_label"
     assert (faces["label"] != faces["true_label"]).equals(wrong)
@@ -181,7 +201,10 @@ def test_truth_matches_the_files(root: Path) -> None:
 
 def test_expressions_follow_their_prototypes() -> None:
     rng = np.random.default_rng(0)
-    mean = {code: np.mean([draw_expression(rng, code) for _ in range(200)], axis=0) for code in range(1, 8)}
+    mean = {
+        code: np.mean([draw_expression(rng, each) for _ in range(200)], axis=0)
+        for code, each in enumerate(BASIC, start=1)
+    }
     smile, corner = DRAWN_AUS.index(12), DRAWN_AUS.index(15)
     assert mean[4][smile] > 0.6
     assert mean[5][smile] < 0.1
@@ -219,7 +242,7 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
-        write_standin(out, TINY)
+        draw(out, TINY)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert (out / "mine.txt").read_text() == "mine"
 
@@ -229,14 +252,14 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_standin(tmp_path / "out", TINY, stop)
+        draw(tmp_path / "out", TINY, progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    write_standin(out, StandinSettings(size=16, frames_per_sequence=1, fe_train=1, fe_test=0))
+    draw(out, StandinSettings(size=16, frames_per_sequence=1, fe_train=1, fe_test=0))
     assert (out / MARKER).is_file()
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -248,8 +271,9 @@ def test_settings_are_checked(wrong: dict[str, float]) -> None:
 
 
 def truth_of(out: Path, **settings: float) -> pd.DataFrame:
-    write_standin(out, TINY.model_copy(update={"fe_train": 400, "fe_test": 0, **settings}))
-    return pd.read_parquet(out / "truth/rafdb.parquet")
+    draw(out, TINY.model_copy(update={"fe_train": 400, "fe_test": 0, **settings}))
+    truth = pd.read_parquet(out / "truth/rafdb.parquet")
+    return truth.assign(label=codes_of(truth))
 
 
 def test_dials_of_the_expression_images(tmp_path: Path) -> None:
@@ -268,11 +292,10 @@ def test_dials_of_the_expression_images(tmp_path: Path) -> None:
 
 
 def test_fewer_subjects_are_as_many_of_each_part_and_otherwise_the_same(root: Path, tmp_path: Path) -> None:
-    write_standin(tmp_path / "few", TINY.model_copy(update={"au_subjects": 7}))
+    draw(tmp_path / "few", TINY.model_copy(update={"au_subjects": 7}))
     faces = read_bp4d(tmp_path / "few", BP4D)
     assert [len(set(faces.table["subject"]) & set(part)) for part in BP4D.parts.values()] == [3, 2, 2]
-    profile, _ = load_profile("standin")
-    assert not check_au(faces, BP4D, profile).findings
+    assert not check_au(faces, bp4d(), BP4D).findings
     whole = digests(root)
     same = {name for name, each in digests(tmp_path / "few").items() if whole.get(name) == each}
     assert {
@@ -283,7 +306,7 @@ def test_fewer_subjects_are_as_many_of_each_part_and_otherwise_the_same(root: Pa
 
 def test_marked_frames_hold_no_face_and_no_known_label(tmp_path: Path) -> None:
     settings = TINY.model_copy(update={"au_marked": 0.3, "fe_train": 1, "fe_test": 0})
-    write_standin(tmp_path / "out", settings)
+    draw(tmp_path / "out", settings)
     truth = pd.read_parquet(tmp_path / "out/truth/bp4d.parquet")
     coded = truth[truth["coded"]]
     assert 0.2 < coded["marked"].mean() < 0.4
@@ -293,8 +316,7 @@ def test_marked_frames_hold_no_face_and_no_known_label(tmp_path: Path) -> None:
     assert (faces.labels[marked] == -1).all()
     assert (faces.labels[~marked] >= 0).mean() > 0.98
     # The stand-in's own check finds nothing wrong with it.
-    profile, _ = load_profile("standin", [f"standin.{k}={v}" for k, v in settings.model_dump().items()])
-    assert not check_au(faces, BP4D, profile).findings
+    assert not check_au(faces, bp4d(), BP4D).findings
 
 
 def test_marked_images_hold_no_face_and_labels_that_say_nothing(tmp_path: Path) -> None:

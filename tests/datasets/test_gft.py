@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.config.protocol import GFT
 from benchmark.core.errors import UserError
 from benchmark.data.faces import JPEG_COMMENT, UNKNOWN
+from benchmark.datasets.gft.protocol import GFT
 from benchmark.datasets.gft.reader import GftSettings, gft_protocol, read_annotations, read_gft
 from benchmark.datasets.gft.standin import write_gft
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.config.protocol import BP4D
 from benchmark.core.errors import UserError
 from benchmark.data.faces import UNKNOWN, data_root
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.bp4d.reader import read_bp4d, read_coding
 from tests.conftest import HEADER, write_bp4d, write_coding
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.config.protocol import DISFA
 from benchmark.core.errors import UserError
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT, FaceSet
+from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, JAA_CLEAN_FRAMES, DisfaSettings, read_disfa, read_labels
 from benchmark.datasets.disfa.standin import BASE_RATES, labels_of, write_disfa
 from benchmark.standin.anatomy import DRAWN_AUS
