@@ -182,6 +182,15 @@ def read_provenance(text: Any) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
+def staleness(trials: pd.DataFrame) -> str:
+    """Whether trials are stale: `yes`, `no`, or `no` with the verification by which other code made them fresh."""
+    if trials["stale"].any():
+        return "yes"
+    marks = [read_provenance(text).get("verified") for text in trials["provenance"]]
+    said = sorted({f"{mark['steps']} steps {mark['agreement']}" for mark in marks if isinstance(mark, dict)})
+    return f"no: verified, {' and '.join(said)}" if said else "no"
+
+
 def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:
     """The table and the test parts of a group's dataset: the paper's, or those that the trials name."""
     trials = results.trials

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmark.core.machine import available_cores
 from benchmark.paper.tables import AVE, PaperRow, best_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Group, Row
+from benchmark.report.groups import Group, Row, staleness
 from benchmark.stats.bootstrap import Interval, resampled
 from benchmark.stats.compare import Scored, detectable, difference, f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, all_positive, average, mean_over_parts, pooled, seed_spread
@@ -354,7 +354,7 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
         number(100 * pooled(row.counts).ave),
         number(None if spread is None else 100 * spread),
         number(average(row.auc).ave, digits=3),
-        "yes" if trials["stale"].any() else "no",
+        staleness(trials),
     )
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import pandas as pd
+
 from benchmark.core.errors import UserError
 from benchmark.paper.audit import Audit, audit
 from benchmark.paper.expressions import Outcome
 from benchmark.paper.tables import ambiguities
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
-from benchmark.report.groups import Group, group_results, read_provenance
+from benchmark.report.groups import Group, group_results, read_provenance, staleness
 from benchmark.report.ours import (
     au_difference_table,
     beyond_table,
@@ -294,7 +296,7 @@ def _trial_table(group: Group) -> Table:
             str(trial["seed"]),
             str(trial["variant"]) or UNRUN,
             str(trial["method_version"]),
-            "yes" if trial["stale"] else "no",
+            staleness(pd.DataFrame([trial])),
             str(read_provenance(trial["provenance"]).get("commit") or UNKNOWN),
         )
         for trial in ordered.head(LISTED).to_dict("records")
