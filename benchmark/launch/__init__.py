@@ -1,1 +1,1 @@
-"""Trials in more processes, and as jobs of a Slurm cluster."""
+"""Trials in several processes, and as jobs of a Slurm cluster."""

@@ -1,4 +1,4 @@
-"""More processes on one store: each takes trials that no other runs."""
+"""Several processes on one store: each takes trials that no other one runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 LOGS = "runners"
-"""Folder of the store with what they say."""
+"""Folder of the store with the output of the processes."""
 
 
 @contextmanager
 def runners(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Callable[[], dict[Path, int]]]:
-    """Start `malbench` with these arguments several times; what still runs at the end is told to stop, and waited for.
+    """Start `malbench` several times; at the end, stop the processes that still run and wait for them.
 
-    What they say goes to `RUNS/runners/<number>.log`.
+    Their output goes to `RUNS/runners/<number>.log`.
+
+    Args:
+        count: Number of processes.
+        arguments: Arguments of `malbench`.
+        runs: The store.
 
     Yields:
-        A function that waits for all and gives the exit status of each, by its log.
+        A function that waits for all processes and returns their exit statuses by log file.
     """
     logs = runs / LOGS
     if count:
@@ -30,11 +35,11 @@ def runners(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Callab
             file = logs / f"{i + 1}.log"
             log = stack.enter_context(file.open("wb"))
             command = [sys.executable, "-m", "benchmark.cli", *arguments]
-            # In sessions of their own: Ctrl-C would reach them, too, and the signal to stop would be their second.
+            # In new sessions: Ctrl-C would reach them as well, and the later signal to stop would be their second.
             started[file] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
             stack.enter_context(started[file])
         try:
             yield lambda: {file: process.wait() for file, process in started.items()}
         finally:
-            for process in started.values():  # of one that has ended: nothing; the others write a checkpoint
+            for process in started.values():  # running processes write a checkpoint
                 process.terminate()

@@ -1,8 +1,8 @@
-"""Trials as jobs of a Slurm cluster: which are submitted, with what resources, after which others.
+"""Trials as jobs of a Slurm cluster, with their resources and dependencies.
 
-A job does what `malbench run` does for one trial, and nothing else: its process becomes that command, so that no object
-of ours is pickled on the way. SIGTERM, sent before the time limit and at a pre-emption, makes it write a checkpoint and
-end with `STOPPED`; its script then puts the job back into the queue.
+A job runs `malbench run` for one trial: its process becomes that command, so that no object is pickled on the way.
+Slurm sends SIGTERM before the time limit and at a pre-emption. The command then writes a checkpoint and ends with
+`STOPPED`, and the script puts the job back into the queue.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from methods import Registry
 LOGS = "slurm"
 """Folder of the store with the output of the jobs."""
 STOPPED = 128 + signal.SIGTERM
-"""Exit status of a run that SIGTERM stopped."""
+"""Exit status of a run after SIGTERM."""
 
-# Bash goes on to its last lines when a pre-emption sends SIGTERM to it, too.
+# Without the trap, SIGTERM at a pre-emption would end Bash before the lines that requeue the job.
 SETUP = ["trap : TERM"]
-# A cancelled job and one that Slurm itself puts back are COMPLETING here; one near its end or being pre-empted RUNNING.
-# SLURM_JOB_ID of an array's last task is the array's, so that squeue and scontrol would take it for all tasks.
+# A cancelled job, and one that Slurm itself requeues, is COMPLETING here; a job near its time limit or at a pre-emption
+# is RUNNING. SLURM_JOB_ID of an array's last task is that of the array: squeue and scontrol would act on all tasks.
 REQUEUE = """status=$?
 job=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
 job=${{job:-$SLURM_JOB_ID}}
@@ -49,7 +49,7 @@ class Queue(Protocol):
     """A batch system."""
 
     def jobs(self) -> set[str]:
-        """Ids of the user's jobs that wait or run."""
+        """Ids of the user's waiting and running jobs."""
 
     def submit(
         self, name: str, resources: SlurmResources, after: Sequence[str], commands: Sequence[list[str]]
@@ -59,16 +59,16 @@ class Queue(Protocol):
 
 @dataclass(frozen=True)
 class Submission:
-    """What became of one trial."""
+    """Result of a submission for one trial."""
 
     trial: Trial
     state: State
     """`to do` if it has a job; `done`, `stale` or `running` if it needs none."""
     job: str = ""
     after: tuple[str, ...] = ()
-    """Jobs it waits for."""
+    """Ids of the jobs that must succeed first."""
     fresh: bool = False
-    """Submitted now, not before."""
+    """Whether this call submitted the job."""
 
 
 def submit_trials(
@@ -79,15 +79,18 @@ def submit_trials(
     command: Sequence[str],
     queue: Queue,
 ) -> list[Submission]:
-    """Submit every trial that is not done, running or in the queue; trials of one method are one array.
+    """Submit every trial that is not done, running or in the queue; trials of one method form one array.
 
     Args:
-        trials: What to run, each after those that it starts from.
-        registry: Of all methods.
+        trials: The trials, each after those that it starts from.
+        registry: All methods.
         runs: The store.
         settings: Resources of the jobs.
-        command: Arguments of `malbench` that make these trials.
-        queue: Where to.
+        command: Arguments of `malbench` that run these trials.
+        queue: The batch system.
+
+    Returns:
+        One submission per trial.
 
     Raises:
         UserError: Slurm takes no job, or a method in the settings is unknown.
@@ -133,10 +136,10 @@ def submit_trials(
 
 
 def with_prerequisites(trials: Sequence[Trial], key: str) -> list[Trial]:
-    """The trial with this key, after those that it starts from.
+    """The trial with this key, after the trials that it starts from.
 
     Raises:
-        UserError: It is not among them.
+        UserError: No trial has this key.
     """
     if key not in {trial.key for trial in trials}:
         raise UserError(
@@ -159,12 +162,12 @@ def _state(trial: Trial, runs: Path, present: dict[str, str]) -> State:
 def _last_job(trial: Trial, runs: Path) -> str:
     try:
         return str(json.loads((trial.folder(runs) / JOB).read_text(encoding="utf-8"))["job"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):  # never submitted, as far as is known
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):  # no job, or no readable record of one
         return ""
 
 
 def _place(command: Sequence[str], resources: SlurmResources) -> list[str]:
-    """Where a job runs, unless the user said so: on all it was given, and on no CPU where a GPU was asked for."""
+    """Missing arguments for threads and device: all CPUs of the job, and CUDA if it has a GPU."""
     given = {argument.split("=")[0] for argument in command}
     threads = [] if "--threads" in given else ["--threads", str(resources.cpus)]
     return threads if "--device" in given or not resources.gpus else [*threads, "--device", "cuda"]
@@ -187,11 +190,11 @@ def _load_submitit() -> Any:
 
 @dataclass(frozen=True)
 class Slurm:
-    """The cluster that `sbatch` of this machine knows.
+    """The Slurm cluster of this machine.
 
     Attributes:
         logs: Folder of the jobs' output.
-        submitit: The library, an extra.
+        submitit: The library `submitit`, an optional dependency.
     """
 
     logs: Path
@@ -227,7 +230,7 @@ class Slurm:
             **{key: value for key, value in parameters.items() if value},
             array_parallelism=resources.parallel,
             stderr_to_stdout=True,
-            srun_args=[f"--cpus-per-task={resources.cpus}"],  # since Slurm 22.05 srun does not take sbatch's
+            srun_args=[f"--cpus-per-task={resources.cpus}"],  # since Slurm 22.05 srun does not inherit it from sbatch
             setup=SETUP,
             teardown=requeue,
             additional_parameters={**signalled, **own},

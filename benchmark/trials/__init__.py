@@ -1,1 +1,1 @@
-"""A trial: what it is, how it is prepared, trained, owned and found again."""
+"""Trials: expansion of a profile, preparation of data, training, ownership, collection of results."""

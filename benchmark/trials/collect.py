@@ -29,10 +29,10 @@ def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
 
     Args:
         runs: The store.
-        sources: Hash of the present sources of each method; a trial that other sources made is marked stale.
+        sources: Hash of the present sources of each method; a trial made by other sources is marked stale.
 
     Returns:
-        Their results; stages, which are tested on no one, have none.
+        Results of the trials. Stages have no test subjects, and so no results.
 
     Raises:
         UserError: A finished folder lacks a file or is damaged, or a trial is in the store twice.
@@ -76,7 +76,7 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], s
             curves=history.melt(id_vars="step", var_name="series", value_name="value").assign(trial=trial.key),
             weights=pd.DataFrame(named.items(), columns=["name", "value"]).assign(trial=trial.key),
         )
-        return found if seals else found.validated()  # sealed files are as they were written
+        return found if seals else found.validated()  # a seal proves that a file is as it was written
     except (OSError, KeyError, ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise UserError(
             "a finished trial is damaged",
@@ -119,7 +119,7 @@ def _row_of(trial: Trial, made: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _start_of(trial: Trial, made: Mapping[str, Any]) -> str:
-    """Initial weights of the backbone, for readers."""
+    """Readable name of the initial weights of the backbone."""
     if START not in trial.prerequisites:
         return str(trial.hparams["weights"])
     start = made["prerequisites"][START]
@@ -127,7 +127,7 @@ def _start_of(trial: Trial, made: Mapping[str, Any]) -> str:
 
 
 def _data_of(trial: Trial, made: Mapping[str, Any]) -> tuple[str, ...]:
-    """Fingerprints of the data of a trial, and of the renders that its backbone was trained on before."""
+    """Fingerprints of the data of a trial, and of the renders of its pre-training."""
     start = made["prerequisites"].get(START)
     if start is None or start["dataset"] != RENDERS:
         return trial.fingerprints

@@ -17,7 +17,7 @@ from methods.build import SCRATCH
 
 
 def describe(name: str, profile: Profile, registry: Registry) -> dict[str, Any]:
-    """Description of a method under a profile, as JSON can hold it. Nothing is downloaded or trained.
+    """Description of a method under a profile, in JSON values. Nothing is downloaded or trained.
 
     Raises:
         UserError: No such method, or a wrong setting.
@@ -52,8 +52,8 @@ class Outputs:
     """Numbers of outputs of a method's heads.
 
     Attributes:
-        aus: J, the AUs.
-        classes: Q, the FE classes.
+        aus: Number of AUs, J.
+        classes: Number of FE classes, Q.
     """
 
     aus: int = 12
@@ -78,7 +78,7 @@ def skeleton(
     registry: Registry,
     outputs: Outputs = PAPER_OUTPUTS,
 ) -> Method:
-    """A method on the meta device: its shapes without its numbers, so no memory is taken and no weight is read."""
+    """A method on the meta device: it has shapes but no numbers, so it takes no memory and reads no weights."""
     shared = {name: getattr(hparams, name) for name in Method.HParams.model_fields} | {"weights": SCRATCH}
     before = {
         role: skeleton(stage, stage.HParams.model_validate(shared), crop_size, registry, outputs)

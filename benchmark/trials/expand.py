@@ -1,4 +1,4 @@
-"""The trials that a profile stands for, each after the trials that it starts from."""
+"""Expansion of a profile into trials, each after the trials that it starts from."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ from methods.base import Method, Stream
 from methods.build import PRETRAINED, SCRATCH, check_backbone
 
 PRETRAINING = "identity"
-"""The stage that learns from renders, once, where `method.weights` is `renders`."""
+"""Name of the stage that pre-trains backbones on renders, once, if `method.weights` is `renders`."""
 PRETRAINING_SEED = 0
-"""Seed of that stage."""
+"""Seed of the pre-training stage."""
 UNREAD = ("", "")
-"""Fingerprints of data that are not read yet."""
+"""Fingerprints of the AU and the FE data before they are read."""
 
 
 @dataclass(frozen=True)
 class AuSource:
-    """An AU dataset as trials know it: its protocol, and the fingerprints of its frames and of the FE frames."""
+    """Protocol of an AU dataset, and fingerprints of the frames.
+
+    Attributes:
+        protocol: AUs, subjects and parts.
+        fingerprints: Fingerprints of the AU and the FE frames.
+    """
 
     protocol: Protocol
     fingerprints: tuple[str, str] = UNREAD
@@ -38,7 +43,7 @@ class AuSource:
 
 @dataclass(frozen=True)
 class StartSource:
-    """The AU dataset of the model that every backbone starts from (A14), and the settings of its training."""
+    """Source dataset of the backbone initialisation (A14), and the settings of that training."""
 
     source: AuSource
     settings: StartSettings
@@ -50,8 +55,8 @@ class Sources:
 
     Attributes:
         au: The AU dataset.
-        start: The dataset that backbones are trained on before; None for none.
-        renders: Fingerprint of the drawn people that backbones are pre-trained on; "" before they are read.
+        start: Source dataset of the backbone initialisation; None for none.
+        renders: Fingerprint of the rendered people of the pre-training; "" before they are read.
     """
 
     au: AuSource
@@ -80,10 +85,25 @@ EVERYTHING = Selection()
 
 
 def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HParams:
-    """Settings of a method: its own over the shared ones over the defaults.
+    """Settings of a method: those of the method over the shared ones over the defaults.
+
+    Args:
+        profile: Settings of all methods.
+        name: Name of a method or stage.
+        registry: All methods.
+
+    Returns:
+        An instance of the method's `HParams`.
 
     Raises:
         UserError: An unknown setting or a wrong value.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> from methods import discover
+        >>> profile, _ = load_profile("smoke", ["methods.mal.beta=0.5"])
+        >>> method_hparams(profile, "mal", discover()).beta
+        0.5
     """
     cls, own = registry.any(name), profile.methods.get(name, {})
     shared_hparams(profile)
@@ -100,6 +120,11 @@ def shared_hparams(profile: Profile) -> Method.HParams:
 
     Raises:
         UserError: An unknown setting or a wrong value.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> shared_hparams(load_profile("smoke")[0]).weights
+        'scratch'
     """
     try:
         return Method.HParams.model_validate(profile.method)
@@ -111,7 +136,10 @@ def check_start(hparams: Method.HParams) -> None:
     """Refuse a backbone that does not exist, and a file of weights that is missing.
 
     Raises:
-        UserError: Either.
+        UserError: The backbone does not exist, or the file is missing.
+
+    Example:
+        >>> check_start(Method.HParams(backbone="resnet18", weights="scratch"))
     """
     check_backbone(hparams.backbone, SCRATCH if hparams.weights == RENDERS else hparams.weights)
 
@@ -123,7 +151,7 @@ def expand(
     sources: Sources,
     selection: Selection = EVERYTHING,
 ) -> list[Trial]:
-    """Expand a profile into trials. A trial that others start from stands before them, once.
+    """Expand a profile into trials. A trial that others start from comes before them, once.
 
     Args:
         profile: Budget and settings.
@@ -132,8 +160,21 @@ def expand(
         sources: The data.
         selection: The trials that are wanted.
 
+    Returns:
+        The trials, each after those that it starts from.
+
     Raises:
         UserError: An unknown method, part, row or setting.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> from benchmark.datasets import open_au
+        >>> from methods import discover
+        >>> profile, changed = load_profile("smoke")
+        >>> sources = Sources(AuSource(open_au("bp4d", profile).protocol))
+        >>> trials = expand(profile, changed, discover(), sources, Selection(methods=("stl",)))
+        >>> [(trial.method, trial.part, trial.seed) for trial in trials]
+        [('stl', 'part1', 0), ('stl', 'part2', 0), ('stl', 'part3', 0)]
     """
     _check_names(profile, registry, sources.au.protocol, selection)
     usual = [name for name, cls in registry.items() if not cls.is_control]
@@ -142,7 +183,7 @@ def expand(
     wanted += [(profile.rows[row].method, row) for row in dict.fromkeys(selection.rows)]
     expansion = _Expansion(profile, overrides, registry, sources)
     for name, row in wanted:
-        registry[name]  # a stage cannot be asked for
+        registry[name]  # refuses stages, which users cannot select
         for part in dict.fromkeys(selection.parts or sources.au.protocol.parts):
             for seed in dict.fromkeys(selection.seeds or profile.seeds):
                 expansion.add(name, part, seed, sources.au, row)
@@ -169,7 +210,7 @@ def _check_names(profile: Profile, registry: Registry, protocol: Protocol, selec
 
 @dataclass
 class _Expansion:
-    """Trials in the making, by key, in the order in which they have to run."""
+    """Expanded trials by key, in the order in which they must run."""
 
     profile: Profile
     overrides: tuple[str, ...]
@@ -188,7 +229,7 @@ class _Expansion:
             "weights_hash": _weights_hash(shared.weights),
             "protocol": PROTOCOL_VERSION,
         }
-        # A stage is the same trial for every dataset that starts from it.
+        # Every dataset that starts from a stage shares its trial.
         self.stage_digest = self.shared_digest = digest_of_json(settings)
         start = self.sources.start
         if start is not None:
@@ -196,7 +237,7 @@ class _Expansion:
         self.settled = cache(self._settled)  # the same for many seeds and parts
 
     def add(self, name: str, part: str, seed: int, at: AuSource, row: str = "") -> Trial:
-        """Add a trial after those that it starts from."""
+        """Add a trial after those that it starts from, and return it."""
         cls = self.registry.any(name)
         before = {role: self.add(stage.name, ALL, seed, self.sources.au) for role, stage in cls.prerequisites.items()}
         variant = [own] if (own := own_overrides(self.overrides, name)) else []
@@ -223,7 +264,7 @@ class _Expansion:
         )
 
     def add_pretraining(self, backbone: str) -> Trial:
-        """Add the stage that learns from renders."""
+        """Add the pre-training stage, and return it."""
         hparams = method_hparams(self.profile, PRETRAINING, self.registry)
         return self._put(
             self.registry.any(PRETRAINING),
@@ -238,7 +279,7 @@ class _Expansion:
         )
 
     def _settled(self, name: str, row: str) -> dict[str, Any]:
-        """The fields of a trial that hold its method's settings."""
+        """Fields of a trial that hold the settings of its method."""
         hparams = method_hparams(self.profile, name, self.registry)
         if row:
             hparams = hparams.model_copy(update={"backbone": self.profile.rows[row].backbone})
@@ -246,7 +287,7 @@ class _Expansion:
         return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _weights_hash(hparams.weights)}
 
     def _put(self, cls: type[Method], **own: Any) -> Trial:
-        """Put a trial behind the others, once."""
+        """Append a trial, unless it is there already."""
         trial = Trial(
             method=cls.name,
             method_version=cls.version,
@@ -271,7 +312,12 @@ def own_overrides(overrides: Sequence[str], method: str) -> str:
 
 
 def shared_overrides(overrides: Sequence[str]) -> str:
-    """Overrides that concern all methods, as `Trial.shared_overrides` holds them."""
+    """Overrides of settings that all methods share, as `Trial.shared_overrides` holds them.
+
+    Example:
+        >>> shared_overrides(["methods.mal.beta=0.1", "seeds=[0, 1]", "train.steps=5"])
+        'train.steps=5'
+    """
     return "; ".join(o for o in overrides if not o.startswith(("methods.", "seeds=")))
 
 

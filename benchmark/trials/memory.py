@@ -1,4 +1,4 @@
-"""Errors of too little memory on a device."""
+"""Out-of-memory errors of a device."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from benchmark.core.errors import UserError
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch asked for more memory than there is; on a CPU only the text of the error says so."""
+    """Whether an error means that the device is out of memory; on a CPU only its text says so."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def too_little_memory(error: BaseException) -> UserError:
-    """The plain form of torch's error."""
+    """Out-of-memory error of torch as a `UserError`."""
     return UserError(
         "the device has too little memory",
         found=(str(error) or "no memory").splitlines()[0][:160],

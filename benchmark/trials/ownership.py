@@ -1,22 +1,23 @@
-"""Who runs a trial, and when another may take it over: one rule for processes of one machine and of many.
+"""Ownership of trials: one process runs a trial, and another takes it over once the first is dead.
 
-On one machine a file lock decides: the system lets go of it with the process, however that ends. On a folder that
-several machines share, locks may not be honoured across them, or outlive a dead machine. So whoever runs a trial also
-owns a record in its folder, made by exclusive creation, which network file systems do atomically, and writes a beat
-into it every `BEAT_S` seconds. The rule:
+On one machine a file lock decides: the system releases it when the process ends. On a folder that several machines
+share, a lock may have no effect on the other machines, or outlive a dead machine. So the process that runs a trial also
+owns a record in the trial's folder. It creates the record exclusively, which network file systems do atomically, and
+writes a heartbeat into it every `BEAT_S` seconds. The rules:
 
-- A lock that is held is never broken.
-- A record of the same boot of this machine, under a lock that could be had, is of a dead process: it is replaced.
-- A record of another machine is watched: whoever beats within `DEAD_S` is alive and keeps the trial; else it is
-  replaced. No clock is compared with another.
-- Of several who find it dead at one moment, the last to write has the trial; the others see that a second later.
-- A record that cannot be read, or is not whole, says nothing: its owner goes on beating, and whoever wants the trial
-  watches it as one of another machine.
-- An owner that finds another's record in its place, or none, has been taken for dead: it stops, and writes nothing
-  more. It may have been paused right after it looked, even in the middle of a write, which then ends beside the work of
-  the other. Each write has a temporary name of its own and ends with a rename: a reader sees one whole file or the
-  other. Written on one kind of hardware both hold the same bits, since training is a function of the trial; on two
-  kinds they need not.
+- No process breaks a lock that another one holds.
+- A record of the same boot of this machine, without a held lock, belongs to a dead process: it is replaced.
+- A record of another machine is watched: an owner with a heartbeat within `DEAD_S` seconds is alive and keeps the
+  trial; otherwise the record is replaced. Clocks of different machines are never compared.
+- If several processes see a dead owner at the same time, the last one to write owns the trial; the others notice a
+  second later.
+- A record that cannot be read, or is incomplete, proves nothing: its owner keeps beating, and other processes watch it
+  like a record of another machine.
+- An owner that sees another record in place of its own, or none, has been declared dead: it stops and writes nothing
+  more. It may have been paused right after its check, even in the middle of a write, which then ends beside the work of
+  the new owner. Every write has a temporary name of its own and ends with a rename, so a reader sees one complete file
+  or the other. On one kind of hardware both files hold the same bits, since training is a function of the trial; on
+  different kinds they may differ.
 """
 
 from __future__ import annotations
@@ -46,19 +47,19 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Record:
-    """What the owner says of itself.
+    """The owner's record in a trial's folder.
 
     Attributes:
-        token: Of this run of the trial alone.
-        machine: Changes with the machine and its boot.
-        host: Name of the machine, for people.
-        pid: Of the process.
-        started: Seconds since the epoch.
-        first: Steps that were done when it started.
-        done: Steps that are done.
-        steps: Of the whole training; 0 before the first.
-        beats: Counts up.
-        at: Seconds since the epoch of the last beat.
+        token: Unique identifier of this run of the trial.
+        machine: Identifier of the machine and its boot.
+        host: Readable name of the machine.
+        pid: Process id of the owner.
+        started: Time of the start, in seconds since the epoch.
+        first: Steps done at the start.
+        done: Steps done.
+        steps: Steps of the whole training; 0 before the first.
+        beats: Number of heartbeats.
+        at: Time of the last heartbeat, in seconds since the epoch.
     """
 
     token: str
@@ -73,12 +74,12 @@ class Record:
     at: float = 0.0
 
     def left_s(self) -> float | None:
-        """Seconds until the last step at the pace until now; None before there is one."""
+        """Seconds until the last step, at the mean pace so far; None before the first step."""
         taken = self.done - self.first
         return (self.steps - self.done) * (self.at - self.started) / taken if taken > 0 else None
 
     def describe(self) -> str:
-        """For a person who wants to know when it is done."""
+        """Host, process, steps done and time left, in words."""
         left = self.left_s()
         words = f"{self.host}, process {self.pid}"
         if self.steps:
@@ -87,7 +88,7 @@ class Record:
 
 
 def duration(seconds: float) -> str:
-    """Hours and minutes, or minutes, or seconds."""
+    """A number of seconds in words: hours and minutes, minutes, or seconds."""
     hours, minutes = divmod(round(seconds / 60), 60)
     if hours:
         return f"{hours} h {minutes} min"
@@ -101,7 +102,7 @@ class OwnedError(Exception):
     """Another machine runs the trial.
 
     Attributes:
-        record: What it says of itself.
+        record: Record of the owner.
     """
 
     def __init__(self, record: Record) -> None:
@@ -111,7 +112,7 @@ class OwnedError(Exception):
 
 @cache
 def machine() -> str:
-    """An identity of this machine that ends with its boot, where the system tells one."""
+    """Identifier of this machine, which changes with each boot where the system has a boot id."""
     try:
         return _BOOT.read_text(encoding="ascii").strip()
     except OSError:
@@ -119,7 +120,7 @@ def machine() -> str:
 
 
 def read_owner(folder: Path) -> Record | None:
-    """The record in a trial's folder, for lists; None if there is none, or it cannot be read."""
+    """Read the record in a trial's folder, for lists; None if there is none, or it cannot be read."""
     try:
         return _read(folder)
     except (OSError, ValueError):
@@ -127,18 +128,18 @@ def read_owner(folder: Path) -> Record | None:
 
 
 def _read(folder: Path) -> Record:
-    """The record in a trial's folder.
+    """Read the record in a trial's folder.
 
     Raises:
-        FileNotFoundError: There is none.
-        OSError: It cannot be read now.
-        ValueError: It is not whole.
+        FileNotFoundError: There is no record.
+        OSError: The record cannot be read now.
+        ValueError: The record is incomplete.
     """
     return _RECORD.validate_json((folder / OWNER).read_bytes())
 
 
 def is_beating(folder: Path) -> bool:
-    """Whether a record of another machine is young; for lists, by the clocks that there are."""
+    """Whether another machine wrote a heartbeat lately; for lists, since it compares the clocks of two machines."""
     record = read_owner(folder)
     return record is not None and record.machine != machine() and time.time() - record.at < DEAD_S
 
@@ -148,15 +149,15 @@ class Ownership:
     """A trial's folder, owned inside a `with` block; the trial's lock must be held.
 
     Attributes:
-        folder: Of the trial.
-        beat_s: Seconds between beats.
-        dead_s: Seconds without one after which an owner on another machine counts as dead.
-        stop: Asked while an owner on another machine is watched; if true, entering ends with `Interrupted`.
-        lost: Another took the trial over: stop, and write nothing.
+        folder: Folder of the trial.
+        beat_s: Seconds between heartbeats.
+        dead_s: Seconds without a heartbeat after which an owner on another machine counts as dead.
+        stop: Called while an owner on another machine is watched; True ends the wait with `Interrupted`.
+        lost: Whether another process has taken the trial over: stop, and write nothing.
 
     Raises:
         OwnedError: On entering: another machine runs the trial.
-        Interrupted: On entering: `stop` said so.
+        Interrupted: On entering: `stop` returned True.
     """
 
     folder: Path
@@ -188,19 +189,19 @@ class Ownership:
         try:
             ours = _read(self.folder).token == self._record.token
         except (OSError, ValueError):
-            ours = False  # or it cannot be told: if it is ours, whoever comes next finds it dead
+            ours = False  # or unknown: if it is ours, the next process takes it over
         if ours:
             (self.folder / OWNER).unlink(missing_ok=True)
 
     def on_step(self, done: int, steps: int) -> None:
-        """Take note of what the next beat is to say."""
+        """Store the progress for the next heartbeat."""
         if self._first is None:
             self._first = done - 1
         self._progress = (done, steps)
 
     def is_lost(self) -> bool:
-        """Whether another took the trial over, by a look at the record if the last one is not of this second."""
-        # By a clock that goes on while the machine is suspended.
+        """Whether another process has taken the trial over; reads the record at most once a second."""
+        # The wall clock goes on while the machine is suspended.
         if not self.lost and abs(time.time() - self._looked) >= min(self.beat_s, 1.0):
             self._look()
         return self.lost
@@ -212,11 +213,11 @@ class Ownership:
         self._looked = looked
 
     def _create(self) -> bool:
-        # Whole before it has its name: a link is made exclusively, too, and never shows half a record.
+        # The record is complete before it gets its name: a link is exclusive, too, and never shows half a record.
         made = self._written()
         try:
             os.link(made, self.folder / OWNER)
-        except (FileExistsError, FileNotFoundError):  # not found: whoever finished the trial swept it away
+        except (FileExistsError, FileNotFoundError):  # not found: the process that finished the trial deleted it
             return False
         except OSError:  # a file system without links
             try:
@@ -237,12 +238,12 @@ class Ownership:
         return path
 
     def _take_over(self) -> bool:
-        """Put our record in the place of a dead owner's; False if that is gone meanwhile, so that one can be made.
+        """Replace the record of a dead owner; False if it is gone, so that a new record can be created.
 
         Raises:
-            OwnedError: It is alive, or another was faster.
-            Interrupted: `stop` said so.
-            OSError: The record can never be read.
+            OwnedError: The owner is alive, or another process was faster.
+            Interrupted: `stop` returned True.
+            OSError: The record stays unreadable.
         """
         try:
             dead = self._watch()
@@ -250,20 +251,20 @@ class Ownership:
         except FileNotFoundError:  # as in `_create`
             return False
         if dead is None or dead.machine != self._record.machine:
-            # Of several who found it dead at one moment, the last to write has it.
+            # If several processes saw a dead owner, the last one to write owns the trial.
             time.sleep(min(self.beat_s, 1.0))
             if self._is_taken():
                 raise OwnedError(read_owner(self.folder) or self._record)
         return True
 
     def _watch(self) -> Record | None:
-        """Look at a record until its owner is known to be dead; None if it never was whole.
+        """Watch a record until its owner counts as dead, and return it; None if it was never complete.
 
         Raises:
-            FileNotFoundError: It is gone.
-            OwnedError: Its owner is alive.
-            Interrupted: `stop` said so.
-            OSError: It can never be read.
+            FileNotFoundError: The record is gone.
+            OwnedError: The owner is alive.
+            Interrupted: `stop` returned True.
+            OSError: The record stays unreadable.
         """
         found, began = None, time.monotonic()
         while True:
@@ -272,10 +273,10 @@ class Ownership:
                 now = _read(self.folder)
             except FileNotFoundError:
                 raise
-            except OSError:  # says nothing of its owner
+            except OSError:  # this proves nothing about the owner
                 if time.monotonic() - began >= 2 * self.dead_s:
                     raise
-            except ValueError:  # damaged, or being written where there are no links
+            except ValueError:  # damaged, or half written on a file system without links
                 if silent:
                     return found
             else:
@@ -290,7 +291,7 @@ class Ownership:
             time.sleep(min(self.beat_s, 1.0) / 2)
 
     def _is_taken(self) -> bool:
-        """Whether the record is another's or gone; one that cannot be read, or is not whole, says neither."""
+        """Whether the record is another's or gone; False if it cannot be read or is incomplete."""
         try:
             return _read(self.folder).token != self._record.token
         except FileNotFoundError:
@@ -317,4 +318,4 @@ class Ownership:
             try:
                 self._written().replace(self.folder / OWNER)
             except OSError:
-                continue  # a full disk or a lost share stops training itself, where it can be told
+                continue  # a full disk or a lost share ends the training, which reports it

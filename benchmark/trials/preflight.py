@@ -1,4 +1,4 @@
-"""Disk and memory that a grid will take, told before it runs; a grid that cannot fit is refused."""
+"""Estimate of the disk and memory that a grid needs; a grid that cannot fit is refused."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ FLOAT = 4
 STATES = {"sgd": 0, "adam": 2, "adamw": 2}
 """Numbers that an optimiser keeps for each parameter, beyond momentum."""
 CHECKPOINTS = 2
-"""The last good one stays until the next is whole."""
+"""Checkpoints on disk at one time: the last good one stays until the next is complete."""
 CGROUP = Path("/sys/fs/cgroup")
 HISTORY_BYTES = 200_000
-"""Of the small tables of a trial, at most: counts, scores, history, provenance."""
+"""Upper bound of the size of a trial's small tables: counts, scores, history, provenance."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Disk and memory of the trials that are to be run.
+    """Disk and memory that trials need.
 
     Attributes:
-        disk: Bytes of their results and of one checkpoint.
-        memory: Bytes that a step of the largest holds at least: weights, gradients, the optimiser's numbers, the images
-            and what the forward pass keeps for the backward pass. Kernels' work space and the libraries come on top.
-        largest: That trial.
+        disk: Bytes of the results and of one checkpoint.
+        memory: Lower bound of the bytes of a step of the largest trial: weights, gradients, optimiser state, images
+            and activations. Workspaces of kernels and the libraries come on top.
+        largest: Label of the trial with the largest steps.
     """
 
     disk: int
@@ -48,12 +48,12 @@ class Needs:
 def needs(
     trials: Sequence[Trial], registry: Registry, test_frames: Mapping[str, int], outputs: Outputs = PAPER_OUTPUTS
 ) -> Needs:
-    """Disk and memory that these trials will take.
+    """Estimate the disk and memory that trials need.
 
     Args:
-        trials: The trials to be run.
+        trials: The trials to run.
         registry: All methods.
-        test_frames: Test frames of each part; a trial of a part that is not there tests no one.
+        test_frames: Number of test frames by part; a trial of any other part has no test frames.
         outputs: Numbers of AUs and FE classes.
     """
     disk, checkpoint, memory, largest = 0, 0, 0, ""
@@ -64,7 +64,7 @@ def needs(
             sized[alike] = _sizes(trial, registry, outputs)
         parameters, held = sized[alike]
         states = 2 + STATES[trial.hparams["optimizer"]]
-        # A row of predictions: a float and a byte for each AU, and the frame's names.
+        # A row of predictions: a float and a byte for each AU, and the names of the frame.
         predictions = test_frames.get(trial.part, 0) * (outputs.aus * (FLOAT + 1) + 16)
         disk += parameters * FLOAT + predictions + HISTORY_BYTES
         checkpoint = max(checkpoint, CHECKPOINTS * parameters * FLOAT * states)
@@ -75,12 +75,12 @@ def needs(
 
 
 def check(found: Needs, runs: Path, device: torch.device | None) -> None:
-    """Refuse what cannot fit.
+    """Refuse trials that cannot fit.
 
     Args:
-        found: What the trials take.
+        found: Needs of the trials.
         runs: The store.
-        device: Where they run; None for one of another machine, of whose memory this one knows nothing.
+        device: Device of the trials; None for a device of another machine, whose memory is unknown here.
 
     Raises:
         UserError: The store's disk has too little room, or the device too little memory for one step.
@@ -107,12 +107,12 @@ def check(found: Needs, runs: Path, device: torch.device | None) -> None:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or the nearest parent that exists."""
     return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
 
 
 def device_memory(device: torch.device) -> int | None:
-    """Memory of the device in bytes, used or not; None where the system does not tell."""
+    """Total memory of the device in bytes; None where the system does not tell."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     try:
@@ -123,13 +123,13 @@ def device_memory(device: torch.device) -> int | None:
 
 
 def granted_memory(mounted: Path, own: Path) -> list[int]:
-    """Memory limits of this process in bytes: of its control group (version 2) and of those around it.
+    """Memory limits of this process in bytes: those of its control group (version 2) and of the parent groups.
 
-    A container or a Slurm job has less than the machine, and is killed beyond it.
+    A container or a Slurm job has less memory than the machine, and is killed when it takes more.
 
     Args:
-        mounted: Where the groups are.
-        own: The file that names the group of the process.
+        mounted: Folder of the control groups.
+        own: File that names the group of the process.
     """
     try:
         name = own.read_text(encoding="utf-8").rpartition("0::/")[2].strip()
@@ -137,7 +137,7 @@ def granted_memory(mounted: Path, own: Path) -> list[int]:
         return []
     limits = []
     for group in [mounted / name, *(mounted / name).parents]:
-        with contextlib.suppress(OSError, ValueError):  # "max", or a group outside of what a container sees
+        with contextlib.suppress(OSError, ValueError):  # "max", or a group that the container does not see
             limits.append(int((group / "memory.max").read_text(encoding="utf-8")))
         if group == mounted:
             break
@@ -145,12 +145,12 @@ def granted_memory(mounted: Path, own: Path) -> list[int]:
 
 
 def size(count: int) -> str:
-    """Bytes for people."""
+    """A number of bytes in words, such as `1.5 GiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def _sizes(trial: Trial, registry: Registry, outputs: Outputs) -> tuple[int, int]:
-    """Trained parameters, and bytes of images and kept activations of a step: nothing is allocated."""
+    """Number of trained parameters, and bytes of the images and activations of a step, without allocating them."""
     cls = registry.any(trial.method)
     method = skeleton(cls, cls.HParams.model_validate(trial.hparams), trial.data.crop_size, registry, outputs)
     parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
@@ -159,13 +159,13 @@ def _sizes(trial: Trial, registry: Registry, outputs: Outputs) -> tuple[int, int
     validation = train.batch_val if Stream.AU_VAL in cls.streams else 0
     pixels = 3 * trial.data.crop_size**2 * FLOAT
     kept = kept_bytes(method.net, 2, trial.data.crop_size) // 2
-    chunk = min(validation, trial.hparams.get("val_chunk") or validation)  # its passes are made one after another
+    chunk = min(validation, trial.hparams.get("val_chunk") or validation)  # chunks run one after another
     largest = max(batch, chunk) * kept // (2 if train.amp else 1)
     return parameters, (batch + validation) * pixels + largest
 
 
 def kept_bytes(net: BaseNet, images: int, crop_size: int) -> int:
-    """Bytes that a forward pass keeps for the backward pass, parameters apart; on the meta device."""
+    """Bytes of activations that a forward pass keeps for the backward pass, by a run on the meta device."""
     own = {p.untyped_storage()._cdata for p in (*net.parameters(), *net.buffers())}
     seen: dict[int, Tensor] = {}
 
@@ -177,7 +177,7 @@ def kept_bytes(net: BaseNet, images: int, crop_size: int) -> int:
 
     batch = torch.empty(images, 3, crop_size, crop_size, device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        out = net.backbone(batch)  # kept alive, or storages are used again
+        out = net.backbone(batch)  # kept alive, so that no storage is used twice
     found = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
     del out
     return found

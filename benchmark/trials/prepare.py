@@ -1,4 +1,4 @@
-"""From a data root, or the stand-in, to the packed frames that trials run on."""
+"""Preparation of data: from a data root or the stand-in to packed frames."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Chosen:
     Attributes:
         au: The AU dataset.
         fe: The FE dataset.
-        start: The AU dataset that backbones are trained on before; None for none.
+        start: Source dataset of the backbone initialisation; None for none.
     """
 
     au: AuDataset
@@ -47,7 +47,7 @@ class Chosen:
 
     @classmethod
     def of(cls, name: str, profile: Profile) -> Chosen:
-        """The AU dataset of that name, with the FE dataset and the start that the profile names.
+        """The AU dataset of this name, with the FE dataset and the start of the profile.
 
         Raises:
             UserError: An unknown dataset, or a wrong setting.
@@ -58,7 +58,7 @@ class Chosen:
 
     @property
     def unread_sources(self) -> Sources:
-        """Protocols of the datasets, as the paper or the stand-in has them, without fingerprints."""
+        """Protocols of the datasets before any file is read, without fingerprints."""
         begun, start = None, self.au.start
         if self.start is not None and start is not None:
             begun = StartSource(AuSource(self.start.protocol), start.settings)
@@ -66,12 +66,12 @@ class Chosen:
 
     @property
     def all(self) -> tuple[Dataset, ...]:
-        """Every dataset, once."""
+        """Every dataset once."""
         return tuple(each for each in (self.start, self.au, self.fe) if each is not None)
 
 
 def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progress: Progress | None = None) -> Path:
-    """The stand-in of these datasets, written into the cache the first time.
+    """Folder of the stand-in of these datasets, written into the cache the first time.
 
     Raises:
         UserError: The cache cannot be written to.
@@ -87,7 +87,7 @@ def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progres
 
 
 def _drawn(cache: Path, name: str, code: str, write: Callable[[Path], None]) -> Path:
-    """The folder below the cache that code of this hash draws under a name, written the first time."""
+    """Folder of drawings below the cache, by name and hash of the code; written the first time."""
     digest = digest_of_bytes(f"{name} {code}".encode(), size=6)
     root = cache / "standin" / digest
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -98,15 +98,15 @@ def _drawn(cache: Path, name: str, code: str, write: Callable[[Path], None]) -> 
 
 
 def starts_from_renders(profile: Profile) -> bool:
-    """Whether backbones, or those of one method, are pre-trained on renders."""
+    """Whether the backbone of any method is pre-trained on renders."""
     return any(each.get("weights") == RENDERS for each in (profile.method, *profile.methods.values()))
 
 
 def read_people(cache: Path, profile: Profile, registry: Registry, progress: Progress | None = None) -> FaceSet | None:
-    """The renders that backbones are pre-trained on, drawn the first time; None where they start from other weights.
+    """Renders for the pre-training of backbones, drawn the first time; None if no backbone starts from renders.
 
     Raises:
-        UserError: A setting is wrong, or they cannot be written.
+        UserError: A setting is wrong, or the renders cannot be written.
     """
     if not starts_from_renders(profile):
         return None
@@ -136,8 +136,8 @@ def read_au(
     Args:
         root: The data root.
         dataset: The dataset.
-        protocol: Its protocol at the data root.
-        profile: Says how faces are aligned.
+        protocol: Protocol of the dataset at the data root.
+        profile: Gives the alignment of faces.
         progress: Called while label files are read.
         faults: Collects faults; the faulty part is left out. None: the first fault is raised.
 
@@ -164,7 +164,7 @@ def read_fe(root: Path, dataset: FeDataset, profile: Profile, faults: Faults = N
 def prepare_data(
     faces: tuple[FaceSet, FaceSet], profile: Profile, cache: Path, progress: Progress | None = None
 ) -> TrialData:
-    """Pack the AU and the FE faces, once.
+    """Pack the AU and the FE faces, unless they are packed.
 
     Raises:
         UserError: An image or the stand-in's ground truth is damaged, or the disk is too small.
@@ -174,7 +174,7 @@ def prepare_data(
 
 
 def pack_faces(faces: FaceSet, profile: Profile, cache: Path, progress: Progress | None = None) -> PackedFaces:
-    """Pack the frames of one dataset, once.
+    """Pack the frames of one dataset, unless they are packed.
 
     Raises:
         UserError: An image is damaged, or the disk is too small.

@@ -19,9 +19,9 @@ class FinishedTrial:
     """A finished trial that another one starts from.
 
     Attributes:
-        left: Its settings and its state.
+        left: Settings and trained state.
         made: Facts for the provenance of the other trial.
-        model: File of its weights.
+        model: File of the trained weights.
     """
 
     left: Finished
@@ -33,7 +33,7 @@ def read_finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial
     """Read a finished trial from the store.
 
     Raises:
-        UserError: A file of it is missing or damaged.
+        UserError: A file of the trial is missing or damaged.
     """
     folder, cls = TrialFolder(trial.folder(runs)), registry.any(trial.method)
     _, made = read_trial(folder)
@@ -52,13 +52,13 @@ def read_finished(trial: Trial, registry: Registry, runs: Path) -> FinishedTrial
 
 
 def _end_of_history(folder: TrialFolder) -> dict[str, float]:
-    """Scalars at the end of training: means over the last tenth of the history."""
+    """Means of the scalars over the last tenth of the history."""
     history = folder.read_table("history.parquet", folder.seals()).drop(columns="step")
     return {str(name): float(mean) for name, mean in history.tail(max(1, len(history) // 10)).mean().items()}
 
 
 def starting_from(trial: Trial, before: Mapping[str, FinishedTrial]) -> tuple[Trial, dict[str, Finished]]:
-    """The trial with the backbone weights that it starts from, and the prerequisites that its method asks for."""
+    """The trial with its initial backbone weights, and the prerequisites of its method by role."""
     left = {role: done.left for role, done in before.items() if role != START}
     if START not in before:
         return trial, left

@@ -17,24 +17,24 @@ import torch
 from benchmark.core.places import PROJECT
 
 PACKAGES = ("torch", "torchvision", "timm", "torchjd", "numpy", "pillow")
-"""Packages whose version can change a result."""
+"""Packages that can change a result."""
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Versions, hardware and commit of this process.
 
     Args:
-        device: The device that the trial runs on.
+        device: Device of the trial.
 
     Returns:
         JSON values. `commit` is "unknown" and `dirty` is None where git cannot be asked.
     """
-    # Reports are made from results and change none.
+    # Edits below the reports do not make a checkout dirty: they change no result.
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        # torch.__version__ names the build too (CPU, CUDA version).
+        # torch.__version__ also names the build (CPU, CUDA version).
         "packages": {name: metadata.version(name) for name in PACKAGES} | {"torch": torch.__version__},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "device_type": device.type,
@@ -55,7 +55,7 @@ def cpu_name() -> str:
 
 
 def reset_peak_memory(device: torch.device) -> float:
-    """Start a new measurement of `peak_memory_mb`, where the system can (Linux; CUDA).
+    """Reset the measurement of `peak_memory_mb`, where the system can (Linux; CUDA).
 
     Returns:
         The peak memory at this point, in MiB.

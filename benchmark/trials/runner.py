@@ -1,4 +1,4 @@
-"""From a data root and a profile to finished trials: what is to do, what is done, who has it."""
+"""Runs of trials: which ones are to do, done, or running in another process."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from methods import Registry
 from methods.base import Method
 
 OnTrial = Callable[[Trial, State], None] | None
-"""Called before each trial with what becomes of it."""
+"""Callback before each trial, with the trial and its state; None for none."""
 
 LOOK_S = 1.0
-"""Seconds between two looks of who waits for a trial: whether it is free, and whether to stop."""
+"""Seconds between two checks of a waiting process: whether the trial is free, and whether to stop."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one trial."""
+    """Outcome of one trial in a run."""
 
     trial: Trial
     state: State
     """`done` or `stale` (it was already), `running` (by another process, left to it), `to do` (it was run now),
     `failed` or `blocked`."""
     why: UserError | None = None
-    """Of a failure."""
+    """Error of a failed trial."""
 
 
 def run_trials(
@@ -63,26 +63,29 @@ def run_trials(
     on_trial: OnTrial = None,
     elsewhere: Mapping[str, tuple[Protocol, TrialData]] = MappingProxyType({}),
 ) -> list[Outcome]:
-    """Run every trial that is not done; one that another process runs is left to it.
+    """Run every trial that is not done, except those that another process runs.
 
-    A trial that fails by something of its own (a diverging loss, too little memory on the device) does not keep the
-    others from running; it is no result, and the next call tries it again. What concerns all of them, like a full
-    disk, ends the run.
+    An error of one trial (a diverging loss, too little memory on the device) does not stop the others. A failed trial
+    has no result, and the next call tries it again. An error that concerns all trials, such as a full disk, ends the
+    run.
 
     Args:
-        trials: What to run, each after those that it starts from.
-        registry: Of all methods.
-        protocol: Of the AU dataset.
+        trials: The trials, each after those that it starts from.
+        registry: All methods.
+        protocol: Protocol of the AU dataset.
         data: The frames.
         runs: The store.
         options: Device, checkpoints, progress.
-        on_trial: Told of each.
-        elsewhere: Protocol and frames, by the name of their dataset, for trials of others, which these start from.
+        on_trial: Called before each trial with its state.
+        elsewhere: Protocol and frames, by dataset, of the trials on other datasets that these trials start from.
+
+    Returns:
+        One outcome per trial.
 
     Raises:
-        OSError: The store cannot be written, or is gone; the trials before are kept.
+        OSError: The store cannot be written, or is gone; finished trials are kept.
         UserError: A finished trial is damaged.
-        Interrupted: `options.stop` said so.
+        Interrupted: `options.stop` returned True.
     """
     for trial in trials:
         TrialFolder(trial.folder(runs)).announce(trial)
@@ -100,14 +103,14 @@ def run_trials(
             _prune(folder)
         if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
             state = State.BLOCKED
-        # What others start from is made by the present code, like them.
+        # Trials that others start from must come from the present code, like these.
         if state == State.TO_DO or (state == State.STALE and trial.key in needed):
             before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
             where = elsewhere.get(trial.dataset, (protocol, data))
             train = partial(_train, trial, registry, *where, runs, before)
             if options.stop():
                 raise Interrupted(f"{trial.label}: not begun")
-            if not runs.is_dir():  # whoever locks a file in it would make it anew
+            if not runs.is_dir():  # a lock file would create the folder again
                 raise _gone(runs)
             try:
                 state = _run_owned(trial, folder, present, train, options, on_trial, wait=trial.key in needed)
@@ -127,10 +130,10 @@ def _gone(folder: Path) -> FileNotFoundError:
 
 
 def _prune(folder: TrialFolder) -> None:
-    """Delete what a runner that was killed right after it had finished a trial has left."""
+    """Delete the temporary files of a runner that was killed right after it finished a trial."""
     if not any((folder.path / name).exists() for name in (CHECKPOINT, ERROR, OWNER)):
         return
-    # One that runs, or a store that may only be read, is left alone.
+    # A running trial and a read-only store stay as they are.
     with contextlib.suppress(OSError), FileLock(folder.lock).acquire(blocking=False):
         if not is_beating(folder.path):
             folder.prune()
@@ -146,7 +149,7 @@ def _train(
     before: Mapping[str, Trial],
     options: RunOptions,
 ) -> None:
-    """Run one trial after those `before`, which are done."""
+    """Run one trial; the trials `before`, which it starts from, are done."""
     finished = {role: read_finished(each, registry, runs) for role, each in before.items()}
     folder = TrialFolder(trial.folder(runs))
     run_trial(trial, registry.any(trial.method), protocol, data, folder, options, finished)
@@ -165,18 +168,18 @@ def _run_owned(
     """Own a trial and train it.
 
     Returns:
-        `to do` if it was run now, `done` or `stale` if another process has done it meanwhile, `running` if it is left
-        to another process; the last two never happen to one that others `wait` for.
+        `to do` if it ran now, `done` or `stale` if another process has finished it meanwhile, `running` if another
+        process runs it. With `wait`, never `stale` or `running`.
 
     Raises:
-        UserError: It failed; its folder says why.
-        Interrupted: `options.stop` said so.
+        UserError: The trial failed; its folder holds the reason.
+        Interrupted: `options.stop` returned True.
         FileNotFoundError: The store is gone.
     """
     while True:
         try:
             with _owned(trial, folder, options, on_trial, wait=wait) as owner:
-                if folder.is_done:  # meanwhile; by other sources it is kept, unless others start from it
+                if folder.is_done:  # another process finished it; a stale trial stays, unless others wait for it
                     found = state_of(folder, present)
                     if found == State.DONE or not wait:
                         return found
@@ -201,11 +204,11 @@ def _run_owned(
 
 
 def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], None], options: RunOptions) -> None:
-    """Train, and keep why it failed, unless the trial is another's meanwhile, who may have made it fail.
+    """Train, and record the reason of a failure, unless another process has taken the trial over and caused it.
 
     Raises:
-        UserError: It failed by something of its own.
-        OSError: It failed by something that concerns others as well.
+        UserError: The trial failed, for a reason that concerns it alone.
+        OSError: The trial failed, for a reason that concerns all trials.
     """
     try:
         train(options)
@@ -214,7 +217,7 @@ def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], N
     except Exception as error:
         options.check_owned(trial.label)
         name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        with contextlib.suppress(OSError):  # of a disk that is full, `error` says so
+        with contextlib.suppress(OSError):  # on a full disk, `error` has the reason
             folder.write_text(ERROR, f"{name}{error}\n\n{traceback.format_exc()}")
         if isinstance(error, UserError | OSError):
             raise
@@ -227,7 +230,7 @@ def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], N
 
 
 def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
-    """The options, so that the owner hears of every step, and an owner that was taken for dead stops."""
+    """Options that report every step to the owner, and stop the training once the trial is taken over."""
 
     def on_step(label: str, done: int, steps: int) -> None:
         owner.on_step(done, steps)
@@ -241,12 +244,12 @@ def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
 def _owned(
     trial: Trial, folder: TrialFolder, options: RunOptions, on_trial: OnTrial, *, wait: bool
 ) -> Iterator[Ownership]:
-    """Hold a trial's lock and own it: `status` has the lock for a moment; what others start from is waited for.
+    """Lock and own a trial. The timeout covers `status`, which holds the lock for a moment.
 
     Raises:
-        Timeout: Another process of this machine runs it, and it is not waited for.
-        OwnedError: Another machine runs it, and it is not waited for.
-        Interrupted: `options.stop` said so.
+        Timeout: Without `wait`: another process of this machine runs the trial.
+        OwnedError: Without `wait`: another machine runs the trial.
+        Interrupted: `options.stop` returned True.
     """
     told = False
 
@@ -293,15 +296,15 @@ def run_trial(
 ) -> None:
     """Run one trial in its folder, from its checkpoint if there is one.
 
-    The folder names the trial already, in `trial.json`.
+    The folder already has the trial's `trial.json`.
 
     Raises:
-        UserError: It failed by something of its own.
-        Interrupted: `options.stop` said so.
-        Abandoned: `options.abandoned` said so.
+        UserError: The trial failed, for a reason that concerns it alone.
+        Interrupted: `options.stop` returned True.
+        Abandoned: `options.abandoned` returned True.
     """
     prerequisites = prerequisites or {}
-    # Before the training, during which a stand-in may be deleted: its frames are packed elsewhere.
+    # Read before the training: the stand-in may be deleted meanwhile, since its frames are packed elsewhere.
     known = (
         known_fe(data.fe.faces.root, data.fe.faces.dataset) if data.fe.faces.origin == "stand-in" else pd.DataFrame()
     )
@@ -343,7 +346,7 @@ def run_trial(
 
 
 def _about_data(data: TrialData, protocol: Protocol) -> dict[str, Any]:
-    """Names that a report needs of datasets which it may not know: titles, parts and labels."""
+    """Titles, parts and labels of the datasets, for reports on datasets that the suite does not have."""
     return {
         "title": data.au.faces.title or data.au.faces.dataset,
         "parts": list(protocol.parts),
@@ -355,7 +358,7 @@ def _about_data(data: TrialData, protocol: Protocol) -> dict[str, Any]:
 
 
 def _add_known_fe(folder: TrialFolder, known: pd.DataFrame) -> None:
-    """Set what is known of a stand-in's FE images beside their weights, for what is asked of them (§4.4)."""
+    """Add the ground truth of a stand-in's FE images to the table of their weights (§4.4)."""
     if not known.empty and (folder.path / FE_WEIGHTS).is_file():
         weights = pd.read_parquet(folder.path / FE_WEIGHTS)
         if weights["path"].isin(known["path"]).all():
@@ -363,7 +366,7 @@ def _add_known_fe(folder: TrialFolder, known: pd.DataFrame) -> None:
 
 
 def joint_origin(data: TrialData, *before: Origin) -> Origin:
-    """One word for AU and FE data and those of trials `before`: a result is the paper's only if all are complete."""
+    """Joint origin of the AU data, the FE data and trials `before`: complete only if all of them are."""
     origins = {data.au.faces.origin, data.fe.faces.origin, *before}
     if origins == {"complete"}:
         return "complete"

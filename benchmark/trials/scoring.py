@@ -25,18 +25,18 @@ TEST_BATCH = 128
 def score_test(
     trial: Trial, method: Method, images: ImageInput, au: PackedFaces, fold: Fold, stop: Callable[[], bool]
 ) -> dict[str, pd.DataFrame]:
-    """Score the test subjects, once.
+    """Predict and score all test frames.
 
     Args:
         trial: The trial.
         method: The trained method.
         images: How frames become network input.
         au: Frames of the AU dataset.
-        fold: The split; its test side is scored.
-        stop: Asked between batches.
+        fold: Split of the AU dataset; its test side is scored.
+        stop: Called between batches; True ends the scoring with `Interrupted`.
 
     Returns:
-        Tables by the names of their files.
+        Tables by file name.
 
     Raises:
         UserError: Logits are not finite.
@@ -55,11 +55,11 @@ def score_test(
 
 
 def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> dict[str, pd.DataFrame]:
-    """Counts and scores of stored predictions, by the names of their files.
+    """Counts and scores of stored predictions, by file name.
 
     Args:
-        predictions: One row a test frame: `subject`, and for each AU `logit_AU` and `label_AU`.
-        aus: J names.
+        predictions: One row per test frame: `subject`, and for each AU `logit_AU` and `label_AU`.
+        aus: Names of the J AUs.
     """
     logits = predictions[[f"logit_{au}" for au in aus]].to_numpy(dtype=np.float32)
     labels = predictions[[f"label_{au}" for au in aus]].to_numpy(dtype=np.int8)
@@ -71,7 +71,7 @@ def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> di
 def weigh_fe(
     trial: Trial, method: Method, images: ImageInput, fe: PackedFaces, stop: Callable[[], bool]
 ) -> pd.DataFrame | None:
-    """Weight of every FE image after training (A17: evaluation mode, centre crop); None of a method without weights.
+    """Weight of every FE image after training (A17: evaluation mode, centre crop); None for a method without weights.
 
     Raises:
         Interrupted: `stop` said so.

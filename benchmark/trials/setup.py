@@ -26,11 +26,11 @@ class Streams:
     """The batches of a trial, each a pure function of (seed, stream, step).
 
     Args:
-        trial: Its seed and batch sizes.
+        trial: Gives the seed and the batch sizes.
         data: The frames.
-        fold: Of the AU dataset; None for a trial that learns from none.
-        images: How frames become input.
-        fe_clear: See `TrialData`; given to controls.
+        fold: Split of the AU dataset; None for a trial that learns from no AU frame.
+        images: Turns frames into network input.
+        fe_clear: See `TrialData`; only controls get it.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Streams:
             )
 
     def batches(self, streams: frozenset[Stream], start: int, stop: int) -> Iterator[Batch]:
-        """The batches of the streams that a method asks for, of steps `start` to `stop` - 1, in order.
+        """Batches of the requested streams for steps `start` to `stop` - 1, in order.
 
-        The next step's images are cropped by another thread while a step is made.
+        Another thread crops the images of the next step while a step runs.
         """
         with ThreadPoolExecutor(1, "batches") as pool:
             ahead = pool.submit(self._crops, streams, start)
@@ -74,7 +74,7 @@ class Streams:
         return self._data.fe if stream == Stream.FE else self._data.au
 
     def _crops(self, streams: frozenset[Stream], step: int) -> dict[Stream, tuple[Tensor, Tensor]]:
-        """uint8 images and labels of one step, in the memory of the host."""
+        """Crops (uint8) and labels of one step by stream, in host memory."""
         return {stream: self._crops_of(stream, step) for stream in sorted(streams)}
 
     def _crops_of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
@@ -94,13 +94,13 @@ class Streams:
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that a trial is trained and scored with, but the method itself.
+    """Split, images, batches and task of a trial.
 
     Attributes:
-        fold: Split of the AU dataset; None for a trial that learns from none.
-        images: How frames become network input.
+        fold: Split of the AU dataset; None for a trial that learns from no AU frame.
+        images: Turns frames into network input.
         streams: The batches.
-        spec: The task, as the method is told of it.
+        spec: The task, for the constructor of the method.
     """
 
     fold: Fold | None
@@ -117,7 +117,7 @@ def set_up(
     device: torch.device,
     prerequisites: Mapping[str, Finished] | None = None,
 ) -> Setup:
-    """Split the data and fix the budget of a trial.
+    """Split the data and compute the number of steps of a trial.
 
     Args:
         trial: The trial.

@@ -25,8 +25,7 @@ _SHARED = (
 def source_hash(method_files: Iterable[Path]) -> str:
     """Hash of the code that can change a method's results.
 
-    The code of the readers, of the protocol and of the packed frames is left out: what they produce is part of a
-    trial's key.
+    The code of the readers, of the protocol and of the packed frames is left out: a trial's key holds its output.
 
     Args:
         method_files: The files that `methods.source_files` names.
@@ -38,10 +37,10 @@ def source_hash(method_files: Iterable[Path]) -> str:
 
 
 def standin_hash(dataset_files: Iterable[Path] = ()) -> str:
-    """Hash of the code that draws the stand-in. It tells faces drawn by one version of the code from another's.
+    """Hash of the code that draws the stand-in, so that each version of the code has a stand-in of its own.
 
     Args:
-        dataset_files: The files of the datasets that are drawn.
+        dataset_files: Source files of the drawn datasets.
     """
     return hash_sources((*sorted((PACKAGE / "standin").glob("*.py")), *sorted(set(dataset_files))))
 
@@ -61,13 +60,13 @@ def _code_of(file: Path) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            # Docstrings, and the strings below a field that document it.
+            # Docstrings, and the strings that document a field.
             node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
     return _shape(tree)
 
 
 def _shape(node: object) -> str:
-    """A syntax tree as text, the same under all Python versions, unlike `ast.dump` and `ast.unparse`."""
+    """Syntax tree as text that is the same under all Python versions, unlike `ast.dump` and `ast.unparse`."""
     if isinstance(node, ast.AST):
         fields = [
             f"{name}={_shape(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []

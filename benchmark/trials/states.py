@@ -1,4 +1,4 @@
-"""State of a trial, from its folder and the present sources of its method."""
+"""States of trials, from their folders and the present sources of their methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class State(StrEnum):
     """State of a trial."""
 
     DONE = "done"
-    STALE = "stale"  # done, but with other sources than the present ones, and no version was raised
+    STALE = "stale"  # done, but by other sources than the present ones, under the same version
     RUNNING = "running"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
@@ -54,7 +54,7 @@ def summary_state(seen: TrialSummary, present: Mapping[str, str]) -> State:
 
 def unfinished_state(folder: TrialFolder) -> State:
     """State of a trial that is not done."""
-    if not folder.lock.exists():  # no process ever ran it, or this is a copy without locks
+    if not folder.lock.exists():  # it never ran, or this is a copy without locks
         return State.INTERRUPTED if (folder.path / CHECKPOINT).is_file() else State.TO_DO
     if (folder.path / OWNER).exists():  # a process runs it, or was killed
         try:
@@ -72,7 +72,7 @@ def unfinished_state(folder: TrialFolder) -> State:
 
 
 def detail_of(folder: TrialFolder, state: State) -> str:
-    """Details of a trial in this state, for a list: why it failed, or how far it came; "" for none."""
+    """Details for a list: why the trial failed, or how far it is; "" for none."""
     if state == State.FAILED:
         try:
             return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]

@@ -1,4 +1,4 @@
-"""The training loop: seed, step, checkpoint, resume, score. It knows no method and no dataset by name."""
+"""The training loop: seed, step, checkpoint, resume, score. It is the same for all methods and datasets."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from benchmark.trials.setup import Setup, Streams, set_up
 from methods.base import Finished, Method, Scalars, Stream
 
 LOG_EVERY = 20
-"""The paper's figures show a point every 20 iterations (§4.4)."""
+"""Steps between rows of the history: the paper's figures show a point every 20 iterations (§4.4)."""
 EXPLODED = 1e6
-"""Bound of any loss or weight while training is sound; the sum of 12 cross-entropies starts at 8."""
+"""Upper bound of a scalar in sound training; the sum of 12 cross-entropies starts at 8."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a trial is run; nothing here changes its result on one kind of hardware.
+    """Options of a run; none of them changes a result on one kind of hardware.
 
     Attributes:
-        device: Where it trains.
+        device: Device of the training.
         checkpoint_s: Seconds between checkpoints; 0 for one after every step.
         on_step: Called after every step with (label of the trial, steps done, steps).
-        stop: Asked after every step and every batch that is scored; if true, the trial writes a checkpoint and ends
-            with `Interrupted`.
-        abandoned: Asked after every step and before anything is written; if true, another process has taken the trial
-            over, and training ends with `Abandoned` and writes nothing.
+        stop: Called after every step and every scored batch; True makes the trial write a checkpoint and end with
+            `Interrupted`.
+        abandoned: Called after every step and before every write; True means that another process has taken the
+            trial over: training ends with `Abandoned` and writes nothing.
     """
 
     device: torch.device
@@ -49,10 +49,10 @@ class RunOptions:
     abandoned: Callable[[], bool] = lambda: False
 
     def check_owned(self, label: str) -> None:
-        """Go on only with a trial that is still ours.
+        """Check that no other process has taken the trial over.
 
         Raises:
-            Abandoned: `abandoned` said so.
+            Abandoned: `abandoned` returned True.
         """
         if self.abandoned():
             raise Abandoned(f"{label}: another process runs it")
@@ -63,9 +63,9 @@ class _Progress:
     """Results of the steps that are done.
 
     Attributes:
-        step: Steps done.
+        step: Number of steps done.
         history: One row of scalars every `LOG_EVERY` steps.
-        seconds: Time of training.
+        seconds: Training time in seconds.
     """
 
     step: int = 0
@@ -97,16 +97,16 @@ def train_trial(
 ) -> dict[str, Any]:
     """Train and score one trial, from its checkpoint if it has one, and write its tables and weights.
 
-    A trial that tests no one is not scored.
+    A trial without test subjects is not scored.
 
     Args:
         trial: The trial.
-        method_class: The method of that name.
+        method_class: Method of the trial.
         protocol: Protocol of the AU dataset.
         data: The frames.
         folder: Folder of the trial's files.
         options: Device, checkpoints, progress.
-        sources: Hash of the code; a checkpoint made by other code is not continued.
+        sources: Hash of the code; a checkpoint of other code is ignored.
         prerequisites: Finished trials that this one starts from, by role.
 
     Returns:
@@ -115,8 +115,8 @@ def train_trial(
     Raises:
         UserError: A loss is not finite or explodes, the checkpoint is damaged, or the method is a control and the data
             are no stand-in.
-        Interrupted: `options.stop` said so; a checkpoint holds the steps done.
-        Abandoned: `options.abandoned` said so; nothing was written since.
+        Interrupted: `options.stop` returned True; a checkpoint holds the steps done.
+        Abandoned: `options.abandoned` returned True; nothing was written since.
     """
     setup = set_up(trial, method_class, protocol, data, options.device, prerequisites)
     fold = setup.fold
@@ -129,7 +129,7 @@ def train_trial(
             if fold is not None and len(fold.test):
                 tables |= score_test(trial, method, setup.images, data.au, fold, options.stop)
             fe_weights = weigh_fe(trial, method, setup.images, data.fe, options.stop)
-        except Interrupted:  # the steps done are kept: the next run has only to score them
+        except Interrupted:  # keep the trained method, so that the next run only scores it
             _save_checkpoint(running, progress)
             raise
         if fe_weights is not None:
@@ -149,12 +149,12 @@ def train_trial(
 
 
 def _learn(running: _Running) -> _Progress:
-    """Make every step that is not done.
+    """Train to the last step.
 
     Raises:
         UserError: A value is not finite or explodes, or the checkpoint is damaged.
-        Interrupted: `options.stop` said so; a checkpoint was written.
-        Abandoned: `options.abandoned` said so.
+        Interrupted: `options.stop` returned True; a checkpoint was written.
+        Abandoned: `options.abandoned` returned True.
     """
     trial, method, options = running.trial, running.method, running.options
     steps, streams = running.setup.spec.steps, running.setup.streams
@@ -165,7 +165,7 @@ def _learn(running: _Running) -> _Progress:
     began = saved = time.monotonic()
     for step, batch in enumerate(streams.batches(method.streams, done.step, steps), start=done.step):
         unchecked[step] = take_step(trial, method, batch, step)
-        if step % LOG_EVERY == 0 or step == steps - 1:  # all at once, since a look at a number waits for a GPU
+        if step % LOG_EVERY == 0 or step == steps - 1:  # all at once, since reading a number waits for the GPU
             done.history.append({"step": step, **check_scalars(unchecked, trial, streams, method.streams)})
             unchecked = {}
         done.step = step + 1
@@ -175,7 +175,7 @@ def _learn(running: _Running) -> _Progress:
         now, stopping = time.monotonic(), options.stop()
         done.seconds = before + now - began
         if stopping or (now - saved >= options.checkpoint_s and step + 1 < steps):
-            if unchecked:  # a checkpoint never holds what has diverged already
+            if unchecked:  # a checkpoint never holds a diverged method
                 check_scalars(unchecked, trial, streams, method.streams)
                 unchecked = {}
             _save_checkpoint(running, done)
@@ -187,13 +187,13 @@ def _learn(running: _Running) -> _Progress:
 
 
 def take_step(trial: Trial, method: Method, batch: Mapping[Stream, Any], step: int) -> Scalars:
-    """Update a method once; its randomness is a function of the step, so resuming needs no generator's state."""
+    """Update a method once. The seed is a function of the step, so a resumed trial needs no generator state."""
     torch.manual_seed(int(generator(trial.seed, "update", step).integers(2**62)))
     return method.update(batch, step)
 
 
 def _resumed(running: _Running) -> _Progress:
-    """The progress of the checkpoint, which the method takes on; nothing done where there is none of this code."""
+    """Load the checkpoint into the method and return its progress; no steps if there is no checkpoint of this code."""
     checkpoint = running.folder.load_checkpoint()
     if checkpoint is None or checkpoint["sources"] != running.sources:
         return _Progress()
@@ -202,10 +202,10 @@ def _resumed(running: _Running) -> _Progress:
 
 
 def _save_checkpoint(running: _Running, progress: _Progress) -> None:
-    """Write the results of the steps done.
+    """Write a checkpoint with the results of the steps done.
 
     Raises:
-        Abandoned: `options.abandoned` said so; nothing was written.
+        Abandoned: `options.abandoned` returned True; nothing was written.
     """
     state = {
         "sources": running.sources,
@@ -221,7 +221,7 @@ def _save_checkpoint(running: _Running, progress: _Progress) -> None:
 def check_scalars(
     unchecked: Mapping[int, Scalars], trial: Trial, streams: Streams, used: frozenset[Stream]
 ) -> dict[str, float]:
-    """Scalars of the last of these steps, as numbers.
+    """Check the scalars of these steps and return the last ones as numbers.
 
     Raises:
         UserError: A scalar of a step is not finite, or too large; the error names the images of its batch.
@@ -242,14 +242,14 @@ def check_scalars(
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch and ask for deterministic kernels inside; restore the state before at the end."""
+    """Seed torch and use deterministic kernels in the block; restore the previous state at its end."""
     before = torch.are_deterministic_algorithms_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # Every new tensor would be written once more, for the sake of code that reads what it has not written.
+        # Filling every new tensor would cost time, and only helps code that reads uninitialised memory.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         try:
             yield

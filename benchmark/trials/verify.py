@@ -1,8 +1,8 @@
-"""Verification of a finished trial by present code: its first steps are repeated, and its predictions scored again.
+"""Verification of a finished trial by present code: repeat its first steps, and score its predictions again.
 
-Moving or tidying code changes the hash of a method's sources, and with it every result is stale. Where the repeated
-steps agree with the stored history, and the counts of the stored predictions with the stored counts, the trial is
-marked as verified by the present sources. A change that only shows later in training is out of sight of this.
+Moving or tidying code changes the hash of a method's sources, and so makes every result stale. A trial is marked as
+verified by the present sources if the repeated steps agree with the stored history, and the counts of the stored
+predictions with the stored counts. The check misses a change that only shows later in training.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmark.trials.trainer import LOG_EVERY, check_scalars, seeded, take_step
 from methods.base import Method
 
 TOLERANCE = 1e-5
-"""Relative difference of scalars that another processor or version of torch may make."""
+"""Relative tolerance of scalars: another processor or version of torch may cause such a difference."""
 
 
 class Agreement(StrEnum):
@@ -48,11 +48,11 @@ class Verification:
     """Outcome of verifying one trial.
 
     Attributes:
-        label: Name of the trial for people.
+        label: Readable name of the trial.
         key: Key of the trial.
-        agreement: The outcome.
-        detail: One sentence: the steps repeated, or the first difference.
-        steps: Steps that were repeated.
+        agreement: How well the numbers agree.
+        detail: One sentence: the repeated steps, or the first difference.
+        steps: Number of repeated steps.
     """
 
     label: str
@@ -76,13 +76,13 @@ def verify_steps(
 
     Args:
         trial: The trial.
-        method_class: The present code of its method.
+        method_class: Method of the trial, from the present code.
         protocol: Protocol of the AU dataset.
-        data: The frames; their fingerprints must be the trial's.
-        history: One row a logged step: `step`, and the scalars.
-        steps: Steps to repeat, at most.
+        data: The frames, with the fingerprints of the trial.
+        history: One row per logged step: `step`, and the scalars.
+        steps: Largest number of steps to repeat.
         device: Device of the steps.
-        before: Finished trials that it starts from, by role.
+        before: Finished trials that this one starts from, by role.
 
     Raises:
         UserError: A repeated step diverges.
@@ -141,7 +141,7 @@ def compare_tables(made: pd.DataFrame, stored: pd.DataFrame) -> tuple[Agreement,
 def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreement, str]:
     """Score the stored predictions of a trial again, and compare with its stored counts and scores.
 
-    A trial that tests no one has none, and agrees.
+    A trial without test subjects has no predictions, and agrees.
 
     Raises:
         UserError: A file of the trial has changed.
@@ -166,10 +166,10 @@ def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreem
 
 
 def verification_mark(outcome: Verification, source_hash: str, device: torch.device) -> dict[str, Any]:
-    """Facts of a verification that the results carry.
+    """Facts of a verification, for the results.
 
     Args:
-        outcome: The outcome; it must not differ.
+        outcome: A verification that agrees.
         source_hash: Hash of the sources that repeated the steps.
         device: Device of the steps.
 
