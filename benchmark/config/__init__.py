@@ -1,1 +1,1 @@
-"""Settings: profiles, their validation, the protocol of an AU dataset, and a trial with its key."""
+"""Settings: profiles and their validation, protocols of AU datasets, and trials with their keys."""

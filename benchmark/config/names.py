@@ -1,4 +1,4 @@
-"""Names of datasets and profiles, from the files alone: nothing is imported or validated."""
+"""Names of datasets and profiles, read from the list of files without any import or validation."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
 
     Args:
         name: A profile of the suite, or the path of a TOML file.
-        overrides: `KEY=VALUE` each, the key a dotted path in the file (`train.steps`, `methods.mal.beta`), the
-            value TOML or, where that fails, plain text.
+        overrides: `KEY=VALUE` strings. The key is a dotted path in the file (`train.steps`, `methods.mal.beta`).
+            The value is TOML or, if it is no valid TOML, plain text.
 
     Returns:
-        The profile, and those overrides that change its trials, normalised and sorted.
+        The profile, and the overrides that change its trials, normalised and sorted.
 
     Raises:
         UserError: No such profile, no TOML, an unknown key, or a value of the wrong type.
@@ -44,7 +44,7 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
         key, value = _parse_override(override)
         before = _lookup(raw, key)
         _assign(raw, key, value)
-        if before != value and key[0] != "slurm":  # where a trial runs changes no result
+        if before != value and key[0] != "slurm":  # the place where a trial runs changes no result
             changed.append(f"{key}={value if isinstance(value, str) else _toml(value)}")
     overridden = tuple(override.split("=")[0] for override in overrides)
     profile = _validated(raw, Source(path, text, overridden))
@@ -100,7 +100,7 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
 
 
 class _Key(tuple[str, ...]):
-    """A dotted path that prints as one."""
+    """A key path that prints with dots."""
 
     def __str__(self) -> str:
         return ".".join(self)
@@ -123,7 +123,7 @@ def _assign(tree: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
                 f"'{'.'.join(key)}' is no setting", found=f"'{name}' holds a value", remedy="see the profile"
             )
         node = node[name]
-    # A budget in steps replaces one in epochs, and the other way round.
+    # A budget in steps replaces one in epochs, and vice versa.
     budget = {"steps": "epochs", "epochs": "steps"}
     if len(key) == 2 and key[0] == "train" and key[1] in budget:
         node.pop(budget[key[1]], None)
@@ -148,7 +148,7 @@ def _validated(raw: dict[str, Any], source: Source) -> Profile:
 
 
 def settings_error(error: ValidationError, model: type[BaseModel], source: Source, *, prefix: str = "") -> UserError:
-    """First fault of a validation as a `UserError`, with its line and the nearest key.
+    """First fault of a validation as a `UserError`, with its line and the most similar key.
 
     Args:
         error: Raised by pydantic.
@@ -164,7 +164,7 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
     if names:
         key = re.compile(rf"\s*{re.escape(names[-1])}\s*=")
         hits = [i for i, row in enumerate(source.text.splitlines(), 1) if key.match(row)]
-    # A key that stands in no line of the file, or that was put over it, came from the command line.
+    # A key without a line in the file, and an overridden key, came from the command line.
     if names and (dotted in source.overridden or not hits):
         where, hits = f"--set {dotted}" if fault["type"] != "missing" else source.path, []
     line = hits[0] if len(hits) == 1 else None
@@ -191,7 +191,7 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
 def _fields_at(model: type[BaseModel], names: list[str]) -> list[str]:
     for name in names:
         field = model.model_fields.get(name)
-        if field is None:  # a name of the user's own, in a table of tables
+        if field is None:  # a name that the user chose, in a table of tables
             continue
         nested = [field.annotation, *get_args(field.annotation)]
         models = [t for t in nested if isinstance(t, type) and issubclass(t, BaseModel)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, model_validator
 
 ALL = "all"
-"""The part of a trial that learns from everyone and is tested on no one."""
+"""Part name of a trial that trains on all subjects and tests none."""
 PROTOCOL_VERSION = 1
 """Raised when a change of a protocol can change a result; part of every trial's key."""
 
 
 class Protocol(BaseModel):
-    """One AU dataset as it is trained on and tested."""
+    """AUs and split of one AU dataset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,15 +20,15 @@ class Protocol(BaseModel):
     folder: str
     """Name of the dataset's folder below the data root."""
     aus: tuple[int, ...]
-    """AUs that are scored, in the order of tables."""
+    """Scored AUs, in the order of the paper's table."""
     parts: dict[str, tuple[str, ...]]
-    """Test part -> its subjects. A trial trains on all other subjects."""
+    """Test part -> test subjects. A trial trains on all other subjects."""
     train_only: tuple[str, ...] = ()
     """Subjects that no part tests."""
     frames: int
-    """Coded frames in the full dataset, by which a complete copy is told from a partial one."""
+    """Number of coded frames in the full dataset; a copy with fewer frames is partial."""
     sequences: int
-    """Videos in the full dataset."""
+    """Number of videos in the full dataset."""
 
     @model_validator(mode="after")
     def _parts_are_disjoint(self) -> Protocol:
@@ -44,5 +44,5 @@ class Protocol(BaseModel):
 
     @property
     def subjects(self) -> frozenset[str]:
-        """All subjects, of every part and those that only train."""
+        """All subjects: those of the parts and those that only train."""
         return frozenset(self.train_only).union(*self.parts.values())

@@ -14,60 +14,60 @@ from benchmark.config.settings import DataSettings, Settings, TrainSettings
 from benchmark.core.hashing import digest_of_json
 
 START = "start"
-"""Role of the prerequisite trial from whose backbone a trial's own starts (A14)."""
+"""Role of the prerequisite whose backbone initialises the trial's backbone (A14)."""
 RENDERS = "renders"
-"""Value of `method.weights`, and dataset name, of the stage that learns from drawn people without AUs."""
+"""Value of `method.weights`, and dataset name, of the stage that is pre-trained on drawn people without AUs."""
 
 LABELS = {"profile", "shared_overrides", "variant", "row"}
-"""Fields that name a trial for readers. They are no part of its key: equal settings are equal under any name."""
+"""Fields that only name a trial for readers; they are no part of its key."""
 
 
 class Prerequisite(Settings):
-    """A trial that another one starts from."""
+    """Trial that must finish before another one starts."""
 
     key: str
     own_digest: str
-    """Digest of its method's settings."""
+    """Digest of the prerequisite's method settings."""
 
 
 class Trial(Settings):
-    """One (dataset, part, method, seed, settings, data): everything that can change a result."""
+    """Dataset, part, method, seed, settings and data of one training: everything that can change its result."""
 
     dataset: str
     part: str
-    """The part that is tested (A15)."""
+    """Test part (A15)."""
     method: str
     seed: int
     method_version: int
     protocol: str
-    """Digest of the dataset's AUs and parts; "" for a trial that learns from no AU data."""
+    """Digest of the dataset's AUs and parts; "" for a trial without AU data."""
     protocol_version: int = PROTOCOL_VERSION
     data: DataSettings
     train: TrainSettings
     hparams: dict[str, Any]
-    """All settings of the method."""
+    """Complete settings of the method."""
     weights_hash: str = ""
     """Digest of the file of backbone weights; "" if none was given."""
     shared_digest: str
-    """Digest of the settings that all methods of a comparison share: budget, images, base net."""
+    """Digest of the settings shared by all methods of a comparison: budget, images, backbone."""
     fingerprints: tuple[str, str]
-    """Fingerprints of the AU and the FE data; the first is "" for a trial that learns from FE images alone."""
+    """Fingerprints of the AU and the FE data; the first is "" for a trial without AU data."""
     prerequisites: dict[str, Prerequisite] = Field(default={})
-    """Trials that it starts from, by role."""
+    """Prerequisites by role."""
 
     profile: str
     shared_overrides: str = ""
     variant: str = ""
     row: str = ""
-    """Printed row that this trial runs, if it is not its method's own."""
+    """Name of the printed row, if it is not the method's default row."""
 
     @cached_property
     def key(self) -> str:
-        """Sixteen hex digits that change with anything that can change the result."""
+        """Digest of everything that can change the result, 16 hex digits."""
         return digest_of_json(self.model_dump(mode="json", exclude=LABELS))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with a key of its own."""
+        """Copy of the trial with a new key."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("key", None)
         return copied
@@ -78,12 +78,12 @@ class Trial(Settings):
 
     @property
     def own_digest(self) -> str:
-        """Digest of the method's settings; trials that differ in it do not repeat one another."""
+        """Digest of the method's settings; only trials with equal digests are repetitions of each other."""
         before = {role: trial.own_digest for role, trial in self.prerequisites.items()}
         return digest_of_json({"hparams": self.hparams, "weights_hash": self.weights_hash, "prerequisites": before})
 
     @property
     def label(self) -> str:
-        """Short name for people."""
+        """Short name for readers."""
         name = f"{self.method} ({self.row})" if self.row else self.method
         return f"{self.dataset} {name} {self.part} seed {self.seed}"

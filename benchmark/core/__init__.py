@@ -1,1 +1,1 @@
-"""Errors, F1, hashes, names: imported by all, importing nothing of the suite."""
+"""Errors, F1, hashes and names. Every package may import them; they import nothing of the suite."""

@@ -1,4 +1,4 @@
-"""The one form of an error that a user can cause, and suggestions for misspelt names."""
+"""Errors that a user can cause, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake in input, settings or environment that the user can mend.
+    """A mistake in input, settings or environment that the user can correct.
 
     The command line prints it as one block, without a traceback, and exits with status 2.
 
     Args:
         what: One sentence: what is wrong.
-        where: File, or any other place a reader can look at.
+        where: File or other place of the mistake.
         line: 1-based line in `where`, if there is one.
-        expected: What should have stood there.
-        found: What stands there.
-        remedy: What to do about it.
+        expected: Correct content of that place.
+        found: Present content of that place.
+        remedy: Action that corrects the mistake.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class UserError(Exception):
 
 
 class Interrupted(Exception):
-    """Work that was asked to stop, and stopped where it can be taken up again."""
+    """Work that stopped on request and can be resumed."""
 
 
 class Abandoned(Exception):
-    """Work that another process has taken over, and that stopped without a trace."""
+    """Work that stopped without writing anything, because another process has taken it over."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A remedy for an unknown `name`: the nearest of the `known` names, or all of them.
+    """Remedy for an unknown name: the most similar of the `known` names, and a list of all of them.
 
-    Upper case counts as lower case, and two letters that changed places are the smallest mistake.
+    Case is ignored. Two swapped neighbouring letters count as the smallest mistake.
 
     Example:
         >>> did_you_mean("MLA", ["mal", "mtl"])

@@ -1,7 +1,7 @@
-"""F1 from counts, with NumPy alone.
+"""F1 from counts, computed with NumPy alone.
 
-F1 = 2 TP / (2 TP + FP + FN). It is undefined, NaN here and "n/a" in reports, where neither truth nor prediction has
-a positive, or no label is known; averages leave undefined values out.
+F1 = 2 TP / (2 TP + FP + FN). It is undefined where neither labels nor predictions have a
+positive, or no label is known. An undefined F1 is NaN here and "n/a" in reports; averages leave it out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 TP, FP, FN, TN = range(4)
-"""Places in the last axis of counts."""
+"""Indices of TP, FP, FN in the last axis of counts."""
 
 
 def f1(counts: npt.NDArray[np.int64] | FloatArray) -> FloatArray:
@@ -24,7 +24,7 @@ def f1(counts: npt.NDArray[np.int64] | FloatArray) -> FloatArray:
 
 
 def mean_defined(values: FloatArray, axis: int) -> FloatArray:
-    """Mean of the values that are not NaN; NaN where all are."""
+    """Mean over the values that are not NaN; NaN where all are NaN."""
     defined = ~np.isnan(values)
     number = np.asarray(defined.sum(axis=axis), dtype=np.float64)
     total = np.asarray(np.where(defined, values, 0.0).sum(axis=axis), dtype=np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def digest_of_bytes(content: bytes, size: int = 16) -> str:
-    """BLAKE2b of bytes, as 2 x `size` hex digits.
+    """BLAKE2b digest of bytes, as 2 x `size` hex digits.
 
     Example:
         >>> digest_of_bytes(b"", size=4)
@@ -20,7 +20,7 @@ def digest_of_bytes(content: bytes, size: int = 16) -> str:
 
 
 def digest_of_json(value: Any, size: int = 8) -> str:
-    """BLAKE2b of a JSON value in its canonical form: equal values have equal digests.
+    """BLAKE2b digest of the canonical form of a JSON value: equal values have equal digests.
 
     Example:
         >>> digest_of_json({"a": 1, "b": 2}) == digest_of_json({"b": 2, "a": 1})
@@ -30,7 +30,7 @@ def digest_of_json(value: Any, size: int = 8) -> str:
 
 
 def digest_of_file(file: Path, size: int = 16) -> bytes:
-    """BLAKE2b of a file's bytes.
+    """BLAKE2b digest of a file's bytes, `size` bytes long.
 
     Raises:
         OSError: The file cannot be read.

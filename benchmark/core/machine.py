@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""Number of CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def available_cores() -> int:
-    """Cores that this process may run on: under taskset or a batch system fewer than the machine has."""
+    """CPU cores that this process may run on: under taskset or a batch system, maybe not all of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,11 +1,11 @@
-"""Whose faces made a number."""
+"""Origin of the faces behind a result."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Origin = Literal["stand-in", "complete", "partial"]
-"""Procedural faces; a copy of the dataset with the known counts; anything else."""
+"""Procedural faces; a full copy of the dataset; any other copy."""
 
 CLEAR = "clear"
-"""Kind of a stand-in's FE images whose label their AUs carry."""
+"""Kind of stand-in FE images whose AUs determine the label."""

@@ -1,4 +1,4 @@
-"""Default folders: inside a checkout below it, for an installed package outside site-packages."""
+"""Default folders: below the checkout, or, for an installed package, outside site-packages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def is_checkout() -> bool:
 
 
 def default_runs() -> Path:
-    """The store of trials: `runs/` of the checkout, else of the current folder."""
+    """Default store of trials: `runs/` of the checkout, else of the current folder."""
     return (PROJECT if is_checkout() else Path()) / "runs"
 
 
 def default_reports() -> Path:
-    """The reports: `reports/` of the checkout, else of the current folder."""
+    """Default folder of reports: `reports/` of the checkout, else of the current folder."""
     return (PROJECT if is_checkout() else Path()) / "reports"
 
 
 def default_cache() -> Path:
-    """Packed frames and stand-ins: `.cache/` of the checkout, else the user's cache folder."""
+    """Default folder of packed frames and stand-ins: `.cache/` of the checkout, else the user's cache folder."""
     if is_checkout():
         return PROJECT / ".cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "malbench"

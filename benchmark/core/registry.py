@@ -31,10 +31,10 @@ class Mark:
 
 
 def read_marks(folder: Path, decorators: tuple[str, ...]) -> dict[str, Mark]:
-    """Registered names below a folder, in alphabetical order.
+    """Marks of the registered classes below a folder, by name in alphabetical order.
 
-    A plug-in is a file `NAME.py` or a folder `NAME/__init__.py`. A file that cannot be parsed has no mark here; the
-    import reports it.
+    A plug-in is a file `NAME.py` or a folder `NAME/__init__.py`. A file that cannot be parsed has no mark
+    here; its import reports the error.
 
     Args:
         folder: Folder of the plug-ins.
