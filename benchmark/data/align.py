@@ -1,7 +1,7 @@
-"""Alignment on the landmarks that come with a dataset (ambiguity A12: the paper does not say how faces were cropped).
+"""Face alignment on the landmarks of a dataset (ambiguity A12: the paper does not say how faces were cropped).
 
-A similarity transform (turn, scale, shift) takes the centres of the eyes and the corners of the mouth as near as can
-be, in least squares, to fixed places of a square. Left and right are those of the image.
+A similarity transform (rotation, scale, shift) maps the centres of the eyes and the corners of the mouth to fixed
+places of a square, in least squares. Left and right are those of the image.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from benchmark.core.errors import UserError
 
 Align = Literal["landmarks", "as_is"]
 Points = npt.NDArray[np.float32]
-"""(4, 2) or (N, 4, 2): x and y of left eye, right eye, left and right corner of the mouth, pixels of the image as it is
-on disk, the centre of the first pixel at 0."""
+"""(4, 2) or (N, 4, 2): x and y of left eye, right eye, left and right corner of the mouth, in pixels of the image on
+disk. The centre of the first pixel is at 0."""
 POINT_COLUMNS = tuple(
     f"{point}_{axis}" for point in ("left_eye", "right_eye", "left_mouth", "right_mouth") for axis in ("x", "y")
 )
-"""Columns of a table that holds `Points`, one row an image."""
+"""Columns of a table with the `Points` of one image a row."""
 
 TEMPLATE = ((0.36, 0.40), (0.64, 0.40), (0.395, 0.71), (0.605, 0.71))
-"""Where the four points go, as shares of the square's side. Ours: brows to chin of most faces stay inside the centre
-crop of 224 of 256 pixels, with room for a dropped jaw."""
+"""Target places of the four points, as shares of the square's side. Our choice: most faces, from brows to dropped jaw,
+fit into the centre crop of 224 of 256 pixels."""
 NEAREST = 30
-"""Frames within which a frame without landmarks may borrow those of another (A12)."""
+"""Maximum distance, in frames, from which a frame without landmarks borrows those of another frame (A12)."""
 MOST_IMPLAUSIBLE = 0.05
-"""Share of faces whose points may stand in an impossible order before the file's layout is doubted: trackers fail."""
+"""Maximum share of faces with implausible landmarks. Trackers fail sometimes; a larger share means a wrong layout."""
 
 _GREY = (128, 128, 128)
-"""What stands outside the image."""
+"""Colour of pixels outside the image."""
 
 
 def points_of(landmarks: npt.NDArray[np.floating], eyes: tuple[slice, slice], mouth: tuple[int, int]) -> Points:
-    """The four points among (..., K, 2) landmarks: the means of each eye's, and the corners of the mouth."""
+    """The four points (..., 4, 2) of K landmarks (..., K, 2): the mean of each eye, and the corners of the mouth."""
     left, right = (landmarks[..., eye, :].mean(axis=-2) for eye in eyes)
     return np.stack([left, right, landmarks[..., mouth[0], :], landmarks[..., mouth[1], :]], axis=-2).astype(np.float32)
 
 
 def plausible(points: Points) -> npt.NDArray[np.bool_]:
-    """(N,): whether eyes and mouth could be those of a face that is not mirrored, however it is turned in the plane."""
+    """Whether eyes and mouth can be those of a face that is not mirrored, at any rotation in the plane, (N,) bool."""
     eyes, lips = points[..., 1, :] - points[..., 0, :], points[..., 3, :] - points[..., 2, :]
     down = points[..., 2:, :].mean(axis=-2) - points[..., :2, :].mean(axis=-2)
     below = eyes[..., 0] * down[..., 1] - eyes[..., 1] * down[..., 0] > 0
@@ -54,15 +54,18 @@ def plausible(points: Points) -> npt.NDArray[np.bool_]:
 
 
 def believed(found: Mapping[int, Points], where: Path, layout: str) -> dict[int, Points]:
-    """The points by frame without those that no face can have.
+    """Leave out the implausible points of a sequence.
 
     Args:
-        found: By frame.
-        where: What they were read from.
-        layout: The order that was taken for granted, for an error.
+        found: Points by frame number.
+        where: File or folder of the landmarks, for an error.
+        layout: Assumed order of the landmarks, for an error.
+
+    Returns:
+        The plausible points by frame number.
 
     Raises:
-        UserError: Too many are impossible: then the landmarks are in another order.
+        UserError: Too many points are implausible, so the landmarks are in another order.
     """
     if not found:
         return {}
@@ -80,12 +83,12 @@ def believed(found: Mapping[int, Points], where: Path, layout: str) -> dict[int,
 
 @dataclass(frozen=True)
 class Aligned:
-    """The landmarks of one sequence's coded frames.
+    """Landmarks of one sequence with F coded frames, of which K have some.
 
     Attributes:
-        kept: (F,): False where no landmarks are near.
-        points: (K, 4, 2) of the K frames kept.
-        borrowed: Frames that have those of another frame.
+        kept: (F,) bool, False where no landmarks are near.
+        points: (K, 4, 2), points of the kept frames.
+        borrowed: Number of frames with the landmarks of another frame.
     """
 
     kept: npt.NDArray[np.bool_]
@@ -94,12 +97,12 @@ class Aligned:
 
 
 def nearest_points(frames: list[int], found: Mapping[int, Points], within: int = NEAREST) -> Aligned:
-    """Landmarks of each frame, or of the nearest one of its sequence that has any; of two as near, the earlier.
+    """Landmarks of each frame, or of the nearest frame with landmarks; of two equally near ones, the earlier.
 
     Args:
         frames: Frame numbers that need landmarks.
         found: Landmarks by frame number, of the whole sequence.
-        within: The furthest that a frame may be.
+        within: Maximum distance to a frame with landmarks, frames.
     """
     wanted, known = np.array(frames, dtype=np.int64), np.array(sorted(found), dtype=np.int64)
     if not len(known):
@@ -116,13 +119,13 @@ def nearest_points(frames: list[int], found: Mapping[int, Points], within: int =
 
 
 def similarity(points: Points, size: int) -> npt.NDArray[np.float64]:
-    """(2, 3): takes pixels of the image to pixels of the aligned square of side `size`, in least squares.
+    """Least-squares transform (2, 3) from pixels of the image to pixels of the aligned square of side `size`.
 
-    With points z and their places w as complex numbers, the best turn and scale is <z, w> / <z, z> about the means.
+    With points z and targets w as centred complex numbers, the best rotation and scale is <z, w> / <z, z>.
     """
     z = points[:, 0].astype(np.float64) + 1j * points[:, 1].astype(np.float64)
     template = np.array(TEMPLATE)
-    w = (template[:, 0] + 1j * template[:, 1]) * size - (0.5 + 0.5j)  # a share counts from the edge of the first pixel
+    w = (template[:, 0] + 1j * template[:, 1]) * size - (0.5 + 0.5j)  # shares count from the edge of the first pixel
     about = z - z.mean()
     turn = np.vdot(about, w - w.mean()) / np.vdot(about, about)
     shift = w.mean() - turn * z.mean()
@@ -130,25 +133,25 @@ def similarity(points: Points, size: int) -> npt.NDArray[np.float64]:
 
 
 def reduction(points: Points, size: int) -> int:
-    """1, 2, 4 or 8: by how much to make an image smaller before `warp`, so that nothing is lost and nothing aliases."""
+    """Factor 1, 2, 4 or 8 by which to reduce an image before `warp`, without loss of detail or aliasing."""
     scale = float(np.hypot(*similarity(points, size)[:, 0]))
     return next((factor for factor in (8, 4, 2) if scale * factor <= 1), 1)
 
 
 def warp(image: npt.NDArray[np.uint8], points: Points, size: int, factor: float = 1.0) -> npt.NDArray[np.uint8]:
-    """The aligned square.
+    """Cut the aligned square out of an image.
 
     Args:
-        image: (H, W, 3), made smaller by `factor`.
-        points: Pixels of the image before that.
-        size: Side of the square.
-        factor: At most `reduction(points, size)`, or thereabouts.
+        image: (H, W, 3) uint8, reduced by `factor`.
+        points: Points in pixels of the image before its reduction.
+        size: Side of the square, pixels.
+        factor: Factor of the reduction, about `reduction(points, size)` at most.
 
     Returns:
-        (size, size, 3); grey where the image has no pixel.
+        (size, size, 3) uint8; grey outside the image.
     """
     matrix = similarity(points, size)
-    # x = factor (x' + 1/2) - 1/2, where x' counts in the smaller image.
+    # x = factor (x' + 1/2) - 1/2, where x' is a pixel of the reduced image.
     matrix = np.concatenate(
         [matrix[:, :2] * factor, matrix[:, :2].sum(axis=1, keepdims=True) * (factor - 1) / 2 + matrix[:, 2:]], axis=1
     )

@@ -1,8 +1,8 @@
-"""A copy of the data held against a full one: every missing and surplus item, by name.
+"""Check of a copy of the data against a full copy: every missing and surplus item, by name.
 
-File names, labels and landmarks are read; images are read when they are packed. Two label files that were swapped are
-found by their ranges of frames: not where two sequences have the same range (in BP4D: T1 and T2 of M016). Two videos
-that were swapped are not found.
+The check reads file names, labels and landmarks. It does not read images; packing does. It detects two swapped label
+files by their ranges of frames, unless the ranges are equal (in BP4D: T1 and T2 of M016). It does not detect swapped
+videos.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.known import Known, Range, known_classes_of_standin, known_of_standin
 
 FEW = 12
-"""Items that a line lists by name; the rest is counted."""
+"""Maximum number of items that a line lists by name."""
 REPEATS_FROM = 5
-"""Coded frames from which two equal label files are taken for copies, not for chance."""
+"""Minimum number of coded frames with which equal label files count as copies."""
 THINNED = 0.05
-"""Share by which a number of frames may differ from that of a list that may be thinned out."""
+"""Tolerance of the number of frames against a list that may be subsampled, as a share."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault or remark.
+    """One fault or remark of a check.
 
     Attributes:
-        what: A sentence that names the items.
-        where: File, with line, or another place to look at.
+        what: Sentence that names the items.
+        where: File with line, or another place.
         expected: Contents of a full copy.
         found: Contents of this copy.
         remedy: Action to take.
-        severity: A `fault` makes the data incomplete or damaged; a `remark` may be the source's doing.
+        severity: `fault` for incomplete or damaged data; `remark` where the reference list may be the cause.
     """
 
     what: str
@@ -55,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: an item, its value here, and its known value."""
+    """One line of the check's table: an item, its value in this copy, and its value in a full copy."""
 
     name: str
     found: str
@@ -71,7 +71,7 @@ class Report:
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """Findings for which data are refused."""
+        """Findings because of which the data are refused."""
         return tuple(each for each in self.findings if each.severity == "fault")
 
     def __add__(self, other: Report) -> Report:
@@ -79,7 +79,7 @@ class Report:
 
 
 class CheckedAu(Interface):
-    """The part of an AU dataset that its check needs (`benchmark.datasets.base.AuDataset`)."""
+    """Methods of an AU dataset that its check needs (`benchmark.datasets.base.AuDataset`)."""
 
     def known(self, protocol: Protocol) -> Known:
         """Known contents of a full copy."""
@@ -98,7 +98,7 @@ class CheckedAu(Interface):
 
 
 class CheckedFe(Interface):
-    """The part of an FE dataset that its check needs (`benchmark.datasets.base.FeDataset`)."""
+    """Methods of an FE dataset that its check needs (`benchmark.datasets.base.FeDataset`)."""
 
     title: str
 
@@ -133,7 +133,7 @@ def check_au(faces: FaceSet, dataset: CheckedAu, protocol: Protocol, faults: Seq
         known = dataset.known(protocol)
     found = _ranges_of(faces)
     unread = sorted((known.ranges.keys() | known.counts.keys()) - found.keys())
-    # The labels of a sequence whose images are wrong still tell whose they are.
+    # Label files are compared even where the images of their sequence are unusable.
     coded = {s: r for s in unread if (r := _coded_range(dataset, faces.root, protocol, s)) is not None}
     rates, off = _rates(faces, known, found)
     findings = [
@@ -190,7 +190,7 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
 
 
 def _ranges_of(faces: FaceSet) -> dict[str, Range]:
-    """Coded frames of each sequence, with those left out for want of landmarks."""
+    """Coded frames of each sequence, including those without landmarks."""
     rows = faces.table[["sequence", "frame"]]
     if faces.left_out is not None:
         rows = pd.concat([rows, faces.left_out[["sequence", "frame"]]])
@@ -228,7 +228,7 @@ def _sequences(found: Mapping[str, Range], coded: Mapping[str, Range], known: Kn
     absent = [
         Finding(f"{subject}: sequences missing: {' '.join(tasks)}", remedy=_RANGE_REMEDY)
         for subject, tasks in sorted(gone.items())
-        if tasks != [""]  # a dataset with one sequence a subject: the subject is named already
+        if tasks != [""]  # with one sequence a subject, the subject's finding suffices
     ]
     for name, count in sorted(known.counts.items()):
         have = found.get(name)
@@ -249,8 +249,8 @@ _RANGE_REMEDY = "copy this sequence's labels and images from your dataset anew"
 
 
 def _difference(name: str, have: Range, full: Range, ranges: Mapping[str, Range]) -> str:
-    """In which way a sequence's frames are not the known ones."""
-    # The same subject's sequences first: files are swapped within a folder's neighbourhood.
+    """Difference between a sequence's frames and the known ones, in words."""
+    # Sequences of the same subject come first: neighbouring files are swapped most easily.
     others = sorted(ranges, key=lambda other: (other.partition("/")[0] != name.partition("/")[0], other))
     twin = next((other for other in others if other != name and ranges[other] == have), None)
     if twin is not None:
@@ -308,7 +308,7 @@ def _rates(faces: FaceSet, known: Known, found: Mapping[str, Range]) -> tuple[li
             lines.append(Line(f"{name} active", f"{rate:.1f} %, {len(column) - len(sure):,} unknown", f"{full:.1f} %"))
             if abs(rate - full) > known.tolerance:
                 wrong.append(f"{au} {rate:.1f} % for {full:.1f} %")
-        # Of some frames alone nobody knows the rates.
+        # The known rates hold for the full dataset only.
         if wrong and whole:
             findings.append(
                 Finding(
@@ -328,7 +328,7 @@ def _of_error(error: UserError) -> Finding:
 
 
 def few(items: Sequence[str]) -> str:
-    """The first items by name, and the number of the others."""
+    """Names of the first items, and the number of the others."""
     return ", ".join(items[:FEW]) + (f" and {len(items) - FEW} more" if len(items) > FEW else "")
 
 
@@ -341,7 +341,7 @@ def _coded_range(dataset: CheckedAu, root: Path, protocol: Protocol, sequence: s
 
 
 def unlabelled(names: list[str], where: Path) -> list[Finding]:
-    """A remark on folders of images without labels."""
+    """Remark on folders of images without labels; none if there are no such folders."""
     if not names:
         return []
     what = f"images without labels: {few(names)}"
@@ -349,10 +349,10 @@ def unlabelled(names: list[str], where: Path) -> list[Finding]:
 
 
 def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:
-    """Label files that stand under two names with the same content.
+    """Findings on label files with the same content under two names.
 
     Args:
-        files: Label files by the file or folder that they are reported as.
+        files: Label files by the file or folder that names them in the finding.
     """
     by_content: dict[tuple[bytes, ...], list[Path]] = defaultdict(list)
     for name, own in files.items():

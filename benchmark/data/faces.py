@@ -1,4 +1,4 @@
-"""`FaceSet`, the one interface between a dataset on disk and everything that reads it."""
+"""`FaceSet`, the interface between the files of a dataset and the rest of the suite."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from benchmark.core.origin import Origin
 from benchmark.data.align import Points
 
 UNKNOWN = -1
-"""Label value of a cell that nobody knows: it gives no loss and no count."""
+"""Value of an unknown label: it adds nothing to losses and counts."""
 
 MARKER = "standin.json"
-"""Stands in the data root of a stand-in, and nowhere else."""
+"""Marker file in the data root of a stand-in."""
 MARKER_FORMAT = "mal-benchmark stand-in 1"
 JPEG_COMMENT = b"mal-benchmark stand-in"
 
 IMAGE_FORMATS = ("JPEG", "PNG")
-"""What an image may be, whatever its name: for others Pillow may start other programs."""
+"""Accepted image formats. For other formats Pillow may start external programs."""
 UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What Pillow raises for damaged images."""
+"""Exceptions that Pillow raises for damaged images."""
 
 
 @dataclass(frozen=True)
 class FaceSet:
-    """Images that are still files, and their labels.
+    """Image files of a dataset and their labels: N images, J AUs or Q classes.
 
     Attributes:
         dataset: Name of the dataset.
-        root: The folder that `table.path` is relative to.
-        table: One row an image: `path` (relative, "/" separated), `subject`, `sequence`, `frame`, in an order
-            that depends on those values alone, never on the order of a directory.
+        root: Folder that `table.path` is relative to.
+        table: One row an image: `path` (relative, "/" separated), `subject`, `sequence`, `frame`. The order of rows
+            depends on these values alone, never on the order of a directory.
         labels: (N, J) of 0, 1 or `UNKNOWN` for AUs, (N,) class indices for expressions, int8; people are int16.
-        label_names: The J AUs, or the Q classes; none for people.
-        origin: Whose faces these are.
-        note: One line for readers: what was found.
-        points: (N, 4, 2), see `benchmark.data.align`: frames are aligned on them. None: images are taken as they are.
-        left_out: `subject`, `sequence`, `frame` of coded frames that are not in the table, since no landmarks are near.
-        title: The dataset as people spell it.
+        label_names: Names of the J AUs or of the Q classes; none for people.
+        origin: Origin of the faces.
+        note: Summary of the data in one line.
+        points: (N, 4, 2), landmarks for the alignment, see `benchmark.data.align`. None: no alignment.
+        left_out: `subject`, `sequence`, `frame` of coded frames that the table lacks, because no landmarks are near.
+        title: Name of the dataset in prose.
     """
 
     dataset: str
@@ -75,7 +75,7 @@ def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
     """Check that a data root holds the dataset folders `needs`.
 
     Raises:
-        UserError: It is no folder, or it lacks one of them.
+        UserError: The data root is no folder, or lacks one of the dataset folders.
     """
     layout = " and ".join(f"{folder}/" for folder in needs)
     if not path.is_dir():
@@ -99,17 +99,17 @@ def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
 
 
 def is_standin(root: Path, table: pd.DataFrame) -> bool:
-    """Whether a data root holds procedural faces: told by its marker, or by the comment inside its images.
+    """Whether a data root holds procedural faces, by its marker or by the comment inside its images.
 
-    The comment makes a stand-in recognisable even after its folders were copied without the marker. One image of
-    each sequence is looked at. Images that another program has re-encoded carry no comment any more.
+    The comment identifies a stand-in even after its folders were copied without the marker. The function reads one
+    image of each sequence. An image that another program re-encoded has lost the comment.
 
     Args:
         root: The data root.
         table: As in `FaceSet`.
 
     Raises:
-        UserError: There is a marker, and it is not one that this version writes.
+        UserError: The marker is not one that this version writes.
     """
     marker = root / MARKER
     if marker.is_file():
@@ -134,4 +134,4 @@ def _has_comment(path: Path) -> bool:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             return image.info.get("comment") == JPEG_COMMENT
     except UNREADABLE:
-        return False  # packing names an unreadable image with its own error
+        return False  # packing reports unreadable images

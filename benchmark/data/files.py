@@ -1,4 +1,4 @@
-"""What readers of coded frames share: one file of codes, and the images that its frame numbers name."""
+"""Common parts of readers of coded frames: coding files, their images, and the rows of a `FaceSet`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from benchmark.data.faces import FaceSet
 
 
 class CsvRows:
-    """`csv.reader`, for which a file that is no CSV is a user's mistake.
+    """`csv.reader` that reports a file that is no CSV as a user's mistake.
 
     Raises:
-        UserError: While it is iterated: a cell is longer than any label.
+        UserError: During iteration: a cell is longer than any label.
     """
 
     def __init__(self, stream: Iterable[str], file: Path, *, remedy: str) -> None:
@@ -47,7 +47,7 @@ class CsvRows:
 
 @contextmanager
 def caught(faults: list[UserError] | None) -> Iterator[None]:
-    """Put a user's mistake that is raised inside into `faults`, so that reading goes on; None lets it pass."""
+    """Append a `UserError` of the block to `faults`, so that reading goes on; None: let it pass."""
     try:
         yield
     except UserError as error:
@@ -70,7 +70,7 @@ class Coding:
 
     @classmethod
     def of(cls, file: Path, frames: Mapping[int, tuple[int, list[int]]], n_aus: int) -> Coding:
-        """From each frame's line and its codes, in any order."""
+        """Build a coding from the line and the codes of each frame, in any order."""
         order = sorted(frames)
         codes = np.array([frames[f][1] for f in order], dtype=np.int8).reshape(len(order), n_aus)
         return cls(file, order, [frames[f][0] for f in order], codes)
@@ -79,17 +79,17 @@ class Coding:
 def rows_below(
     header: list[str], rows: CsvRows, file: Path, *, what: str, remedy: str
 ) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of every row that is not blank.
+    """Line number and cells of every row that is not blank.
 
     Args:
-        header: The row above, which was read already.
-        rows: Of the file.
-        file: What is read.
-        what: The kind of file, for an error.
-        remedy: What to do about a wrong row.
+        header: Cells of the header.
+        rows: Rows below the header.
+        file: The file, for an error.
+        what: Kind of the file, for an error.
+        remedy: Action that corrects a wrong row, for an error.
 
     Raises:
-        UserError: A row has not as many cells as the header.
+        UserError: A row and the header differ in their number of cells.
     """
     for row in rows:
         if not any(cell.strip() for cell in row):
@@ -107,7 +107,7 @@ def rows_below(
 
 
 class Rows:
-    """The rows of a `FaceSet` as they come, sequence by sequence."""
+    """Builder of a `FaceSet`, sequence by sequence."""
 
     def __init__(self) -> None:
         self._tables: list[pd.DataFrame] = []
@@ -115,14 +115,14 @@ class Rows:
         self._points: list[Points] = []
         self._left_out: list[pd.DataFrame] = []
         self.frames = 0
-        """Frames so far."""
+        """Number of frames added."""
         self.coded = 0
-        """Frames so far, with those left out."""
+        """Number of coded frames, including those left out."""
         self.subjects: set[str] = set()
         self.sequences: set[str] = set()
-        """Those of all coded frames, with those left out."""
+        """Sequences of all coded frames, including those left out."""
         self.borrowed = 0
-        """Frames that have the landmarks of another one."""
+        """Number of frames with the landmarks of another frame."""
 
     def add(
         self,
@@ -134,16 +134,16 @@ class Rows:
         labels: npt.NDArray[np.int8],
         landmarks: Mapping[int, Points] | None,
     ) -> None:
-        """Add a sequence; frames without landmarks near are left out.
+        """Add a sequence without its frames that have no landmarks near.
 
         Args:
             root: The data root.
-            paths: The images of `frames`.
-            subject: Who it is.
+            paths: F images of the frames.
+            subject: Subject of the sequence.
             sequence: Name of the sequence.
-            frames: Frame numbers.
-            labels: (F, J).
-            landmarks: By frame number; None: images are taken as they are.
+            frames: F frame numbers.
+            labels: (F, J) int8.
+            landmarks: Points by frame number; None: no alignment.
         """
         table = pd.DataFrame(
             {
@@ -168,7 +168,7 @@ class Rows:
 
     @property
     def alignment(self) -> str:
-        """For the note: what was done about alignment, and to how many frames it could not be done."""
+        """Sentence for the note: alignment, and the number of frames without landmarks."""
         if not self._points:
             return "images as they are on disk (no alignment, A12)"
         return (
@@ -178,7 +178,7 @@ class Rows:
         )
 
     def face_set(self, dataset: str, root: Path, names: tuple[str, ...]) -> FaceSet:
-        """All rows; origin and note are still to be said."""
+        """The face set of all rows; the caller replaces its origin and note."""
         return FaceSet(
             dataset,
             root,
@@ -193,18 +193,18 @@ class Rows:
 
 
 def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:
-    """The image of each coded frame, matched by integer value: the zero padding of names varies.
+    """Image of each coded frame, matched by integer value, because the zero padding of names varies.
 
     Args:
         folder: The images of one sequence.
-        coded: The frames that need one.
-        remedy: What to do about one that is missing.
+        coded: The coded frames.
+        remedy: Action that corrects a missing image, for an error.
 
     Raises:
         UserError: A coded frame has no image.
     """
     found: dict[int, Path] = {}
-    # Sorted, so that 7.jpg and 007.jpg in one folder resolve alike everywhere.
+    # Sorted, so that 7.jpg and 007.jpg in one folder resolve to the same file on every system.
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _IMAGE_NAME.fullmatch(path.name)
         if match is not None:
@@ -224,7 +224,7 @@ def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:
 
 
 def listing(folder: Path) -> str:
-    """What is in a folder, for an error."""
+    """Contents of a folder, for an error."""
     if not folder.is_dir():
         return f"no folder {folder.name}"
     names = sorted(p.name for p in folder.iterdir())

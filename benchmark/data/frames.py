@@ -1,4 +1,4 @@
-"""Packed frames: every image of a `FaceSet` decoded once, as uint8, in one file that is mapped into memory."""
+"""Packed frames: all decoded images of a `FaceSet`, as uint8, in one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from benchmark.data.align import Points
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet
 
 PACK_FORMAT = 1
-"""Raised when decoding or resizing changes: part of the data's fingerprint, and so of every trial's key."""
+"""Version of decoding and resizing, a part of the data's fingerprint and so of every trial's key."""
 PORTION = 256
-"""Images in one task."""
+"""Number of images in one task."""
 HASH_BYTES = 16
 MAX_PIXELS = 64_000_000
-"""A larger image is refused before it is decoded: BP4D's frames have 1.4 million pixels."""
+"""Maximum number of pixels of an image, checked before decoding; BP4D's frames have 1.4 million."""
 
 
 class RowsOf:
-    """Some rows of packed frames, without a copy."""
+    """View of some rows of packed frames, without a copy."""
 
     def __init__(self, frames: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> None:
         self._frames, self._rows = frames, rows
@@ -51,16 +51,16 @@ class RowsOf:
 
 @dataclass(frozen=True)
 class PackedFaces:
-    """A `FaceSet` with its frames at hand.
+    """A `FaceSet` with its decoded frames.
 
     Attributes:
         faces: Labels and table.
         frames: uint8 RGB (N, S, S, 3), mapped from disk.
-        fingerprint: Hash of the image files' bytes, the labels, the landmarks that frames are aligned on, and the frame
-            size: the data's part of a trial's key.
-        decoded: Frames that were decoded to make it, less than all where an earlier attempt was cut short, 0 where a
-            pack was there.
-        seconds: Time that took.
+        fingerprint: Hash of the image files, the labels, the landmarks of the alignment and the frame size: the data's
+            part of a trial's key.
+        decoded: Number of frames that this call decoded: fewer than N after an interrupted attempt, 0 for a finished
+            pack.
+        seconds: Duration of the packing, seconds.
     """
 
     faces: FaceSet
@@ -70,7 +70,7 @@ class PackedFaces:
     seconds: float = 0.0
 
     def of_subjects(self, subjects: Collection[str]) -> PackedFaces:
-        """The frames of some subjects alone; their names are part of the new fingerprint."""
+        """Select the frames of some subjects; the subjects' names become a part of the fingerprint."""
         whole = self.faces
         rows = np.flatnonzero(whole.table["subject"].isin(subjects).to_numpy())
         out = whole.left_out
@@ -86,16 +86,15 @@ class PackedFaces:
 
 
 def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
-    """Decode every image once, aligned or resized; a later call with the same files maps what is there.
+    """Decode every image once, aligned or resized; a later call with the same files maps the finished pack.
 
-    Where the images are not aligned, a frame that is not square is resized to a square, as the paper resizes to
-    256x256 (§4.1.2). All cores decode. A call that is cut short, however it is, leaves finished portions behind, and
-    the next one goes on from there.
+    Without alignment, every frame is resized to a square, as the paper resizes to 256x256 (§4.1.2). All cores decode.
+    An interrupted call keeps its finished tasks, and the next call continues from them.
 
     Args:
         faces: The images to pack.
-        size: Side of a packed frame in pixels.
-        cache: Packs live below it, one folder each, whole or not at all.
+        size: Side of a packed frame, pixels.
+        cache: Folder of the packs, one folder a pack; a pack is complete or absent.
         progress: Called with (images packed, images), from the calling thread.
 
     Raises:
@@ -105,7 +104,7 @@ def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], 
     cache.mkdir(parents=True, exist_ok=True)
     decoded, began = 0, time.monotonic()
     packing = _Packing(faces, size, folder)
-    # Processes that need the same frames wait for the first of them.
+    # Other processes that need the same frames wait until the first has packed them.
     with FileLock(cache / f"{packing.making.name}.lock"):
         if not (folder / _META).is_file():
             decoded = packing.run(progress)
@@ -126,7 +125,7 @@ def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], 
 
 
 def pack_folder(faces: FaceSet, size: int, cache: Path) -> Path:
-    """Where a pack is or will be; its name changes when a file, a label, a landmark or the frame size does."""
+    """Folder of a pack; its name depends on the files, the labels, the landmarks and the frame size."""
     digest = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode(), digest_size=8)
     digest.update(_label_bytes(faces))
     for path in faces.table["path"]:
@@ -144,7 +143,7 @@ def _file_state(root: Path, path: str) -> bytes:
 
 
 def needed_bytes(faces: FaceSet, size: int, cache: Path) -> int:
-    """Disk that packing will take, before a byte is written; 0 where the pack is there."""
+    """Disk space that packing will need, bytes; 0 if the pack exists."""
     return 0 if (pack_folder(faces, size, cache) / _META).is_file() else len(faces) * size * size * 3
 
 
@@ -158,10 +157,10 @@ _META, _FRAMES, _HASHES, _DONE = "pack.json", "frames.npy", "hashes.bin", "done.
 
 
 class _Packing:
-    """One pack in the making, in a folder of its own that is renamed at the end.
+    """Creation of one pack, in a temporary folder that is renamed at the end.
 
-    Frames are written by plain writes, not through a memory map: the pages of a map that is written count as memory
-    of this process until the system takes them back.
+    Frames are written to the file, not through a memory map, because dirty pages of a map count as memory of the
+    process until the system writes them back.
     """
 
     def __init__(self, faces: FaceSet, size: int, folder: Path) -> None:
@@ -169,7 +168,8 @@ class _Packing:
         self.size = size
         self.folder = folder
         self.paths = [str(path) for path in faces.table["path"]]
-        # Named by what it is to hold, not by the state of the files: mending one image must not undo the others.
+        # The name depends on the contents of the pack and not on the state of its files, so that replacing one image
+        # keeps the finished tasks of the others.
         of = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode() + _label_bytes(faces), digest_size=8)
         of.update("\n".join(self.paths).encode())
         self.making = folder.with_name(f".packing-{faces.dataset}-{size}px-{of.hexdigest()}")
@@ -179,7 +179,7 @@ class _Packing:
         self.decoded: SimpleQueue[int] = SimpleQueue()
 
     def run(self, progress: Callable[[int, int], None] | None) -> int:
-        """Make the pack; how many frames were decoded for it."""
+        """Create the pack and return the number of frames that were decoded."""
         header, done = self._begin()
         at_hand = sum(len(self.tasks[task]) for task in done)
         left = [task for i, task in enumerate(self.tasks) if i not in done]
@@ -194,12 +194,12 @@ class _Packing:
                     count += self.decoded.get()
                 if progress is not None:
                     progress(min(count, len(self.paths)), len(self.paths))
-                # What is whole is recorded before an error ends the loop.
+                # Finished tasks are recorded before an error ends the loop.
                 for future in sorted(ended, key=lambda each: each.exception() is not None):
                     future.result()
                     self._record(running.pop(future))
         finally:
-            # After a damaged image, or Ctrl-C: what is begun ends within a frame, and what is done stays.
+            # After a damaged image or Ctrl-C, running tasks stop at the next frame, and finished tasks are kept.
             self.stop.set()
             pool.shutdown(cancel_futures=True)
         if progress is not None:
@@ -208,7 +208,7 @@ class _Packing:
         return len(self.paths) - at_hand
 
     def _begin(self) -> tuple[int, set[int]]:
-        """Length of the header of the frames' file, and the tasks that an earlier attempt has done."""
+        """Prepare the files; return the length of the frame file's header, bytes, and the indices of finished tasks."""
         self.making.mkdir(parents=True, exist_ok=True)
         frames = self.making / _FRAMES
         shape = (len(self.paths), self.size, self.size, 3)
@@ -224,7 +224,7 @@ class _Packing:
                 found=f"{free / 2**30:.1f} GiB free",
                 remedy="free some space, or name another folder with --cache",
             )
-        # Without records nothing in the folder counts: its files may be half made.
+        # Without records, the files in the folder may be incomplete and are created again.
         mode: Literal["r+", "w+"] = "r+" if done else "w+"
         header = int(np.lib.format.open_memmap(frames, mode, np.uint8, None if done else shape).offset)
         if not done:
@@ -233,10 +233,10 @@ class _Packing:
         return header, done
 
     def _records(self) -> dict[int, str]:
-        """The last record of each task, by its first row."""
+        """Last record of each task, by the task's first row."""
         record = self.making / _DONE
         lines = record.read_text(encoding="ascii").split("\n") if record.is_file() else []
-        # What follows the last end of a line was cut off while it was written.
+        # Text after the last newline is an incomplete record.
         return {int(line.split(" ")[0]): line for line in lines[:-1]}
 
     def _record(self, state: str) -> None:
@@ -246,14 +246,14 @@ class _Packing:
             os.fsync(stream.fileno())
 
     def _state(self, task: range) -> str:
-        """A task, and the state of its files: what is done counts as long as they stay what they were."""
+        """Record of a task: its rows and the state of its files, whose change makes a finished task invalid."""
         state = blake2b(digest_size=8)
         for row in task:
             state.update(_file_state(self.faces.root, self.paths[row]))
         return f"{task.start} {task.stop} {state.hexdigest()}"
 
     def _do(self, task: range, header: int) -> None:
-        """Decode the rows of a task and write them where they belong."""
+        """Decode the rows of a task and write them to their places in the files."""
         video = video_of(self.paths[task.start])
         frames = self._of_video(video, task) if video is not None else self._of_images(task)
         hashes = bytearray()
@@ -303,11 +303,11 @@ class _Packing:
 
 
 Decoded = tuple[npt.NDArray[np.uint8], bytes]
-"""One packed frame, and a hash of what it was made of."""
+"""One packed frame, and a hash of its source."""
 
 
 def _tasks(paths: list[str]) -> list[range]:
-    """Rows that one thread decodes: those of a video, which is read in one pass, or a portion of images."""
+    """Tasks of the threads: the rows of one video, which is read in one pass, or of a number of images."""
     tasks, start = [], 0
     for video, rows in groupby(paths, key=video_of):
         stop = start + sum(1 for _ in rows)
@@ -318,13 +318,13 @@ def _tasks(paths: list[str]) -> list[range]:
 
 
 def video_of(path: str) -> str | None:
-    """The video that a row's path `video.avi#17` is a frame of, None for an image."""
+    """Video of a row whose path is `video.avi#17`; None for an image."""
     video, mark, index = path.rpartition("#")
     return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
 
 
 def _decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[np.uint8], bytes]]:
-    """The frames (RGB) of a video with ascending 0-based `indices`, one after the other: seeking is not exact."""
+    """Frames of a video (RGB) with their hashes, at ascending 0-based indices; seeking would not be exact."""
     digest = blake2b(digest_size=HASH_BYTES)
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -362,7 +362,7 @@ def _packed_video_frame(rgb: npt.NDArray[np.uint8], size: int, points: Points | 
         return np.asarray(small)
     factor = align.reduction(points, size)
     if factor > 1:
-        # Cut to whole blocks, so that the scale is exactly the factor.
+        # Cropped to whole blocks, so that the scale equals the factor exactly.
         height, width = (side // factor * factor for side in rgb.shape[:2])
         shape = (width // factor, height // factor)
         rgb = np.asarray(cv2.resize(rgb[:height, :width], shape, interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -386,14 +386,14 @@ def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             _check_size(path, image.width, image.height)
             if points is None:
-                image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale not below this size
+                image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale, not below this size
                 small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
                 frame = np.asarray(small)
             else:
                 width = image.width
                 factor = align.reduction(points, size)
                 image.draft("RGB", (-(-image.width // factor), -(-image.height // factor)))
-                # What the decoder did, which for other formats is nothing: a factor of 1, 2, 4 or 8.
+                # The factor 1, 2, 4 or 8 of the decoder; formats other than JPEG are not reduced.
                 frame = align.warp(
                     np.asarray(image.convert("RGB")), points, size, 2 ** round(math.log2(width / image.width))
                 )

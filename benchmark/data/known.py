@@ -20,12 +20,12 @@ from benchmark.data.faces import FaceSet
 TRUTH = "truth"
 """Folder of a stand-in's ground truth, one parquet file a dataset."""
 ACTIVE = 0.35
-"""Intensity above which an AU of a stand-in occurs."""
+"""Threshold of the intensity, in [0, 1], above which an AU of a stand-in occurs."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The coded frames of a sequence: first, last, and their number; both ends are included."""
+    """Coded frames of a sequence: first, last (inclusive) and their number."""
 
     first: int
     last: int
@@ -33,7 +33,7 @@ class Range:
 
     @classmethod
     def of(cls, frames: list[int]) -> Range:
-        """The range of frame numbers in ascending order."""
+        """Build the range of frame numbers in ascending order."""
         return cls(frames[0], frames[-1], len(frames))
 
 
@@ -43,12 +43,12 @@ class Known:
 
     Attributes:
         subjects: All subjects.
-        ranges: Coded frames of each sequence, by its name in `FaceSet.table`; empty where they are not known.
-        counts: Number of frames of each sequence, where a public list tells no more and may be thinned out.
+        ranges: Coded frames of each sequence, by its name in `FaceSet.table`; empty if not published.
+        counts: Number of frames of each sequence, if a public list gives only that and may be subsampled.
         groups: Subjects of each group in `rates`.
         rates: Percentage of active frames, by group and AU.
         tolerance: Percentage points by which a rate may differ.
-        certain: A rate that differs is a fault; False: it may be the list's doing.
+        certain: Whether a different rate is a fault; False if the reference list may be the cause.
     """
 
     subjects: frozenset[str]
@@ -66,13 +66,13 @@ def known_of_standin(
     sequences_of: Callable[[pd.DataFrame], pd.Series],
     is_read: Callable[[pd.DataFrame], npt.NDArray[np.bool_]],
 ) -> Known:
-    """Contents of a stand-in, from its ground truth; the protocol's subjects alone where that is missing.
+    """Contents of a stand-in, from its ground truth; only the protocol's subjects if that is missing.
 
     Args:
         standin: Root of the stand-in.
-        protocol: Names the AUs.
-        sequences_of: Sequence of each row of the ground truth.
-        is_read: Whether the settings keep each row.
+        protocol: AUs and subjects.
+        sequences_of: Function for the sequence of each row of the ground truth.
+        is_read: Function for whether the settings keep each row.
 
     Raises:
         UserError: The ground truth cannot be read.
@@ -83,7 +83,7 @@ def known_of_standin(
     with _reading(file) as truth:
         coded = truth[truth["coded"]]
         coded = coded[is_read(coded)]
-        # Frames of noise are coded as unknown; the rates are of the other frames.
+        # Noise frames are coded as unknown; the rates count the other frames.
         faces = coded[~coded["marked"]] if "marked" in coded else coded
         rates = {au: 100 * float((faces[au] > ACTIVE).mean()) for au in protocol.au_names}
         there = frozenset(coded["subject"])
@@ -97,7 +97,7 @@ def known_of_standin(
 
 
 def known_classes_of_standin(standin: Path, fe: str) -> Mapping[str, Mapping[str, int]]:
-    """Images of each label in each split of a stand-in; empty where its ground truth is missing.
+    """Number of images by split and label of a stand-in; empty if its ground truth is missing.
 
     Raises:
         UserError: The ground truth cannot be read.
@@ -113,7 +113,7 @@ def known_classes_of_standin(standin: Path, fe: str) -> Mapping[str, Mapping[str
 
 
 def known_clear(fe: FaceSet) -> npt.NDArray[np.bool_] | None:
-    """Whether the AUs of each FE image carry its label, (N,); known of a stand-in alone, else None."""
+    """Whether the AUs of each FE image determine its label, (N,); None for other data than a stand-in."""
     if fe.origin != "stand-in":
         return None
     known = known_fe(fe.root, fe.dataset).set_index("path")
@@ -121,7 +121,7 @@ def known_clear(fe: FaceSet) -> npt.NDArray[np.bool_] | None:
 
 
 def known_fe(standin: Path, fe: str) -> pd.DataFrame:
-    """Ground truth of each FE image of a stand-in; no row where it is missing.
+    """Ground truth of the FE images of a stand-in, one row an image; no rows if it is missing.
 
     Returns:
         Columns `path`, `kind`, `depicted` (index of the emotion whose AUs were drawn, -1 for none), and for each AU
@@ -139,10 +139,10 @@ def known_fe(standin: Path, fe: str) -> pd.DataFrame:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[pd.DataFrame]:
-    """The table of a ground truth; an error inside is the file's fault.
+    """Open the table of a ground truth; an error in the block counts as an error of the file.
 
     Raises:
-        UserError: It cannot be read, or holds something else.
+        UserError: The file cannot be read, or has other contents.
     """
     try:
         yield pd.read_parquet(file)
@@ -156,16 +156,16 @@ def _reading(file: Path) -> Iterator[pd.DataFrame]:
 
 
 def read_known_csv(file: Path) -> pd.DataFrame:
-    """A CSV file of known counts, with `#` comments."""
+    """Read a CSV file of known counts with `#` comments."""
     return pd.read_csv(file, comment="#")
 
 
 def read_known_rates(file: Path) -> dict[str, dict[str, float]]:
-    """Percentage of active frames by group and AU, from a CSV file with a column `group`."""
+    """Read percentages of active frames by group and AU from a CSV file with a column `group`."""
     table = read_known_csv(file).set_index("group")
     return {str(group): {str(au): float(rate) for au, rate in row.items()} for group, row in table.iterrows()}
 
 
 def groups_of_parts(protocol: Protocol) -> dict[str, frozenset[str]]:
-    """Subjects of `all` and of each part."""
+    """Subjects of the group `all` and of each part."""
     return {"all": protocol.subjects, **{part: frozenset(names) for part, names in protocol.parts.items()}}

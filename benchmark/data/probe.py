@@ -1,4 +1,4 @@
-"""How far each AU can be told without features: a linear probe on the pixels, on people that it has not seen."""
+"""Linear probe on pixels: AUC of each AU on unseen subjects, without learned features."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from benchmark.config.protocol import Protocol
 from benchmark.data.frames import PackedFaces
 
 SIDE = 24
-"""Pixels that images are shrunk to: as many numbers as a few thousand images can fit."""
+"""Side of the reduced images, pixels: few enough numbers for a regression on a few thousand images."""
 PENALTIES = (1e1, 1e2, 1e3, 1e4)
 
 
 def pixel_probe(packed: PackedFaces, protocol: Protocol, crop_size: int) -> pd.DataFrame:
     """AUC of ridge regression on standardised pixels, per AU and test part.
 
-    The penalty is chosen for each part on a third of its training subjects, by the mean AUC over AUs, and the probe
-    fitted again on all of them. Test subjects are looked at once.
+    A third of each part's training subjects selects the penalty, by mean AUC over AUs. The probe is then fitted on all
+    training subjects and tested once.
 
     Args:
-        packed: Frames of an AU dataset.
-        protocol: Its parts.
-        crop_size: Side of the central crop that networks are tested on.
+        packed: Packed frames of an AU dataset.
+        protocol: AUs and parts of the dataset.
+        crop_size: Side of the centre crop, pixels.
 
     Returns:
-        Columns `part`, `au`, `auc`; NaN where the known labels of the test part are all alike.
+        Columns `part`, `au`, `auc`; NaN if the known labels of the test part are all equal.
     """
     pixels, faces = _pixels(packed, crop_size), packed.faces
     subjects = faces.table["subject"].to_numpy()

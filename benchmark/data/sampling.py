@@ -1,4 +1,4 @@
-"""Who trains, who is tested, which frames the meta net sees, and which images make batch number t."""
+"""Splits by subject, the AU validation set, and the order of batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def generator(seed: int, *names: str | int) -> np.random.Generator:
-    """A generator that is a pure function of `seed` and `names`."""
+    """Random generator that is a pure function of `seed` and `names`."""
     keys = [zlib.crc32(name.encode()) if isinstance(name, str) else name for name in names]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *keys])))
 
@@ -33,18 +33,18 @@ class Fold:
 
 
 def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fraction: float, minimum: int) -> Fold:
-    """Split by subject: `part` is tested, all other parts train, and the AU validation set is reserved from them.
+    """Split an AU dataset by subject: `part` is tested, all others train, and some of their frames are reserved.
 
     Args:
         faces: The AU dataset.
-        protocol: Its parts.
-        part: Name of the part that is tested; `ALL` tests no one.
-        seed: Draws the reserve.
+        protocol: Parts of the dataset.
+        part: Test part; `ALL` for none.
+        seed: Seed of the reserve.
         fraction: Share of each training subject's frames that is reserved (§4.1.1: about 2 %).
-        minimum: The least size of the reserve on small data (ambiguity A18).
+        minimum: Minimum size of the reserve, frames (ambiguity A18).
 
     Raises:
-        UserError: A side of the split has no subject, or there are too few frames to train on and to reserve.
+        UserError: A side of the split has no subject, or there are too few frames to train and to reserve.
     """
     subjects = faces.table["subject"].to_numpy()
     tested = np.isin(subjects, () if part == ALL else protocol.parts[part])
@@ -73,11 +73,11 @@ def make_fold(faces: FaceSet, protocol: Protocol, part: str, seed: int, *, fract
 
 
 def reserve(subjects: npt.NDArray[np.object_], rest: Indices, seed: int, *, fraction: float, minimum: int) -> Indices:
-    """The AU validation frames, drawn evenly per subject (§4.1.1, ambiguity A18).
+    """Draw the AU validation frames evenly per subject (§4.1.1, ambiguity A18).
 
-    A subject gives round(fraction x its frames), and at least one where it has ten frames or more. If that makes
-    fewer than `minimum` frames, the reserve grows to `minimum` or a quarter of `rest`, whichever is smaller, by
-    one frame of each subject in turn, subjects in random order.
+    A subject gives round(fraction x its frames), and at least one if it has ten frames or more. If the reserve is then
+    smaller than `minimum`, it grows to the smaller of `minimum` and a quarter of `rest`: it takes one frame of each
+    subject in turn, subjects in random order.
     """
     order = generator(seed, "au_val", "subjects")
     by_subject: dict[str, list[int]] = {}
@@ -91,7 +91,7 @@ def reserve(subjects: npt.NDArray[np.object_], rest: Indices, seed: int, *, frac
         taken += [shuffled.pop() for _ in range(min(share, count - 1))]
     target = min(minimum, len(rest) // 4)
     while len(taken) < target:
-        # A subject keeps at least one frame to train on.
+        # Each subject keeps at least one frame for training.
         open_subjects = [name for name, shuffled in by_subject.items() if len(shuffled) > 1]
         if not open_subjects:
             break
@@ -101,10 +101,10 @@ def reserve(subjects: npt.NDArray[np.object_], rest: Indices, seed: int, *, frac
 
 
 def check_fold(fold: Fold, faces: FaceSet) -> None:
-    """Refuse a split that shares a subject between train and test, or a frame between any two sides.
+    """Refuse a split with a subject in both train and test, or a frame in two sides.
 
     Raises:
-        AssertionError: It does; a defect of this suite, whatever the data.
+        AssertionError: The split is wrong, which is a defect of this suite and not of the data.
     """
     subjects = faces.table["subject"].to_numpy()
     learning = np.concatenate([fold.train, fold.val])
@@ -120,17 +120,17 @@ def check_fold(fold: Fold, faces: FaceSet) -> None:
 
 
 class BatchOrder:
-    """Which samples make batch t of a stream: a pure function of (seed, stream, t), so resuming needs no state.
+    """Samples of batch t of a stream: a pure function of (seed, stream, t), so resuming needs no state.
 
-    The batches of a stream walk through one endless row of permutations of its samples, so every sample is seen
-    once before any is seen twice. Two methods at one seed see the same batches.
+    The batches of a stream follow an endless series of permutations of its samples, so every sample occurs once before
+    any occurs twice. Two methods with one seed see the same batches.
 
     Args:
         pool: Row indices to draw from.
         batch_size: Samples in a batch.
         seed: The trial's seed.
         stream: Name of the stream.
-        replace: Draw each batch independently with replacement (a validation batch larger than the reserve, A18).
+        replace: Draw batches independently with replacement (for a validation batch larger than the reserve, A18).
     """
 
     def __init__(self, pool: Indices, batch_size: int, seed: int, stream: str, *, replace: bool = False) -> None:
@@ -152,7 +152,7 @@ class BatchOrder:
         return np.concatenate([self._permutation(int(e))[offsets[epochs == e]] for e in np.unique(epochs)])
 
     def augmentation(self, step: int) -> np.random.Generator:
-        """The generator of this batch's crops and flips."""
+        """Random generator of the crops and flips of batch `step`."""
         return generator(self.seed, self.stream, "augment", step)
 
     def _draw_permutation(self, epoch: int) -> Indices:

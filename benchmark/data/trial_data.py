@@ -1,4 +1,4 @@
-"""The frames that a trial runs on."""
+"""Frames of a trial."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from benchmark.data.frames import PackedFaces
 
 @dataclass(frozen=True)
 class TrialData:
-    """The frames of a trial: the AU dataset and the FE dataset.
+    """Packed frames of a trial: AU dataset and FE dataset.
 
     Attributes:
         au: The AU dataset.
         fe: The FE dataset.
-        fe_clear: Of a stand-in: whether the AUs of each FE image carry its label, (N,). For controls alone.
+        fe_clear: Whether the AUs of each FE image determine its label, (N,), for control methods; None for other data
+            than a stand-in.
     """
 
     au: PackedFaces
