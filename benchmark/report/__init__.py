@@ -1,1 +1,1 @@
-"""Reports: stored results joined with the paper, rendered by Jinja and matplotlib. Nothing here trains."""
+"""Reports: stored results beside the paper's, rendered by Jinja and matplotlib. Nothing here trains."""

@@ -1,4 +1,4 @@
-"""Tables before they take a format: cells of plain text with marks, and how numbers are written."""
+"""Tables in no format yet: cells of plain text with marks, and the format of numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ UNDEFINED = "n/a"
 
 @dataclass(frozen=True)
 class Cell:
-    """Plain text, not yet escaped for any format.
+    """A cell of a table: plain text, not yet escaped for any format.
 
     Attributes:
-        text: What it says.
-        mark: How it is set off.
-        hover: What a page tells of it when it is pointed at.
+        text: The text.
+        mark: Emphasis; None for none.
+        hover: Tooltip on the HTML page; "" for none.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The first column is text, the others are numbers and aligned as such, unless it is a table of `words`."""
+    """A table whose first column is text and whose others are numbers, unless all columns are `words`."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -40,7 +40,7 @@ def table(header: list[str], rows: list[list[Cell]], *, words: bool = False) -> 
     """A table whose rows all have the header's length.
 
     Raises:
-        ValueError: One has not.
+        ValueError: A row has another length.
     """
     if any(len(row) != len(header) for row in rows):
         raise ValueError(f"rows of {sorted({len(row) for row in rows})} cells under {len(header)} headers")
@@ -52,7 +52,7 @@ def cells(*texts: str) -> list[Cell]:
 
 
 def number(value: float | None, *, digits: int = 1, sign: bool = False) -> str:
-    """A number to so many decimals: "-" for None, "n/a" for NaN, and never a negative zero."""
+    """A number with this many decimals: "-" for None, "n/a" for NaN, and no negative zero."""
     if value is None:
         return UNRUN
     if math.isnan(value):
@@ -62,7 +62,7 @@ def number(value: float | None, *, digits: int = 1, sign: bool = False) -> str:
 
 
 def with_interval(value: float, interval: Interval, *, sign: bool = False) -> str:
-    """`52.1 [49.0, 55.3]`, or "n/a"."""
+    """A value with its interval, such as `52.1 [49.0, 55.3]`; "n/a" for NaN."""
     if math.isnan(value):
         return UNDEFINED
     low, high = (number(end, sign=sign) for end in (interval.low, interval.high))
@@ -70,5 +70,5 @@ def with_interval(value: float, interval: Interval, *, sign: bool = False) -> st
 
 
 def percent(interval: Interval) -> Interval:
-    """From fractions to F1 × 100."""
+    """An interval of fractions as one of F1 × 100."""
     return Interval(100 * interval.low, 100 * interval.high)

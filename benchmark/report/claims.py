@@ -1,4 +1,4 @@
-"""The paper's claims on its printed tables and on our runs, side by side."""
+"""The paper's claims, judged on its printed tables and on our runs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CURVES_FIGURE = "Figure 3"
 
 @dataclass(frozen=True)
 class OurOutcome:
-    """What one set of runs says of a claim.
+    """Outcome of a claim on one set of runs.
 
     Attributes:
-        runs: Which runs: origin of the data, profile, settings.
-        standing: Why they are no test of the paper's claim; "" if they are one.
-        outcome: What they say.
+        runs: Origin of the data, profile and settings of the runs.
+        standing: Reason why the runs are no test of the paper's claim; "" if they are one.
+        outcome: Outcome of the claim.
     """
 
     runs: str
@@ -40,14 +40,14 @@ class OurOutcome:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim, whether it follows from the printed tables, and what our runs say."""
+    """A claim with its outcome on the printed tables and on our runs."""
 
     claim: Claim
     printed: Outcome
     ours: tuple[OurOutcome, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, `follows` being what the printed tables say; `ours` where there are runs."""
+        """JSON values; `follows` is the outcome on the printed tables, `ours` that on our runs, if there are any."""
         plain: dict[str, Any] = {
             "id": self.claim.id,
             "section": self.claim.section,
@@ -65,7 +65,7 @@ class JudgedClaim:
 
 
 def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:
-    """All claims on the printed tables and on each set of runs that share data, profile and settings."""
+    """Judge all claims on the printed tables, and on each set of runs with the same data, profile and settings."""
     printed, worlds = Printed(), _worlds(groups)
     return tuple(
         JudgedClaim(
@@ -78,7 +78,7 @@ def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:
 
 
 class Ours:
-    """The runs of one origin and profile, a group a dataset; rows in their default setting alone."""
+    """Runs of one origin and profile, one group per dataset; only rows with default settings."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = {group.dataset: group for group in groups}
@@ -86,7 +86,7 @@ class Ours:
 
     @property
     def standing(self) -> str:
-        """Why these runs are no test of the paper's claims; "" if they are one."""
+        """Reason why these runs are no test of the paper's claims; "" if they are one."""
         groups = list(self._groups.values())
         used = [(group, row) for group in groups for row in group.rows if row.paper_row and not row.variant]
         reasons = {
@@ -98,7 +98,7 @@ class Ours:
         return next((reason for reason, applies in reasons.items() if applies), "")
 
     def cell(self, dataset: str, method: str, column: str) -> FloatArray | None:
-        """Point value and bootstrap draws, F1 × 100; an average of fewer AUs than the paper's is undefined."""
+        """F1 × 100: the point value, then the bootstrap draws; NaN for an average over fewer AUs than the paper's."""
         row = self._row(dataset, method)
         key = (dataset, method)
         if key not in self._cells:
@@ -109,7 +109,7 @@ class Ours:
         return self._cells[key][column]
 
     def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """The curves of the method's trials on BP4D: of all, so that two series are of the same trials."""
+        """Curves (steps, values) of all trials of the method on BP4D, so that two series cover the same trials."""
         dataset = _dataset_of_curves()
         row = self._row(dataset, method)
         table = self._groups[dataset].results.curves
@@ -122,7 +122,7 @@ class Ours:
         return found
 
     def weight_statistic(self, method: str, name: str) -> FloatArray:
-        """A statistic of the method's trials on BP4D."""
+        """A statistic of the weights, one value per trial of the method on BP4D."""
         dataset = _dataset_of_curves()
         row = self._row(dataset, method)
         table = self._groups[dataset].results.weights
@@ -161,19 +161,19 @@ _WANTING = {
 
 @cache
 def _dataset_of_curves() -> str:
-    """The dataset of Figure 3."""
+    """Name of the dataset of Figure 3."""
     classes = {name: datasets.registered_class(name) for name in datasets.names("au")}
     return next(n for n, cls in classes.items() if issubclass(cls, AuDataset) and cls.curves == CURVES_FIGURE)
 
 
 def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
-    """Groups of one origin, profile and settings, one a dataset, by a name for readers.
+    """Sets of groups with one origin, profile and settings, one group per dataset, by a readable name.
 
-    A second group of a dataset is of other images or labels, and stands apart under their fingerprint.
+    A second group of a dataset has other images or labels: its set has their fingerprint in the name.
     """
     found: dict[str, dict[str, Group]] = {}
     for group in groups:
-        if not group.paper.is_printed:  # the paper claims nothing of it
+        if not group.paper.is_printed:  # the paper makes no claim about it
             continue
         overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
         name = f"{group.origin_label}, profile {group.profile}{overrides}"

@@ -1,4 +1,4 @@
-"""Two files of results side by side: where the numbers differ, and what else does."""
+"""Comparison of two results files: differences of scores, settings and test frames."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from benchmark.store.results import Results
 PAGE = "compare.md"
 _PROVENANCE = ("commit", "source_hash", "device", "threads")
 _LABELS = {"profile", "shared_overrides", "variant", "row", "shared_digest"}
-"""Names of settings, which are compared themselves."""
+"""Fields left out: names and digests of settings, since the settings are compared."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A method's rows in both files, on one dataset."""
+    """Rows of one method on one dataset in both files."""
 
     dataset: str
     name: str
@@ -35,14 +35,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the template gets.
+    """Context of the template.
 
     Attributes:
-        averages: A line a pair of rows.
-        per_au: Differences of each AU, where the two can be compared.
-        settings: Every setting and circumstance that differs.
-        frames: Every test subject with another number of labelled or of positive frames.
-        only: Rows that one file alone has.
+        averages: One line per pair of rows.
+        per_au: Differences per AU, for pairs on the same subjects.
+        settings: Settings and facts of the provenance that differ.
+        frames: Test subjects whose numbers of labelled or positive frames differ.
+        only: Rows that are in one file only.
     """
 
     averages: Table
@@ -69,7 +69,7 @@ def write_comparison(
 
 
 def compare(a: Results, b: Results) -> Comparison:
-    """All that two results say of one another.
+    """Compare two results.
 
     Raises:
         UserError: One of the two holds no trial, or they have no row in common.
@@ -99,7 +99,7 @@ def compare(a: Results, b: Results) -> Comparison:
 
 
 def _rows(groups: tuple[Group, ...]) -> dict[tuple[str, str], tuple[Group, Row]]:
-    """Rows by dataset and name, of the first group that has one."""
+    """Rows by dataset and name, from the first group that has the row."""
     found: dict[tuple[str, str], tuple[Group, Row]] = {}
     for group in groups:
         for row in group.rows:
@@ -122,7 +122,7 @@ def _pairs(sides: tuple[tuple[Group, ...], tuple[Group, ...]]) -> tuple[list[Pai
 
 
 def _common(pair: Pair) -> tuple[MethodCounts, MethodCounts] | None:
-    """Both on the parts and seeds that both have, if their subjects are the same."""
+    """Counts of both rows on their common parts and seeds; None if there are none, or the subjects differ."""
     a, b = (row.counts for row in pair.rows)
     parts, seeds = [p for p in a.part_names if p in b.part_names], [s for s in a.seeds if s in b.seeds]
     if not parts or not seeds:
@@ -161,7 +161,7 @@ def _au_table(pair: Pair) -> Table:
 
 
 def _settings(pair: Pair) -> Iterator[list[Cell]]:
-    """Settings of the first trials, what made them, and the data."""
+    """Differences in settings, provenance and data between the first trials."""
     first = [row.trials.iloc[0] for row in pair.rows]
     described = []
     for trial in first:
@@ -206,7 +206,7 @@ def _one_a_dataset(pairs: list[Pair]) -> list[Pair]:
 
 
 def _frames(pair: Pair) -> Iterator[list[Cell]]:
-    """Subjects whose labels differ in number; any row of a dataset has the same labels."""
+    """Subjects whose numbers of labels differ; all rows of a dataset have the same labels."""
     a, b = ({part.part: part for part in group.reference.parts} for group in pair.groups)
     for part in dict.fromkeys([*a, *b]):
         counts = [_labels(side[part]) if part in side else {} for side in (a, b)]
@@ -218,7 +218,7 @@ def _frames(pair: Pair) -> Iterator[list[Cell]]:
 
 
 def _labels(part: PartCounts) -> dict[str, tuple[float, float]]:
-    """Known labels and positive ones of each subject, over all AUs."""
+    """Numbers of known and of positive labels by subject, over all AUs."""
     of_subject = part.counts[0].sum(axis=1)
     return {
         subject: (float(row.sum()), float(row[0] + row[2]))

@@ -1,4 +1,4 @@
-"""What a step of MAL costs in each of its forms, from the measurements of `nox -s bench`: a table and a figure."""
+"""Cost of a step of MAL in each of its forms, from the measurements of `nox -s bench`: a table and a figure."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ HIGHER, TORCHOPT = "MAL by higher", "MAL by TorchOpt"
 FORMS = (MTL, MAL, KEPT, SLOW, HIGHER, TORCHOPT)
 LIBRARIES = (HIGHER, TORCHOPT)
 GRAPH_KEPT = "graph kept until base-learning"
-"""Option of a library's row, as `keep_graph` is MAL's: no one's documented use."""
+"""Name of an undocumented option of the libraries, which corresponds to `keep_graph` of MAL."""
 STEPS_OF_A_FOLD = 30 * round(142_000 * 2 / 3 * 0.98 / 64)
-"""30 epochs (§4.1.2) of two parts of BP4D's 142,000 frames (§4.1), less the validation reserve, 64 a step."""
+"""30 epochs (§4.1.2) of two of three parts of BP4D's 142,000 frames (§4.1) without 2 % for validation, 64 per step."""
 FORWARD_MODE = 1.97
-"""Forward passes of a replayed pass on ResNet-34, by the FLOP counter: two, but for the first layer."""
+"""Cost of a forward-mode pass on ResNet-34 in forward passes, by the FLOP counter: 2, less in the first layer."""
 TITAN_X_GB, PAPER_HOURS = 12, 54
-"""The paper's card and time (§4.1.2)."""
+"""Memory of the paper's GPU in GB, and training time in hours (§4.1.2)."""
 BESIDE_MB = 85 + 231 + 500
-"""ResNet-34's parameters, 384 images of 224 px, and about what a GPU's context takes."""
+"""Memory in MB beside the activations: ResNet-34's parameters, 384 images of 224 px, a GPU context (about 500)."""
 _STYLES = {MTL: (GREY, "o"), MAL: (BLUE, "o"), SLOW: (VERMILLION, "s"), TORCHOPT: ("#009E73", "^")}
 
 
 class Measured(BaseModel):
-    """One row of `tests/benchmarks/plan.py`, measured.
+    """Measurements of one row of `tests/benchmarks/plan.py`.
 
     Attributes:
-        fastest_s: Of the rounds; 0 for a row of memory alone.
-        median_s: As above.
-        rounds: How many.
-        peak_mb: Above the process's memory before its first step.
+        fastest_s: Time of the fastest round in seconds; 0 for a row that measures only memory.
+        median_s: Median time of a round in seconds; 0 for a row that measures only memory.
+        rounds: Number of rounds.
+        peak_mb: Peak memory above that before the first step, in MB.
         forward_passes: Counted operations of a step, in forward passes over its AU and FE images.
-        gradient_error: Relative distance of the meta-gradient from single precision's; None if not asked for.
+        gradient_error: Relative distance of the meta-gradient from that in single precision; None if not measured.
         machine: Processor or GPU, system, Python.
-        versions: Of the libraries.
+        versions: Versions of the libraries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,12 +71,12 @@ class Measured(BaseModel):
 
     @property
     def batch(self) -> str:
-        """AU + FE + validation images."""
+        """Numbers of AU, FE and validation images, such as `64 + 64 + 64`."""
         return f"{self.au} + {self.fe} + {self.val}"
 
 
 class Costs(BaseModel):
-    """All rows, those of one kind of device from one machine."""
+    """All rows; those of one kind of device come from one machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,16 +92,16 @@ class Costs(BaseModel):
         return found.pop() if found else ""
 
     def beside(self, other: Costs) -> Costs:
-        """These rows, and those of the other on devices that none of these is of."""
+        """These rows, and those of `other` on devices that these rows lack."""
         measured = {row.device for row in self.rows}
         return Costs(rows=(*self.rows, *(row for row in other.rows if row.device not in measured)))
 
 
 def read_benchmarks(files: Sequence[Path]) -> Costs:
-    """What pytest-benchmark wrote.
+    """Read files of pytest-benchmark.
 
     Raises:
-        UserError: A file cannot be read, is not such a file, or has a device's rows from another machine than the rest.
+        UserError: A file cannot be read, has another format, or has rows of a device from another machine.
     """
     rows = []
     for file in files:
@@ -129,10 +129,10 @@ def read_benchmarks(files: Sequence[Path]) -> Costs:
 
 
 def read_costs(file: Path) -> Costs:
-    """What `write_costs` kept.
+    """Read `cost.json`, which `write_costs` wrote.
 
     Raises:
-        UserError: There is no such file, or it is not one.
+        UserError: There is no such file, or it has another format.
     """
     try:
         return Costs.model_validate_json(file.read_text(encoding="utf-8"))
@@ -141,7 +141,7 @@ def read_costs(file: Path) -> Costs:
 
 
 def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> list[Path]:
-    """`cost.md`, `cost.json` and `figures/cost.*` below `out`.
+    """Write `cost.md`, `cost.json` and `figures/cost.*` below `out`.
 
     Raises:
         UserError: A row of the main table was not measured.
@@ -177,7 +177,7 @@ def _not_costs(file: Path, error: Exception) -> UserError:
 
 
 def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
-    """A table for each size, with its heading and the ratios that it shows, in words."""
+    """Heading, table and ratios in words for each size."""
     found = []
     for px in sorted({row.px for row in costs.of("step")}):
         rows = {row.form: row for row in costs.of("step") if row.px == px}
@@ -258,7 +258,7 @@ def _memory(costs: Costs) -> Table:
 
 
 def _gpu(costs: Costs) -> Table:
-    """Times of the paper's size; a row that was not measured says so."""
+    """Times at the paper's size, with a mark on rows that were not measured."""
     rows = {(row.form, row.amp, row.option): row for row in costs.of("gpu")}
     usual = [(form, amp, "") for amp, forms in ((False, FORMS), (True, (MTL, MAL, KEPT, SLOW))) for form in forms]
     header = ["form", "precision", "option", "time per step (ms)", "x MTL", "counted x MTL", "images a second"]
@@ -289,7 +289,7 @@ def _gpu(costs: Costs) -> Table:
 
 
 def _gpu_words(costs: Costs) -> str:
-    """The ratios of the GPU's rows; "" without them."""
+    """Ratios of the GPU's rows in words; "" if there are no such rows."""
     rows = {row.form: row for row in costs.of("gpu") if not row.amp and not row.option}
     if not set(FORMS) <= set(rows):
         return ""
@@ -311,7 +311,7 @@ def _images(row: Measured) -> int:
 
 
 def _figure(rows: list[Measured]) -> Figure:
-    """Time and peak memory of a step against the batch size, and against the validation batch."""
+    """Figure of time and peak memory of a step, against the batch size and against the validation batch size."""
     figure = Figure(figsize=(8.6, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")

@@ -1,4 +1,4 @@
-"""Figures 5 and 6 of the paper from one finished trial: expression images beside the weights it gives them."""
+"""Figures 5 and 6 of the paper from one finished trial: FE images and their weights."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
 ACROSS = 9
 """Images in a row of Figure 5."""
 THUMBNAIL = 64
-"""Pixels that an image is drawn with at most."""
+"""Largest width and height of a drawn image, in pixels."""
 
 
 @dataclass(frozen=True)
 class WeighedFaces:
-    """FE images, the weights that a trial gave them, and what the reader is to know of both.
+    """FE images and the weights that a trial gave them.
 
     Attributes:
-        table: `path` below `root`, `label`, `weight`, and `consistency` where the data have it.
-        root: Data root.
-        title: The trial, for people.
+        table: One row per image: `path` below `root`, `label`, `weight`, and `consistency` where the data have it.
+        root: The data root.
+        title: Readable name of the trial.
         origin: Origin of the trial's data.
         labels: Names of the classes, in the order of their codes.
     """
@@ -43,9 +43,9 @@ class WeighedFaces:
 
 
 def ascending_weights(faces: WeighedFaces) -> Figure:
-    """Figure 5: a row of images for each emotion, at evenly spaced ranks of their weight, lowest first.
+    """Figure 5: a row of images per emotion, at evenly spaced ranks of their weight, lowest first.
 
-    Nobody chose the images: an image's place follows from its rank.
+    The ranks alone choose the images.
     """
     rows = []
     for code in range(len(faces.labels)):
@@ -56,7 +56,7 @@ def ascending_weights(faces: WeighedFaces) -> Figure:
 
 
 def low_and_high_weights(faces: WeighedFaces) -> Figure:
-    """Figure 6: of each emotion the image of the lowest weight above that of the highest, with their consistency."""
+    """Figure 6: for each emotion, the image of the lowest weight above that of the highest, with their consistency."""
     classes = [own for _, own in faces.table.groupby("label")]
     rows = [pd.concat([own.iloc[[at]] for own in classes]) for at in (0, -1)]
     return _grid(
@@ -90,7 +90,7 @@ def _grid(
             axes.set_axis_off()
         line[0].text(-0.12, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK)
         for axes, (_, face) in zip(line, own.iterrows(), strict=False):
-            # The pixels themselves go into SVG and PDF, not an enlargement.
+            # SVG and PDF store the original pixels instead of an enlarged image.
             axes.imshow(thumbnail(faces.root / str(face["path"])), interpolation="none")
             said = [faces.labels[int(face["label"])]] if classed else []
             said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in own else ""))
@@ -104,10 +104,10 @@ def _grid(
 
 
 def thumbnail(path: Path) -> Image.Image:
-    """An image file, made small.
+    """Read an image file and shrink it.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: The file cannot be read.
     """
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:

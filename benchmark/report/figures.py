@@ -1,4 +1,4 @@
-"""Figures 3 and 4 of the paper from our runs: losses of MTL and MAL, and MAL's sample weights, over training."""
+"""Figures 3 and 4 of the paper from our runs: losses of MTL and MAL and sample weights of MAL during training."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from benchmark.core.f1 import FloatArray
 from benchmark.core.origin import Origin
 from benchmark.report.groups import ORIGINS, Group, Row
 
-# Okabe and Ito's palette: told apart by readers with any colour vision.
+# The palette of Okabe and Ito, which readers with any colour vision can distinguish.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"
 
 WIDTH = 7.0
-"""Inches: the width of a page of two columns, so that the type keeps its size in print."""
+"""Width in inches, that of a page with two columns, so that text keeps its size in print."""
 TITLE, LABEL, TICK = 9, 8, 7
-"""Sizes of type in points."""
+"""Font sizes in points."""
 SMOOTHING_SHARE = 1 / 15
-"""Width of the moving mean, of the number of points."""
+"""Width of the moving mean, as a share of the number of points."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ COLUMNS = (
 )
 
 Curves = dict[str, tuple[FloatArray, FloatArray]]
-"""Series -> (steps, values)."""
+"""Steps and values by series."""
 
 
 def training_curves(group: Group) -> Figure:
-    """The paper's grid: a row of panels for each test part; first seed, default setting.
+    """The paper's grid: a row of panels per test part, from the first seed with default settings.
 
-    A panel without a trial says "not run". Losses are on a logarithmic axis, shared by all panels: AU's is a sum
-    over AUs and on another scale than FE's, and equal slopes are equal relative falls.
+    A panel without a trial shows "not run". All panels share a logarithmic axis of the loss: the AU loss is a sum over
+    AUs and so larger than the FE loss, and equal slopes mean equal relative decreases.
     """
     parts = group.expected_parts
     height = 1.45 * len(parts) + 0.6
@@ -92,7 +92,7 @@ def training_curves(group: Group) -> Figure:
             if r == len(parts) - 1 and panels[r][c]:
                 axes.set_xlabel("iteration", fontsize=LABEL)
     _titles(figure, group, height)
-    # Once: a figure that keeps its engine is laid out anew for each of its files.
+    # Lay out once: a figure with a layout engine would repeat it for each file.
     ConstrainedLayoutEngine(rect=below_title).execute(figure)
     return figure
 
@@ -100,7 +100,7 @@ def training_curves(group: Group) -> Figure:
 def write_figure(
     figure: Figure, stem: Path, *, dpi: int = 200, kinds: tuple[str, ...] = ("png", "svg", "pdf")
 ) -> list[Path]:
-    """Write `stem`.png, .svg and .pdf (for README, page and LaTeX), the same bytes for the same figure."""
+    """Write `stem`.png, .svg and .pdf (for README, page and LaTeX); the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     nameless: dict[str, dict[str, None]] = {
         "png": {"Software": None},
@@ -115,7 +115,7 @@ def write_figure(
 
 
 def _curves(group: Group, column: Column, part: str) -> Curves | None:
-    """The series of a panel; None if there is no trial for it."""
+    """Series of a panel; None if it has no trial."""
     rows = [row for row in group.rows if row.paper_row == column.paper_row and not row.variant]
     trials = [trial for row in rows if (trial := _first_seed(row, part)) is not None]
     if not trials:
@@ -145,7 +145,7 @@ def _limits(panels: list[Curves | None], *, log: bool) -> tuple[float, float] | 
     low, high = float(values.min()), float(values.max())
     if log:
         return low / 1.15, high * 1.15
-    # Weights start at 0.5 and may hardly move: no closer look than a tenth, so that noise is not taken for a trend.
+    # Weights start at 0.5 and may hardly move: the axis spans at least 0.1, so that noise does not look like a trend.
     pad = max(0.05 * (high - low), (0.1 - (high - low)) / 2)
     return low - pad, high + pad
 
@@ -195,7 +195,7 @@ def _panel(axes: Axes, column: Column, curves: Curves | None, limits: tuple[floa
 
 
 def smoothed(values: FloatArray) -> FloatArray:
-    """Centred moving mean, over the points that there are where the window reaches past an end."""
+    """Centred moving mean (N,), with a shorter window at the ends."""
     half = int(len(values) * SMOOTHING_SHARE / 2)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
@@ -205,7 +205,7 @@ def smoothed(values: FloatArray) -> FloatArray:
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
-    """Name each line at its right end, moved apart where lines end close together."""
+    """Label each line at its right end; labels keep a distance where lines end close together."""
     gap = 0.16
     heights = [float(axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]) for x, y, _ in ends]
     order = np.argsort(heights)
@@ -213,8 +213,8 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
     placed = wanted.copy()
     for i in range(1, len(placed)):
         placed[i] = max(placed[i], placed[i - 1] + gap)
-    placed -= (placed - wanted).mean()  # labels of lines that end together stand around them, not above
-    for i in range(len(placed) - 1, -1, -1):  # and down again, if that pushed the topmost out
+    placed -= (placed - wanted).mean()  # centre the labels on the ends of their lines
+    for i in range(len(placed) - 1, -1, -1):  # move them down if the top label is outside
         placed[i] = min(placed[i], 1.0 - gap * (len(placed) - 1 - i))
     for height, index in zip(placed, order, strict=True):
         line = ends[index][2]
@@ -224,7 +224,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
 
 
 def _titles(figure: Figure, group: Group, height: float) -> None:
-    """Title and the mark of the data's origin. Text from data is never read as mathematics."""
+    """Draw the title and the mark of the data's origin. Text from data is not parsed as mathematics."""
     top = 1 - 0.08 / height
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
     title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
@@ -233,7 +233,7 @@ def _titles(figure: Figure, group: Group, height: float) -> None:
 
 
 def mark_origin(figure: Figure, origin: Origin, top: float) -> None:
-    """Say in the figure's corner, below `top`, that the data are not the paper's."""
+    """Mark a figure, in its corner below `top`, if the data are not the paper's."""
     if origin != "complete":
         figure.text(
             0.99,

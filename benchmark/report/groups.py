@@ -1,6 +1,7 @@
-"""Trials sorted into groups that may be compared, and the rows within them.
+"""Groups of trials that may be compared, and their rows.
 
-A group shares dataset, data, profile and the settings of all methods; a row is a method with its own settings.
+A group shares dataset, data, profile and the settings of all methods; a row is a method with
+one value of its specific settings.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from benchmark.stats.counts import MethodCounts, PartCounts
 from benchmark.store.results import Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
-"""How reports name the data's origin, in the order in which they show it."""
+"""Names of the origins of data in reports, in the order of the report."""
 
-# By digests of the settings: names of profiles and overrides are for readers, and two may name the same or differ.
+# Digests of the settings decide: one name of a profile may stand for two settings, or two names for one.
 GROUP_FIELDS = ["origin", "dataset", "fingerprint", "shared_digest"]
 ROW_FIELDS = ["method", "paper_row", "own_digest"]
 PAPER_PROFILE = "paper"
@@ -37,24 +38,23 @@ _COUNTS = ["tp", "fp", "fn", "tn"]
 
 @dataclass(frozen=True)
 class Row:
-    """One method with one setting: the trials that its numbers come from.
+    """One method with one value of its settings: the trials behind the numbers of a row.
 
-    Every seed has every part: a seed with fewer parts than the fullest is left out, since its F1 is of another
-    test set.
+    Every seed has every part. A seed with fewer parts is left out, since its F1 covers another test set.
     """
 
     method: str
     paper_row: str
     variant: str
     trials: pd.DataFrame
-    """One a part and seed."""
+    """One trial per part and seed."""
     counts: MethodCounts
     auc: FloatArray
-    """(R, P, J), in the order of `counts`."""
+    """AUC (R, P, J) for R seeds, P parts and J AUs, in the order of `counts`."""
     left_out: int
-    """Trials of seeds with fewer parts."""
+    """Number of trials of seeds with fewer parts."""
     superseded: int
-    """Trials of a part and seed for which a newer one stands in `trials`."""
+    """Number of trials that a newer one of the same part and seed replaces."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -78,13 +78,13 @@ class Group:
     """Results of this group alone."""
     rows: tuple[Row, ...]
     paper: PaperTable
-    """The paper's table on this dataset; without any row where there is none."""
+    """The paper's table on this dataset; without rows if the paper has none."""
     expected_parts: tuple[str, ...]
     """Test parts of the dataset."""
 
     @property
     def curves_name(self) -> str:
-        """The paper's figure of training curves on this dataset, or a name of our own."""
+        """The paper's figure of training curves on this dataset, or `Curves` with the title of the dataset."""
         cls = _registered(self.dataset)
         return (cls.curves if cls is not None else "") or f"Curves {self.paper.title}"
 
@@ -94,12 +94,12 @@ class Group:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """All parts that some row tested."""
+        """All parts that at least one row tested."""
         return tuple(sorted({part for row in self.rows for part in row.parts}))
 
     @property
     def is_protocol(self) -> bool:
-        """Whether budget and shared settings are those of the profile `paper`, unchanged."""
+        """Whether budget and shared settings are those of the unchanged profile `paper`."""
         return self.profile == PAPER_PROFILE and not self.shared_overrides
 
     def is_complete(self, row: Row) -> bool:
@@ -108,7 +108,7 @@ class Group:
 
     @cached_property
     def reference(self) -> MethodCounts:
-        """Counts that hold the labels of every part: of the first row that tested it. The predictions are mixed."""
+        """Counts with the labels of every part, each from the first row that tested it, so predictions are mixed."""
         sources: dict[str, PartCounts] = {}
         for row in self.rows:
             for part in row.counts.parts:
@@ -117,13 +117,15 @@ class Group:
 
     @property
     def frames(self) -> int:
-        """Test frames of all parts with a known label of at least one AU, as far as counts can tell: of the AU that
-        has most."""
+        """Number of test frames of all parts with a known label, by the AU that has most.
+
+        Counts do not tell how the labels of several AUs overlap, so this is a lower bound.
+        """
         return sum(int(part.counts[0].sum(axis=(0, 2)).max()) for part in self.reference.parts)
 
 
 def group_results(results: Results, faults: list[UserError] | None = None) -> tuple[Group, ...]:
-    """Groups in the order of the report: complete data first, then by profile and dataset.
+    """Group results, in the order of the report: complete data first, then by profile and dataset.
 
     Args:
         results: Finished trials.
@@ -166,7 +168,7 @@ def group_results(results: Results, faults: list[UserError] | None = None) -> tu
 
 
 def _registered(dataset: str) -> type[AuDataset] | None:
-    """The class of a dataset of the suite; None for one that a profile declared."""
+    """Class of a dataset of the suite; None for one that a profile declares."""
     if dataset not in datasets.names("au"):
         return None
     cls = datasets.registered_class(dataset)
@@ -174,7 +176,7 @@ def _registered(dataset: str) -> type[AuDataset] | None:
 
 
 def read_provenance(text: Any) -> dict[str, Any]:
-    """The provenance of a trial; empty if it cannot be read."""
+    """Provenance of a trial from JSON; empty if it cannot be read."""
     try:
         read = json.loads(text)
     except (TypeError, ValueError):
@@ -183,7 +185,7 @@ def read_provenance(text: Any) -> dict[str, Any]:
 
 
 def staleness(trials: pd.DataFrame) -> str:
-    """Whether trials are stale: `yes`, `no`, or `no` with the verification by which other code made them fresh."""
+    """Whether trials are stale: `yes`, `no`, or `no` with the verification that made them fresh."""
     if trials["stale"].any():
         return "yes"
     marks = [read_provenance(text).get("verified") for text in trials["provenance"]]
@@ -192,7 +194,7 @@ def staleness(trials: pd.DataFrame) -> str:
 
 
 def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:
-    """The table and the test parts of a group's dataset: the paper's, or those that the trials name."""
+    """Table and test parts of a group's dataset, from the paper or from the trials."""
     trials = results.trials
     dataset = str(trials["dataset"].iloc[0])
     cls = _registered(dataset)
@@ -245,24 +247,24 @@ def _group(results: Results) -> Group:
 
 
 class _ByTrial:
-    """A table's rows by trial, its names as numbers, found once: a report asks for each trial in turn."""
+    """Index of a table's rows by trial, built once, since a report asks for one trial after the other."""
 
     def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
         self._trial, names = pd.factorize(table["trial"])
         self._number = {str(name): number for number, name in enumerate(names)}
         ends = np.cumsum(np.bincount(self._trial, minlength=len(names)))
         self._rows = np.split(np.argsort(self._trial, kind="stable"), ends)
-        """Where they are; the last, none, of a trial that is not there."""
+        """Row numbers by trial; the last entry, for a trial that is not in the table, is empty."""
         au, names = pd.factorize(table["au"])
         self._au: IntArray = pd.Index(aus).get_indexer(names)[au]
         self.aus = aus
 
     def _numbers(self, trials: Iterable[str]) -> list[int]:
-        """The number of each trial, −1 of one without rows."""
+        """Number of each trial; −1 for a trial without rows."""
         return [self._number.get(trial, -1) for trial in trials]
 
     def _rows_of(self, trials: Iterable[str]) -> tuple[IntArray, IntArray]:
-        """Where the rows of these trials are, and the place in `trials` of each row's."""
+        """Row numbers of these trials, and the position in `trials` for each of them."""
         rows = [self._rows[number] for number in self._numbers(trials)]
         return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(each) for each in rows])
 
@@ -277,7 +279,7 @@ class _Counts(_ByTrial):
         self._counts = table[_COUNTS].to_numpy(dtype=np.int64)
 
     def check(self, trials: pd.DataFrame) -> None:
-        """The paired bootstrap needs the same subjects in every trial of a part."""
+        """Check that all trials of a part tested the same subjects, which the paired bootstrap needs."""
         tested = np.zeros((len(self._rows), len(self._subjects)), dtype=np.bool_)
         tested[self._trial, self._subject] = True
         for part, of_part in trials.groupby("part"):
@@ -295,7 +297,7 @@ class _Counts(_ByTrial):
                 )
 
     def of(self, part: str, trials: Sequence[str]) -> PartCounts:
-        """Counts of the trials of a part; a subject and AU without a row has no known label."""
+        """Counts (R, P, J, 4) of R trials of a part with P subjects; zero where no label of an AU is known."""
         rows, places = self._rows_of(trials)
         known, subject = np.unique(self._subject[rows], return_inverse=True)
         shape = (len(trials), len(known), len(self.aus))
@@ -314,7 +316,7 @@ class _Scores(_ByTrial):
         self._auc = known["auc"].to_numpy(dtype=np.float64)
 
     def of(self, trials: Sequence[str]) -> FloatArray:
-        """AUC (trials, J), NaN where there is none."""
+        """AUC (R, J) of R trials; NaN where it is undefined."""
         rows, places = self._rows_of(trials)
         auc = np.full((len(trials), len(self.aus)), np.nan)
         auc[places, self._au[rows]] = self._auc[rows]
@@ -342,14 +344,16 @@ def _row(trials: pd.DataFrame, counts: _Counts, scores: _Scores) -> Row:
 
 
 def _newest(trials: pd.DataFrame) -> pd.DataFrame:
-    """One trial a part and seed: not stale before stale, then the highest version of the method."""
+    """One trial per part and seed: fresh before stale, then the highest version of the method."""
     ordered = trials.sort_values(["stale", "method_version", "trial"], ascending=[True, False, False])
     return ordered.drop_duplicates(["part", "seed"]).sort_values(["seed", "part"])
 
 
 def _full_seeds(trials: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """The trials of the parts of the seed with most parts (the lowest such seed), for each seed that has them all,
-    and how many other trials there are."""
+    """Trials of the seeds that have all parts, and the number of other trials.
+
+    All parts are those of the first seed with most parts.
+    """
     parts: dict[int, set[str]] = {}
     for seed, part in zip(trials["seed"], trials["part"], strict=True):
         parts.setdefault(seed, set()).add(part)

@@ -1,4 +1,4 @@
-"""Tables in HTML. Everything that is text is escaped."""
+"""Tables in HTML. All text is escaped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _MARKS = {None: Markup("{}"), "bold": Markup("<strong>{}</strong>"), "underline"
 
 
 def html_table(table: Table, caption: str) -> Markup:
-    """A table that sorts by its header's buttons, in a region that scrolls by itself.
+    """Table with sort buttons in its header, in a region that scrolls by itself.
 
     Args:
-        table: What it shows.
-        caption: Above it; also the region's name.
+        table: The table.
+        caption: Caption of the table, and name of the region.
     """
     head = Markup("").join(
         Markup('<th scope="col"><button type="button">{}</button></th>').format(h) for h in table.header

@@ -1,4 +1,4 @@
-"""Tables in LaTeX with booktabs. Everything that is text is escaped."""
+"""Tables in LaTeX with booktabs. All text is escaped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARKS: dict[Mark | None, str] = {None: "{}", "bold": r"\textbf{{{}}}", "underli
 
 
 def escape(text: object) -> str:
-    """Text that shows as it is; what the fonts of plain LaTeX lack becomes its ASCII form or a question mark."""
+    """Escape text for LaTeX; a character that its fonts lack becomes its ASCII form or a question mark."""
     flat = re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
     return "".join(_SPECIAL.get(c, c if c.isascii() else _plain(c)) for c in flat)
 
@@ -40,7 +40,7 @@ def _plain(character: str) -> str:
 
 
 def latex_table(table: Table) -> str:
-    """A tabular as wide as the page at most: first column left, the others right, unless it is one of words."""
+    """Tabular of at most the page width: first column left, the others right; all left in a table of words."""
     lines = [" & ".join(escape(name) for name in table.header), *(" & ".join(map(_cell, row)) for row in table.rows)]
     head, *body = [f"{line} \\\\" for line in lines]
     columns = "l" + ("l" if table.words else "r") * (len(table.header) - 1)

@@ -1,4 +1,4 @@
-"""Markdown as GitHub renders it: text from data shows as text, tables as pipe tables."""
+"""GitHub Markdown: escaped text, and pipe tables."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _MARKS: dict[Mark | None, str] = {None: "{}", "bold": "**{}**", "underline": "<u
 
 
 def escape(text: object) -> str:
-    """Text that shows as it is within a line or a cell: no markup, link, mathematics or line break is left.
+    """Escape text for a line or a cell: no markup, link, mathematics or line break remains.
 
-    At the start of a line, a list or a heading could still begin: templates put a word before it.
+    Text at the start of a line could still begin a list or a heading, so templates put a word before it.
     """
     shown = re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
     shown = re.sub(r"[\\`*_~$|]", r"\\\g<0>", shown)
-    shown = re.sub(r"\](?=[(\[:])", r"\]", shown)  # links and their definitions; [49.0, 55.3] stays readable
+    shown = re.sub(r"\](?=[(\[:])", r"\]", shown)  # links and link definitions; [49.0, 55.3] stays readable
     return re.sub(r"[&<>]", lambda hit: _HTML[hit[0]], shown)
 
 
 def markdown_table(table: Table) -> str:
-    """A pipe table: first column left, the others right; of words, all left and without padding."""
+    """Pipe table: first column left, the others right; a table of words all left and without padding."""
     frame = pd.DataFrame(
         [[_cell(cell) for cell in row] for row in table.rows], columns=[escape(name) for name in table.header]
     )
     align = ("left", *["left" if table.words else "right"] * (len(table.header) - 1))
-    # As strings: tabulate would else read "48.0" as a number and write "48".
+    # As strings, since tabulate would read "48.0" as a number and write "48".
     text = frame.to_markdown(index=False, disable_numparse=True, colalign=align)
     return re.sub(r"-{3,}", "--", re.sub(r" {2,}", " ", text)) if table.words else text
 

@@ -1,4 +1,4 @@
-"""Our F1 × 100 of each row with its intervals, and the tables that hold it against the paper and against itself."""
+"""Our F1 × 100 with intervals, and tables that compare it with the paper and between methods."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ BASELINES = ("STL", "MTL")
 ALL_POSITIVE = "all positive"
 
 NAMED = 9
-"""Trials that a value names as its source."""
+"""Largest number of trials that the tooltip of a value lists."""
 
 ALPHA = 0.05
-"""Adjusted p-values below it are set in bold."""
+"""Adjusted p-values below it are bold."""
 
 
 @dataclass(frozen=True)
 class Ours:
-    """A row of ours and its F1 × 100 by column."""
+    """One of our rows and its F1 × 100 by column."""
 
     row: Row
     name: str
     label: str
-    """The name with the origin of the data, as every table shows it."""
+    """Name with the origin of the data, as in the tables."""
     values: Mapping[str, float]
     intervals: Mapping[str, Interval]
 
     def describe(self, column: str) -> str:
-        """A value with what it rests on."""
+        """A value with its interval, seeds and trials."""
         seeds = ", ".join(map(str, self.row.seeds))
         keys = list(self.row.trials["trial"])
         trials = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
@@ -55,12 +55,12 @@ class Ours:
 
 @dataclass(frozen=True)
 class OursOfGroup:
-    """The rows of a group, scored, and the all-positive detector beside them."""
+    """Scored rows of a group, and the all-positive detector."""
 
     group: Group
     rows: tuple[Ours, ...]
     reference: MethodCounts
-    """All positive, on all parts of the group."""
+    """Counts of the all-positive detector on all parts of the group."""
     reference_label: str
     reference_values: Mapping[str, float]
     reference_intervals: Mapping[str, Interval]
@@ -76,20 +76,20 @@ class OursOfGroup:
 
     @property
     def ranked(self) -> list[Ours]:
-        """Our rows of the paper's multi-task methods; none unless there are several, all of the same parts."""
+        """Our rows of the paper's multi-task methods; empty unless there are several, all on the same parts."""
         rows = [ours for printed in self.group.paper.of_group("multitask") for ours in self.of(printed)]
         return rows if len(rows) > 1 and len({ours.row.parts for ours in rows}) == 1 else []
 
     @cached_property
     def paired(self) -> list[tuple[Ours, Ours | None, _Pair | None]]:
-        """Rows to compare, as `_pairs` names them, and their difference, which two tables show."""
+        """Rows to compare, from `_pairs`, with their difference."""
         return [(a, b, _pair(self, a, b)) for a, b in _pairs(self)]
 
 
 def score_group(group: Group) -> OursOfGroup:
-    """Score all rows of a group. This is where the bootstrap runs."""
+    """Score all rows of a group. The bootstrap runs here."""
     reference = all_positive(group.reference)
-    # NumPy lets go of the interpreter; products with threads of their own, in each of these, wait for one another.
+    # NumPy releases the GIL, so these threads run in parallel; BLAS threads inside them would wait for one another.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(lambda row: resampled(row.counts), group.rows))
     scored = f1_with_intervals(reference)
@@ -112,7 +112,7 @@ def _score(group: Group, row: Row) -> Ours:
 
 
 def _name(group: Group, row: Row) -> str:
-    """The paper's spelling where its table has the method, and what else tells the row from the others."""
+    """The paper's spelling of the method if its table has it, and the settings that differ from other rows."""
     if group.paper.row(row.paper_row) is None:
         name = row.method
     else:
@@ -135,7 +135,7 @@ def _intervals(group: Group, scored: Scored) -> dict[str, Interval]:
 
 
 def printed_table(group: Group) -> Table:
-    """The paper's rows with the marks that the rule gives."""
+    """The paper's rows, with the best values marked by the paper's rule."""
     rows = [
         [Cell(f"{row.method} *" if row.reported else row.method), *_paper_cells(group, row)] for row in group.paper.rows
     ]
@@ -147,7 +147,7 @@ def _paper_cells(group: Group, row: PaperRow) -> list[Cell]:
 
 
 def compared_table(ours: OursOfGroup) -> Table:
-    """Paper, ours, difference and verdict of each multi-task method, and of other printed methods that we ran."""
+    """The paper's value, ours, difference and verdict of each multi-task method and of other methods that we ran."""
     group, columns = ours.group, ours.group.paper.columns
     best = {column: best_of({o.label: o.values[column] for o in ours.ranked}) for column in columns}
     rows = []
@@ -182,7 +182,7 @@ def _difference_name(name: str, group: Group) -> str:
 
 
 def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
-    """Difference and verdict of a row against the paper's; "-" where the paper prints no value."""
+    """Lines with difference and verdict of a row against the paper's; "-" where the paper prints no value."""
     differences, verdicts = [], []
     for column in group.paper.columns:
         found = _verdict(group, printed, run, column)
@@ -202,7 +202,7 @@ class _Judged(NamedTuple):
 
 
 def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged | None:
-    """A cell of ours against the paper's; None where the paper prints none."""
+    """Verdict on one of our cells against the paper's; None where the paper prints no value."""
     paper = printed.values[column]
     if paper is None:
         return None
@@ -221,7 +221,7 @@ def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged
 
 
 def verdict_counts(ours: OursOfGroup) -> Counter[str]:
-    """How many cells of the paper's multi-task rows have each verdict; one of several runs is counted each."""
+    """Numbers of cells of the paper's multi-task rows by verdict; a row that we ran several times counts each time."""
     found: Counter[str] = Counter()
     for printed in ours.group.paper.of_group("multitask"):
         runs = ours.of(printed)
@@ -233,14 +233,14 @@ def verdict_counts(ours: OursOfGroup) -> Counter[str]:
 
 
 def beyond_table(ours: OursOfGroup) -> Table | None:
-    """Methods that the paper's table lacks; None where there are none."""
+    """Our rows of methods that the paper's table lacks; None if there are none."""
     columns = ours.group.paper.columns
     rows = [cells(o.label, *[number(o.values[c]) for c in columns]) for o in ours.beyond]
     return table(["method", *columns], rows) if rows else None
 
 
 def interval_table(ours: OursOfGroup) -> Table:
-    """Each value of ours with its 95 % interval over subjects."""
+    """Our values with their 95 % intervals over subjects."""
     columns = ours.group.paper.columns
     rows = [(o.label, o.values, o.intervals) for o in ours.rows]
     rows.append((ours.reference_label, ours.reference_values, ours.reference_intervals))
@@ -251,7 +251,7 @@ def interval_table(ours: OursOfGroup) -> Table:
 
 
 def difference_table(ours: OursOfGroup) -> Table:
-    """Differences in `ave` F1, paired by subject, on the parts and seeds that both rows have."""
+    """Differences in `ave` F1, paired by subject, on the common parts and seeds of two rows."""
     header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "p", "detectable", "parts", "seeds"]
     return table(header, [_pair_row(ours, *each) for each in ours.paired])
 
@@ -294,7 +294,7 @@ class _Pair(NamedTuple):
 
 
 def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
-    """A row less another (or all-positive), on the parts and seeds that both have; None if there are none."""
+    """Difference of a row and another (or all-positive) on their common parts and seeds; None if there are none."""
     if b is None:
         parts, seeds = a.row.parts, a.row.seeds
         theirs = ours.reference.select(parts, ours.reference.seeds)
@@ -324,7 +324,7 @@ def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: _Pair | None) ->
 
 
 def summary_table(ours: OursOfGroup) -> Table:
-    """One line a row: what it rests on, its averages and both spreads."""
+    """One line per row: its parts, seeds and trials, averages, and spreads over subjects and seeds."""
     header = [
         "method",
         "parts",
@@ -359,7 +359,7 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
 
 
 def cost_table(ours: OursOfGroup) -> Table:
-    """What every row cost: parameters, time and memory."""
+    """Cost of every row: parameters, time and memory."""
     header = [
         "method",
         "trained parameters",
@@ -375,7 +375,7 @@ def cost_table(ours: OursOfGroup) -> Table:
 
 
 def _per_step(ours: Ours) -> float:
-    """Milliseconds a step, over all trials of a row."""
+    """Mean time per step over all trials of a row, in milliseconds."""
     trials = ours.row.trials
     return 1000 * float(trials["time_train_s"].sum(skipna=False)) / max(int(trials["steps"].sum()), 1)
 
@@ -390,7 +390,7 @@ def _cost_row(ours: Ours, stl: float) -> list[Cell]:
         number(_per_step(ours)),
         number(_per_step(ours) / stl),
         number(float(trials["time_train_s"].sum(skipna=False))),
-        # Of one stage that its parts share: counted once a seed.
+        # All parts of a seed share one stage, so it counts once per seed.
         number(float(trials.drop_duplicates("seed")["time_before_s"].sum(skipna=False))),
         number(float(trials["peak_memory_mb"].max(skipna=False)), digits=0),
         number(float(above.max(skipna=False)), digits=0),

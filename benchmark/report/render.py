@@ -1,4 +1,4 @@
-"""From results to files: tables in Markdown, LaTeX and HTML, figures, and the results themselves."""
+"""Files of the report: tables in Markdown, LaTeX and HTML, figures, and the results."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def build_report(
 ) -> list[Path]:
     """Write `tables.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
-    The same bytes for the same results.
+    The same results give the same bytes.
 
     Args:
         results: Finished trials, in any order.
         out: Folder, made if missing.
-        templates: Folder with a template for each of the three; None for the suite's.
-        faces: For Figures 5 and 6; without them, the report says what draws them.
+        templates: Folder with a template for each format; None for the suite's.
+        faces: Images and weights of Figures 5 and 6; None for a report that names the command that draws them.
 
     Returns:
         The files written.
@@ -68,7 +68,7 @@ def build_report(
 def _write_figures(
     context: ReportContext, faces: WeighedFaces | None, out: Path
 ) -> tuple[list[list[Path]], dict[str, Path]]:
-    """Files of each figure, and by name the one that the page shows."""
+    """Write the figures; return their files, and the SVG files of the page by name."""
     figures = [write_figure(training_curves(s.group), out / s.figure) for s in context.groups]
     names = [s.figure for s in context.groups]
     if faces is not None:
@@ -82,13 +82,13 @@ def _write_figures(
 def render_html(
     context: ReportContext, templates: Path, figures: Mapping[str, Path], faces: WeighedFaces | None = None
 ) -> str:
-    """The text of `index.html`: one file that needs no other and no network.
+    """Text of `index.html`, which needs no other file and no network.
 
     Args:
-        context: What it shows.
+        context: Content of the report.
         templates: Folder with `index.html.j2`.
-        figures: SVG file of each section's figure, and of Figures 5 and 6 where there are `faces`.
-        faces: What these show.
+        figures: SVG files by name: the figure of each section, and Figures 5 and 6 if there are `faces`.
+        faces: Images and weights of Figures 5 and 6.
     """
     environment = _environment(f"{PAGE}.j2", templates, autoescape=True)
     environment.filters["table"] = html_table
@@ -99,14 +99,14 @@ def render_html(
 
 
 def render_latex(context: ReportContext, templates: Path) -> str:
-    """The text of `tables.tex`."""
+    """Text of `tables.tex`."""
     environment = _environment(f"{LATEX}.j2", templates, autoescape=False)
     environment.filters.update(tex=latex.escape, table=latex.latex_table)
     return environment.get_template(f"{LATEX}.j2").render(report=context)
 
 
 def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces | None = None) -> str:
-    """The text of `tables.md`.
+    """Text of `tables.md`.
 
     Raises:
         UserError: The template is missing.
@@ -115,14 +115,14 @@ def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces
 
 
 def markdown_template(name: str, templates: Path | None = None) -> Template:
-    """A template for Markdown, with the filters `md` for text from data and `table` for tables.
+    """A Markdown template, with the filters `md` for text from data and `table` for tables.
 
     Args:
         name: Name of the template's file.
         templates: Folder of the template; None for the suite's.
 
     Raises:
-        UserError: It is missing.
+        UserError: The template is missing.
     """
     environment = _environment(name, templates or template_folder(), autoescape=False)
     environment.filters.update(md=escape, table=markdown_table)
@@ -130,7 +130,7 @@ def markdown_template(name: str, templates: Path | None = None) -> Template:
 
 
 def _environment(name: str, templates: Path, *, autoescape: bool) -> Environment:
-    """Where templates are found; those that are not HTML escape text from data by filters of their own."""
+    """Jinja environment of a template; templates that are not HTML escape text with their own filters."""
     if not (templates / name).is_file():
         raise UserError(
             "a template is missing",

@@ -1,4 +1,4 @@
-"""The page of the stand-in: what its faces look like, and how far each AU can be told from them."""
+"""The page of the stand-in: sample faces, and how well a linear probe detects each AU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.store.results import Results
 
 PAGE = "standin.md"
 SHOWN = 128
-"""Pixels of a face that is drawn for the sheet of AUs."""
+"""Width and height of a face on the sheet of AUs, in pixels."""
 ACROSS = 12
 
 NAMES = {
@@ -32,11 +32,11 @@ NAMES = {
     15: "lip corner depressor", 17: "chin raiser", 23: "lip tightener", 24: "lip pressor", 25: "lips part",
     26: "jaw drop",
 }  # fmt: skip
-"""As FACS calls them."""
+"""Names of the AUs in FACS."""
 
 
 def au_sheet() -> Figure:
-    """Two people: neutral, then one AU at a time at full intensity."""
+    """Figure of two people: neutral, then one AU at a time at full intensity."""
     people = [draw_identity(np.random.default_rng([seed])) for seed in (5, 8)]
     tiles: list[tuple[str, int | None]] = [("neutral", None), *((f"AU{au}\n{NAMES[au]}", au) for au in DRAWN_AUS)]
     across = 6
@@ -63,9 +63,9 @@ def _alone(who: Identity, au: int | None) -> npt.NDArray[np.uint8]:
 
 
 def contact_sheet(root: Path) -> Figure:
-    """Frames of four AU sequences in time, and FE images of each kind, of a stand-in at `root`.
+    """Figure of four AU sequences over time, and of FE images of each kind, from a stand-in at `root`.
 
-    Nobody chose them: the sequences are of evenly spaced subjects, the images the first of their kind.
+    The choice follows a rule: sequences of evenly spaced subjects, and the first images of each kind.
     """
     frames, faces = (pd.read_parquet(root / "truth" / f"{name}.parquet") for name in ("bp4d", "rafdb"))
     subjects = sorted(set(frames["subject"]))
@@ -109,12 +109,12 @@ def write_standin_page(
     """Write `standin.md` and its two figures below `out`.
 
     Args:
-        root: Of a stand-in for BP4D.
-        probed: What `pixel_probe` found on it.
-        settings: Of the stand-in.
+        root: Data root of a stand-in of BP4D.
+        probed: Result of `pixel_probe` on it.
+        settings: Settings of the stand-in.
         out: Folder of the report.
         templates: Folder with the page's template.
-        results: For the AUC of a network, of STL on the stand-in's BP4D; None where there are none.
+        results: Give the AUC of a network: STL on the stand-in of BP4D; None for no such column.
     """
     drawn = [
         file

@@ -1,4 +1,4 @@
-"""Anyone's predictions as rows of the tables: the same frames, the same labels, the same counts."""
+"""Scoring of submitted predictions, as rows of the tables: same frames, same labels, same counts."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def score_predictions(
     Args:
         file: CSV or parquet with `subject`, `sequence`, `frame` and a score of each AU: `AU1`, active above
             `threshold`, or `logit_AU1`, active above 0.
-        name: What the tables call it.
+        name: Name of the rows in the tables.
         faces: The dataset's frames and labels.
-        protocol: Of the dataset.
-        beside: Results that the rows are to stand with: of the same test frames and labels.
-        threshold: For columns `AU1`.
+        protocol: Protocol of the dataset.
+        beside: Results on the same test frames and labels; the rows join their group.
+        threshold: Threshold of the columns `AU1`, ...
 
     Returns:
-        A trial a part that the predictions cover, like those of `beside` in everything that groups rows.
+        One trial per part that the predictions cover, in the group of the trials in `beside`.
 
     Raises:
-        UserError: The file cannot be read, lacks a column, names a frame that there is not, or names one twice, or
-            leaves one of a part out; a score is not finite; nothing in `beside` has the same test labels.
+        UserError: The file cannot be read, lacks a column, has an unknown frame or one twice, or lacks a frame of a
+            part; a score is not finite; nothing in `beside` has the same test labels.
     """
     table = _read_predictions(file)
     scores = _scores(table, protocol, threshold, file)
@@ -91,7 +91,7 @@ def _read_predictions(file: Path) -> pd.DataFrame:
 
 
 def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float, file: Path) -> npt.NDArray[np.float32]:
-    """Logit-like scores (N, J): active above 0."""
+    """Scores (N, J) of N rows and J AUs, shifted like logits: active above 0."""
     columns = []
     for au in protocol.au_names:
         kind, shift = (f"logit_{au}", 0.0) if f"logit_{au}" in table else (au, threshold)
@@ -118,7 +118,7 @@ def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float, file: Pat
 
 
 def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.int64]:
-    """The row of `faces` that each prediction is of."""
+    """Row number in `faces` of each prediction, (N,)."""
     lacking = [key for key in KEYS if key not in table]
     if lacking:
         raise UserError(
@@ -176,13 +176,13 @@ def _trial(
 
 
 def _about_dataset(like: dict[str, object]) -> dict[str, object]:
-    """Title, parts and AUs of the dataset, from the trial beside which the predictions stand."""
+    """Title, parts and AUs of the dataset, from the trial with the same test labels."""
     made = json.loads(str(like["provenance"]))
     return {name: made[name] for name in ("title", "parts", "aus") if name in made}
 
 
 def _like(part: str, counts: pd.DataFrame, beside: Results, file: Path, protocol: Protocol) -> dict[str, object]:
-    """The trial whose test labels these are."""
+    """The trial in `beside` with the same test labels."""
     ours = _labels(counts)
     closest = "no trial of this part"
     for trial in _trials_of(beside, protocol.dataset, part):

@@ -1,4 +1,4 @@
-"""Results joined with the paper: all that the templates show, in plain text and in no format yet."""
+"""Content of the report: results beside the paper's, as plain text in no format yet."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from benchmark.store.results import Results
 UNKNOWN = "unknown"
 
 LISTED = 300
-"""Trials of a group that the page lists."""
+"""Largest number of trials of a group that the page lists."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class GroupContext:
     group: Group
     title: str
     figure: str
-    """Name of the figure's files, without ending."""
+    """Name of the figure's files, without extension."""
     figure_heading: str
-    """Which figure of the paper it is."""
+    """Heading of the figure: the figure of the paper that it repeats."""
     facts: tuple[tuple[str, str], ...]
-    """What the numbers were made with: name and value."""
+    """Names and values of the settings and versions behind the numbers."""
     notes: tuple[str, ...]
-    """What a reader would not expect of this group."""
+    """Warnings about this group, one sentence each."""
     printed: Table
     compared: Table
     beyond: Table | None
@@ -61,12 +61,12 @@ class GroupContext:
     costs: Table
     trials: Table
     verdicts: Mapping[str, int]
-    """How many cells have each verdict."""
+    """Numbers of cells by verdict."""
 
 
 @dataclass(frozen=True)
 class AuditContext:
-    """Where the printed tables disagree with themselves."""
+    """Contradictions within the printed tables."""
 
     averages: Table
     underlines: Table
@@ -77,11 +77,11 @@ class ClaimsContext:
     """The paper's claims.
 
     Attributes:
-        follow: How many follow from the printed tables.
-        fail: How many do not.
-        unknown: Of how many the tables cannot say.
-        table: All, with what our runs say.
-        short: On the printed tables alone.
+        follow: Number of claims that follow from the printed tables.
+        fail: Number of claims that the printed tables contradict.
+        unknown: Number of claims that the printed tables cannot decide.
+        table: All claims, judged on the printed tables and on our runs.
+        short: All claims, judged on the printed tables only.
     """
 
     follow: int
@@ -93,7 +93,7 @@ class ClaimsContext:
 
 @dataclass(frozen=True)
 class ReportContext:
-    """What a template gets."""
+    """Context of the templates."""
 
     groups: tuple[GroupContext, ...]
     audit: AuditContext
@@ -101,14 +101,14 @@ class ReportContext:
     verdicts: Table
     ambiguities: Table
     faults: tuple[UserError, ...] = ()
-    """Why some results cannot be shown, one for each group of them."""
+    """Errors of the groups that cannot be shown."""
 
     def of_origin(self, origin: str) -> list[GroupContext]:
         return [context for context in self.groups if context.group.origin == origin]
 
 
 def build_context(results: Results) -> ReportContext:
-    """Everything that a report shows.
+    """Build the content of a report.
 
     Raises:
         UserError: The results hold no trial, or trials that do not fit together.
@@ -151,7 +151,7 @@ def _group_context(group: Group, figure: str) -> GroupContext:
 
 
 def _figure_names(groups: Iterable[Group]) -> list[str]:
-    """`figure3` and the like for the first group of a dataset, a suffix from profile, origin and data for others."""
+    """File names of figures, such as `figure3`; later groups of a dataset get a suffix: profile, origin and data."""
     names: list[str] = []
     seen: set[str] = set()
     for group in groups:
@@ -183,7 +183,7 @@ def _facts(group: Group) -> tuple[tuple[str, str], ...]:
 
 
 def _distinct(values: Iterable[object]) -> str:
-    """The different values in order of appearance, sorted where they are text."""
+    """Distinct values, joined: sorted if they are text, else in order of appearance."""
     texts = list(dict.fromkeys(values))
     shown = sorted(texts) if all(isinstance(t, str) for t in texts) else texts  # type: ignore[type-var]
     return ", ".join(str(text) or UNKNOWN for text in shown)
@@ -307,7 +307,7 @@ def _trial_table(group: Group) -> Table:
 
 
 def _ambiguity_table(groups: Iterable[Group]) -> Table:
-    """Each open question, its default, and the values that the runs had."""
+    """Open questions of the paper, with their defaults and the values of the runs."""
     known = list(groups)
     names = [f"{group.paper.title}, {group.origin_label}, profile {group.profile}" for group in known]
     settings = [_settings(group) for group in known]
@@ -319,7 +319,7 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
 
 
 def _settings(group: Group) -> list[tuple[str, dict[str, Any]]]:
-    """Method and settings of each trial, read once for all questions."""
+    """Method and settings of the trials, parsed once for all questions."""
     trials = group.results.trials
     return [(method, read_provenance(text)) for method, text in zip(trials["method"], trials["settings"], strict=True)]
 

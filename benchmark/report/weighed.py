@@ -16,10 +16,10 @@ def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:
 
     Args:
         folder: Folder of the trial.
-        fe: The FE frames that it ran on.
+        fe: FE frames of the trial.
 
     Raises:
-        UserError: The trial is not done or gave no weights, or ran on other frames.
+        UserError: The trial is not done, has no weights, or ran on other frames.
     """
     trial, made = read_trial(folder)
     file = folder.path / FE_WEIGHTS

@@ -1,1 +1,1 @@
-"""Questions that only data of known truth can answer: plans, statistics, pages."""
+"""Studies: questions that only data with ground truth can answer, with their plans, statistics and pages."""

@@ -2,8 +2,8 @@
 
 MAL's gradient for ψ (Eq. 7) is, up to a factor and the normalisation, the sum over samples of the derivative of a
 sample's weight times that of its loss along v, the gradient of L_val after the virtual step. Normalised weights share
-one total, so a weight is asked to rise where that derivative is above the weighted mean of the batch. If it is no
-different for useless and for useful samples, no meta net can learn to tell them, whatever the implementation.
+one total, so an update raises a weight where that derivative is above the weighted mean of the batch. If the
+derivative is the same for useless and for useful samples, no meta_net can learn to distinguish them.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", GREY)
 
 @dataclass(frozen=True)
 class Probe:
-    """A schedule of looks, and the derivatives seen.
+    """Steps to probe, and the derivatives of their samples.
 
     Attributes:
         every: Steps between the starts of windows.
         window: Steps of a window.
         kinds: Kind of each FE image.
         order: FE images of each batch.
-        seen: Rows (step, batch, kind, derivative), one a sample.
+        seen: Tables with columns `step`, `batch`, `kind`, `derivative`; one row per sample.
     """
 
     every: int
@@ -59,16 +59,17 @@ class Probe:
         return step % self.every < self.window
 
     def keep(self, step: int, derivatives: npt.NDArray[np.float64], n_au: int) -> None:
-        """Take the derivatives of one batch, AU rows first."""
+        """Store the derivatives (N,) of one batch, AU rows first."""
         kinds = [*[AU_SAMPLES] * n_au, *self.kinds[self.order.indices(step)]]
         start = step - step % self.every
         self.seen.append(pd.DataFrame({"step": start, "batch": step, "kind": kinds, "derivative": derivatives}))
 
 
 def sample_derivatives(method: MAL, batch: Batch) -> npt.NDArray[np.float64]:
-    """<∇ loss of a sample, ∇ L_val(θ*)> of each sample of a batch, (N,), AU rows first; nothing is changed.
+    """<∇ loss of a sample, ∇ L_val(θ*)> for each sample of a batch, (N,), AU rows first; the method stays unchanged.
 
-    θ* is the virtual step (Eq. 6) under the method's weights. Positive: a step on the sample lowers L_val.
+    θ* is the virtual step (Eq. 6) under the method's weights. A positive value means that a step on the sample lowers
+    L_val.
     """
     au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
     with torch.random.fork_rng():
@@ -96,31 +97,31 @@ def probe_training(
     every: int,
     window: int,
 ) -> pd.DataFrame:
-    """Train MAL as the trial says, and look at every sample's derivative in windows of its steps.
+    """Train MAL on a trial, and compute the derivative of every sample in windows of steps.
 
-    The training itself is that of `malbench run`, bit for bit.
+    The training is that of `malbench run`, bit for bit.
 
     Args:
-        trial: Of MAL.
-        protocol: Of the AU dataset.
+        trial: A trial of MAL.
+        protocol: Protocol of the AU dataset.
         data: The frames.
-        kinds: Of each FE image.
-        folder: For what training writes.
+        kinds: Kind of each FE image.
+        folder: Folder for the files of the training.
         options: Device and progress.
         every: Steps between the starts of windows.
         window: Steps of a window.
 
     Returns:
-        Columns `step` (the start of its window), `batch` (a step), `kind`, `derivative`; one row a sample.
+        Columns `step` (the start of the window), `batch` (the step), `kind`, `derivative`; one row per sample.
 
     Raises:
-        UserError: As training.
+        UserError: See `train_trial`.
     """
     order = BatchOrder(np.arange(len(data.fe.faces)), trial.train.batch_fe, trial.seed, Stream.FE)
     probe = Probe(every, window, np.asarray(kinds, dtype=object), order)
 
     class Probed(MAL):
-        """MAL that is looked at."""
+        """MAL with a probe on its batches."""
 
         name, is_control = MAL.name, False
 
@@ -135,9 +136,9 @@ def probe_training(
 
 
 def summarise(seen: pd.DataFrame) -> pd.DataFrame:
-    """Mean derivative by window and kind, its standard error, and the spread of single samples.
+    """Mean derivative by window and kind, its standard error, and the standard deviation of samples.
 
-    Samples of one batch share v, so the standard error is that of the means of batches.
+    Samples of one batch share v, so the standard error comes from the means of batches.
 
     Returns:
         Columns `step`, `kind`, `mean`, `error`, `sd`, `samples`.
@@ -157,7 +158,7 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def probe_table(found: pd.DataFrame) -> Table:
-    """Mean and standard error by window and kind."""
+    """Table of mean and standard error by window and kind."""
     kinds = _kinds(found)
     rows = []
     for step, own in found.groupby("step"):
@@ -200,10 +201,10 @@ def write_gradient_probe(
     """Write `gradient_probe.md`, `gradient_probe.csv` and `figures/gradient_probe.png` below `out`.
 
     Args:
-        seen: What `probe_training` returns.
+        seen: Result of `probe_training`.
         out: Folder, made if missing.
-        command: That made it.
-        title: Of the figure.
+        command: Command line that made it.
+        title: Title of the figure.
         window: Steps of a window.
         templates: Folder with the page's template.
     """

@@ -1,4 +1,4 @@
-"""The page of a study: which trials answer its questions, and what is found in them."""
+"""The page of a study: the trials of its questions, and their results."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ from methods import Registry
 TEMPLATE = "study.md.j2"
 NONE_DONE = "no trial is done"
 HEADINGS = {"Question": "method", "Choice": "settings"}
-"""What the rows of each are."""
+"""Heading of the first column, by kind of section."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one question or choice."""
+    """Content of the page on one question or choice."""
 
     word: str
-    """Which of the two."""
+    """Kind of the section: `Question` or `Choice`."""
     question: Question
     missing: str
-    """What of the plan is not done; "" for nothing."""
+    """Sentence on the trials of the plan that are not done; "" if all are."""
     rows: Table | None
     pairs: Table | None
     weights: Table | None
     sentences: tuple[str, ...]
     found: tuple[tuple[str, str, RowDifference], ...] = ()
-    """The pairs that there are, and how they differ."""
+    """Pairs of rows that were run, with their difference."""
     trials: tuple[str, ...] = ()
-    """Keys of those in its rows."""
+    """Keys of the trials in the rows."""
     made_on: str = ""
-    """The devices."""
+    """Devices of the trials, in words."""
 
 
 Digests = tuple[str, str]
-"""`Trial.shared_digest` and `Trial.own_digest`: what else than its part, seed and data makes a trial."""
+"""Digests of the shared and the specific settings of a trial: `Trial.shared_digest` and `Trial.own_digest`."""
 
 
 def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
-    """Those of the trials that answer each question now, by its name and by method.
+    """Digests of the trials of each question under the present settings, by question and method.
 
     Raises:
-        UserError: Two candidates of a choice are the same settings, or a setting is wrong.
+        UserError: Two candidates of a choice have the same settings, or a setting is wrong.
     """
     found = {}
     for question in plan.all_questions:
@@ -94,15 +94,15 @@ def write_study(
     templates: Path | None = None,
     name: str,
 ) -> list[Path]:
-    """Write the page `STEM.md` below `out`, and its trials, `STEM.parquet`, where STEM is that of the plan's name.
+    """Write the page `STEM.md` and its trials `STEM.parquet` below `out`, where STEM is the stem of the plan's name.
 
     Args:
-        plan: The questions.
-        digests: As `digests_of` gives them.
-        results: Of the trials that are done.
+        plan: The plan.
+        digests: Result of `digests_of`.
+        results: Results of the finished trials.
         out: Folder, made if missing.
         templates: Folder with the page's template.
-        name: The plan, as `load_plan` took it.
+        name: Name or file of the plan, as for `load_plan`.
 
     Returns:
         The files written.
@@ -137,7 +137,7 @@ def write_study(
 
 
 def _summary(sections: Sequence[Section]) -> list[str]:
-    """Of each pair that several questions ask for: in which of them it is better, worse, or not told apart."""
+    """One sentence per pair that is in several questions: where it is better, worse, or not distinguishable."""
     by_pair: dict[tuple[str, str], list[tuple[str, RowDifference]]] = {}
     for section in sections:
         for a, b, found in section.found:
@@ -156,7 +156,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
 
 
 def _made_on(trials: pd.DataFrame) -> str:
-    """Which seeds of which methods were trained where, and with what torch."""
+    """Device and version of torch by method and seed, in words."""
     made: dict[str, dict[str, list[str]]] = {}
     where = trials["provenance"].map(_machine)
     for (machine, method), own in trials.assign(machine=where).groupby(["machine", "method"]):
@@ -175,7 +175,7 @@ def _machine(provenance: str) -> str:
 
 
 def _pretraining(trials: pd.DataFrame) -> list[str]:
-    """What the stages of renders had learned that backbones start from."""
+    """One sentence per pre-training stage of these trials: its accuracy."""
     found = set()
     for text in trials["provenance"]:
         start = json.loads(text).get("prerequisites", {}).get(START, {})
@@ -198,7 +198,7 @@ def _section(plan: Plan, question: Question, results: Results, digests: Mapping[
 def _choice_section(
     plan: Plan, choice: Choice, results: Results, digests: Mapping[str, Mapping[str, Digests]]
 ) -> Section:
-    """The candidates by their F1, each less the first."""
+    """Section of a choice: F1 of the candidates, and their differences from the first."""
     asked = Question(**choice.model_dump(exclude={"method", "candidates"}), methods=(choice.method,))
     found = [(question, _rows(plan, question, results, digests[question.name])) for question in choice.questions]
     named = {
@@ -209,7 +209,7 @@ def _choice_section(
     first = next(iter(named), "")
     pairs = [(name, first, RowDifference.between(row, named[first])) for name, row in named.items() if name != first]
     missing = _missing(plan, found)
-    # Of some candidates alone nothing is chosen.
+    # The choice waits until all candidates are done.
     return _filled("Choice", asked, missing, named, pairs, [] if missing else _chosen(named, pairs), results)
 
 
@@ -222,7 +222,7 @@ def _filled(
     sentences: Sequence[str],
     results: Results,
 ) -> Section:
-    """What stands of rows, whatever their names are; nothing of none."""
+    """Section with the tables of these rows; without tables if there are no rows."""
     if not rows:
         return Section(word, question, NONE_DONE, None, None, None, ())
     trials = pd.concat([row.trials for row in rows.values()])
@@ -246,7 +246,7 @@ def _parts(plan: Plan, question: Question) -> tuple[str, ...]:
 
 
 def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) -> str:
-    """How many of the trials of questions are not in their rows, in words; "" for none."""
+    """Number of trials of the questions that are not in the rows, in words; "" for none."""
     lost = planned = 0
     for question, rows in found:
         wanted = set(product(question.methods, _parts(plan, question), question.seeds))
@@ -257,19 +257,19 @@ def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) ->
 
 
 def _chosen(named: Mapping[str, Row], pairs: Sequence[_Pair]) -> list[str]:
-    """The candidate of the highest F1, and whether it is told from the first."""
+    """Sentences on the candidate with the highest F1, and its difference from the first candidate."""
     best = max(named, key=lambda name: f1_with_intervals(named[name].counts).ave)
     said = [f"Of the highest F1, and so chosen: {best}."]
     return said + [_sentence(a, b, found) for a, b, found in pairs if found is not None and a == best]
 
 
 def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> dict[str, Row]:
-    """The question's rows by method: those of its settings, parts and seeds, whatever else was run.
+    """The question's rows by method, from the trials with its settings, parts and seeds only.
 
     Raises:
-        UserError: They are of several versions of the data.
+        UserError: The trials ran on several versions of the data.
     """
-    # Dials of the stand-in change the data and no digest, so the overrides must be those of the question, too.
+    # Settings of the stand-in change the data but no digest, so the overrides must match the question, too.
     _, changed = load_profile(plan.profile, question.set)
     trials = results.trials
     made = zip(trials["method"], trials["shared_digest"], trials["own_digest"], strict=True)
@@ -318,7 +318,7 @@ def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
 
 
 _Pair = tuple[str, str, RowDifference | None]
-"""Two rows by name, and the first less the second; None if they share no part or no seed."""
+"""Names of two rows, and the first minus the second; None if they share no part or no seed."""
 
 
 def _pair_table(pairs: Sequence[_Pair]) -> Table:
@@ -355,7 +355,7 @@ def _sentence(a: str, b: str, found: RowDifference) -> str:
 
 
 def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Table | None:
-    """What the weights of the FE images tell after training, as mean [least, most] over trials; None if none weighs."""
+    """Statistics of the final weights of FE images, as mean [least, most] over trials; None if no method weighs."""
     known = {method: found for method, row in rows.items() if (found := trial_weights(results, row))}
     if not known:
         return None
@@ -378,7 +378,7 @@ def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Ta
 
 
 def _kind(auc: str) -> str:
-    """Of the images that an AUC holds clear ones against."""
+    """Kind of images that an AUC compares with clear ones."""
     return auc.removeprefix("auc_").removeprefix("within_")
 
 
@@ -398,13 +398,13 @@ def _span(values: Sequence[float]) -> str:
 
 
 def _share(row: Row, results: Results) -> str:
-    """The FE samples' share of all weight in the first and the last tenth of training, over trials."""
+    """FE samples' share of all weight in the first and the last tenth of training, averaged over trials."""
     ends = fe_share_ends(row, results)
     return UNRUN if ends is None else " to ".join(number(end, digits=2) for end in ends)
 
 
 def _selected(asked: WeightSelection, rows: Mapping[str, Row], results: Results) -> str:
-    """In how many trials the weights find FE images of a kind, and whether that is as asked; "" if no trial is done."""
+    """Sentence on the trials whose weights find FE images of a kind, against the plan; "" if no trial is done."""
     row = rows.get(asked.method)
     known = {} if row is None else trial_weights(results, row)
     names = (f"auc_{asked.kind}", f"mean_{asked.kind}", "mean_clear")

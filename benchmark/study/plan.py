@@ -1,4 +1,4 @@
-"""The plan of a study: questions to MAL that only data of known truth can answer, as a TOML file has them."""
+"""The plan of a study: a TOML file of questions on MAL that only data with ground truth can answer."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError, did_you_mean
 
 PLANS = Path(__file__).parent / "plans"
-"""The plans of the suite."""
+"""Folder of the suite's plans."""
 GRADIENT_PROBE_PAGE = "gradient_probe.md"
-"""Page of the gradient probe, which stands beside the pages of plans."""
+"""File name of the page of the gradient probe, beside the pages of plans."""
 
 
 def candidate_name(candidate: Sequence[str]) -> str:
-    """What readers call it."""
+    """Readable name of a candidate: its changes to the profile."""
     return "; ".join(candidate) or "as the profile has it"
 
 
 class WeightSelection(BaseModel):
-    """Whether the weights of a method's FE images find those of a kind.
+    """Expectation that a method's weights separate a kind of FE images from clear ones, or do not.
 
-    A trial finds them if clear images have the higher weight (AUC), and images of the kind have little of it beside
-    them. The AUC alone is not enough of a kind that lies apart: where all weights drift up or down together, it comes
-    near 1 or 0 though nothing was learned of single samples.
+    A trial finds the kind if clear images have a higher weight (AUC) and the kind has a low mean weight in comparison.
+    The AUC alone is not enough for a kind that differs as a whole: if all weights drift up or down together, the AUC
+    comes near 1 or 0 although the method learned nothing about single samples.
 
     Attributes:
-        method: Whose weights.
-        kind: Of the FE images that are not clear.
-        auc: At least; clear against the kind.
-        share: At most; mean weight of the kind, over that of clear images.
-        found: Whether they are to be found in every trial, or in none.
+        method: Name of the method.
+        kind: Kind of FE images that are not clear.
+        auc: Smallest AUC, of clear images against the kind.
+        share: Largest ratio of the mean weight of the kind to that of clear images.
+        found: True: every trial must find the kind; False: no trial may find it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,15 +51,15 @@ class Question(BaseModel):
     """Trials that answer one question.
 
     Attributes:
-        name: Short.
+        name: Short name.
         title: The question.
-        about: What the setting is, for readers.
-        methods: Whose trials.
-        seeds: Of each.
-        parts: Test parts of each; none for all.
-        set: Changes to the profile, as `--set` takes them.
-        pairs: Methods whose difference is asked for.
-        selects: What weights must tell.
+        about: Description of the setting.
+        methods: Methods of the trials.
+        seeds: Seeds of each method.
+        parts: Test parts of each method; none for all.
+        set: Changes to the profile, as for `--set`.
+        pairs: Pairs of methods to compare.
+        selects: Expectations on the weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,17 +76,17 @@ class Question(BaseModel):
 
 
 class Choice(BaseModel):
-    """Settings of one method, of which the highest F1 chooses, on people whom no question tests.
+    """Choice between settings of one method by the highest F1, on people that no question tests.
 
     Attributes:
-        name: Short.
-        title: What is chosen.
-        about: How, for readers.
-        method: Whose settings.
-        seeds: Of each candidate's trials.
-        parts: Test parts of each; none for all.
-        set: Changes to the profile that all candidates share; a drawing of its own (`standin.seed`) among them.
-        candidates: Changes to the profile; none for the profile's own settings.
+        name: Short name.
+        title: The choice.
+        about: Description of the procedure.
+        method: Name of the method.
+        seeds: Seeds of each candidate.
+        parts: Test parts of each candidate; none for all.
+        set: Changes to the profile that all candidates share; they include a separate drawing (`standin.seed`).
+        candidates: Changes to the profile by each candidate; none for the unchanged profile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,7 +102,7 @@ class Choice(BaseModel):
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """The trials of each candidate."""
+        """One question per candidate."""
         return tuple(
             Question(
                 name=f"{self.name}-{number}",
@@ -117,7 +117,7 @@ class Choice(BaseModel):
 
 
 class Plan(BaseModel):
-    """One TOML file: a profile, an AU dataset, and what is asked, in the order in which it is run."""
+    """A profile, an AU dataset, and the questions and choices in the order of the runs, from one TOML file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -136,19 +136,19 @@ class Plan(BaseModel):
 
     @property
     def all_questions(self) -> tuple[Question, ...]:
-        """The questions, and those that the candidates of choices make."""
+        """The questions, and those of the candidates of choices."""
         return (*self.questions, *(each for choice in self.choices for each in choice.questions))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of questions and choices."""
+        """Names of questions and choices."""
         return (*(question.name for question in self.questions), *(choice.name for choice in self.choices))
 
     def asked(self, name: str) -> tuple[Question, ...]:
-        """The question of that name, or those that the candidates of the choice of that name make.
+        """The question of this name, or the questions of the candidates of the choice of this name.
 
         Raises:
-            UserError: There is neither.
+            UserError: No question and no choice has this name.
         """
         found: dict[str, tuple[Question, ...]] = {question.name: (question,) for question in self.questions}
         found |= {choice.name: choice.questions for choice in self.choices}
@@ -158,10 +158,10 @@ class Plan(BaseModel):
 
 
 def load_plan(name: str) -> Plan:
-    """A plan of the suite, or a file.
+    """Read a plan of the suite, or a TOML file.
 
     Raises:
-        UserError: There is no such plan, or something in it is wrong.
+        UserError: There is no such plan, or it has a mistake.
     """
     own = PLANS / f"{name}.toml"
     file = own if own.is_file() else Path(name)
@@ -196,9 +196,9 @@ def load_plan(name: str) -> Plan:
 
 
 def _check_choices(plan: Plan, file: Path) -> None:
-    """Refuse candidates on people whom a question tests, or on data that differ between them.
+    """Refuse choices on people that a question tests, and candidates on different data.
 
-    People are those of a drawing.
+    Each drawing (`standin.seed`) has its own people.
     """
     tested = {load_profile(plan.profile, question.set)[0].standin.seed for question in plan.questions}
     for choice in plan.choices:

@@ -1,4 +1,4 @@
-"""Numbers of a study's page: differences of rows over subjects and seeds, and weights of trials."""
+"""Statistics of a study: differences of rows over subjects and seeds, and weights of trials."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ END_SHARE = 0.1
 
 @dataclass(frozen=True)
 class RowDifference:
-    """One row less another, on the parts and seeds that both have.
+    """Difference of two rows on their common parts and seeds.
 
     Attributes:
         f1: Difference in F1 x 100.
-        subjects: Its interval over subjects.
-        seeds: Its interval over seeds; None of a single seed.
+        subjects: Interval of `f1` over subjects.
+        seeds: Interval of `f1` over seeds; None for a single seed.
         auc: Difference in AUC x 100.
-        auc_seeds: Its interval over seeds; None of a single seed.
+        auc_seeds: Interval of `auc` over seeds; None for a single seed.
         count: Number of seeds.
     """
 
@@ -60,7 +60,7 @@ class RowDifference:
 
     @property
     def verdict(self) -> str:
-        """In words; only what both intervals say counts, as they are printed: an end of 0.0 is 0."""
+        """The difference in words. Both intervals, rounded as printed, must agree: an end of 0.0 counts as 0."""
         intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
         if all(round(each.low, 1) > 0 for each in intervals):
             return "better" if self.seeds is not None else "better over subjects, of one seed"
@@ -75,7 +75,7 @@ def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatA
 
 
 def over_seeds(values: FloatArray) -> Interval | None:
-    """Student's 95 % interval of the mean over seeds; None of fewer than two."""
+    """Student's 95 % interval of the mean over seeds; None for fewer than two."""
     if len(values) < 2:
         return None
     half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
@@ -83,14 +83,14 @@ def over_seeds(values: FloatArray) -> Interval | None:
 
 
 def trial_weights(results: Results, row: Row) -> dict[str, list[float]]:
-    """Statistics of the final weights of a row's FE images, by name: one value a trial, by seed and part."""
+    """Statistics of the final weights of a row's FE images, by name: one value per trial, sorted by seed and part."""
     order = row.trials.sort_values(["seed", "part"])["trial"]
     own = results.weights[results.weights["trial"].isin(order)].pivot_table("value", "trial", "name")
     return {str(name): own[name].reindex(order).dropna().tolist() for name in own}
 
 
 def fe_share_ends(row: Row, results: Results) -> tuple[float, float] | None:
-    """The FE samples' share of all weight at the start and the end of training, averaged over trials; None for none."""
+    """FE samples' share of all weight at the start and the end of training, averaged over trials; None for none."""
     ends: list[tuple[float, float]] = []
     own = results.curves[results.curves["trial"].isin(row.trials["trial"]) & (results.curves["series"] == "fe_share")]
     for _, curve in own.groupby("trial"):

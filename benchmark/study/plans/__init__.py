@@ -1,1 +1,1 @@
-"""Plans of the study, by name: which trials answer which question."""
+"""Plans of studies as TOML files: the questions and their trials."""
