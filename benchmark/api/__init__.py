@@ -8,7 +8,7 @@
         print(training.step())
 
 The command line calls these functions, and nothing here calls the command line. Names are imported on first use, so
-that `malbench status` does not pay for torch.
+that `malbench status` starts without torch.
 """
 
 from __future__ import annotations

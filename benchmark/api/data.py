@@ -1,4 +1,4 @@
-"""Data for trials: read, checked and packed; and the stand-in on disk."""
+"""Data for trials: read, check and pack them, and write the stand-in."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LoadedData:
     """Frames and settings of a run.
 
     Attributes:
-        profile: Settings.
+        profile: The settings.
         overrides: Overrides that changed the profile.
         chosen: The datasets.
         root: The data root.
@@ -91,15 +91,24 @@ def load_data(
         dataset: Name of the AU dataset.
         profile: A profile of the suite, the path of a TOML file, or a loaded profile; "" for `standin` without a root,
             else `paper`.
-        overrides: Changes to the profile, `KEY=VALUE` each; with a loaded profile, those that changed it.
+        overrides: Changes to the profile, `KEY=VALUE` each; for a loaded profile, those that it already includes.
         root: The data root; None: the stand-in, drawn into the cache the first time.
         cache: Folder of packed frames and stand-ins.
         allow_incomplete: Use data that fail the check; the note of the data says so.
         registry: All methods; None for those of the suite.
-        listener: Told of progress.
+        listener: Receives progress.
+
+    Returns:
+        The packed frames, with protocol and settings.
 
     Raises:
         UserError: A wrong name or setting; data are missing, damaged or incomplete; the disk is too small.
+
+    Example:
+        >>> from benchmark import api
+        >>> data = api.load_data("bp4d", profile="smoke")  # doctest: +SKIP
+        >>> data.protocol.au_names[:2]  # doctest: +SKIP
+        ('AU1', 'AU2')
     """
     root = None if root is None else Path(root)
     settings, changed = (
@@ -137,14 +146,20 @@ def load_data(
         subjects = [s for part in chosen.au.start.settings.parts for s in start_protocol.parts[part]]
         packed: PackedFaces = pack_faces(start, settings, cache, listener.progress).of_subjects(subjects)
         others[start.dataset] = (start_protocol, TrialData(packed, frames.fe, frames.fe_clear))
-    if people is not None:  # the stage that learns from people looks at no AU frame
+    if people is not None:  # the pre-training on rendered people uses no AU frame
         packed_people = pack_faces(people, settings, cache, listener.progress)
         others[people.dataset] = (protocol, TrialData(frames.au, packed_people))
     return LoadedData(settings, changed, chosen, root, protocol, frames, others)
 
 
 def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> list[str]:
-    """One sentence for each dataset that is still to be packed: frames and disk space."""
+    """One sentence per dataset that is not packed yet: number of frames and disk space.
+
+    Args:
+        faces: Faces of the datasets.
+        profile: Gives the size of packed frames.
+        cache: Folder of packed frames.
+    """
     size, folder = profile.data.frame_size, cache / "frames"
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
@@ -161,11 +176,11 @@ def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> li
 
 @dataclass(frozen=True)
 class CheckedData:
-    """The outcome of a check.
+    """Outcome of a check of data.
 
     Attributes:
         report: Lines and findings.
-        faces: AU and FE faces that could be read.
+        faces: The AU and the FE faces that could be read.
     """
 
     report: Report
@@ -175,10 +190,27 @@ class CheckedData:
 def check_data(
     dataset: str, root: Path, *, profile: str = "paper", overrides: Sequence[str] = (), listener: Listener = SILENT
 ) -> CheckedData:
-    """Hold the files at a data root against the known contents of full copies.
+    """Compare the files at a data root with the known contents of full copies.
+
+    Args:
+        dataset: Name of the AU dataset.
+        root: The data root.
+        profile: A profile of the suite or a TOML file.
+        overrides: Changes to the profile, `KEY=VALUE` each.
+        listener: Receives progress.
+
+    Returns:
+        The report of the check, and the faces.
 
     Raises:
-        UserError: Nothing at all can be read, or a setting is wrong.
+        UserError: No file can be read, or a setting is wrong.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from benchmark import api
+        >>> checked = api.check_data("bp4d", Path("data"))  # doctest: +SKIP
+        >>> checked.report.faults  # doctest: +SKIP
+        []
     """
     settings, _ = load_profile(profile, list(overrides))
     chosen = Chosen.of(dataset, settings)
@@ -199,10 +231,25 @@ def pack_data(
     cache: Path | None = None,
     listener: Listener = SILENT,
 ) -> TrialData:
-    """Pack the frames at a data root, unchecked, so that no trial has to decode an image.
+    """Pack the frames at a data root without a check, so that no trial has to decode an image.
+
+    Args:
+        dataset: Name of the AU dataset.
+        root: The data root.
+        profile: A profile of the suite or a TOML file.
+        overrides: Changes to the profile, `KEY=VALUE` each.
+        cache: Folder of packed frames.
+        listener: Receives progress.
+
+    Returns:
+        The packed frames.
 
     Raises:
-        UserError: A wrong name or setting; something is missing or damaged; the disk is too small.
+        UserError: A wrong name or setting; a file is missing or damaged; the disk is too small.
+
+    Example:
+        >>> from pathlib import Path
+        >>> frames = pack_data("bp4d", Path("data"))  # doctest: +SKIP
     """
     settings, _ = load_profile(profile, list(overrides))
     cache = cache or default_cache()
@@ -222,17 +269,21 @@ def write_standin(
     overrides: Sequence[str] = (),
     listener: Listener = SILENT,
 ) -> None:
-    """Write the stand-in of a dataset, and of what its trials need besides, as a data root.
+    """Write the stand-in of a dataset, and of the other datasets of its trials, as a data root.
 
     Args:
         dataset: Name of an AU dataset.
         out: A folder that does not exist yet, or is empty.
-        profile: Says the size, the dials and the FE dataset.
-        overrides: Changes to the profile.
-        listener: Told of progress.
+        profile: Gives the size, the dials and the FE dataset.
+        overrides: Changes to the profile, `KEY=VALUE` each.
+        listener: Receives progress.
 
     Raises:
         UserError: A wrong name or setting, or `out` is not empty.
+
+    Example:
+        >>> from benchmark import api
+        >>> api.write_standin("bp4d", "standin", profile="smoke")  # doctest: +SKIP
     """
     settings, _ = load_profile(profile, list(overrides))
     datasets.check_settings(settings)
@@ -245,7 +296,7 @@ def write_standin(
 
 
 def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet:
-    """The faces, if they may be used, with the outcome of the check in their note."""
+    """Refuse faces with faults unless incomplete data are allowed; add the outcome of the check to their note."""
     if not outcome.faults:
         return faces
     first = outcome.faults[0].what

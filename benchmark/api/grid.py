@@ -1,4 +1,4 @@
-"""Grids of trials: planned, told what they need, run here or submitted to a cluster."""
+"""Grids of trials: plan them, estimate their needs, run them here or submit them to a cluster."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Grid:
     """Trials with their data, ready to run.
 
     Attributes:
-        trials: Each after the trials that it starts from.
+        trials: The trials, each after those that it starts from.
         data: Frames and settings.
         registry: All methods.
         runs: The store.
-        device: Device of the trials; None for a cluster's.
-        execution: How they run.
+        device: Device of the trials; None on a cluster.
+        execution: Threads and checkpoints.
     """
 
     trials: tuple[Trial, ...]
@@ -54,7 +54,7 @@ class Grid:
 
     @cached_property
     def states(self) -> dict[str, State]:
-        """State of each trial by key, when it is first asked for."""
+        """States of the trials by key, at the time of the first access."""
         present = source_hashes(self.registry)
         return {trial.key: state_of(TrialFolder(trial.folder(self.runs)), present) for trial in self.trials}
 
@@ -64,7 +64,7 @@ class Grid:
         return [trial for trial in self.trials if self.states[trial.key] not in {State.DONE, State.STALE}]
 
     def needs(self) -> Needs:
-        """Disk and memory that the waiting trials will take."""
+        """Disk and memory that the waiting trials need."""
         faces = self.data.frames
         outputs = Outputs(len(faces.au.faces.label_names), len(faces.fe.faces.label_names))
         return needs(self.waiting, self.registry, self.data.test_frames, outputs)
@@ -73,25 +73,28 @@ class Grid:
         """Refuse trials that cannot fit on the disk or the device.
 
         Raises:
-            UserError: They cannot.
+            UserError: The trials cannot fit.
         """
         if self.waiting:
             check_needs(needed, self.runs, self.device)
 
     def free_disk(self) -> int:
-        """Free bytes where the store is."""
+        """Free bytes on the disk of the store."""
         return shutil.disk_usage(existing(self.runs)).free
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Run every trial that is not done.
 
         Args:
-            stop: Asked after every step; if true, a checkpoint is written and `Interrupted` raised.
+            stop: Called after every step; True makes the run write a checkpoint and raise `Interrupted`.
+
+        Returns:
+            One outcome per trial.
 
         Raises:
-            OSError: The store cannot be written, or is gone; the trials before are kept.
+            OSError: The store cannot be written, or is gone; finished trials are kept.
             UserError: A finished trial is damaged.
-            Interrupted: `stop` said so.
+            Interrupted: `stop` returned True.
         """
         options = RunOptions(
             device=self.device or torch.device("cpu"),
@@ -115,8 +118,11 @@ class Grid:
         """Submit every trial that is not done as a job of a cluster.
 
         Args:
-            command: Arguments of `malbench` that make this grid.
+            command: Arguments of `malbench` that run this grid.
             queue: The cluster.
+
+        Returns:
+            One submission per trial.
 
         Raises:
             UserError: The cluster takes no job, or a method in the settings is unknown.
@@ -127,14 +133,23 @@ class Grid:
 def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
     """Expand a request into trials and load their data.
 
-    Names and settings are checked before any data are touched, so that a misspelt name costs no minute.
+    Names and settings are checked before any data are read, so that a misspelt name fails at once.
 
     Args:
-        request: The trials, their data and their place.
-        listener: Told of progress.
+        request: The trials, their data and their store.
+        listener: Receives progress.
+
+    Returns:
+        The grid, ready to run.
 
     Raises:
         UserError: A wrong name or setting; data are missing, damaged or incomplete; the device cannot be used.
+
+    Example:
+        >>> from benchmark import api
+        >>> grid = api.plan_grid(api.GridRequest("bp4d", methods=("stl",), profile="smoke"))  # doctest: +SKIP
+        >>> len(grid.trials)  # doctest: +SKIP
+        3
     """
     checked = check_request(request)
     profile, overrides = checked.profile, checked.overrides
@@ -168,8 +183,24 @@ def check_selection(
 ) -> list[Trial]:
     """Expand a selection before any frame is read: trials without fingerprints.
 
+    Args:
+        dataset: Name of the AU dataset.
+        profile: The settings.
+        overrides: The overrides that changed the profile.
+        registry: All methods.
+        selection: The trials that are wanted.
+        root: The data root; None: the stand-in.
+
     Raises:
         UserError: An unknown part, row or setting.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> from methods import discover
+        >>> profile, changed = load_profile("smoke")
+        >>> wanted = Selection(methods=("stl",), parts=("part1",))
+        >>> [trial.method for trial in check_selection("bp4d", profile, changed, discover(), wanted, None)]
+        ['stl']
     """
     chosen = Chosen.of(dataset, profile)
     sources = chosen.unread_sources
@@ -182,16 +213,16 @@ def run(request: GridRequest, listener: Listener = SILENT, stop: Callable[[], bo
     """Plan a grid and run every trial of it that is not done.
 
     Args:
-        request: The trials, their data and their place.
-        listener: Told of progress.
-        stop: Asked after every step; if true, a checkpoint is written and `Interrupted` raised.
+        request: The trials, their data and their store.
+        listener: Receives progress.
+        stop: Called after every step; True makes the run write a checkpoint and raise `Interrupted`.
 
     Returns:
-        The outcome of each trial. A trial that failed has `why`; the others were run all the same.
+        One outcome per trial. A failed trial has its error in `why`, and does not stop the others.
 
     Raises:
         UserError: See `plan_grid`; or the trials cannot fit on the disk or the device.
-        Interrupted: `stop` said so.
+        Interrupted: `stop` returned True.
 
     Example:
         >>> from benchmark import api
@@ -204,7 +235,7 @@ def run(request: GridRequest, listener: Listener = SILENT, stop: Callable[[], bo
 
 
 def find_device(name: str) -> torch.device:
-    """The torch device of that name, tried; `auto` is the first GPU, and the CPU where there is none.
+    """The torch device of this name, after a test; `auto` is the first GPU, or the CPU if there is none.
 
     Raises:
         UserError: This machine cannot use it.
@@ -213,7 +244,7 @@ def find_device(name: str) -> torch.device:
         >>> find_device("cpu")
         device(type='cpu')
     """
-    # Matrix products on a GPU are the same from run to run only with a workspace of fixed size, set before the first.
+    # cuBLAS is deterministic only with a workspace of fixed size, set before the first matrix product.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""Callbacks by which long work reports to its caller. The library itself never prints."""
+"""Callbacks that report progress to the caller. The library itself never prints."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ def _ignore(*_: object) -> None:
 
 @dataclass(frozen=True)
 class Listener:
-    """Callbacks of long work; each does nothing by default.
+    """Callbacks of long-running functions; by default they do nothing.
 
     Attributes:
         note: Called with one sentence.
         progress: Called with (name of the work, items done, items).
         on_trial: Called before each trial with the trial and its state.
+
+    Example:
+        >>> Listener(note=print).note("packing bp4d")
+        packing bp4d
     """
 
     note: Callable[[str], None] = _ignore

@@ -1,4 +1,4 @@
-"""What a user asks of a grid, checked before torch is imported or any frame is read."""
+"""Requests for grids, checked before torch is imported or any frame is read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ METHOD_SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "controls": lambda: names("control"),
     "all": lambda: tuple(sorted((*names("paper"), *names("beyond")))),
 }
-"""Names that stand for several methods."""
+"""Functions that list the methods of a set, by the name of the set."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how trials run; nothing here changes a result on one kind of hardware.
+    """Device, threads and checkpoints of trials; none of them changes a result on one kind of hardware.
 
     Attributes:
-        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` is the first GPU, and the CPU where there is none.
-        threads: CPU threads; 0 for as many as there are cores.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` is the first GPU, or the CPU if there is none.
+        threads: CPU threads; 0 for all cores.
         checkpoint_s: Seconds between checkpoints.
     """
 
@@ -39,7 +39,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class GridRequest:
-    """The trials of a grid, their data and their place.
+    """Trials of a grid, their data and their store.
 
     Attributes:
         dataset: Name of the AU dataset.
@@ -55,7 +55,11 @@ class GridRequest:
         cache: Folder of packed frames and stand-ins.
         execution: Device, threads, checkpoints.
         only: Key of the one trial to keep, after the trials that it starts from; "" for all.
-        on_cluster: The trials run on other machines: this one's device is not tried.
+        on_cluster: The trials run on other machines, so the device of this one is not tested.
+
+    Example:
+        >>> GridRequest("bp4d", methods=("mal",), overrides=("train.steps=5",)).parts
+        ()
     """
 
     dataset: str
@@ -76,13 +80,13 @@ class GridRequest:
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request whose names and settings exist.
+    """A request with valid names and settings.
 
     Attributes:
         request: The request.
-        profile: Its settings.
+        profile: The profile after the overrides.
         overrides: The overrides that changed the profile.
-        methods: Method names, sets replaced by their members.
+        methods: Names of methods, with sets replaced by their members.
     """
 
     request: GridRequest
@@ -92,7 +96,12 @@ class CheckedRequest:
 
 
 def default_profile(root: Path | None) -> str:
-    """The profile where none is named: `standin` without a data root, else `paper`."""
+    """Name of the default profile: `standin` without a data root, else `paper`.
+
+    Example:
+        >>> default_profile(None)
+        'standin'
+    """
     return "standin" if root is None else "paper"
 
 
@@ -125,7 +134,11 @@ def check_request(request: GridRequest) -> CheckedRequest:
 
 
 def method_names(wanted: Iterable[str], *, rows: Iterable[str] = ()) -> tuple[str, ...]:
-    """Names of methods, with sets replaced by their members; the paper's five where nothing is named.
+    """Names of methods, with sets replaced by their members.
+
+    Args:
+        wanted: Names of methods or sets; none for the paper's five methods, unless there are `rows`.
+        rows: Rows of the profile that are wanted as well.
 
     Raises:
         UserError: There is no such method.

@@ -1,4 +1,4 @@
-"""Results of a store as pandas tables, and the report made of them."""
+"""Results of a store as pandas tables, and reports."""
 
 from __future__ import annotations
 
@@ -45,10 +45,24 @@ def read_results(source: Path | str | None = None) -> Results:
 
 
 def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Results]:
-    """Results of a named file; else of the store; else of the last report in `out`.
+    """Read the first results among a named file, the store, and the last report in `out`.
+
+    Args:
+        runs: The store.
+        out: Folder of the report.
+        results: Results file to use instead of both; None for none.
+
+    Returns:
+        Place of the results, and the results.
 
     Raises:
-        UserError: There is no finished trial in any of them.
+        UserError: No place has a finished trial.
+
+    Example:
+        >>> from pathlib import Path
+        >>> place, results = find_results(Path("runs"), Path("reports"), None)
+        >>> results.trials.empty
+        False
     """
     source = results or runs
     found = read_results(source)
@@ -83,16 +97,20 @@ def write_report(
         out: Folder of the report.
         results: Results file to use instead of the store.
         beside: Further results files, for example of scored predictions.
-        faces: Data root of the trials: Figures 5 and 6 show its images. A stand-in's are found without it.
+        faces: Data root of the images of Figures 5 and 6; not needed for the stand-in.
         trial: Key of the trial of Figures 5 and 6; "" for the first of MAL.
         cache: Folder of packed frames and stand-ins.
-        listener: Told of progress.
+        listener: Receives progress.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: There is no finished trial, a file is damaged, or the images that were asked for are missing.
+        UserError: There is no finished trial, a file is damaged, or the requested images are missing.
+
+    Example:
+        >>> from benchmark import api
+        >>> files = api.write_report("runs", "reports")  # doctest: +SKIP
     """
     runs = default_runs() if runs is None else Path(runs)
     out = default_reports() if out is None else Path(out)
@@ -113,7 +131,7 @@ def write_report(
         except UserError as error:
             if trial or faces is not None:
                 raise
-            # Nobody asked for the images, and the rest of the report does not depend on them.
+            # The images were not requested, and the rest of the report does not depend on them.
             listener.note(f"Figures 5 and 6 are left out: {error.what}")
     return build_report(found, out, faces=weighed)
 
@@ -122,7 +140,7 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
     """Images and weights of Figures 5 and 6; None if no trial of MAL is done, or its images are licensed.
 
     Raises:
-        UserError: The trial or the images that were asked for are missing.
+        UserError: The requested trial or images are missing.
     """
     weighers: dict[str, TrialFolder] = {}
     of_mal = []
@@ -147,29 +165,49 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
     profile, _ = load_profile(trial.profile, [o for o in trial.shared_overrides.split("; ") if o])
     chosen = Chosen.of(trial.dataset, profile)
     root = root or standin_root(cache, profile, chosen.all, listener.progress)
-    faults: list[UserError] = []  # an incomplete root: the fingerprint tells whether its images are the trial's
+    faults: list[UserError] = []  # ignored: the fingerprint decides whether an incomplete root has the trial's images
     fe = read_fe(root, chosen.fe, profile, faults)
     return weighed_faces(folder, pack_faces(fe, profile, cache, listener.progress))
 
 
 def compare_results(a: Path, b: Path, out: Path) -> Path:
-    """Write `compare.md` below `out`: where two results files differ.
+    """Write `compare.md` below `out`: the differences of two results files.
+
+    Args:
+        a: Results file.
+        b: Results file.
+        out: Folder of the page, made if missing.
+
+    Returns:
+        The page.
 
     Raises:
         UserError: A file is no results file, or they have no row in common.
+
+    Example:
+        >>> from pathlib import Path
+        >>> compare_results(Path("a.parquet"), Path("b.parquet"), Path("reports"))  # doctest: +SKIP
+        PosixPath('reports/compare.md')
     """
     sides = [read_results(file) for file in (a, b)]
     return write_comparison(sides[0], sides[1], out, names=(str(a), str(b)))
 
 
 def judge(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:
-    """The paper's claims on its printed tables, and on our runs.
+    """Judge the paper's claims on its printed tables, and on our runs.
 
     Args:
-        places: Store, folder of the report and results file, as of `find_results`; None for the printed tables alone.
+        places: Store, folder of the report and results file, as for `find_results`; None for the printed tables only.
+
+    Returns:
+        One judged claim per claim of the paper.
 
     Raises:
         UserError: There is no finished trial.
+
+    Example:
+        >>> judge(None)[0].claim.id
+        'C01'
     """
     return judge_claims(() if places is None else group_results(find_results(*places)[1]))
 
@@ -194,15 +232,23 @@ def score_predictions_file(
         dataset: Name of the AU dataset.
         name: Name of the rows in the tables.
         beside: Results file on the same test frames.
-        threshold: An AU is active above it, in columns `AU1`, ...
-        profile: As of `load_data`.
+        threshold: Threshold of the scores in columns `AU1`, ...: an AU is active above it.
+        profile: See `load_data`.
         overrides: Changes to the profile.
         root: The data root; None: the stand-in.
         cache: Folder of packed frames and stand-ins.
-        listener: Told of progress.
+        listener: Receives progress.
+
+    Returns:
+        Results with one trial per part that the predictions cover.
 
     Raises:
         UserError: A wrong name, setting or file, or nothing in `beside` has the same test labels.
+
+    Example:
+        >>> from pathlib import Path
+        >>> beside = Path("reports/results.parquet")
+        >>> score_predictions_file(Path("mine.csv"), "bp4d", "mine", beside=beside)  # doctest: +SKIP
     """
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
     chosen = Chosen.of(dataset, settings)

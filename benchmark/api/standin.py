@@ -25,11 +25,22 @@ def write_sheet(
 ) -> list[Path]:
     """Write `standin.md`: sample faces, and the AUC of a linear probe on their pixels.
 
+    Args:
+        out: Folder of the page, made if missing.
+        profile: A profile of the suite or a TOML file.
+        overrides: Changes to the profile, `KEY=VALUE` each.
+        cache: Folder of stand-ins.
+        listener: Receives progress.
+
     Returns:
         The files written.
 
     Raises:
         UserError: A wrong setting, or a file that cannot be read or written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> files = write_sheet(Path("reports"), profile="smoke")  # doctest: +SKIP
     """
     settings, _ = load_profile(profile, list(overrides))
     cache, kept = cache or default_cache(), out / "results.parquet"

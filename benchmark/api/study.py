@@ -33,12 +33,12 @@ from benchmark.trials.trainer import RunOptions
 from methods import discover
 
 MOST_PROCESSES = 8
-"""Processes that a study starts unless told how many: each takes a gigabyte of memory."""
+"""Default upper bound of the processes of a study: each takes about a gigabyte of memory."""
 
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """A study and its place.
+    """A study and its store.
 
     Attributes:
         plan: A plan of the suite, or a TOML file.
@@ -58,8 +58,19 @@ class StudyRequest:
 def check_study(request: StudyRequest) -> Plan:
     """Load a plan and check the settings of every question, before anything is trained.
 
+    Args:
+        request: The study and its store.
+
+    Returns:
+        The plan.
+
     Raises:
         UserError: No such plan or question, or a wrong setting.
+
+    Example:
+        >>> plan = check_study(StudyRequest("small"))
+        >>> plan.dataset
+        'bp4d'
     """
     plan = load_plan(request.plan)
     digests_of(plan, discover())
@@ -70,23 +81,28 @@ def check_study(request: StudyRequest) -> Plan:
 def run_study(
     request: StudyRequest, plan: Plan, run_grid: Callable[[Grid], list[Outcome]], listener: Listener = SILENT
 ) -> bool:
-    """Run the trials of a study, but those that another process runs.
+    """Run the trials of a study, except those that another process runs.
 
     Args:
-        request: The study and its place.
-        plan: The plan, from `check_study`.
-        run_grid: Runs one grid and reports its outcomes.
-        listener: Told of progress.
+        request: The study and its store.
+        plan: Result of `check_study`.
+        run_grid: Called with each grid to run it; returns its outcomes.
+        listener: Receives progress.
 
     Returns:
         Whether a trial failed.
 
     Raises:
         UserError: Data or settings are wrong.
+
+    Example:
+        >>> request = StudyRequest("small")
+        >>> run_study(request, check_study(request), lambda grid: grid.run())  # doctest: +SKIP
+        False
     """
     asked = _asked(plan, request)
     failed = False
-    # Seed by seed, so that every question has whole answers before any has more of them.
+    # Seed by seed, so that every question has all trials of a seed before the next seed starts.
     turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
     for seed, each in turns:
         if seed not in each.seeds:
@@ -118,10 +134,18 @@ def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[
         plan_name: A plan of the suite, or a TOML file.
         runs: Store of the study's trials.
         out: Folder of the page.
-        beside: Results of other machines; a trial that the store has, too, is the store's.
+        beside: Results files of other machines; the store wins where both have a trial.
+
+    Returns:
+        The files written.
 
     Raises:
         UserError: No trial is done, or trials on several versions of the data answer one question.
+
+    Example:
+        >>> from pathlib import Path
+        >>> write_study_page("small", Path("runs/study"), Path("reports/study"))  # doctest: +SKIP
+        [PosixPath('reports/study/small.md'), PosixPath('reports/study/small.parquet')]
     """
     plan = load_plan(plan_name)
     present = source_hashes()
@@ -149,26 +173,30 @@ def probe_gradients(
     execution: Execution | None = None,
     listener: Listener = SILENT,
 ) -> list[Path]:
-    """Train MAL on the stand-in, and write by kind of sample what its meta net is asked to learn.
+    """Train MAL on the stand-in, and write the gradients that its meta_net gets, by kind of sample.
 
     Args:
         out: Folder of the page.
-        command: Command line that is named as the page's source.
+        command: Command line that the page names as its source.
         part: Test part.
         seed: Seed of the trial.
         profile: A profile of the suite or a TOML file.
         overrides: Changes to the profile.
-        every: Steps between looks.
-        window: Steps of a look.
+        every: Steps between the starts of windows.
+        window: Steps of a window.
         cache: Folder of packed frames and stand-ins.
         execution: Device and threads.
-        listener: Told of progress.
+        listener: Receives progress.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: A wrong name or setting, or a trial that starts from another training.
+        UserError: A wrong name or setting, or a trial that starts from another one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> files = probe_gradients(Path("reports"), command="malbench gradient-probe")  # doctest: +SKIP
     """
     execution = execution or Execution()
     settings, changed = load_profile(profile, list(overrides))

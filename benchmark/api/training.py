@@ -1,4 +1,4 @@
-"""One method in training, step by step, outside of any store."""
+"""Training of one method step by step, without a store."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Training:
     """A method and the batches that it learns from.
 
     Attributes:
-        trial: Names the method, its settings, the part and the seed.
+        trial: Method, settings, part and seed.
         method: The method; `method.predict(images)` gives AU logits (B, J) of images (B, 3, H, W).
         setup: Split and batches.
         data: The frames.
-        steps_done: Updates so far.
+        steps_done: Number of updates so far.
     """
 
     trial: Trial
@@ -73,7 +73,7 @@ class Training:
         """F1 of each AU over the test subjects, as a fraction; NaN where it is undefined.
 
         Raises:
-            UserError: The trial tests no one, or logits are not finite.
+            UserError: The trial has no test subjects, or logits are not finite.
         """
         if self.setup.fold is None:
             raise UserError(f"{self.trial.label} learns from no AU data", remedy="choose a method with AU labels")
@@ -106,7 +106,7 @@ def start_training(
         registry: All methods; None for those of the suite.
 
     Raises:
-        UserError: No such method or part, or the method starts from a trial that must be run before.
+        UserError: No such method or part, or the method starts from another trial that must run first.
 
     Example:
         >>> from benchmark import api
@@ -142,5 +142,5 @@ def start_training(
 
 
 def _own_start(trial: Trial) -> dict[str, str]:
-    """Random weights in place of those that another trial would have left."""
+    """Random weights in place of those of the trial that this one starts from."""
     return {"weights": "scratch"} if START in trial.prerequisites else {}

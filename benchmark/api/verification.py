@@ -60,15 +60,20 @@ def verify(
         every: Verify fresh trials, too; else only stale ones.
         root: Data root of the trials; None: the stand-in.
         cache: Folder of packed frames and stand-ins.
-        device: Device of the steps: that of the trials, or numbers agree less closely.
-        threads: CPU threads: those of the trials, or numbers agree less closely.
-        listener: Told of progress.
+        device: Device of the steps; numbers agree best on the device of the trials.
+        threads: CPU threads; numbers agree best with the number of the trials.
+        listener: Receives progress.
 
     Returns:
-        One outcome a trial.
+        One outcome per trial.
 
     Raises:
         UserError: No such trial, or a finished trial is damaged.
+
+    Example:
+        >>> from benchmark import api
+        >>> [outcome.agreement.value for outcome in api.verify("runs", steps=5)]  # doctest: +SKIP
+        ['bit for bit']
     """
     registry = discover()
     torch.set_num_threads(threads or available_cores())
@@ -108,20 +113,24 @@ def verify_results(
 
     Args:
         file: The results file.
-        runs: A store with the stages that trials start from.
-        steps: Steps that are repeated.
+        runs: Store of the stages that the trials start from.
+        steps: Number of steps to repeat.
         every: Verify fresh trials, too; else only stale ones.
         root: Data root of the trials; None: the stand-in.
         cache: Folder of packed frames and stand-ins.
         device: Device of the steps.
         threads: CPU threads.
-        listener: Told of progress.
+        listener: Receives progress.
 
     Returns:
-        One outcome a trial.
+        One outcome per trial.
 
     Raises:
         UserError: The file is no results file, or cannot be written.
+
+    Example:
+        >>> from benchmark import api
+        >>> outcomes = api.verify_results("reports/results.parquet")  # doctest: +SKIP
     """
     registry = discover()
     torch.set_num_threads(threads or available_cores())
@@ -148,7 +157,7 @@ def verify_results(
 
 @dataclass
 class _Verifier:
-    """Verifies trials of one store; data are loaded once for each dataset and profile."""
+    """Verifier of the trials of one store, which loads data once per dataset and profile."""
 
     runs: Path
     registry: Registry
@@ -161,7 +170,7 @@ class _Verifier:
     _loaded: dict[tuple[str, str, str], LoadedData] = field(default_factory=dict)
 
     def is_stale(self, trial: Trial, folder: TrialFolder) -> bool:
-        """Whether a trial was made, and last verified, by other sources than the present ones."""
+        """Whether other sources than the present ones made and last verified a trial."""
         return state_of(folder, {trial.method: sources(self.registry.any(trial.method))}) == State.STALE
 
     def outcome(self, trial: Trial, folder: TrialFolder) -> Verification:
@@ -181,7 +190,7 @@ class _Verifier:
         """Verify one trial of a results file."""
         try:
             trial = Trial.model_validate_json(settings)
-        except ValidationError:  # rows that were scored from outside have no settings
+        except ValidationError:  # rows of submitted predictions have no settings
             return Verification(key, key, Agreement.UNKNOWN, "it is no trial of this suite")
         counts = results.counts[results.counts["trial"] == key].groupby("au", sort=False)[["tp", "fp", "fn"]].sum()
         scores = results.scores[results.scores["trial"] == key].set_index("au")["f1"].reindex(counts.index)
@@ -207,7 +216,7 @@ class _Verifier:
         )
 
     def _load(self, trial: Trial) -> LoadedData:
-        """The data of a trial; of a stage those of a trial that starts from it."""
+        """Data of a trial; for a stage, those of a trial that starts from it."""
         user = self._user_of(trial)
         place = (user.dataset, user.profile, user.shared_overrides)
         if place not in self._loaded:

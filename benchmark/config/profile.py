@@ -155,6 +155,11 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
         model: The validated model.
         source: The profile.
         prefix: Prefix of the model's keys in the profile, for instance `method.`.
+
+    Example:
+        >>> load_profile("smoke", ["train.stepz=5"])
+        Traceback (most recent call last):
+        benchmark.core.errors.UserError: unknown setting 'train.stepz'...
     """
     fault = error.errors()[0]
     names = [str(part) for part in fault["loc"] if not isinstance(part, int)]

@@ -1,4 +1,4 @@
-"""The contract of a dataset: its files, their reader, the contents of a full copy, and the layout of its stand-in.
+"""Contract of a dataset: its reader, the contents of a full copy, and its stand-in.
 
 A dataset is one file in this folder (or one folder with `__init__.py`), found by its decorator:
 
@@ -11,7 +11,7 @@ A dataset is one file in this folder (or one folder with `__init__.py`), found b
         def read(self, root, protocol, options): ...
         def write_standin(self, home, settings, progress): ...
 
-Everything else in the suite asks the dataset; no other file is edited.
+The rest of the suite uses these classes only, so a new dataset needs no change of other files.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class DatasetSettings(BaseModel):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How the files of a dataset are read.
+    """Options for reading the files of a dataset.
 
     Attributes:
-        alignment: Read landmarks to align faces on, or take images as they are.
-        images: FE datasets: training images alone, or all (A10).
+        alignment: `landmarks` reads the landmarks for alignment; `as_is` leaves images as they are.
+        images: Images of an FE dataset: `train` for the training images, `all` for all (A10).
         progress: Called with (sequences read, sequences).
         faults: Collects faults; the faulty part is left out. None: the first fault is raised.
     """
@@ -65,12 +65,12 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """The paper's table of results on a dataset.
+    """Table of results on a dataset, as the paper prints it.
 
     Attributes:
         file: CSV file with one row a method: `method`, `reference`, `reported`, `group`, one column an AU, `ave`.
         number: Number of the table in the paper.
-        folds: Test parts that the printed numbers cover.
+        folds: Number of test parts that the printed numbers cover.
     """
 
     file: Path
@@ -80,11 +80,11 @@ class PrintedTable:
 
 @dataclass(frozen=True)
 class Start:
-    """The AU dataset that backbones are trained on before this one (§4.1.1, A14).
+    """Source AU dataset of the backbone initialisation (§4.1.1, A14).
 
     Attributes:
-        dataset: Name of that dataset.
-        settings: Method and parts of that training.
+        dataset: Name of the source dataset.
+        settings: Method and parts of the training on it.
     """
 
     dataset: str
@@ -92,7 +92,7 @@ class Start:
 
 
 class Dataset(ABC):
-    """A dataset under a name, with its settings.
+    """Base of all datasets.
 
     Args:
         name: Name on the command line and in the tables of results.
@@ -101,9 +101,9 @@ class Dataset(ABC):
 
     kind: ClassVar[Literal["au", "fe"]]
     registered: ClassVar[str]
-    """Name given by the decorator."""
+    """Name that the decorator registered."""
     title: str
-    """The dataset as people spell it."""
+    """Name of the dataset in prose."""
     folder: str
     """Folder of the dataset below the data root."""
     Settings: ClassVar[type[DatasetSettings]] = DatasetSettings
@@ -114,11 +114,11 @@ class Dataset(ABC):
 
     @abstractmethod
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
-        """Write a stand-in of this dataset below `home`, in the official layout.
+        """Write a stand-in of this dataset below `home`, in the dataset's official layout.
 
         Args:
-            home: The data root; the dataset's own folder does not exist yet.
-            settings: Size and dials.
+            home: The data root, without the dataset's folder.
+            settings: Size and parameters of the stand-in.
             progress: Called with (images written, images).
 
         Returns:
@@ -129,23 +129,23 @@ class Dataset(ABC):
 
 
 class AuDataset(Dataset):
-    """A dataset with AU labels."""
+    """Base of datasets with AU labels."""
 
     kind = "au"
     protocol: Protocol
     """AUs, subjects and parts of the dataset, and of its stand-in."""
     printed: ClassVar[PrintedTable | None] = None
-    """The paper's table; None: the report shows our rows alone."""
+    """Printed table of the paper; None: the report shows our rows alone."""
     curves: ClassVar[str] = ""
-    """The paper's figure of training curves on this dataset; "" for none."""
+    """Name of the paper's figure of training curves on this dataset; "" for none."""
 
     @property
     def start(self) -> Start | None:
-        """The dataset that backbones are trained on before; None: they start from `method.weights`."""
+        """Source of the backbone initialisation; None: backbones start from `method.weights`."""
         return None
 
     def protocol_at(self, root: Path) -> Protocol:
-        """The protocol of the copy at a data root.
+        """Protocol of the copy at a data root.
 
         Raises:
             UserError: The files that define it are missing or wrong.
@@ -159,10 +159,10 @@ class AuDataset(Dataset):
         Args:
             root: Folder that holds `folder`.
             protocol: Result of `protocol_at(root)`.
-            options: How to read.
+            options: Alignment, progress, faults.
 
         Returns:
-            Faces with labels (N, J) in the order of `protocol.aus`, whatever the order of columns and files.
+            Faces with labels (N, J) in the order of `protocol.aus`; the order of columns and files has no effect.
 
         Raises:
             UserError: A file is missing or wrong; the error names it.
@@ -201,11 +201,11 @@ class AuDataset(Dataset):
 
 
 class FeDataset(Dataset):
-    """A dataset with facial expression labels."""
+    """Base of datasets with facial expression labels."""
 
     kind = "fe"
     related_aus: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
-    """AUs that the paper relates to a class (§4.4), by label name."""
+    """AUs that the paper relates to a class (§4.4), by class name."""
 
     @abstractmethod
     def read(self, root: Path, options: ReadOptions) -> FaceSet:
@@ -213,7 +213,7 @@ class FeDataset(Dataset):
 
         Args:
             root: Folder that holds `folder`.
-            options: How to read; `images` chooses training images or all.
+            options: Alignment, images, progress, faults.
 
         Returns:
             Faces with labels (N,), indices into `label_names`. `table.sequence` holds the split of each image.
@@ -223,15 +223,15 @@ class FeDataset(Dataset):
         """
 
     def known_classes(self) -> Mapping[str, Mapping[str, int]]:
-        """Images of each label in each split of a full copy; empty where they are not known."""
+        """Number of images by split and label of a full copy; empty if not published."""
         return {}
 
     def certain_split(self, split: str) -> bool:
-        """Whether class counts of a split are published, so that other counts are a fault."""
+        """Whether the class counts of a split are published, so that different counts are a fault."""
         return True
 
     def label_source(self, root: Path) -> Path:
-        """The file or folder that holds the labels, for findings."""
+        """File or folder of the labels, for findings."""
         return root / self.folder
 
     def findings(self, faces: FaceSet) -> list[Finding]:
@@ -243,12 +243,28 @@ D = TypeVar("D", bound=type[Dataset])
 
 
 def au_dataset(name: str) -> Callable[[D], D]:
-    """Register an `AuDataset` under the name of its file."""
+    """Register an `AuDataset` under the name of its file.
+
+    Example:
+        >>> @au_dataset("mydata")
+        ... class MyData(AuDataset):
+        ...     title = "My data"
+        >>> MyData.registered
+        'mydata'
+    """
     return partial(_register, name=name)
 
 
 def fe_dataset(name: str) -> Callable[[D], D]:
-    """Register a `FeDataset` under the name of its file."""
+    """Register a `FeDataset` under the name of its file.
+
+    Example:
+        >>> @fe_dataset("myfaces")
+        ... class MyFaces(FeDataset):
+        ...     title = "My faces"
+        >>> MyFaces.registered
+        'myfaces'
+    """
     return partial(_register, name=name)
 
 
