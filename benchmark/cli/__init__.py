@@ -1,7 +1,7 @@
 """The command line: `malbench run | report | study | status | verify | data | methods | ...`.
 
-Modules here hold signatures and words. What a command needs beyond that is imported inside its function, so that
-`malbench --help`, a misspelt name and `malbench status` do not pay for torch.
+Modules here hold signatures and messages. Each command imports the rest inside its function, so that
+`malbench --help`, a misspelt name and `malbench status` start without torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmark.cli import data, report, run, status, study
 from benchmark.core.errors import UserError
 
 USER_MISTAKE = 2
-"""Exit status of a mistake; a run that a signal stopped has 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
+"""Exit status of a user error; a signal ends with 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
 
 app = typer.Typer(
     help="Reproducibility benchmark for Meta Auxiliary Learning for Facial Action Unit Detection (Li & Shan, 2021).",
@@ -60,7 +60,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user is printed as one block and ends with status 2."""
+    """Run the command line; a user error is printed as one block and ends with status 2."""
     try:
         app()
     except UserError as error:

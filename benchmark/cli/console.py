@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from benchmark.launch.slurm import Submission
 
 MOST_FINDINGS = 60
-"""Findings that `data check` prints."""
+"""Largest number of findings that `data check` prints."""
 
 OUTCOMES = {
     State.TO_DO: "ran",
@@ -57,16 +57,16 @@ WORDS = {
 }
 
 LISTED = 40
-"""Unfinished trials that `status` lists."""
+"""Largest number of unfinished trials that `status` lists."""
 
 
 def standings(runs: Path, present: Mapping[str, str]) -> list[tuple[TrialSummary, State]]:
-    """Every trial of a store, and where it stands."""
+    """Trials of a store with their states."""
     return [(seen, summary_state(seen, present)) for seen in summaries(runs)]
 
 
 def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) -> RenderableType:
-    """The grid, how many trials stand where, and those that are not done."""
+    """Page of `status`: the grid, the number of trials in each state, and the unfinished trials."""
     rows: dict[tuple[str, str, str], dict[str, Counter[State]]] = {}
     for seen, state in standing:
         of_part = rows.setdefault((seen.dataset, seen.profile, seen.method), {})
@@ -92,7 +92,7 @@ def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) 
 
 
 class Bars:
-    """Progress bars by name; called as (name, done, total)."""
+    """Progress bars by name, updated by calls with (name, items done, items)."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -108,7 +108,7 @@ class Bars:
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator[Bars]:
-    """Progress bars while the block runs."""
+    """Show progress bars while the block runs."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -123,7 +123,7 @@ def progress_bars(console: Console) -> Iterator[Bars]:
 
 @contextmanager
 def listening(console: Console) -> Iterator[Listener]:
-    """A listener that shows progress as bars, and notes and states of trials as lines."""
+    """Listener that shows progress as bars, and notes and states of trials as lines."""
     with progress_bars(console) as bars:
         yield Listener(
             note=lambda sentence: console.print(escape(sentence), soft_wrap=True),
@@ -133,12 +133,12 @@ def listening(console: Console) -> Iterator[Listener]:
 
 
 def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
-    """Print the disk and memory that the waiting trials will take, and before that, if asked, the state of each trial.
+    """Print the disk and memory that the waiting trials need, after a list of all trials if `each`.
 
     Args:
-        console: Where it is printed.
-        grid: All trials that were chosen.
-        each: Whether to list the trials.
+        console: Output.
+        grid: The selected trials.
+        each: Whether to list the trials with their states.
 
     Raises:
         UserError: The trials cannot fit.
@@ -161,7 +161,7 @@ def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
 
 
 def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -> None:
-    """Print the jobs, and where their output goes."""
+    """Print the jobs, and the folder of their output."""
     for each in submissions:
         after = f" after {' '.join(each.after)}" if each.after else ""
         words = f"{'submitted' if each.fresh else 'in the queue already'}, job {each.job}{after}"
@@ -175,7 +175,7 @@ def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -
 
 
 def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:
-    """Print the table, the findings and the verdict of a check."""
+    """Print the table, the findings and the verdict of a data check."""
     for each in faces:
         console.print(escape(each.note), soft_wrap=True)
     table = Table("", "found", "known of a full copy")

@@ -1,4 +1,4 @@
-"""Arguments that several commands take, their defaults, and the statuses that commands end with."""
+"""Arguments that several commands share, their defaults, and exit statuses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
 
 CHECK_FAILED = 1
-"""Exit status of `data check` where data are incomplete or damaged."""
+"""Exit status of `data check` if data are incomplete or damaged."""
 TRIAL_FAILED = 1
-"""Exit status of `run` where a trial failed; the others were run."""
+"""Exit status of `run` if a trial failed; the other trials ran."""
 
 Dataset = Annotated[str, typer.Argument(help=f"A dataset ({', '.join(dataset_names())}), or one of the profile.")]
 Root = Annotated[
@@ -46,10 +46,10 @@ DEFAULT_REPORTS = default_reports()
 
 
 def given_root(data: Path | None) -> Path:
-    """The data root.
+    """The given data root.
 
     Raises:
-        UserError: None was given.
+        UserError: No data root was given.
     """
     if data is None:
         raise UserError("no data root", remedy="name it with --data ROOT or MALBENCH_DATA")

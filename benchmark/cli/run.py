@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Launcher(StrEnum):
-    """Where the trials run."""
+    """Place where trials run."""
 
     LOCAL = "local"
     SLURM = "slurm"
@@ -97,7 +97,7 @@ def run(
         only=only,
         on_cluster=launcher is Launcher.SLURM,
     )
-    check_request(request)  # before torch is imported: a misspelt name is answered at once
+    check_request(request)  # before torch is imported, so that a misspelt name fails at once
     from rich.console import Console
 
     from benchmark.api.grid import plan_grid
@@ -118,10 +118,10 @@ def run(
 
 
 def run_with_signals(console: Console, grid: Grid) -> list[Outcome]:
-    """Run a grid until it is done, or a signal asks to stop.
+    """Run a grid until it is done or a signal stops it.
 
     Raises:
-        typer.Exit: With 128 + the signal's number; a checkpoint holds the steps done.
+        typer.Exit: A signal stopped the run; the status is 128 + its number, and a checkpoint holds the steps done.
     """
     with _caught_signals() as signals:
         try:
@@ -132,10 +132,10 @@ def run_with_signals(console: Console, grid: Grid) -> list[Outcome]:
 
 
 def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only: str = "") -> None:
-    """Print how many trials ended how, and every failure.
+    """Print the number of trials by outcome, and every failure.
 
     Raises:
-        UserError: The one trial asked for runs in another process, so that jobs which depend on it must not start.
+        UserError: Another process runs the trial `only`, so that jobs which depend on it must not start.
         typer.Exit: A trial failed.
     """
     from benchmark.cli.console import OUTCOMES
@@ -156,7 +156,7 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
 
 @contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """Put the first SIGINT or SIGTERM inside into the list; a second one acts as it always does."""
+    """Append the first SIGINT or SIGTERM to the list; a second signal has its default effect."""
     caught: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

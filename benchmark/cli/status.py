@@ -1,4 +1,4 @@
-"""`malbench status | methods | datasets`: what there is."""
+"""`malbench status | methods | datasets`: lists of trials, methods and datasets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmark.trials.states import State
 
 WATCH_S = 3.0
-"""Seconds between two looks of `status --watch`."""
+"""Seconds between two updates of `status --watch`."""
 
 
 def status(
@@ -74,7 +74,7 @@ def _facts(seen: TrialSummary) -> dict[str, Any]:
 
 
 def _owner_of(seen: TrialSummary, state: State) -> dict[str, Any] | None:
-    """The process that runs a trial, and its progress; None if there is none, or its record cannot be read."""
+    """Process that runs a trial, with its progress; None if there is none, or its record cannot be read."""
     from benchmark.trials.ownership import read_owner
     from benchmark.trials.states import State
 

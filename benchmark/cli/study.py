@@ -72,7 +72,7 @@ def study(
             ended_badly = {log: status for log, status in wait_for_others().items() if status}
         for log, status in ended_badly.items():
             Console().print(f"a process ended with status {status}; its output: {log}", soft_wrap=True)
-        if ended_badly:  # what they left is done here; what fails by itself fails again, and says why
+        if ended_badly:  # this process runs the remaining trials; a failing trial fails again and shows its error
             failed = _ask(request, wanted)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
@@ -84,7 +84,7 @@ def study(
 
 @contextmanager
 def _end_on_sigterm() -> Iterator[None]:
-    """Leave in order on SIGTERM, so that the other processes are stopped, too."""
+    """Turn SIGTERM into an exit in order, so that the other processes stop, too."""
 
     def leave(number: int, _: object) -> NoReturn:
         raise typer.Exit(128 + number)
@@ -97,7 +97,7 @@ def _end_on_sigterm() -> Iterator[None]:
 
 
 def _ask(request: StudyRequest, plan: Plan) -> bool:
-    """Run the trials of a study; whether one failed."""
+    """Run the trials of a study, and return whether one failed."""
     from rich.console import Console
 
     from benchmark.api.study import run_study
@@ -108,7 +108,7 @@ def _ask(request: StudyRequest, plan: Plan) -> bool:
 
     def run_grid(grid: Grid) -> list[Outcome]:
         outcomes = run_with_signals(console, grid)
-        with suppress(typer.Exit):  # a failure is told, and the study goes on
+        with suppress(typer.Exit):  # a failure is printed, and the study goes on
             tell_outcomes(console, outcomes, grid.runs)
         return outcomes
 

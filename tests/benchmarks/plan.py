@@ -1,4 +1,4 @@
-"""What `nox -s bench` measures: a row is one form of a step at one size, on one device."""
+"""Measurements of `nox -s bench`: a row is one form of a step at one size, on one device."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Start:
 def undisturbed(
     command: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], tuple[dict[str, bytes], float]]:
-    """What a method's run leaves if nothing disturbs it, and the seconds it takes."""
+    """Files of an undisturbed run of a method, and its duration in seconds."""
 
     # The server that processes are forked from takes seconds to start.
     start(tmp_path_factory.mktemp("first") / "log", "claims", "--paper").join(ENOUGH_S)

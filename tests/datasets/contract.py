@@ -81,7 +81,7 @@ def checked(made: Made, root: Path, alignment: str = "as_is") -> Report:
 
 
 def told_about(made: Made, root: Path) -> str:
-    """What a user is told about a damaged copy: the reader's error, or the faults of the check."""
+    """Message to the user about a damaged copy: the reader's error, or the faults of the check."""
     try:
         return "\n".join(" | ".join((f.what, f.where, f.expected, f.found)) for f in checked(made, root).faults)
     except UserError as error:

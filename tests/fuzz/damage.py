@@ -1,4 +1,4 @@
-"""What may happen to a file: each kind of damage makes other bytes of it."""
+"""Kinds of damage to a file: functions from its bytes to other bytes."""
 
 from __future__ import annotations
 

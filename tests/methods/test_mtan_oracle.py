@@ -106,7 +106,7 @@ def test_one_attention_stage() -> None:
 
 
 def run_stages(method: MTAN, task: str, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """What the attention points see and give, the feature, and the logits of a task."""
+    """Inputs and outputs of the attention points, the feature, and the logits of a task."""
     seen: dict[str, Tensor] = {}
     handles = []
     for i in range(4):

@@ -178,7 +178,7 @@ def test_unknown_is_said() -> None:
 
 
 def test_an_average_without_an_au_is_no_test_of_the_papers() -> None:
-    """As in the tables, where it is "n/a"."""
+    """The tables show "n/a" in this case."""
     results = without_labels(make_results(origin="complete", profile="paper"), "AU7")
     found = {each.claim.id: each.ours[0].outcome for each in judge_claims(group_results(results))}
     assert all(found[name].holds is None and "undefined" in found[name].evidence for name in ("C07", "C12"))

@@ -58,7 +58,7 @@ PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF
 
 
 class Cluster:
-    """What the tests ask of the running Slurm."""
+    """The running Slurm cluster, with the queries of the tests."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
