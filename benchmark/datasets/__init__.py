@@ -1,4 +1,4 @@
-"""The datasets, one file or one folder each, and the functions that find them."""
+"""Datasets, a file or a folder each, and the functions that find and open them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _DECORATOR_OF = {"au": "au_dataset", "fe": "fe_dataset"}
 
 
 def names(kind: Literal["au", "fe"], profile: Profile | None = None) -> tuple[str, ...]:
-    """Names of the datasets of one kind, with those that a profile declares; none is imported.
+    """Names of the datasets of one kind, including those that a profile declares. No dataset is imported.
+
+    Args:
+        kind: `au` or `fe`.
+        profile: Profile with declared datasets; None for the suite's datasets alone.
 
     Example:
         >>> names("fe")
@@ -37,10 +41,22 @@ def names(kind: Literal["au", "fe"], profile: Profile | None = None) -> tuple[st
 
 
 def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = None) -> None:
-    """Refuse a name that no dataset of this kind has, without importing any.
+    """Refuse an unknown dataset name, without importing any dataset.
+
+    Args:
+        name: Name of a dataset.
+        kind: `au` or `fe`.
+        profile: Profile with declared datasets; None for the suite's datasets alone.
 
     Raises:
-        UserError: There is no such dataset.
+        UserError: There is no such dataset of this kind.
+
+    Example:
+        >>> check_name("bp4d", "au")
+        >>> check_name("bp4", "au")
+        Traceback (most recent call last):
+        benchmark.core.errors.UserError: unknown dataset 'bp4'
+          ...
     """
     known = names(kind, profile)
     if name not in known:
@@ -52,7 +68,11 @@ def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = N
 
 
 def open_au(name: str, profile: Profile) -> AuDataset:
-    """An AU dataset with its settings under a profile.
+    """Open an AU dataset with its settings from a profile.
+
+    Args:
+        name: Name of an AU dataset.
+        profile: Profile with the settings and the declared datasets.
 
     Raises:
         UserError: No such dataset, or a wrong setting.
@@ -71,10 +91,19 @@ def open_au(name: str, profile: Profile) -> AuDataset:
 
 
 def open_fe(profile: Profile, name: str = "") -> FeDataset:
-    """The FE dataset of a profile (`data.fe`), or another one, with its settings.
+    """Open an FE dataset with its settings from a profile.
+
+    Args:
+        profile: Profile with the settings and the declared datasets.
+        name: Name of an FE dataset; "" for the profile's `data.fe`.
 
     Raises:
         UserError: No such dataset, or a wrong setting.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> open_fe(load_profile("smoke")[0]).folder
+        'RAF-DB'
     """
     from benchmark.datasets.base import FeDataset  # noqa: PLC0415  # as above
 
@@ -86,10 +115,14 @@ def open_fe(profile: Profile, name: str = "") -> FeDataset:
 
 
 def check_settings(profile: Profile) -> None:
-    """Validate the settings of every dataset that a profile mentions, used or not.
+    """Validate the settings of every dataset in a profile, whether it is used or not.
 
     Raises:
         UserError: An unknown reader, an unknown setting or a wrong value.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> check_settings(load_profile("paper")[0])
     """
     known = (*names("au"), *names("fe"))
     for name, declared in profile.datasets.items():
@@ -110,16 +143,26 @@ def check_settings(profile: Profile) -> None:
 
 
 def source_files(dataset: Dataset) -> tuple[Path, ...]:
-    """The Python files of a dataset: its file, or all of its folder."""
+    """Python files of a dataset: its file, or all files of its folder.
+
+    Example:
+        >>> from benchmark.config.profile import load_profile
+        >>> [file.name for file in source_files(open_fe(load_profile("smoke")[0]))]
+        ['__init__.py', 'reader.py', 'standin.py']
+    """
     file = read_marks(FOLDER, DATASET_DECORATORS)[dataset.registered].file
     return tuple(sorted(file.parent.glob("*.py"))) if file.name == "__init__.py" else (file,)
 
 
 def registered_class(name: str) -> type[Dataset]:
-    """The class of a dataset of the suite.
+    """Class of a dataset of the suite.
 
     Raises:
-        UserError: Its file cannot be imported, or registers it under another name.
+        UserError: Its file cannot be imported, or registers the class under another name.
+
+    Example:
+        >>> registered_class("gft").title
+        'GFT'
     """
     from benchmark.datasets.base import Dataset  # noqa: PLC0415  # as above
 
@@ -142,7 +185,7 @@ def _import(name: str, file: Path, base: type[Dataset]) -> type[Dataset]:
         module = importlib.import_module(f"{__name__}.{name}")
     except UserError:
         raise
-    except Exception as error:  # whatever the file raises
+    except Exception as error:  # the file can raise anything
         raise UserError(
             "a dataset file cannot be imported",
             where=file,

@@ -1,4 +1,4 @@
-"""A table of AU labels: its columns, the codes of its cells, its subjects and their parts."""
+"""Table of AU labels: columns, cell codes, subjects and test parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AU = re.compile(r"(?:au[ _]?)?0*([1-9]\d*)", re.IGNORECASE)
 _LIKE_AU = re.compile(r"au[ _-]?\d.*", re.IGNORECASE)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _UNKNOWN = (9.0, -1.0)
-"""Codes of FACS files for a cell that nobody knows."""
+"""Cell values for an unknown label."""
 _REMEDY = "correct this row, or take it out"
 
 
@@ -30,12 +30,12 @@ class Frame:
     """One row of an AU table.
 
     Attributes:
-        path: The image.
-        subject: Its subject.
-        sequence: Name that is unique over all subjects.
+        path: Image file.
+        subject: Name of the subject.
+        sequence: Name of the sequence, unique over all subjects.
         frame: Number in the sequence; None if the table has no such column.
-        codes: 0, 1 or `UNKNOWN` of each AU.
-        points: Landmarks; None if the row has none.
+        codes: 0, 1 or `UNKNOWN` for each AU, (J,).
+        points: Landmarks (4, 2); None if the row has none.
     """
 
     path: Path
@@ -52,9 +52,9 @@ class AuTable:
 
     Attributes:
         table: The file.
-        places: AU -> place of its column, by number.
-        landmarks: Places of `POINT_COLUMNS`; none if the table has no landmarks.
-        active_from: Least number that counts as active; None where cells are 0 and 1.
+        places: AU -> index of its column, in order of AUs.
+        landmarks: Indices of the columns `POINT_COLUMNS`; none if the table has no landmarks.
+        active_from: Minimum intensity that counts as active; None for cells of 0 and 1.
     """
 
     table: Table
@@ -64,11 +64,11 @@ class AuTable:
 
     @property
     def aus(self) -> tuple[int, ...]:
-        """AUs of the table in ascending order."""
+        """AUs of the table, in ascending order."""
         return tuple(self.places)
 
     def subjects(self) -> dict[str, Row]:
-        """Each subject with its first row.
+        """First row of each subject, by subject.
 
         Raises:
             UserError: A row has no subject.
@@ -83,10 +83,10 @@ class AuTable:
         return {self._sequence(row, self.table.value(row, "subject")) for row in self.table.rows}
 
     def parts(self) -> dict[str, str] | None:
-        """Subject -> value of the column `part`; None if there is no such column.
+        """Value of the column `part`, by subject; None if there is no such column.
 
         Raises:
-            UserError: A value is empty, no name, or not the one of the subject's other rows.
+            UserError: A value is empty, is no name, or differs from other rows of the subject.
         """
         if self.table.place("part") is None:
             return None
@@ -109,10 +109,10 @@ class AuTable:
         return {subject: part for subject, (part, _) in first.items()}
 
     def frames(self, home: Path, faults: list[UserError] | None) -> list[Frame]:
-        """All rows, in an order that their content alone decides.
+        """Frames of all rows, in an order that depends on their content alone.
 
         Args:
-            home: The folder that paths are relative to.
+            home: Folder that paths are relative to.
             faults: Collects faults; the faulty row is left out. None: the first fault is raised.
 
         Raises:
@@ -182,8 +182,8 @@ def read_au_table(file: Path, active_from: float | None) -> AuTable:
     """Read a table of AU labels.
 
     Args:
-        file: The file.
-        active_from: Least number that counts as active; None: cells are 0 and 1.
+        file: CSV file.
+        active_from: Minimum intensity that counts as active; None for cells of 0 and 1.
 
     Raises:
         UserError: There is no such file, or its header is wrong.

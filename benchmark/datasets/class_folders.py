@@ -1,11 +1,10 @@
-"""An FE dataset that needs no code: a profile declares it, and each class has a folder of images.
+"""FE dataset without code: a profile declares it, and each class has a folder of images.
 
     [datasets.fer2013]
     reader = "class_folders"
     folder = "FER2013"    # below the data root: FER2013/train/angry/*.png, FER2013/test/angry/*.png
 
-Without the folders `train` and `test`, the folders of the classes stand in `folder` itself, and all images are for
-training.
+Without the folders `train` and `test`, the class folders are in `folder` itself, and all images are for training.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 
 @fe_dataset("class_folders")
 class ClassFolders(Declared, FeDataset):
-    """One folder of images a class."""
+    """FE dataset with one folder of images a class."""
 
     settings: Settings
 
@@ -44,14 +43,14 @@ class ClassFolders(Declared, FeDataset):
         test: BelowRoot = "test"
         """Folder of the test images below `folder`."""
         labels: Mapping[str, str] = {}
-        """Name of a class -> name to show in its place, for example { "0" = "neutral" }; "" leaves the class out.
-        Classes are ordered by the names of their folders, numbers by value."""
+        """Folder name -> class name, for example { "0" = "neutral" }; "" leaves the class out. Classes are in the order
+        of their folder names; numbers are ordered by value."""
 
     def read(self, root: Path, options: ReadOptions) -> FaceSet:
         """Read the images of all classes.
 
         Raises:
-            UserError: A folder is missing, holds no image, or is of an unknown class.
+            UserError: A folder is missing, has no image, or has an unknown class name.
         """
         splits = self._splits(root)
         classes = self._classes(splits["train"])
@@ -81,7 +80,7 @@ class ClassFolders(Declared, FeDataset):
         return root / self.folder
 
     def findings(self, faces: FaceSet) -> list[Finding]:
-        """Files in the folders of classes that are no images."""
+        """Remarks on files in class folders that are no images."""
         homes = sorted({faces.root / str(path).rsplit("/", 1)[0] for path in faces.table["path"]})
         strange = [p.name for home in homes for p in sorted(home.iterdir()) if not _is_image(p) and p.name[0] != "."]
         if not strange:
@@ -90,7 +89,7 @@ class ClassFolders(Declared, FeDataset):
         return [Finding(what, where=str(self.label_source(faces.root)), severity="remark")]
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
-        """Write procedural faces, each in the folder of its class."""
+        """Write procedural faces into the class folders."""
         places = {"train": self.settings.train, "test": self.settings.test}
         folders = {name: folder for folder, name in self.settings.labels.items() if name}
         if len(folders) < 2:
@@ -100,11 +99,11 @@ class ClassFolders(Declared, FeDataset):
             return f"{self.folder}/{places[split]}/{folders[label]}/{number:05d}.jpg"
 
         name_of = {folder: name for name, folder in folders.items()}
-        names = [name_of[folder] for folder in in_order(name_of)]  # the order in which they are read
+        names = [name_of[folder] for folder in in_order(name_of)]  # the order of the reader
         return draw_photos(home, settings, self.name, names, path_of, progress)
 
     def _splits(self, root: Path) -> dict[str, Path]:
-        """Folder of each split that is there."""
+        """Folder of each existing split, by split."""
         home = root / self.folder
         train, test = home / self.settings.train, home / self.settings.test
         if train.is_dir():
@@ -119,12 +118,12 @@ class ClassFolders(Declared, FeDataset):
         return {"train": home}
 
     def _folders(self, home: Path) -> list[Path]:
-        """Folders of the classes that are read, in the order of their names."""
+        """Class folders that are read, in the order of their names."""
         found = {p.name: p for p in home.iterdir() if p.is_dir() and not p.name.startswith(".")}
         return [found[name] for name in in_order(found) if self.settings.labels.get(name, name)]
 
     def _classes(self, train: Path) -> dict[str, str]:
-        """Folder name -> name of the class."""
+        """Class names by folder name."""
         folders = self._folders(train) if train.is_dir() else []
         return {folder.name: self.settings.labels.get(folder.name, folder.name) for folder in folders}
 
@@ -134,10 +133,10 @@ def _is_image(path: Path) -> bool:
 
 
 def _images_of(folder: Path, classes: Mapping[str, str]) -> list[Path]:
-    """The images of one class, by name.
+    """Image files of one class, in order of names.
 
     Raises:
-        UserError: There is none, or no training folder has the name of this one.
+        UserError: The folder has no image, or there is no training folder of this name.
     """
     if folder.name not in classes:
         raise UserError(

@@ -1,4 +1,4 @@
-"""An AU dataset that needs no code: a profile declares it, and one CSV file holds its labels.
+"""AU dataset without code: a profile declares it, and one CSV file holds its labels.
 
     [datasets.mydata]
     reader = "csv"
@@ -10,9 +10,9 @@ The file has one row an image::
     path,subject,sequence,frame,AU1,AU2,AU12
     images/S01/smile/0001.jpg,S01,smile,1,0,0,1
 
-Columns may stand in any order. `sequence` and `frame` are optional. A column `part` names the test part of each
-subject; without it, the parts are drawn. Cells of AUs are 0, 1, or one of nothing, 9, -1 and nan for unknown. The
-columns `benchmark.data.align.POINT_COLUMNS` hold landmarks.
+Columns may have any order. `sequence` and `frame` are optional. A column `part` names the test part of each subject;
+without it, the parts are drawn at random. AU cells are 0 or 1; an empty cell, 9, -1 and nan mean unknown. The columns
+`benchmark.data.align.POINT_COLUMNS` hold landmarks.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from benchmark.standin.frames import draw_people, occurrences
 STANDIN_AUS = (1, 2, 4, 6, 12, 25)
 """AUs of the stand-in."""
 _EMPTY_SHARE = 0.02
-"""Share of the stand-in's cells that are left empty, so that unknown labels and missing landmarks are exercised."""
+"""Share of empty cells in the stand-in, as tests of unknown labels and missing landmarks."""
 
 
 @au_dataset("csv")
 class Csv(Declared, AuDataset):
-    """AU labels in one CSV file, with parts of the file or drawn ones."""
+    """AU dataset with labels in one CSV file, and test parts from the file or drawn at random."""
 
     settings: Settings
 
@@ -58,22 +58,22 @@ class Csv(Declared, AuDataset):
         file: BelowRoot = "labels.csv"
         """CSV file with the labels, relative to `folder`."""
         active_from: float | None = Field(default=None, gt=0, lt=9)
-        """Least intensity that counts as active, where cells hold intensities."""
+        """Minimum intensity that counts as active, if cells hold intensities."""
         folds: int = Field(default=3, ge=2, le=100)
-        """Test parts that are drawn by subject where the file has no column `part`."""
+        """Number of test parts to draw by subject, if the file has no column `part`."""
         fold_seed: int = Field(default=0, ge=0, lt=2**63)
-        """Seed of these parts."""
+        """Seed of the drawn parts."""
         train_only: str = "train"
         """Value of the column `part` for subjects that no part tests."""
 
     @property
-    def protocol(self) -> Protocol:  # type: ignore[override]  # that of a copy is known from its file alone
-        """The protocol of the stand-in."""
+    def protocol(self) -> Protocol:  # type: ignore[override]  # a copy's protocol depends on its file
+        """Protocol of the stand-in."""
         everyone = self._standin_subjects()
         return self._protocol(STANDIN_AUS, self._drawn(everyone), (), 0, 2 * len(everyone))
 
     def protocol_at(self, root: Path) -> Protocol:
-        """AUs, subjects and parts of the file.
+        """Protocol with the AUs, subjects and parts of the file.
 
         Raises:
             UserError: The file is missing or its header is wrong, a subject stands in two parts, no part is tested, or
@@ -133,7 +133,7 @@ class Csv(Declared, AuDataset):
         rng = generator(settings.seed, self.name, "cells")
         labels[rng.random(labels.shape) < _EMPTY_SHARE] = ""
         points = truth[list(POINT_COLUMNS)].round(2).astype(object)
-        # The first frame of a sequence keeps its landmarks: others may borrow them.
+        # The first frame of a sequence keeps its landmarks, so that other frames can borrow them.
         points[(rng.random(len(points)) < _EMPTY_SHARE) & (truth["frame"] > 1)] = ""
         names = truth[["subject", "sequence", "frame"]]
         paths = truth["path"].str.removeprefix(f"{self.folder}/")
@@ -143,7 +143,7 @@ class Csv(Declared, AuDataset):
         return truth
 
     def _standin_subjects(self) -> list[str]:
-        # Two of each part at least, or there is no interval.
+        # Confidence intervals need at least two subjects a part.
         return [f"S{k:02d}" for k in range(1, max(12, 2 * self.settings.folds) + 1)]
 
     def _table(self, root: Path) -> AuTable:
@@ -198,14 +198,14 @@ class Csv(Declared, AuDataset):
 
 
 def _add(rows: Rows, root: Path, sequence: str, members: list[Frame], points: list[Points | None] | None) -> None:
-    """Add one sequence; its frames are counted where the file has no numbers.
+    """Add one sequence; its frames get numbers from their order if the file has none.
 
     Args:
-        rows: Takes them.
+        rows: Builder of the face set.
         root: The data root.
         sequence: Name of the sequence.
-        members: Its frames.
-        points: Landmarks of each frame; None: images are taken as they are.
+        members: Frames of the sequence.
+        points: Landmarks of each frame; None: no alignment.
     """
     numbers = [k if each.frame is None else each.frame for k, each in enumerate(members, start=1)]
     found = None if points is None else {n: p for n, p in zip(numbers, points, strict=True) if p is not None}

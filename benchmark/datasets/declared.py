@@ -1,4 +1,4 @@
-"""What datasets share that a profile declares: their title, their folder, and how much of them was read."""
+"""Common parts of the datasets that a profile declares: title, folder and origin."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from benchmark.datasets.tables import BelowRoot
 
 
 class DeclaredSettings(DatasetSettings):
-    """Settings of every declared dataset."""
+    """Settings common to all declared datasets."""
 
     title: str = ""
-    """The dataset as people spell it; "" for its name."""
+    """Name of the dataset in prose; "" for its name in the profile."""
     folder: BelowRoot = ""
     """Folder below the data root; "" for the dataset's name."""
 
 
 class Declared(Dataset):
-    """A dataset whose title and folder are settings."""
+    """Dataset whose title and folder are settings."""
 
     def __init__(self, name: str, settings: DeclaredSettings) -> None:
         super().__init__(name, settings)
@@ -32,13 +32,13 @@ class Declared(Dataset):
 
 
 def origin_of(root: Path, table: pd.DataFrame, new_faults: int) -> tuple[Origin, str]:
-    """Whose faces were read, and the first words of the note about them.
+    """Origin of the faces, and the first words of their note.
 
     Args:
         root: The data root.
         table: As in `FaceSet`.
-        new_faults: Faults that the reader found. Nobody else knows the contents of a full copy, so a copy without
-            faults counts as complete.
+        new_faults: Number of faults that the reader reported. The contents of a full copy are unknown, so a copy
+            without faults counts as complete.
     """
     if is_standin(root, table):
         return "stand-in", "stand-in (procedural faces): "
@@ -46,5 +46,5 @@ def origin_of(root: Path, table: pd.DataFrame, new_faults: int) -> tuple[Origin,
 
 
 def count(faults: list[UserError] | None) -> int:
-    """Number of faults that were collected so far."""
+    """Number of collected faults; 0 for None."""
     return 0 if faults is None else len(faults)

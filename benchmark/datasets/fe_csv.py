@@ -1,4 +1,4 @@
-"""An FE dataset that needs no code: a profile declares it, and one CSV file holds its labels.
+"""FE dataset without code: a profile declares it, and one CSV file holds its labels.
 
     [datasets.myfaces]
     reader = "fe_csv"
@@ -10,7 +10,7 @@ The file has one row an image::
     path,label,split
     images/0001.jpg,happiness,train
 
-Columns may stand in any order. `split` is `train` or `test`; without it, all images are for training. A column
+Columns may have any order. `split` is `train` or `test`; without it, all images are for training. A column
 `consistency` holds the share of annotators who chose the label.
 """
 
@@ -37,7 +37,7 @@ _SPLITS = ("train", "test")
 
 @fe_dataset("fe_csv")
 class FeCsv(Declared, FeDataset):
-    """Expression labels in one CSV file."""
+    """FE dataset with labels in one CSV file."""
 
     settings: Settings
 
@@ -47,8 +47,8 @@ class FeCsv(Declared, FeDataset):
         file: BelowRoot = "labels.csv"
         """CSV file with the labels, relative to `folder`."""
         labels: tuple[str, ...] = ()
-        """Names of the classes in the order of their codes. Where the file has numbers, the lowest number gets the
-        first name, and so on. Empty: the labels of the file, sorted."""
+        """Names of the classes in the order of their codes. If the file has numbers, the lowest number gets the first
+        name, and so on. Empty: the labels of the file, sorted."""
 
     def read(self, root: Path, options: ReadOptions) -> FaceSet:
         """Read the rows of the file.
@@ -95,7 +95,7 @@ class FeCsv(Declared, FeDataset):
         def path_of(split: str, number: int, _: str) -> str:
             return f"{self.folder}/images/{split}_{number:05d}.jpg"
 
-        names = self.settings.labels or sorted(BASIC_NAMES)  # the order in which they are read
+        names = self.settings.labels or sorted(BASIC_NAMES)  # the order of the reader
         truth = draw_photos(home, settings, self.name, names, path_of, progress)
         table = truth[["path", "label", "split", "consistency"]]
         file = self.label_source(home)
@@ -106,7 +106,7 @@ class FeCsv(Declared, FeDataset):
         return truth
 
     def _codes(self, table: Table) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Code of each label of the file, and the names of all codes."""
+        """Code of each label of the file, and the class names in the order of codes."""
         cells = {table.value(row, "label") for row in table.rows} - {""}
         names = self.settings.labels
         if not names:

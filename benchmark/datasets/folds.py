@@ -1,4 +1,4 @@
-"""Drawing of test parts by subject, for datasets that come without a split."""
+"""Random test parts by subject, for datasets without a split."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from benchmark.data.sampling import generator
 
 
 def draw_folds(subjects: Iterable[str], folds: int, seed: int) -> dict[str, tuple[str, ...]]:
-    """Test parts `part1`, `part2`, ... whose numbers of subjects differ by at most one.
+    """Draw test parts `part1`, `part2`, ... whose numbers of subjects differ by at most one.
 
     A pure function of the seed and the set of subjects.
 
     Args:
         subjects: All subjects, in any order.
         folds: Number of parts.
-        seed: Seed of the draw.
+        seed: Seed of the random order.
 
     Raises:
         UserError: There are fewer subjects than parts.

@@ -1,4 +1,4 @@
-"""Names of the classes of an FE dataset, and their order."""
+"""Class names of an FE dataset and their order."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from benchmark.core.errors import UserError
 from benchmark.datasets.tables import number_of
 
 MOST = 127
-"""Classes that a dataset may have: labels are small integers."""
+"""Maximum number of classes of a dataset; labels are int8."""
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
-    """Labels in alphabetical order; in numerical order if all are numbers.
+    """Sort labels alphabetically, or numerically if all are numbers.
 
     Example:
         >>> in_order(["10", "9"]), in_order(["sad", "happy", "10"])
@@ -27,14 +27,14 @@ def in_order(labels: Iterable[str]) -> list[str]:
 
 
 def label_names(names: Sequence[str], where: Path) -> tuple[str, ...]:
-    """The names of the classes, once they are known to be usable.
+    """Check the names of the classes and return them.
 
     Args:
-        names: The names in the order of their codes.
-        where: The file or folder that they come from.
+        names: Names in the order of their codes.
+        where: File or folder of the names, for an error.
 
     Raises:
-        UserError: There are too few or too many, or a name stands twice.
+        UserError: There are too few or too many names, or a name is repeated.
     """
     if not 2 <= len(names) <= MOST or len(set(names)) != len(names):
         raise UserError(

@@ -1,4 +1,4 @@
-"""A label table: a CSV file whose columns are found by their names, and the images that its rows name."""
+"""Label tables: CSV files with named columns, and the image files of their rows."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _stays_below(value: str) -> str:
 
 
 BelowRoot = Annotated[str, AfterValidator(_stays_below)]
-"""A setting that names a file or a folder below the data root."""
+"""Type of a setting that names a file or a folder below the data root."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: its line in the file, and its cells without spaces around them."""
+    """One row of a table: line number, and cells without surrounding spaces."""
 
     line: int
     cells: tuple[str, ...]
@@ -38,8 +38,8 @@ class Table:
 
     Attributes:
         file: The file.
-        header: Names of the columns as they stand in the file.
-        rows: All rows that are not blank.
+        header: Names of the columns, as in the file.
+        rows: Rows that are not blank.
     """
 
     file: Path
@@ -47,19 +47,19 @@ class Table:
     rows: tuple[Row, ...]
 
     def place(self, name: str) -> int | None:
-        """Place of the column of that name, whatever its case; None if there is none."""
+        """Index of a column by its name, in any case; None if there is no such column."""
         return next((i for i, cell in enumerate(self.header) if cell.lower() == name), None)
 
     def value(self, row: Row, name: str, default: str = "") -> str:
-        """The cell of a row in the column of that name, or `default` if there is no such column."""
+        """Cell of a row in a column, or `default` if there is no such column."""
         place = self.place(name)
         return default if place is None else row.cells[place]
 
     def filled(self, row: Row, name: str, *, remedy: str) -> str:
-        """The cell of a row in a column that may not be empty.
+        """Cell of a row in a column without empty cells.
 
         Raises:
-            UserError: It is empty.
+            UserError: The cell is empty.
         """
         found = self.value(row, name)
         if not found:
@@ -67,7 +67,7 @@ class Table:
         return found
 
     def error(self, row: Row, what: str, expected: str, found: str, remedy: str) -> UserError:
-        """The error for one row."""
+        """Build the error for one row."""
         return UserError(what, where=self.file, line=row.line, expected=expected, found=found[:120], remedy=remedy)
 
 
@@ -76,12 +76,12 @@ def read_table(file: Path, *, what: str, needs: tuple[str, ...]) -> Table:
 
     Args:
         file: The file.
-        what: The kind of table for errors, for example `AU table`.
-        needs: Columns that it must have, in lower case.
+        what: Kind of table for errors, for example `AU table`.
+        needs: Names of required columns, in lower case.
 
     Raises:
-        UserError: There is no such file, it is empty, a column is missing or stands twice, or a row has the wrong
-            number of cells.
+        UserError: There is no such file, it is empty, a column is missing or repeated, or a row has the wrong number
+            of cells.
     """
     remedy = "write one row an image, with cells separated by commas, below a header that names the columns"
     if not file.is_file():
@@ -123,7 +123,7 @@ def _check_header(file: Path, header: tuple[str, ...], what: str, needs: tuple[s
 
 
 def number_of(cell: str) -> float:
-    """The number in a cell; NaN for an empty cell, `nan`, or a word.
+    """Number in a cell; NaN for an empty cell, `nan`, or a word.
 
     Example:
         >>> number_of("1.5"), number_of("")
@@ -136,11 +136,11 @@ def number_of(cell: str) -> float:
 
 
 class Images:
-    """The images that the rows of a table name, relative to one folder. Each folder on disk is listed once.
+    """Image files of the rows of a table, relative to one folder. Each folder on disk is listed once.
 
     Args:
-        home: The folder.
-        table: The table, with a column `path`.
+        home: Folder that paths are relative to.
+        table: Table with a column `path`.
     """
 
     def __init__(self, home: Path, table: Table) -> None:
@@ -149,11 +149,11 @@ class Images:
         self._listed: dict[Path, frozenset[str]] = {}
 
     def find(self, row: Row) -> Path:
-        """The image file of a row.
+        """Image file of a row.
 
         Raises:
-            UserError: The cell is empty or leaves the folder, another row names the image, too, or there is no such
-                file.
+            UserError: The cell is empty or points outside the folder, another row has the same image, or there is no
+                such file.
         """
         remedy = "correct this row, or take it out"
         cell = self._table.filled(row, "path", remedy=remedy)

@@ -1,4 +1,4 @@
-"""Reader of BP4D as its owners receive it (Zhang et al., Image and Vision Computing 2014).
+"""Reader of BP4D in its distributed layout (Zhang et al., Image and Vision Computing 2014).
 
 Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, FERA-2015's scripts)::
 
@@ -32,7 +32,7 @@ SEQUENCES = "Sequences(2D+3D)"
 CODING = "AUCoding/AU_OCC"
 LANDMARKS = "2DFeatures"
 EYES_OF_49, MOUTH_OF_49 = (slice(19, 25), slice(25, 31)), (31, 37)
-"""Where the eyes and the corners of the mouth stand among the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
+"""Indices of the eyes and of the corners of the mouth in the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
 CODES = {"0": 0, "1": 1, "9": UNKNOWN}
 
 _CODING_NAME = re.compile(r"(?P<subject>[FM]\d{3})_(?P<task>T\d)\.csv")
@@ -52,10 +52,10 @@ def read_bp4d(
 
     Args:
         root: The folder that holds `BP4D/`.
-        protocol: Names the AUs to read and the subjects that may occur.
+        protocol: AUs to read and known subjects.
         progress: Called with (sequences read, sequences).
-        alignment: `landmarks` reads those of `2DFeatures/`, too, and leaves out frames that have none near (A12).
-        faults: Takes what is wrong with a sequence, which is then left out; None: that is an error.
+        alignment: `landmarks` also reads the landmarks in `2DFeatures/` and leaves out frames without any near (A12).
+        faults: Collects faults; a faulty sequence is left out. None: the first fault is raised.
 
     Raises:
         UserError: A folder is missing; a coding file has a wrong header, a wrong code, a repeated frame or an
@@ -94,14 +94,14 @@ def read_bp4d(
 
 
 def coding_files(home: Path) -> list[Path]:
-    """The coding files below the folder of BP4D, by name; none if their folder is missing."""
+    """Coding files below the folder of BP4D, in order of names; none if their folder is missing."""
     coding = home / CODING
-    # macOS leaves files called ._NAME beside those it copies.
+    # macOS adds a file ._NAME to each file that it copies.
     return sorted(f for f in coding.glob("*.csv") if not f.name.startswith(".")) if coding.is_dir() else []
 
 
 def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
-    """Read one `AU_OCC` file; its columns are found by the AU number in the header, never by place.
+    """Read one `AU_OCC` file. The AU numbers in the header identify the columns, not their positions.
 
     Raises:
         UserError: The header, a row's length, a frame number or a code is wrong; a frame is repeated.
@@ -110,7 +110,7 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = CsvRows(stream, file, remedy=remedy)
         header = [cell.strip() for cell in next(rows, [])]
-        # Cells that no AU is looked up by may hold anything: FERA-2015's scripts know of an occlusion flag at the end.
+        # Other columns may hold anything: FERA-2015's scripts mention an occlusion flag at the end.
         if not header or header[0] != "0" or any(header.count(str(au)) > 1 for au in aus):
             raise UserError(
                 "wrong header in an AU coding file",
@@ -176,14 +176,14 @@ def _sequence_of(file: Path, protocol: Protocol) -> tuple[str, str]:
 
 
 def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
-    """Eyes and mouth of every frame of one sequence that has landmarks, by frame number from 1.
+    """Read the eyes and the mouth of the frames with landmarks of one sequence, by frame number from 1.
 
     Args:
-        file: Of `2DFeatures/`.
-        coded: The frames that need landmarks, in ascending order; others near them are read, too.
+        file: Landmark file in `2DFeatures/`.
+        coded: Coded frames, in ascending order; frames near them are read, too.
 
     Raises:
-        UserError: There is no file, or it holds something else.
+        UserError: The file is missing or has other contents.
     """
     remedy = "copy this file of 2DFeatures from your BP4D anew, or take images as they are: data.alignment=as_is"
     if not file.is_file():
@@ -198,12 +198,12 @@ def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
     try:
         with h5py.File(file, "r") as content:
             references = np.asarray(content["fit/pred"]).ravel()
-            # Videos are longer than what is coded of them.
+            # Videos are longer than their coded ranges.
             first, last = (max(coded[0] - NEAREST, 1), coded[-1] + NEAREST) if coded else (1, 0)
             for frame, reference in enumerate(references[first - 1 : last], start=first):
                 points = content[reference]
                 if points.shape != (2, 49):
-                    # MATLAB writes an empty array as its size, with a mark.
+                    # MATLAB stores an empty array as its shape, with an attribute.
                     if points.attrs.get("MATLAB_empty", 0) or 0 in points.shape:
                         continue
                     raise UserError(

@@ -21,9 +21,9 @@ from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import SUBJECTS, TASKS, Sequences, draw_sequences
 
 CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28)
-"""AU columns of a coding file of BP4D. AUs that the stand-in does not draw are coded 9, unknown."""
+"""AU columns of a coding file of BP4D. AUs that the stand-in does not draw are coded 9 (unknown)."""
 NEVER_TRACKED = ("M010", "T6")
-"""A sequence without any landmarks, of which the dataset has long stretches."""
+"""A sequence without any landmarks; in BP4D, long stretches have none."""
 UNTRACKED_SHARE = 0.03
 """Share of BP4D's frames without landmarks: in the dataset 21,511 have none (issue 30 of PyTorch-JAANet)."""
 
@@ -35,7 +35,7 @@ def write_bp4d(
 
     Args:
         home: The data root.
-        settings: Size and dials.
+        settings: Size and parameters of the stand-in.
         progress: Called with (images written, images).
 
     Returns:
@@ -50,7 +50,7 @@ def write_bp4d(
 
 
 def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, drawn: dict[str, Drawn]) -> None:
-    """BP4D's landmark files: for the frames that are there, but not for all of them."""
+    """Write landmark files for most of the written frames."""
     rng = seeded(settings, Word.FOUND)
     for (subject, task), rows in frames.groupby(["subject", "task"], sort=True):
         lost = find_none(rng, len(rows), UNTRACKED_SHARE)
@@ -67,7 +67,7 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
     """Draw the AUs of all sequences, write the coding files, and plan the images, one batch a subject."""
     rng = seeded(settings, Word.CODED)
     shape = (len(SUBJECTS), len(TASKS))
-    # Some sequences hold frames before and after their coded range; a range rarely starts at frame 1.
+    # Some sequences have frames before and after their coded range, and few ranges start at frame 1.
     before = np.where(rng.random(shape) < 0.3, rng.integers(1, 4, size=shape), 0)
     after = np.where(rng.random(shape) < 0.3, rng.integers(1, 4, size=shape), 0)
     first = np.where(rng.random(shape) < 0.08, 1, rng.integers(5, 1600, size=shape))
@@ -112,7 +112,7 @@ def _write_coding(
     sequences: Sequences,
     at: tuple[int, int],
 ) -> None:
-    """One `AU_OCC` file: header of AU numbers after a first cell 0, codes 0, 1, and 9 for unknown."""
+    """Write one `AU_OCC` file: a header of 0 and the AU numbers, then codes 0, 1, and 9 for unknown."""
     codes = np.full((len(numbers), len(CODED_COLUMNS)), 9)
     for column, au in enumerate(CODED_COLUMNS):
         if au in DRAWN_AUS:

@@ -24,9 +24,9 @@ from benchmark.datasets.disfa.standin import write_disfa
 
 HERE = Path(__file__).parent
 FRAMES = 4845
-"""Labelled frames of a subject."""
+"""Number of labelled frames of a subject."""
 SHORTER = {"SN010": 4844}
-"""Subjects with fewer, as in the lists of ME-GraphAU."""
+"""Number of labelled frames of the shorter subjects, as in the lists of ME-GraphAU."""
 
 
 @au_dataset("disfa")
@@ -44,9 +44,9 @@ class Disfa(AuDataset):
         """Settings of the reader, the starting model and the stand-in."""
 
         start: StartSettings = StartSettings()
-        """Model trained on BP4D from which all backbones start (§4.1.1, A14)."""
+        """Training on BP4D whose backbone initialises all backbones (§4.1.1, A14)."""
         standin_frames: int = Field(default=100, ge=4, le=FRAMES)
-        """Frames of each of the stand-in's 27 videos."""
+        """Number of frames of each of the stand-in's 27 videos."""
 
     @property
     def start(self) -> Start | None:
@@ -65,7 +65,7 @@ class Disfa(AuDataset):
         )
 
     def known(self, protocol: Protocol) -> Known:
-        """Ranges and base rates of public lists; the rates are those of all frames."""
+        """Ranges and base rates of public lists; the rates are over all frames."""
         ranges = {}
         for subject in protocol.subjects:
             frames = range(1, SHORTER.get(subject, FRAMES) + 1)
@@ -74,12 +74,12 @@ class Disfa(AuDataset):
         return Known(protocol.subjects, ranges, groups=groups_of_parts(protocol), rates=rates)
 
     def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
-        """Frames of one subject's label files."""
+        """Frame numbers in one subject's label files."""
         folder = root / self.folder / LABELS / sequence
         return read_labels(folder, sequence, protocol.aus).frames if folder.is_dir() else None
 
     def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
-        """Videos of the wrong camera or twice the same, and label files with equal content."""
+        """Findings on videos of the wrong camera, repeated videos, and label files with equal content."""
         home = root / self.folder
         folders = sorted(p for p in (home / LABELS).iterdir() if p.is_dir())
         return _videos(home) + repeats({f: sorted(f.glob("*.txt")) for f in folders})
@@ -100,7 +100,7 @@ class Disfa(AuDataset):
 
 
 def _videos(home: Path) -> list[Finding]:
-    """Videos that stand among those of the other camera, and subjects with one video for both cameras."""
+    """Findings on videos in the folder of the other camera, and on subjects with the same video for both cameras."""
     findings = []
     videos: dict[str, dict[str, Path]] = {"left": {}, "right": {}}
     for folder in sorted(p for p in home.iterdir() if p.is_dir()):

@@ -1,4 +1,4 @@
-"""Reader of DISFA as its owners receive it (Mavadati et al., IEEE Transactions on Affective Computing 2013).
+"""Reader of DISFA in its distributed layout (Mavadati et al., IEEE Transactions on Affective Computing 2013).
 
 Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, LibreFace, AU R-CNN)::
 
@@ -7,8 +7,8 @@ Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, L
     DISFA/Frames_LeftCamera/SN001/0.png                    instead of the video: its frames, extracted by a user
     DISFA/Landmark_Points/SN001/tmp_frame_lm/SN001_0000_lm.mat   `pts`, 66 x 2, one file a frame, from 0
 
-The frame of label line f is number f - 1 in the video. Extracted images count from 0 in some copies and from 1 in
-others, which no name tells: the numbers that occur have to settle it, or else a setting.
+Label line f belongs to frame f - 1 of the video. Extracted images count from 0 in some copies and from 1 in others.
+The reader infers the first number from the image names, or takes it from a setting.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from benchmark.datasets.disfa.protocol import DISFA
 LABELS = "ActionUnit_Labels"
 LANDMARKS = "Landmark_Points"
 EYES_OF_66, MOUTH_OF_66 = (slice(36, 42), slice(42, 48)), (48, 54)
-"""Where the eyes and the corners of the mouth stand among the 66 points: as in the two lines of
+"""Indices of the eyes and of the corners of the mouth in the 66 points, from the two lines of
 dataset/DISFA_combine_1_2_66land.txt of PyTorch-JAANet."""
 ACTIVE_FROM = 2
 """An AU occurs where its intensity is greater than 1 (paper §4.1)."""
 MOST_SURPLUS = 15
-"""Frames by which labels and footage of a subject may differ: decoders find 4844, 4845 or 4854 frames in videos that
-have 4845 labels."""
+"""Maximum difference between the numbers of labels and of frames of a subject. Decoders return 4844, 4845 or 4854
+frames for videos with 4845 labels."""
 
 JAA_BAD_FRAMES: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
     {
@@ -67,10 +67,10 @@ JAA_BAD_FRAMES: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
         "SN030": ((938, 961), (1405, 1421), (2099, 2131), (2892, 2954)),
     }
 )  # fmt: skip
-"""Frames that are missing in the lists of JAA-Net (github.com/ZhiwenShao/PyTorch-JAANet, data/list), where a face was
-hidden or its landmarks failed: first and last, counted from 0."""
+"""First and last frame, from 0, of the ranges that the lists of JAA-Net lack (github.com/ZhiwenShao/PyTorch-JAANet,
+data/list), because the face was hidden or landmark detection failed."""
 JAA_CLEAN_FRAMES = 126_144
-"""Frames in those lists: `DISFA.frames` less the above."""
+"""Number of frames in those lists: `DISFA.frames` without the ranges above."""
 
 _LABEL_NAME = r"{}_au0*(?P<au>\d+)\.txt"
 _LABEL_LINE = re.compile(r"(?P<frame>\d+)\s*,\s*(?P<intensity>\d+)", re.ASCII)
@@ -81,17 +81,17 @@ _AGAIN = "copy this file from your DISFA anew"
 
 
 class DisfaSettings(DatasetSettings):
-    """What the paper leaves open about DISFA, and what a copy's files may not settle."""
+    """Choices that the paper or the files of a copy leave open about DISFA."""
 
     camera: Literal["left", "right"] = "left"
-    """Which of the two cameras' footage is read; the labels are the same."""
+    """Camera whose frames are read; both cameras have the same labels."""
     frames: Literal["all", "jaa_clean"] = "all"
-    """All labelled frames, or only those in JAA-Net's lists, which leave out 4,670 frames with a hidden face."""
+    """All labelled frames, or only those in JAA-Net's lists, which lack 4,670 frames with a hidden face."""
     image_numbers: Literal["auto", "from_0", "from_1"] = "auto"
-    """Number of the first frame among extracted images. `auto`: told from the numbers that occur, or an error."""
+    """Number of the first frame in the names of extracted images. `auto`: inferred from the names, or an error."""
 
     landmarks_camera: Literal["left", "right"] = "left"
-    """Whose footage the landmarks are of, which nothing published says."""
+    """Camera of the landmarks; no publication states it."""
 
 
 DEFAULTS = DisfaSettings()
@@ -108,21 +108,22 @@ def read_disfa(
 ) -> FaceSet:
     """Read the labelled frames of DISFA below the data root `root`.
 
-    Extracted images go before a video of the same subject. Where the end of the labels has no frame, or the end of
-    the footage no label, the shorter of both counts.
+    Extracted images take precedence over a video of the same subject. If labels and frames differ in number, the
+    shorter of both counts.
 
     Args:
         root: The folder that holds `DISFA/`.
-        protocol: Names the AUs to read and the subjects that may occur.
+        protocol: AUs to read and known subjects.
         progress: Called with (subjects read, subjects).
-        settings: Camera, frames and the numbers of images.
-        alignment: `landmarks` reads those of `Landmark_Points/`, too, and leaves out frames that have none near (A12).
-        faults: Takes what is wrong with a subject, who is then left out; None: that is an error.
+        settings: Camera, frames and numbers of images.
+        alignment: `landmarks` also reads the landmarks in `Landmark_Points/` and leaves out frames without any near
+            (A12).
+        faults: Collects faults; a faulty subject is left out. None: the first fault is raised.
 
     Raises:
-        UserError: A folder or a file is missing, or there are two for one purpose; a label file has a wrong line, or
-            frames that another file of its subject lacks; labels and footage do not fit together; the numbers of
-            images do not tell where they start.
+        UserError: A folder or a file is missing or ambiguous; a label file has a wrong line, or frames that another
+            file of its subject lacks; labels and frames do not match; the numbers of images do not determine the
+            first frame.
     """
     home = root / protocol.folder
     subjects = _subjects(home, protocol, faults)
@@ -173,13 +174,13 @@ def read_disfa(
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of one subject: F frame numbers from 1 in ascending order, and (F, J) intensities 0 to 5.
+    """Labels of one subject with F frames and J AUs.
 
     Attributes:
-        file: The file of the first AU, which stands for all where their frames are concerned.
-        frames: The frame numbers.
-        lines: Their lines in `file`.
-        intensities: One column an AU, in the order asked for.
+        file: Label file of the first AU; all files of a subject list the same frames.
+        frames: F frame numbers from 1, in ascending order.
+        lines: Line numbers of the frames in `file`.
+        intensities: (F, J), 0 to 5, AUs in the requested order.
     """
 
     file: Path
@@ -189,10 +190,10 @@ class Labels:
 
 
 def read_labels(folder: Path, subject: str, aus: tuple[int, ...]) -> Labels:
-    """Read the label files of a subject; an AU is found by its number in the file's name, never by place.
+    """Read the label files of a subject. The number in a file's name identifies its AU, not the file's position.
 
     Raises:
-        UserError: An AU has no file or two; a line is wrong; the files do not list the same frames.
+        UserError: An AU has no file or several; a line is wrong; the files do not list the same frames.
     """
     pattern = re.compile(_LABEL_NAME.format(subject), re.IGNORECASE | re.ASCII)
     files: dict[int, list[Path]] = {}
@@ -220,7 +221,7 @@ def read_labels(folder: Path, subject: str, aus: tuple[int, ...]) -> Labels:
 
 
 def _read_file(file: Path) -> dict[int, tuple[int, int]]:
-    """Line and intensity of each frame in one label file."""
+    """Line number and intensity of each frame in one label file."""
     found: dict[int, tuple[int, int]] = {}
     for line, text in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
         if not text.strip():
@@ -244,7 +245,7 @@ def _check_same_frames(
     if frames.keys() == others.keys():
         return
     frame = min(frames.keys() ^ others.keys())
-    # The line that can be shown is in the file that has the frame.
+    # The error points to the file that has the frame.
     (there, line), lacks = ((one, frames[frame][0]), other) if frame in frames else ((other, others[frame][0]), one)
     raise UserError(
         "two label files of a subject list different frames",
@@ -257,9 +258,9 @@ def _check_same_frames(
 
 
 def _subjects(home: Path, protocol: Protocol, faults: list[UserError] | None) -> dict[str, Path]:
-    """The label folder of each subject, by name."""
+    """Label folder of each subject, by subject."""
     coding = home / LABELS
-    # Whoever copies a data set leaves folders such as .Spotlight-V100 and __MACOSX behind.
+    # Copies contain folders of the operating system such as .Spotlight-V100 and __MACOSX.
     folders = [p for p in sorted(coding.iterdir()) if p.is_dir() and p.name[0] not in "._"] if coding.is_dir() else []
     if not folders:
         raise UserError(
@@ -284,13 +285,13 @@ def _subjects(home: Path, protocol: Protocol, faults: list[UserError] | None) ->
 
 @dataclass(frozen=True)
 class _Footage:
-    """The frames of one subject.
+    """Frames of one subject, from a video or from extracted images.
 
     Attributes:
-        where: Video, or folder of images.
+        where: Video or folder of images.
         length: Index of the last frame, plus 1.
-        paths: Path of each frame by its index from 0; `video.avi#K` in a video.
-        first: Number in the name of the first frame's image, None for a video.
+        paths: Path of each frame, by index from 0; `video.avi#K` in a video.
+        first: Number in the name of the first frame's image; None for a video.
     """
 
     where: Path
@@ -300,7 +301,7 @@ class _Footage:
 
 
 def _find_footage(home: Path, camera: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """Videos, and folders with images, of each subject: lists, since copies may hold one in two spellings."""
+    """Videos and image folders of each subject: lists, because a copy can hold one of them in two spellings."""
     videos: dict[str, list[Path]] = {}
     images: dict[str, list[Path]] = {}
     subject = r"(?P<subject>SN\d{3})"
@@ -313,7 +314,7 @@ def _find_footage(home: Path, camera: str) -> tuple[dict[str, list[Path]], dict[
 
 
 def _inside(home: Path, folder: str, name: str) -> Iterator[Path]:
-    """What matches `name` in all folders that match `folder`, whatever the case of letters."""
+    """Paths that match `name` in all folders that match `folder`; case is ignored."""
     for outer in sorted(home.iterdir()):
         if outer.is_dir() and re.fullmatch(folder, outer.name, re.IGNORECASE):
             yield from (p for p in sorted(outer.iterdir()) if re.fullmatch(name, p.name, re.IGNORECASE | re.ASCII))
@@ -362,13 +363,13 @@ def _images_of(folder: Path, labels: Labels, bad: set[int], settings: DisfaSetti
     numbered = {number: _only(paths, f"images numbered {number}") for number, paths in sorted(by_number.items())}
     first = _first_number(folder, numbered, labels, settings)
     paths = {number - first: path for number, path in numbered.items()}
-    # Whoever extracted the clean frames alone has none at the end of SN011: those are not missing.
+    # A copy with only the clean frames has no frames at the end of SN011; they do not count as missing.
     expected = {frame - 1 for frame in labels.frames} & bad
     return _Footage(folder, max({*paths, *expected}) + 1, paths, first)
 
 
 def _first_number(folder: Path, numbered: Mapping[int, Path], labels: Labels, settings: DisfaSettings) -> int:
-    """0 or 1: the number in the name of the first frame's image."""
+    """Number in the name of the first frame's image, 0 or 1."""
     low, high = min(numbered), max(numbered)
     last = labels.frames[-1] if labels.frames else 0
     found = f"{len(numbered)} images, numbers {low} to {high}; labels up to frame {last}"
@@ -396,7 +397,7 @@ def _first_number(folder: Path, numbered: Mapping[int, Path], labels: Labels, se
 
 
 def _check_same_start(home: Path, first_numbers: Mapping[str, int | None]) -> None:
-    """Refuse a copy whose subjects count differently: then one of them rather lacks its image 0."""
+    """Refuse a copy with different first numbers: probably one subject lacks its image 0."""
     zero, one = ([s for s, first in first_numbers.items() if first == k] for k in (0, 1))
     if zero and one:
         raise UserError(
@@ -409,7 +410,7 @@ def _check_same_start(home: Path, first_numbers: Mapping[str, int | None]) -> No
 
 
 def _labelled_frames(labels: Labels, footage: _Footage, bad: set[int]) -> list[int]:
-    """The frames that have labels and are wanted; all of them have a path."""
+    """Labelled frames that the settings keep; all of them have a path."""
     last = labels.frames[-1] if labels.frames else 0
     if abs(last - footage.length) > MOST_SURPLUS:
         raise UserError(
@@ -457,13 +458,13 @@ def _describe_source(first_numbers: Mapping[str, int | None], subjects: int, unr
 
 
 def read_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
-    """Eyes and mouth of every frame of one subject that has landmarks, by frame number from 1.
+    """Read the eyes and the mouth of the frames with landmarks of one subject, by frame number from 1.
 
-    Names vary for a few subjects, so files are known by the last number in their name, which counts from 0, or from
-    1 where no file has 0 and one has the number of the last label.
+    Names vary for a few subjects, so the last number in a file's name identifies its frame. It counts from 0, or from 1
+    if no file has number 0 and one has the number of the last label.
 
     Raises:
-        UserError: There are none, a file holds something else, or their numbers do not tell where they start.
+        UserError: There are no landmarks, a file has other contents, or the numbers do not determine the first frame.
     """
     remedy = f"copy {LANDMARKS} of this subject from your DISFA anew, or take images as they are: data.alignment=as_is"
     files: dict[int, list[Path]] = {}
@@ -498,7 +499,7 @@ def read_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
 def _read_points(file: Path, remedy: str) -> Points | None:
     try:
         points = np.asarray(loadmat(file, variable_names=["pts"])["pts"], dtype=np.float64)
-    # scipy says in many ways that a file is none of MATLAB's.
+    # scipy raises many kinds of errors for a file that is not from MATLAB.
     except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
         raise UserError(
             "landmarks cannot be read",
@@ -519,7 +520,7 @@ def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, settings: DisfaSetti
     table = faces.table
     size = f"{len(table):,} frames of {table['subject'].nunique()} subjects"
     found = f"{found}; {rows.alignment}"
-    # No comment can be looked for in a video: there the marker alone tells a stand-in.
+    # A video has no comment: only the marker identifies its stand-in.
     if is_standin(faces.root, table[~table["path"].str.contains("#", regex=False)]):
         return "stand-in", f"stand-in (procedural faces in DISFA's layout): {size}; {found}"
     frames = protocol.frames if settings.frames == "all" else JAA_CLEAN_FRAMES

@@ -1,9 +1,9 @@
-"""Writes the stand-in for DISFA: videos of procedural faces with label files in the official layout.
+"""Stand-in of DISFA: videos of procedural faces with label files in the official layout.
 
-People who watch videos: mostly neutral, with AUs that come and go smoothly. The base rates of the eight scored AUs
-are DISFA's; all else is made up to be plausible. The quirks of real copies are there: spellings of file names that
-differ between subjects, one subject with a frame more than labels and one with a label more than frames, landmark
-files that are named in another way, and frames whose landmarks are empty or not there.
+The subjects watch videos: they are mostly neutral, with AUs that change smoothly. The base rates of the eight scored
+AUs are DISFA's; all other numbers are our plausible choices. The stand-in has the irregularities of real copies:
+different spellings of file names, one subject with a frame more than labels and one with a label more than frames,
+landmark files with other names, and frames whose landmarks are empty or missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmark.standin.sample import intensity_of
 
 SUBJECTS = tuple(sorted(DISFA.subjects))
 LABEL_FILES = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
-"""The AUs that DISFA has labels of. Nothing draws AU20: it never occurs."""
+"""AUs with labels in DISFA. AU20 is not drawn, so it never occurs."""
 BASE_RATES = MappingProxyType(
     {
         1: 0.0497, 2: 0.0431, 4: 0.1524, 6: 0.0789, 9: 0.0418, 12: 0.1288, 25: 0.2771, 26: 0.0882,
@@ -38,37 +38,37 @@ BASE_RATES = MappingProxyType(
 )  # fmt: skip
 """Share of active frames of each drawn AU; of the first eight as in DISFA at intensity 2, of the others ours."""
 SHORT_SUBJECT = "SN010"
-"""Has labels for all frames but the last, as in the lists of ME-GraphAU."""
+"""Subject with labels for all frames but the last, as in the lists of ME-GraphAU."""
 SHORT_VIDEO = "SN027"
-"""Has labels for one frame more than its video."""
+"""Subject with labels for one frame more than its video has."""
 ODD_LANDMARKS = "SN030"
-"""Whose landmark files are named in another way."""
+"""Subject with other names of landmark files."""
 HALF_TRACKED = "SN029"
-"""Has no landmarks in the second half."""
+"""Subject without landmarks in the second half."""
 UNTRACKED_SHARE = 0.03
 FRAME_RATE = 20.0
 
 _SPELLINGS = ("LeftVideo{}_comp.avi", "leftVideo{}_Comp.avi", "LeftVideo{}_Comp.avi", "leftVideo{}_comp.avi")
 _TRACE = 0.15
-"""Intensity in [0, 1] from which an AU that does not occur is labelled 1."""
+"""Minimum intensity, in [0, 1], with which an AU that does not occur is labelled 1."""
 _FAMILIES = ((1, 2, 5), (4, 7, 9), (6, 12), (25, 26), (10, 14), (15, 17), (23, 24))
-"""AUs that move together."""
+"""Groups of correlated AUs."""
 _WAVES = 4
 
-# Words of a seed, apart from those of the other stand-ins.
+# Seed words that no other stand-in uses.
 _AUS, _PERSON, _VIDEO, _FRAME, _TRACKER = range(100, 105)
 
 
 def write_disfa(
     home: Path, size: int, frames: int, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
-    """Write `home/DISFA/`: videos of the left camera, and labels. A pure function of its arguments.
+    """Write `home/DISFA/`: videos of the left camera, labels and landmarks. A pure function of its arguments.
 
     Args:
         home: The data root.
-        size: Side of the square frames, px.
-        frames: Frames of each of the 27 videos.
-        seed: Seed of everything that is drawn.
+        size: Side of the square frames, pixels.
+        frames: Number of frames of each of the 27 videos.
+        seed: Seed of all random choices.
         progress: Called with (frames written, frames).
 
     Returns:
@@ -77,7 +77,7 @@ def write_disfa(
         `AU1`, ..., and the pose. An AU occurs where its intensity is above 0.35.
 
     Raises:
-        UserError: OpenCV cannot write a video there.
+        UserError: OpenCV cannot write a video below `home`.
     """
     coded = np.ones((len(SUBJECTS), frames), dtype=bool)
     coded[SUBJECTS.index(SHORT_SUBJECT), -1] = False
@@ -89,7 +89,7 @@ def write_disfa(
         _write_labels(home / DISFA.folder / "ActionUnit_Labels" / subject, subject, intensity[s][coded[s]])
         who = draw_identity(np.random.default_rng([seed, _PERSON, s]))
         own = np.random.default_rng([seed, _VIDEO, s])
-        # The pose and the scene that the subject's frames vary around.
+        # Mean pose and mean scene of the subject's frames.
         pose, scene = draw_pose(own), draw_scene(own)
         tracker = np.random.default_rng([seed, _TRACKER, s])
         lost = find_none(tracker, frames, UNTRACKED_SHARE)
@@ -105,7 +105,7 @@ def write_disfa(
                 writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
                 name = f"lm{f}.mat" if subject == ODD_LANDMARKS else f"{subject}_{f:04d}_lm.mat"
                 points = draw_landmarks(tracker, who, intensity[s, f].tolist(), turned, size)
-                # Every second frame without a face has a file that says so, the others have none.
+                # Every second frame without a detected face has a file with empty landmarks; the others have no file.
                 if not lost[f] or f % 2:
                     write_disfa_landmarks(tracks / name, np.zeros((0, 0)) if lost[f] else points)
                 row: dict[str, object] = {
@@ -124,13 +124,13 @@ def write_disfa(
 
 
 def labels_of(intensity: Floats) -> npt.NDArray[np.int64]:
-    """DISFA's intensities 0 to 5 of intensities in [0, 1]: 2 and more where an AU occurs, else 0 or a trace, 1."""
+    """Convert intensities in [0, 1] to DISFA's 0 to 5: at least 2 where an AU occurs, else 0 or 1 (a trace)."""
     strength = np.clip(2 + np.floor((intensity - 0.40) / 0.15), 2, 5)
     return np.where(intensity > 0.35, strength, intensity > _TRACE).astype(np.int64)
 
 
 def _intensities(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Floats:
-    """(27, frames, 16) intensities: of the frames `coded`, each AU is active in its base rate, to one frame."""
+    """Draw intensities (27, frames, 16). In the coded frames, each AU reaches its base rate, to one frame."""
     people, frames = coded.shape
     mixing = np.eye(len(DRAWN_AUS))
     for family in _FAMILIES:
@@ -138,7 +138,7 @@ def _intensities(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Floa
         mixing[np.ix_(members, members)] += 0.6
     mixing /= np.sqrt(np.square(mixing).sum(axis=0))
 
-    # A person's habit; waves of random frequency and phase, the slower the higher; a little from frame to frame.
+    # The sum of a subject's offset, waves of random frequency and phase (slower ones are larger), and frame noise.
     score = 0.5 * rng.standard_normal((people, 1, len(DRAWN_AUS))) @ mixing
     clock = np.linspace(0, 1, frames)[:, None]
     for wave in range(1, _WAVES + 1):
@@ -152,7 +152,7 @@ def _intensities(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Floa
     for k, au in enumerate(DRAWN_AUS):
         ranked = np.sort(score[..., k][coded])
         active = min(max(round(BASE_RATES[au] * len(ranked)), 1), len(ranked) - 1)
-        # Halfway between two neighbours in rank, so that no rounding can move a frame over the edge.
+        # The threshold lies halfway between two neighbouring ranks, so that rounding moves no frame across it.
         edge = ranked[-active - 1 : len(ranked) - active + 1].mean()
         intensity[..., k] = intensity_of((score[..., k] - edge) / float(ranked.std()))
     return intensity
@@ -168,8 +168,8 @@ def _write_labels(folder: Path, subject: str, intensity: Floats) -> None:
 
 
 def _open(path: Path, size: int) -> cv2.VideoWriter:
-    # OpenCV's own encoder, which every build has: FFmpeg's would cut frames to an even size, and sign the file with
-    # its version.
+    # Every build has OpenCV's own encoder. FFmpeg's would crop frames to an even size and write its version into
+    # the file.
     fourcc = cv2.VideoWriter.fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, fourcc, FRAME_RATE, (size, size))
     if not writer.isOpened():

@@ -35,18 +35,18 @@ class Gft(AuDataset):
         """Settings of the reader and the stand-in."""
 
         standin_frames: int = Field(default=30, ge=4, le=1800)
-        """Coded frames of each of the stand-in's 96 participants, before gaps."""
+        """Number of coded frames of each of the stand-in's 96 participants, before gaps."""
 
     def protocol_at(self, root: Path) -> Protocol:
-        """The protocol with the split of the copy; see `gft_protocol`."""
+        """Protocol with the split of the copy; see `gft_protocol`."""
         return gft_protocol(root, self.protocol, self.settings)
 
     def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
-        """Read the coded frames; see `read_gft`. There are no landmarks to align on."""
+        """Read the coded frames; see `read_gft`. GFT has no landmarks, so faces are not aligned."""
         return read_gft(root, protocol, options.progress, settings=self.settings, faults=options.faults)
 
     def known(self, protocol: Protocol) -> Known:
-        """Frame counts and base rates of Patch-MCD's lists, which may be thinned out."""
+        """Frame counts and base rates of Patch-MCD's lists, which may be subsampled."""
         table = read_known_csv(HERE / "known_frames.csv")
         rates = read_known_rates(HERE / "known_rates.csv")
         return Known(
@@ -61,7 +61,7 @@ class Gft(AuDataset):
         )
 
     def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
-        """Annotation files with equal content, and folders of images without annotations."""
+        """Findings on annotation files with equal content, and on folders of images without annotations."""
         home = root / self.folder
         files = sorted(f for f in (home / self.settings.annotations).glob("*.csv") if not f.name.startswith("."))
         images = home / self.settings.images
@@ -70,5 +70,5 @@ class Gft(AuDataset):
         return [*repeats({f: [f] for f in files}), *unlabelled(sorted(folders - named), images)]
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
-        """Write procedural faces in the layout that the reader looks for; see `write_gft`."""
+        """Write procedural faces in the layout of the reader; see `write_gft`."""
         return write_gft(home, settings.size, self.settings.standin_frames, settings.seed, progress)

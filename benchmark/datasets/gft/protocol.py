@@ -19,5 +19,5 @@ GFT = Protocol(
     frames=132_600,
     sequences=96,
 )
-"""The split is inferred: of Patch-MCD's lists, the six triads with 24,619 frames fit the paper's 24,600 test images.
-A split file of the dataset's owner takes its place (`benchmark.datasets.gft.reader`)."""
+"""Protocol with the inferred split: in Patch-MCD's lists, the six triads with 24,619 frames match the paper's 24,600
+test images. The authors' split file replaces it (`benchmark.datasets.gft.reader`)."""

@@ -1,14 +1,14 @@
 """Reader of GFT, the Group Formation Task of Sayette's laboratory (Girard et al., FG 2017).
 
-The videos come by signed agreement; the names of the annotation files, their header, their sentinel and the
-partition are not public. So whatever this reader takes for granted about them is a setting, it is checked against
-the files, and where the files do not settle it, the reader stops and asks. Layout that it looks for::
+The videos come by signed agreement. The names of the annotation files, their header, their code for unknown labels and
+the split are not public. Each assumption of this reader is a setting that it checks against the files; if the files
+contradict it or leave it open, the reader raises an error. Expected layout::
 
-    GFT/annotations/001A_occ.csv     one file a participant, or 001A.csv; columns are found by the header
+    GFT/annotations/001A_occ.csv     one file a participant, or 001A.csv; the header identifies columns
     GFT/images/001A/1.jpg            frames extracted from the participant's video, any zero padding
-    GFT/split.csv                    001A,train: the authors' partition, one line a participant
+    GFT/split.csv                    001A,train: the authors' split, one line a participant
 
-Frames count from 1. Occluded frames lack codes: rows are missing, or hold something that is neither 0 nor 1.
+Frames count from 1. Occluded frames have no codes: rows are missing, or have values other than 0 and 1.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from benchmark.datasets.base import DatasetSettings
 from benchmark.datasets.gft.protocol import GFT
 
 INFERRED = "inferred"
-"""Value of `split` that asks for the inferred split by name."""
+"""Value of the setting `split` for the inferred split."""
 SPLIT = f"{GFT.folder}/split.csv"
-"""Where the split is looked for if no setting names it."""
+"""Default split file, below the data root."""
 FRAME = "frame"
 TOLERANCE = 0.05
-"""Share by which a complete copy may miss the number of frames: GFT's is known to the hundred, from the paper alone."""
+"""Tolerance of the number of frames in a full copy, as a share; the paper states the number rounded to hundreds."""
 
 _FRAME_CELLS = frozenset({"frame", "frames", "frame_number", "0"})
 _AU_CELL = re.compile(r"(?:AU)?0*(?P<au>[1-9]\d*)", re.IGNORECASE)
@@ -49,18 +49,18 @@ _MAP_LINES = "lines `frame,HEADER CELL` and `AU1,HEADER CELL`"
 
 
 class GftSettings(DatasetSettings):
-    """What is not public about GFT's files."""
+    """Settings for the properties of GFT's files that are not public."""
 
     split: str = ""
-    """Split file with lines `001A,train` or `001A,test`, relative to the data root. Empty: `GFT/split.csv`. The word
-    `inferred`: the split that was inferred from the paper's image counts."""
+    """Split file with lines `001A,train` or `001A,test`, relative to the data root. Empty: `GFT/split.csv`. `inferred`:
+    the split that was inferred from the paper's image counts."""
     columns: str = ""
-    """Column map with lines `AU1,HEADER CELL` and `frame,HEADER CELL`, relative to the data root, for headers that are
-    not understood. A column that it does not name is looked for as without it."""
+    """Column map with lines `AU1,HEADER CELL` and `frame,HEADER CELL`, relative to the data root, for unknown headers.
+    The reader identifies other columns by the header, as without a map."""
     annotations: str = "annotations"
-    """Folder of the annotation files below `GFT/`."""
+    """Folder of the annotation files, below `GFT/`."""
     images: str = "images"
-    """Folder of the participants' image folders below `GFT/`."""
+    """Folder of the participants' image folders, below `GFT/`."""
 
     @field_validator("split", "columns", "annotations", "images")
     @classmethod
@@ -75,22 +75,22 @@ DEFAULTS = GftSettings()
 
 
 def gft_protocol(root: Path, protocol: Protocol = GFT, settings: GftSettings = DEFAULTS) -> Protocol:
-    """The protocol with the authors' partition: test subjects as the part `test`, the others as `train_only`.
+    """Protocol with the authors' split: test subjects as the part `test`, the others as `train_only`.
 
     Args:
         root: The folder that holds `GFT/`.
-        protocol: The subjects that may occur; returned as it is if the inferred split is asked for.
-        settings: Names the split.
+        protocol: Protocol with the known subjects and the inferred split, returned for `split = "inferred"`.
+        settings: Split file or `inferred`.
 
     Raises:
-        UserError: There is no split file and the inferred split was not asked for; the file has a bad line, an unknown
-            or a repeated subject, or no subject on one of its sides.
+        UserError: There is no split file and the setting is not `inferred`; the file has a wrong line, an unknown or
+            repeated subject, or a side without subjects.
     """
     file = _split_file(root, settings)
     if file is None:
         return protocol
     sides = _read_split(file, protocol)
-    # Sorted, so that the order of the lines changes nothing.
+    # Sorted, so that the order of lines has no effect.
     test, train = (tuple(sorted(s for s, side in sides.items() if side == name)) for name in ("test", "train"))
     return protocol.model_copy(update={"parts": {"test": test}, "train_only": train})
 
@@ -105,20 +105,20 @@ def read_gft(
 ) -> FaceSet:
     """Read the coded frames of GFT below the data root `root`.
 
-    A cell that is neither 0 nor 1 is unknown; a frame of which no scored AU is known is left out. The note counts both.
+    A cell other than 0 and 1 is unknown; a frame without any known scored AU is left out. The note counts both.
 
     Args:
         root: The folder that holds `GFT/`.
-        protocol: Names the AUs to read and the subjects that may occur.
+        protocol: AUs to read and known subjects.
         progress: Called with (participants read, participants).
-        settings: What is not public about the files.
-        faults: Takes what is wrong with a participant, who is then left out; None: that is an error.
+        settings: Split, column map and folders.
+        faults: Collects faults; a faulty participant is left out. None: the first fault is raised.
 
     Raises:
-        UserError: A folder, the split or a column map is missing or wrong; an annotation file is of an unknown
-            participant, or has a header that is not understood, a wrong or repeated frame; a coded frame has no image.
+        UserError: A folder, the split or a column map is missing or wrong; an annotation file has an unknown
+            participant, an unknown header, or a wrong or repeated frame; a coded frame has no image.
     """
-    # Again, although a caller did so before: nothing is read under a split that is not there.
+    # Checked again, so that nothing is read without a split.
     protocol = gft_protocol(root, protocol, settings)
     home = root / protocol.folder
     files = _annotation_files(home, protocol, settings, faults)
@@ -152,12 +152,12 @@ def read_gft(
 
 @dataclass(frozen=True)
 class Annotations:
-    """One annotation file.
+    """Contents of one annotation file.
 
     Attributes:
-        coded: The frames of which at least one AU is known.
-        unknown: What stands in the unknown cells of those frames -> how often.
-        left_out: Rows of which no AU is known.
+        coded: Frames with at least one known AU.
+        unknown: Number of unknown cells in these frames, by cell value.
+        left_out: Number of rows without a known AU.
     """
 
     coded: Coding
@@ -166,15 +166,15 @@ class Annotations:
 
 
 def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str]) -> Annotations:
-    """Read one participant's annotations; columns are found by the header, never by place.
+    """Read one participant's annotations. The header identifies columns, not their positions.
 
     Args:
         file: The file.
         aus: The AUs to read.
-        names: `frame`, `AU1`, ... -> the header cell of its column, where it is given and not looked for.
+        names: Header cells of `frame`, `AU1`, ..., from the column map; empty without a map.
 
     Raises:
-        UserError: The header is not understood; a row's length or a frame number is wrong; a frame is repeated.
+        UserError: The header is unknown; a row's length or a frame number is wrong; a frame is repeated.
     """
     remedy = "mend this row, or copy this file anew"
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
@@ -215,7 +215,7 @@ def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str])
 
 
 def _code(cell: str) -> int:
-    # By value: tables that went through MATLAB or pandas say 1.0.
+    # By value: tables from MATLAB or pandas contain 1.0.
     try:
         value = float(cell)
     except ValueError:
@@ -224,7 +224,7 @@ def _code(cell: str) -> int:
 
 
 def _columns(file: Path, header: list[str], fields: tuple[str, ...], names: Mapping[str, str]) -> list[int]:
-    """The place of each field's column; exactly one has to answer to it."""
+    """Index of each field's column; a field must match exactly one column."""
     listing = ",".join(header)
     listing = (listing[:400] + ("..." if len(listing) > 400 else "")) or "an empty line"
     remedy = f"write a column map, {_MAP_LINES}, and name it relative to the data root with gft.columns=FILE"
@@ -269,7 +269,7 @@ def _columns(file: Path, header: list[str], fields: tuple[str, ...], names: Mapp
 
 
 def _field(cell: str) -> str | None:
-    """`frame` or `AU1`, ... by the spelling of a header cell; None for anything else."""
+    """Field of a header cell: `frame`, `AU1`, ...; None for other cells."""
     if cell.lower() in _FRAME_CELLS:
         return FRAME
     match = _AU_CELL.fullmatch(cell)
@@ -287,7 +287,7 @@ def _read_map(file: Path) -> dict[str, str]:
             cells = [cell.strip() for cell in row]
             if not any(cells):
                 continue
-            # A bare number is no name here: it would be unclear on which side of the comma the header stands.
+            # A plain number is refused: it would be ambiguous which side of the comma is the header cell.
             named = cells[0].lower() == FRAME or cells[0][:2].lower() == "au"
             field = _field(cells[0]) if named else None
             if len(cells) != 2 or field is None or not cells[1] or field in names or cells[1] in names.values():
@@ -306,7 +306,7 @@ def _read_map(file: Path) -> dict[str, str]:
 
 
 def _split_file(root: Path, settings: GftSettings) -> Path | None:
-    """The split file, None for the inferred split."""
+    """Split file; None for the inferred split."""
     if settings.split == INFERRED:
         return None
     file = root / (settings.split or SPLIT)
@@ -323,7 +323,7 @@ def _split_file(root: Path, settings: GftSettings) -> Path | None:
 
 
 def _read_split(file: Path, protocol: Protocol) -> dict[str, str]:
-    """Subject -> `train` or `test`."""
+    """Side (`train` or `test`) of each subject."""
     remedy = "mend this line: each participant stands once, with train or test"
     sides: dict[str, str] = {}
     lines: dict[str, int] = {}
@@ -365,11 +365,11 @@ def _read_split(file: Path, protocol: Protocol) -> dict[str, str]:
 def _annotation_files(
     home: Path, protocol: Protocol, settings: GftSettings, faults: list[UserError] | None
 ) -> list[tuple[str, Path]]:
-    """Subjects in ascending order, each with its file."""
+    """Annotation file of each subject, subjects in ascending order."""
     folder = home / settings.annotations
     files: dict[str, Path] = {}
     for file in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
-        if file.name.startswith("."):  # macOS leaves files called ._NAME beside those it copies
+        if file.name.startswith("."):  # macOS adds a file ._NAME to each file that it copies
             continue
         with caught(faults):
             match = _ANNOTATION_NAME.fullmatch(file.name)
@@ -426,8 +426,8 @@ def _origin(
 
 
 def _count(unknown: Counter[str], left_out: int) -> str:
-    """For the note: how much is unknown, and what stands there, since the sentinel is nowhere published."""
-    # Ties by text: the order must not depend on the order of reading.
+    """Sentence for the note: number and values of unknown cells, because the code for unknown labels is not public."""
+    # Ties are sorted by text, so that the order of reading has no effect.
     common = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
     cells = ", ".join(f"{n:,} {cell[:12] or 'empty'}" for cell, n in common[:4]) + (", ..." if len(common) > 4 else "")
     what = f" ({cells})" if cells else ""

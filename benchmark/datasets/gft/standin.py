@@ -1,7 +1,8 @@
-"""Writes the stand-in for GFT: procedural faces in the layout that the reader looks for, with their ground truth.
+"""Stand-in of GFT: procedural faces in the layout of the reader, with their ground truth.
 
-Groups at a table: heads turn further than in a studio, hands and glasses get in front of faces, and annotators leave
-stretches out. The base rates of the AUs are those of public lists of GFT; all else is made up to be plausible.
+The participants sit in groups at a table: heads turn further than in a studio, hands and glasses occlude faces, and
+annotators leave gaps. The base rates of the AUs come from public lists of GFT; all other numbers are our plausible
+choices.
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ BASE_RATES = MappingProxyType(
 """Share of active frames of each drawn AU; of the first twelve as in Patch-MCD's list `val`, of the last four ours."""
 
 CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 23, 24)
-"""The AU columns of an annotation file. Nothing draws AU11: its cells are unknown."""
+"""AU columns of an annotation file. AU11 is not drawn, so its cells are unknown."""
 UNKNOWN_SHARE = 0.01
 LOST_SHARE = 0.01
-"""Share of coded frames that have a row without any code."""
+"""Share of coded frames whose row has no code."""
 OCCLUDED_SHARE = 0.10
 VIDEO = 1800
-"""Frames of a participant's video."""
+"""Number of frames of a participant's video."""
 
 _HEADERS = (("frame", "AU{}"), ("Frames", "AU{:02d}"), ("0", "{}"), ("frame_number", "au{}"), ("FRAME", "{:02d}"))
-"""Spellings of the frame's and the AUs' header cells; each participant's file has one."""
+"""Spellings of the header cells of the frame and the AUs, one of them in each file."""
 
 _TOGETHER = ((1, 2, 5), (6, 7, 10, 12, 25), (4, 9), (15, 17), (23, 24))
 _SHARED = 0.45
-"""Share of the variance that an AU has in common with its group."""
+"""Share of an AU's variance that is common to its group."""
 
-# Words of a seed, apart from those in `write`.
+# Seed words that no other stand-in uses.
 _AUS, _QUIRKS, _PERSON, _VIDEO, _FRAME = range(200, 205)
 
 
@@ -58,9 +59,9 @@ def write_gft(
 
     Args:
         home: The data root.
-        size: Side of the square images, px.
-        frames: Frames of each of the 96 participants, of which gaps are then taken out.
-        seed: Seed of everything that is drawn.
+        size: Side of the square images, pixels.
+        frames: Number of frames of each of the 96 participants, before gaps.
+        seed: Seed of all random choices.
         progress: Called with (images written, images).
 
     Returns:
@@ -91,7 +92,7 @@ def write_gft(
         (images / subject).mkdir(parents=True)
         who = draw_identity(np.random.default_rng([seed, _PERSON, p]))
         video = np.random.default_rng([seed, _VIDEO, p])
-        # The pose and the scene that the participant's frames vary around.
+        # Mean pose and mean scene of the participant's frames.
         base = (draw_pose(video, 1.5), draw_scene(video))
         for f in range(frames):
             values = intensity[p, f].tolist()
@@ -112,7 +113,7 @@ def write_gft(
 
 
 def _without_gaps(rng: np.random.Generator, frames: int) -> npt.NDArray[np.bool_]:
-    """(96, frames): which frames have a row. Most participants have one stretch without, and some a second one."""
+    """Draw which frames have a row, (96, frames) bool. Most participants have one gap, and some have two."""
     present = np.ones((len(PARTICIPANTS), frames), dtype=bool)
     for row in present:
         for chance in (0.7, 0.3):
@@ -125,7 +126,7 @@ def _without_gaps(rng: np.random.Generator, frames: int) -> npt.NDArray[np.bool_
 
 
 def _intensities(rng: np.random.Generator, known: npt.NDArray[np.bool_]) -> Floats:
-    """(96, frames, 16) intensities: of the cells `known` of each AU, its base rate is active, to one cell."""
+    """Draw intensities (96, frames, 16). In the known cells, each AU reaches its base rate, to one cell."""
     people, frames, aus = known.shape
 
     def correlated(*shape: int) -> Floats:
@@ -137,7 +138,7 @@ def _intensities(rng: np.random.Generator, known: npt.NDArray[np.bool_]) -> Floa
         return np.asarray(values)
 
     clock = np.linspace(0, 1, frames)[:, None]
-    # A person's habit, two movements over the video, and what comes and goes from frame to frame.
+    # The sum of a participant's offset, two slow movements over the video, and frame noise.
     score = (
         0.6 * correlated(people, 1)
         + 0.6 * correlated(people, 1) * np.cos(np.pi * clock)
@@ -148,14 +149,14 @@ def _intensities(rng: np.random.Generator, known: npt.NDArray[np.bool_]) -> Floa
     for k, au in enumerate(DRAWN_AUS):
         ranked = np.sort(score[..., k][known[..., k]])
         active = min(max(round(BASE_RATES[au] * len(ranked)), 1), len(ranked) - 1)
-        # Halfway between the last inactive and the first active cell, so that no rounding can move a cell.
+        # The threshold lies halfway between the last inactive and the first active cell, so rounding moves no cell.
         edge = ranked[-active - 1 : len(ranked) - active + 1].mean()
         intensity[..., k] = intensity_of((score[..., k] - edge) / float(score[..., k].std()))
     return intensity
 
 
 def _cells(rng: np.random.Generator, intensity: Floats, unknown: npt.NDArray[np.bool_]) -> list[list[str]]:
-    """One participant's cells for `CODED_COLUMNS`; an unknown one holds a 9 or nothing."""
+    """Cells of one participant for `CODED_COLUMNS`; unknown cells are 9 or empty."""
     cells = []
     for values, gone in zip(intensity, unknown, strict=True):
         row = []
@@ -178,7 +179,7 @@ def _write_annotations(
 def _picture(
     rng: np.random.Generator, who: Identity, intensity: Sequence[float], base: tuple[Pose, Scene], size: int
 ) -> tuple[npt.NDArray[np.uint8], bool]:
-    """One frame, and whether something stands before the face."""
+    """Draw one frame; return it, and whether the face is occluded."""
     turned, own = vary(rng, *base)
     image = render_face(who, intensity, turned, own, size)
     occluded = bool(rng.random() < OCCLUDED_SHARE)
@@ -188,7 +189,7 @@ def _picture(
 
 
 def _occlude(rng: np.random.Generator, image: npt.NDArray[np.uint8], who: Identity, light: float) -> None:
-    """Put a hand, or something dark, over a part of the face."""
+    """Cover a part of the face with a hand or a dark object."""
     size = image.shape[0]
     x, y = (rng.uniform(0.25, 0.75, size=2) * size).tolist()
     width, height = (rng.uniform(0.12, 0.25, size=2) * size).tolist()

@@ -1,4 +1,4 @@
-"""RAF-DB's basic subset (Li, Deng & Du, CVPR 2017): the FE data of the paper."""
+"""RAF-DB, basic subset (Li, Deng & Du, CVPR 2017): the FE data of the paper."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ class Rafdb(FeDataset):
         return {str(row["split"]): {name: int(row[name]) for name in EMOTIONS} for row in rows}
 
     def certain_split(self, split: str) -> bool:
-        """Whether class counts are published; of the training images only their number is."""
+        """Whether class counts of a split are published; for training images only their total is."""
         return split == "test"
 
     def label_source(self, root: Path) -> Path:
-        """The label list."""
+        """File of the label list."""
         return root / FOLDER / LABELS
 
     def findings(self, faces: FaceSet) -> list[Finding]:
-        """Images without a label line, and images without votes."""
+        """Findings on images without a label line, and on images without votes."""
         home = faces.root / FOLDER
         folder, suffix = images_of(self.settings)
         named = {f"{stem}{suffix}" for stem in read_list(home / LABELS, [])}

@@ -1,4 +1,4 @@
-"""Reader of RAF-DB's basic subset (Li, Deng & Du, CVPR 2017), the FE data of the paper.
+"""Reader of the basic subset of RAF-DB (Li, Deng & Du, CVPR 2017), the FE data of the paper.
 
 Layout::
 
@@ -35,7 +35,7 @@ from benchmark.data.files import caught
 from benchmark.datasets.base import DatasetSettings
 
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
-"""The seven classes in the order of RAF-DB's codes 1 to 7."""
+"""Names of the seven classes in the order of RAF-DB's codes 1 to 7."""
 RELATED_AUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "surprise": ("AU5", "AU26"),
@@ -46,7 +46,7 @@ RELATED_AUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "anger": ("AU4", "AU5"),
     }
 )
-"""The AUs that the paper names for a class in its discussion of Figure 6 (§4.4)."""
+"""AUs that the paper names for a class in its discussion of Figure 6 (§4.4)."""
 FOLDER = "RAF-DB"
 LABELS = "basic/EmoLabel/list_patition_label.txt"
 VOTES = "basic/EmoLabel/distribution.txt"
@@ -54,21 +54,21 @@ ALIGNED = "basic/Image/aligned"
 ORIGINAL = "basic/Image/original"
 MANUAL = "basic/Annotation/manual"
 TRAIN_IMAGES = 12_271
-"""Training images of the official basic subset, which the paper calls "about 12,300"."""
+"""Number of training images of the official basic subset; "about 12,300" in the paper."""
 
 _LINE = re.compile(r"(?P<stem>(?P<split>train|test)_(?P<number>\d+))\.jpg\s+(?P<code>[1-7])")
 _VOTED = re.compile(r"(?P<stem>(?:train|test)_\d+)(?:_aligned)?(?:\.jpg)?")
 
 
 class RafdbSettings(DatasetSettings):
-    """What a copy of RAF-DB leaves to choose."""
+    """Settings for the choices that a copy of RAF-DB leaves open."""
 
     source: Literal["aligned", "original"] = "aligned"
-    """The aligned images of 100 x 100 pixels that come with RAF-DB, taken as they are; or the original ones, which
-    `data.alignment` aligns on the five landmarks that people set."""
+    """RAF-DB's aligned images of 100 x 100 pixels without further alignment, or the original images, which
+    `data.alignment` aligns on five manual landmarks."""
     votes: str = ""
     """File with an image name and seven numbers a line, the annotators' votes in the order of the codes, relative to
-    the data root. Empty: `RAF-DB/basic/EmoLabel/distribution.txt` if it is there."""
+    the data root. Empty: `RAF-DB/basic/EmoLabel/distribution.txt` if it exists."""
 
     @field_validator("votes")
     @classmethod
@@ -87,8 +87,8 @@ class Entry:
 
     Attributes:
         split: `train` or `test`.
-        code: 1 to 7.
-        line: Its number.
+        code: Class code, 1 to 7.
+        line: Line number.
     """
 
     split: str
@@ -104,16 +104,16 @@ def read_rafdb(
     alignment: Align = "as_is",
     faults: list[UserError] | None = None,
 ) -> FaceSet:
-    """Read RAF-DB's basic subset below the data root `root`.
+    """Read the basic subset of RAF-DB below the data root `root`.
 
-    Where there are votes, the table has a column `consistency`: the share of annotators who chose the label.
+    With votes, the table has a column `consistency`: the share of annotators who chose the label.
 
     Args:
         root: The folder that holds `RAF-DB/`.
-        images: The training images alone, or the test images too (ambiguity A10).
-        settings: Aligned or original images; the votes.
-        alignment: `landmarks` aligns original images on the landmarks that people set (A12); aligned ones stay.
-        faults: Takes what is wrong with an image, which is then left out; None: that is an error.
+        images: `train` for the training images, `all` for the test images, too (ambiguity A10).
+        settings: Kind of images, and the file of votes.
+        alignment: `landmarks` aligns original images on the manual landmarks (A12); aligned images stay as they are.
+        faults: Collects faults; a faulty image is left out. None: the first fault is raised.
 
     Raises:
         UserError: The list or an image is missing, a line of the list or of the votes is wrong or repeated, or
@@ -154,7 +154,7 @@ def read_rafdb(
     table = pd.DataFrame(
         {
             "path": [f"{FOLDER}/{folder}/{kept[i]}{suffix}" for i in rows],
-            "subject": [kept[i] for i in rows],  # RAF-DB names no people: every image stands alone
+            "subject": [kept[i] for i in rows],  # RAF-DB does not identify people: every image is its own subject
             "sequence": [wanted[kept[i]].split for i in rows],
             "frame": range(len(rows)),
         }
@@ -190,15 +190,15 @@ def read_rafdb(
 
 
 def images_of(settings: RafdbSettings) -> tuple[str, str]:
-    """Folder of the images below `RAF-DB/`, and what follows an image's stem in their names."""
+    """Folder of the images below `RAF-DB/`, and the suffix of their names after the stem."""
     return (ALIGNED, "_aligned.jpg") if settings.source == "aligned" else (ORIGINAL, ".jpg")
 
 
 def read_list(file: Path, faults: list[UserError] | None) -> dict[str, Entry]:
-    """The label list, by the image's stem (`train_00001`).
+    """Read the label list; keys are image stems (`train_00001`).
 
     Raises:
-        UserError: There is none, or a line is wrong or repeated.
+        UserError: There is no list, or a line is wrong or repeated.
     """
     if not file.is_file():
         raise UserError(
@@ -226,7 +226,7 @@ def read_list(file: Path, faults: list[UserError] | None) -> dict[str, Entry]:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line that is not blank."""
+    """Line number and text of each line that is not blank."""
     with file.open(encoding="utf-8-sig", errors="replace") as stream:
         for number, text in enumerate(stream, start=1):
             if text.strip():
@@ -234,10 +234,10 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_landmarks(file: Path) -> Points:
-    """Eyes and corners of the mouth of one original image, from the first five lines of its manual annotation.
+    """Read the eyes and the corners of the mouth of an original image: the first five lines of its manual annotation.
 
     Raises:
-        UserError: There is no file, or it starts with something else.
+        UserError: The file is missing or starts with other contents.
     """
     remedy = "unpack Annotation/manual of the basic subset there, or take images as they are: data.alignment=as_is"
     if not file.is_file():
@@ -287,16 +287,16 @@ def _votes_file(root: Path, settings: RafdbSettings) -> Path | None:
 def read_votes(
     file: Path, images: Collection[str], faults: list[UserError] | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The share of each of the seven classes in the votes on an image, by the image's stem (`train_00001`).
+    """Read the share of votes for each of the seven classes; keys are image stems (`train_00001`).
 
     Args:
-        file: Lines of a name and seven numbers, votes or shares, in the order of the codes.
-        images: Stems of the label list: no other may be voted on.
-        faults: Takes what is wrong with a line; None: that is an error.
+        file: File with an image name and seven numbers a line, votes or shares, in the order of the codes.
+        images: Image stems of the label list; other images are faults.
+        faults: Collects faults; a faulty line is left out. None: the first fault is raised.
 
     Raises:
-        UserError: The file is empty; a line has another number of columns, a negative number or no vote at all, or its
-            image is unknown or repeated.
+        UserError: The file is empty; a line has the wrong number of columns, a negative number or no vote, or its image
+            is unknown or repeated.
     """
     shares: dict[str, npt.NDArray[np.float64]] = {}
     for line, text in _lines(file):

@@ -1,4 +1,4 @@
-"""The stand-in of RAF-DB: procedural faces with labels, votes, photographs and landmarks in the official layout."""
+"""Stand-in of RAF-DB: procedural faces with labels, votes, photographs and landmarks in the official layout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.standin.expressions import ANNOTATORS, Place, expressions_named, 
 from benchmark.standin.pictures import Word, draw_pictures, seeded
 
 DIGITS: Mapping[str, int] = {"train": 5, "test": 4}
-"""Digits of an image's number in its name, by split."""
+"""Number of digits of an image's number in its name, by split."""
 
 
 def write_rafdb(
@@ -24,11 +24,11 @@ def write_rafdb(
 
     Args:
         home: The data root.
-        settings: Size and dials.
+        settings: Size and parameters of the stand-in.
         progress: Called with (images written, images).
 
     Returns:
-        The ground truth, as `plan_expressions` gives it, with pose and scene.
+        The ground truth, as from `plan_expressions`, with pose and scene.
     """
     sizes = {"train": settings.fe_train, "test": settings.fe_test}
     splits = [(split, sizes[split], digits) for split, digits in DIGITS.items()]
@@ -64,7 +64,7 @@ def _write_labels(home: Path, settings: StandinSettings, rows: Sequence[Mapping[
 
 
 def _ballot(rng: np.random.Generator, row: Mapping[str, object]) -> str:
-    """Votes for the seven classes: the label has its share, and of the others the true class most."""
+    """Line of votes for the seven classes: the label gets its share, and the true class most of the other votes."""
     label, true = EMOTIONS.index(str(row["label"])), EMOTIONS.index(str(row["true_label"]))
     agreeing = round(float(str(row["consistency"])) * ANNOTATORS)
     chance = np.array([0.0 if k == label else 4.0 if k == true else 1.0 for k in range(len(EMOTIONS))])
