@@ -1,1 +1,1 @@
-"""The paper as data: printed tables, their audit, its claims, and the questions that it leaves open."""
+"""The paper as data: printed tables and their audit, claims, and open questions."""

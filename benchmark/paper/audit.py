@@ -1,4 +1,4 @@
-"""Where the printed tables disagree with themselves: averages and underlines, each recomputed."""
+"""Audit of the printed tables: averages and underlines that disagree with the printed cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EPS = 1e-9
 
 @dataclass(frozen=True)
 class AverageFault:
-    """A printed average that is not the average of the printed cells, rounded."""
+    """A printed average that differs from the rounded average of the printed cells."""
 
     table: PaperTable
     method: str
@@ -30,25 +30,25 @@ class AverageFault:
 
     @property
     def rounding_explains(self) -> bool:
-        """Whether the average of cells that were rounded only in print can have come out so.
+        """Whether rounding in print can explain the difference.
 
-        Each cell and the average itself may be off by half a digit.
+        The cells and the average can each be off by half of the last digit.
         """
         return abs(self.size) <= 2 * ROUNDING + _EPS
 
 
 @dataclass(frozen=True)
 class UnderlineFault:
-    """A cell that is underlined in print and not by the rule, or the other way round."""
+    """A cell that is underlined in print but not by the rule, or vice versa."""
 
     table: PaperTable
     column: str
     method: str
     stands_in: Literal["print", "rule"]
-    """Which of the two underlines it."""
+    """The side that underlines the cell."""
     value: float
     size: float
-    """Print: how far below the best of the group in the column. Rule: how far above the next best of the group."""
+    """F1 points below the best of the group in the column (print), or above the second best (rule)."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def audit(
     """Recompute averages and underlines of the printed tables.
 
     Args:
-        tables: The paper's three, if not given.
-        underlines: (dataset, method, column) as printed; those of the paper, if not given.
+        tables: Tables by dataset; None for the paper's three.
+        underlines: (dataset, method, column) of each printed underline; None for the paper's.
     """
     chosen = list(paper_tables().values() if tables is None else tables)
     printed = printed_underlines() if underlines is None else underlines

@@ -1,19 +1,19 @@
-"""The paper's claims as expressions, and what an expression says of any set of numbers: printed ones or ours.
+"""The paper's claims as expressions, and their evaluation on printed numbers or on ours.
 
-An expression has Python's syntax and is walked as a syntax tree; nothing of it is executed. Names stand for
-themselves (`MAL`, `BP4D`); a name that is no identifier is quoted (`'L2T-WW'`).
+An expression has Python's syntax. It is evaluated on its syntax tree; no code is executed. Names denote methods and
+datasets (`MAL`, `BP4D`); a name that is no identifier is quoted (`'L2T-WW'`).
 
     ave(DATASET, METHOD)                    the column `ave`
-    about(x, c)                             x is c, to the digit that the paper prints
-    each(A > B, DATASET, ..., on='AU1 AU2') in every such cell of the tables (all AUs, if `on` is not said)
+    about(x, c)                             x is c, to the printed precision
+    each(A > B, DATASET, ..., on='AU1 AU2') in every cell of the tables (all AUs without `on`)
     most(A > B, DATASET, ...)               in more than half of them
     fall(METHOD, SERIES)                    1 - end / start of a training curve, one for each trial
     trend(METHOD, SERIES)                   rank correlation of a training curve with the step, one for each trial
     weights(METHOD, NAME)                   a statistic of the final weights of the FE images, one for each trial
     mean(x), abs(x), + - < <= > >=, and
 
-B is a method, several ('DRML, ROI'), `GROUP_AU` (the AU detection methods that the paper cites) or `OTHERS` (every
-other row of the table). A cell that the paper leaves empty is left out.
+B is one method, several ('DRML, ROI'), `GROUP_AU` (the AU detection methods that the paper cites) or `OTHERS` (all
+other rows of the table). Empty cells are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from benchmark.stats.ranks import spearman
 from benchmark.stats.verdict import HALF_DIGIT
 
 NAMED = 5
-"""Cells that break a claim and are named in the evidence."""
+"""Maximum number of contradicting cells that the evidence names."""
 
 GROUP_AU, OTHERS = "GROUP_AU", "OTHERS"
 
@@ -51,46 +51,47 @@ class Claim:
 
 
 class UnknownError(Exception):
-    """The numbers at hand cannot say; the message says why."""
+    """Numbers that do not decide a claim; the message gives the reason."""
 
 
 class Numbers(Protocol):
-    """What a claim is held against.
+    """Numbers on which a claim is evaluated.
 
-    Every value is an array (D,): a point value first, then bootstrap draws, if there are any. Draws of two cells of
-    one dataset are paired.
+    Every value is an array (D,): the point value first, then the bootstrap draws, if any. Draws of two cells of one
+    dataset are paired.
     """
 
     def cell(self, dataset: str, method: str, column: str) -> FloatArray | None:
-        """F1 × 100; None for a cell that is left empty.
+        """F1 × 100 of a cell, (D,); None for an empty cell.
 
         Raises:
             UnknownError: There is no such row.
         """
 
     def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """Steps and values of a training curve, for each trial of the method on BP4D.
+        """Steps and values of a training curve, both (P,), for each trial of the method on BP4D.
 
         Raises:
-            UnknownError: There is none.
+            UnknownError: There is no such curve.
         """
 
     def weight_statistic(self, method: str, name: str) -> FloatArray:
-        """A statistic of the final weights of the FE images, one for each trial.
+        """Statistic of the final weights of the FE images, one value for each trial.
 
         Raises:
-            UnknownError: There is none.
+            UnknownError: There are no such weights.
         """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What some numbers say of a claim.
+    """Result of evaluating a claim.
 
     Attributes:
-        holds: None if they cannot say.
-        evidence: The values that decide it, or why they cannot.
-        probability: Share of the bootstrap draws in which it holds; of a claim of size, in which the sign is right.
+        holds: Whether the claim holds; None if the numbers do not decide it.
+        evidence: Values that decide the claim, or the reason why they do not.
+        probability: Share of the bootstrap draws in which the claim holds; for a claim of size, in which the sign is
+            right.
     """
 
     holds: bool | None
@@ -100,28 +101,28 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Number:
-    """Draws (D,)."""
+    """Draws of a number, (D,)."""
 
     draws: FloatArray
 
 
 @dataclass(frozen=True)
 class _PerTrial:
-    """One value for each trial: no draws."""
+    """One value for each trial, without draws."""
 
     values: FloatArray
 
 
 @dataclass(frozen=True)
 class _Truth:
-    """1, 0 or NaN for each draw (D,)."""
+    """Draws of a truth value, (D,): 1, 0 or NaN."""
 
     draws: FloatArray
 
 
 @dataclass(frozen=True)
 class _Size:
-    """A number that is claimed to be so large."""
+    """Draws of a number, (D,), and its claimed value."""
 
     draws: FloatArray
     claimed: float
@@ -151,7 +152,7 @@ class Printed:
         self.tables = paper_tables() if tables is None else tables
 
     def cell(self, dataset: str, method: str, column: str) -> FloatArray | None:
-        """One value, no draws."""
+        """F1 × 100 of a cell, (1,), without draws."""
         row = self.tables[dataset].row(method)
         if row is None:
             raise UnknownError(f"Table {self.tables[dataset].number} has no row {method}")
@@ -159,19 +160,26 @@ class Printed:
         return None if value is None else np.array([value])
 
     def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """The curves are printed as pictures."""
+        """Raise `UnknownError`: the paper prints curves as pictures only."""
         raise UnknownError("the paper prints no numbers of its curves")
 
     def weight_statistic(self, method: str, name: str) -> FloatArray:
-        """The weights are printed below some faces."""
+        """Raise `UnknownError`: the paper prints the weights of few faces."""
         raise UnknownError("the paper prints the weights of some chosen images alone")
 
 
 def judge(claim: Claim, numbers: Numbers) -> Outcome:
-    """What the numbers say of a claim.
+    """Evaluate a claim.
+
+    Args:
+        claim: The claim.
+        numbers: Printed numbers or ours.
+
+    Returns:
+        The outcome with its evidence.
 
     Raises:
-        ValueError: The expression is none of this language.
+        ValueError: The expression is not valid.
     """
     walker = _Walker(numbers)
     try:
@@ -193,7 +201,7 @@ def judge(claim: Claim, numbers: Numbers) -> Outcome:
 
 
 def _judge_size(size: _Size, evidence: str) -> Outcome:
-    """In print a size must agree to its last digit; a value that rounds to it must lie in our 95 % interval."""
+    """Judge a claim of size: a printed size must agree to the last digit, ours must include it in its 95 % interval."""
     point, draws = float(size.draws[0]), size.draws[1:]
     if np.isnan(point):
         return Outcome(None, "a value is undefined")
@@ -215,7 +223,7 @@ class _Walker:
     evidence: list[str] = field(default_factory=list)
 
     def value(self, node: ast.expr) -> _Value:
-        """What a node of the tree stands for."""
+        """Value of a node of the syntax tree."""
         if isinstance(node, ast.Constant | ast.Name):
             return _leaf(node.value if isinstance(node, ast.Constant) else node.id)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -258,7 +266,7 @@ class _Walker:
         return value.draws
 
     def call(self, name: str, node: ast.Call) -> _Value:
-        """A function of the language."""
+        """Value of a function call."""
         functions: dict[str, Callable[[ast.Call], _Value]] = {
             "ave": self._ave,
             "about": self._about,
@@ -307,7 +315,7 @@ class _Walker:
         return _Number(np.array([known.mean()]))
 
     def _wins(self, call: ast.Call) -> list[FloatArray]:
-        """1, 0 or NaN of each draw, for every cell that both rows have."""
+        """Truth values (D,) of A > B, for every cell that both rows have."""
         comparison, *datasets = call.args
         if not (isinstance(comparison, ast.Compare) and isinstance(comparison.ops[0], ast.Gt)):
             raise ValueError(f"A > B is wanted: {ast.unparse(comparison)}")
@@ -356,25 +364,25 @@ def _rivals(table: PaperTable, better: str, rivals: str) -> list[str]:
 
 
 def _all(truths: Sequence[FloatArray]) -> FloatArray:
-    """False where one is false, undefined where none is false and one is undefined."""
+    """Conjunction by draw: 0 where any is false, else NaN where any is undefined, else 1."""
     columns = np.stack(np.broadcast_arrays(*truths))
     return np.where((columns == 0).any(0), 0.0, np.where(np.isnan(columns).any(0), np.nan, 1.0))
 
 
 def _most(truths: Sequence[FloatArray]) -> FloatArray:
-    """More than half of all; undefined where the undefined ones decide."""
+    """Majority by draw: 1 where more than half are true, NaN where undefined values decide."""
     columns = np.stack(np.broadcast_arrays(*truths))
     yes, no, half = (columns == 1).sum(0), (columns == 0).sum(0), len(columns) / 2
     return np.where(yes > half, 1.0, np.where(no >= half, 0.0, np.nan))
 
 
 def fall(steps: FloatArray, values: FloatArray) -> float:
-    """1 − end / start of a curve: means over the last and the first tenth of its points, at least one."""
+    """1 − end / start of a curve, both means over a tenth of the points (at least one)."""
     tenth = max(len(values) // 10, 1)
     start, end = float(np.mean(values[:tenth])), float(np.mean(values[-tenth:]))
     return 1 - end / start if start > 0 else float("nan")
 
 
 def trend(steps: FloatArray, values: FloatArray) -> float:
-    """Spearman's rank correlation of a curve with the step; NaN for a curve that does not move."""
+    """Spearman's rank correlation of a curve with the step; NaN for a constant curve."""
     return spearman(steps, values)

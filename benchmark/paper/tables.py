@@ -1,7 +1,7 @@
-"""The paper's printed tables, as data, and the questions that it leaves open.
+"""The paper's printed tables and open questions, as data.
 
-Each dataset holds its own table as printed, F1 × 100 (`Dataset.printed`). The marks in the tables follow from a rule
-and are computed here; `marks.csv` holds the underlines that the paper prints, for `benchmark.paper.audit`.
+Each dataset has its table as printed, F1 × 100 (`AuDataset.printed`). The marks in the tables follow from a rule and
+are computed here; `marks.csv` holds the underlines that the paper prints, for `benchmark.paper.audit`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from benchmark.core.errors import UserError, did_you_mean
 from benchmark.datasets.base import AuDataset, PrintedTable
 
 Group = Literal["au", "multitask"]
-"""AU detection methods that the paper cites, or the multi-task and meta auxiliary methods that it trains."""
+"""`au` for AU detection methods that the paper cites, `multitask` for the multi-task and meta-learning methods that it
+trains."""
 
 Mark = Literal["bold", "underline"]
 
 MARK_OF_GROUP: Mapping[Group, Mark] = MappingProxyType({"multitask": "bold", "au": "underline"})
-"""How the paper marks the best of each group in a column."""
+"""Mark of the best of each group in a column."""
 
 AVE = "ave"
-"""The column of the average over AUs."""
+"""Name of the column with the average over AUs."""
 
 _NOT_VALUES = ("method", "reference", "reported", "group")
 
@@ -39,12 +40,12 @@ class PaperRow:
 
     method: str
     reference: str
-    """Number in the paper's bibliography, "" for a row without one."""
+    """Number in the paper's bibliography; "" for none."""
     reported: bool
-    """The paper marks it with * : quoted, not run by its authors."""
+    """Whether the paper marks the row with *: quoted, not run by its authors."""
     group: Group
     values: Mapping[str, float | None]
-    """Column -> F1 × 100; None is "-" in print."""
+    """F1 × 100 by column; None for "-" in print."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,17 @@ class PaperTable:
     dataset: str
     """Name of the dataset."""
     title: str
-    """The dataset as the paper spells it."""
+    """Name of the dataset in the paper's spelling."""
     number: int
     """Number in the paper; 0 for a table that is not printed."""
     folds: int
-    """Test parts that the numbers cover (§4.1.1)."""
+    """Number of test parts that the numbers cover (§4.1.1)."""
     aus: tuple[str, ...]
     rows: tuple[PaperRow, ...]
 
     @classmethod
     def unprinted(cls, dataset: str, title: str, parts: int, aus: tuple[str, ...]) -> PaperTable:
-        """The table of a dataset that the paper does not have: columns without any printed row."""
+        """Build the table of a dataset that the paper does not have, without rows."""
         return cls(dataset, title, 0, parts, aus, ())
 
     @property
@@ -74,27 +75,27 @@ class PaperTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The AUs in the paper's order, then the average."""
+        """Names of the AUs in the paper's order, then the average."""
         return (*self.aus, AVE)
 
     def row(self, method: str) -> PaperRow | None:
-        """The row of a method in the paper's spelling, None if the table has none."""
+        """Row of a method, by the paper's spelling; None if the table has no such row."""
         return next((row for row in self.rows if row.method == method), None)
 
     def of_group(self, group: Group) -> tuple[PaperRow, ...]:
         return tuple(row for row in self.rows if row.group == group)
 
     def best(self, group: Group, column: str) -> frozenset[str]:
-        """The methods of a group with the highest value of a column; several where they tie."""
+        """Methods of a group with the highest value in a column; several in a tie."""
         return best_of({row.method: row.values[column] for row in self.of_group(group)})
 
     def mark(self, row: PaperRow, column: str) -> Mark | None:
-        """The mark that the rule gives a cell."""
+        """Mark of a cell by the rule; None for no mark."""
         return MARK_OF_GROUP[row.group] if row.method in self.best(row.group, column) else None
 
 
 def best_of(values: Mapping[str, float | None]) -> frozenset[str]:
-    """The names of the highest value, compared as printed: F1 × 100 to one decimal; None and NaN never win."""
+    """Names with the highest value, compared as printed: F1 × 100 to one decimal. None and NaN never win."""
     known = {name: value for name, value in values.items() if value is not None and not math.isnan(value)}
     rounded = {name: round(value, 1) for name, value in known.items()}
     return frozenset(name for name, value in rounded.items() if value == max(rounded.values()))
@@ -113,10 +114,10 @@ def paper_tables() -> Mapping[str, PaperTable]:
 
 
 def paper_table(dataset: str) -> PaperTable:
-    """The printed table of a dataset.
+    """Printed table of a dataset.
 
     Raises:
-        UserError: The paper has no table for it.
+        UserError: The paper has no table of the dataset.
     """
     tables = paper_tables()
     if dataset not in tables:
@@ -138,9 +139,9 @@ class Ambiguity:
 
     Attributes:
         id: A1 and so on.
-        question: In a few words.
-        default: Ours, under the profile `paper`.
-        settings: Where it is set, `SECTION.KEY`; none if it cannot be.
+        question: The question in a few words.
+        default: Our choice in the profile `paper`.
+        settings: Settings of the choice, `SECTION.KEY`; none if it cannot be changed.
     """
 
     id: str

@@ -1,8 +1,8 @@
-"""What each action unit does to a face: pure geometry, in face units (see `identity`).
+"""Effect of action units on the geometry of a face, in face units (see `identity`).
 
-What an AU does follows the appearance changes of FACS (Ekman, Friesen & Hager 2002); how far it moves is
-ours, and drawn generously, since a stand-in has to be learnable at 64 pixels. A geometry is a list of `Shape`
-in drawing order; no colour and no pixel is decided here.
+Directions follow the appearance changes of FACS (Ekman, Friesen & Hager 2002). Amplitudes are our choice, and large,
+since a stand-in has to be learnable at 64 pixels. A geometry is a list of `Shape` in drawing order, without colours
+and pixels.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from benchmark.standin.identity import Identity, Pose
 Floats = npt.NDArray[np.float64]
 
 DRAWN_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26)
-"""The AUs a face can show: BP4D's twelve, and 5, 9, 25, 26, without which prototypes of emotions look wrong."""
+"""AUs that a face can show: BP4D's twelve, and 5, 9, 25, 26, which prototypes of emotions need."""
 
 AMPLITUDE = 0.62
-"""Share of the full displacements below that an AU of intensity 1 reaches on an average person. Together with
-the depths in `render` it sets how hard the stand-in is: at 1.0 a small network reaches an AUC of .98."""
+"""Share of the full displacement that an AU of intensity 1 reaches on an average person. Together with the depths in
+`render` it sets the difficulty of the stand-in: at 1.0 a small network reaches an AUC of .98."""
 
 Material = Literal[
     "hair", "neck", "skin", "brow", "sclera", "iris", "pupil", "lash", "lip", "lipline", "mouth", "teeth",
     "nostril", "glasses", "furrow", "relief",
 ]  # fmt: skip
-"""`furrow` darkens sharply, `relief` lightens (strength > 0) or darkens (< 0) softly, the others are paint."""
+"""Material of a shape. `furrow` darkens sharply; `relief` lightens (strength > 0) or darkens (< 0) softly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class Shape:
     width: float = 0.0
     strength: float = 1.0
     lift: float = 0.0
-    """Height above the head's surface, for the projection."""
+    """Height above the head's surface, face units, for the projection."""
 
 
 def face_shapes(who: Identity, intensity: Sequence[float], pose: Pose) -> list[Shape]:
-    """The shapes of a face in drawing order, before the head is turned.
+    """Shapes of a face in drawing order, before the rotation of the head.
 
     Args:
         who: The person.
         intensity: One number in [0, 1] for each of `DRAWN_AUS`.
-        pose: Only its gaze is used here.
+        pose: Pose, of which only the gaze is used.
     """
     au = amplitudes(who, intensity)
     shapes = _head(who, au)
@@ -71,18 +71,18 @@ def face_shapes(who: Identity, intensity: Sequence[float], pose: Pose) -> list[S
 
 
 def amplitudes(who: Identity, intensity: Sequence[float]) -> dict[int, float]:
-    """How far each of `DRAWN_AUS` moves this person's face, as a share of the full displacement."""
+    """Amplitude of each of `DRAWN_AUS` on this person's face, as a share of the full displacement."""
     return {k: min(1.2, AMPLITUDE * who.expressive * float(v)) for k, v in zip(DRAWN_AUS, intensity, strict=True)}
 
 
 def mouth_corner(who: Identity, au: dict[int, float]) -> tuple[float, float]:
-    """x and y of the right corner of the mouth, in face units; the left one mirrors it."""
+    """Right corner of the mouth, x and y in face units; the left corner mirrors it."""
     x = who.mouth_w * (1 - 0.24 * au[23] - 0.04 * au[24] - 0.06 * au[17]) + 0.10 * au[12] + 0.035 * au[14]
     return x, who.mouth_y - 0.135 * au[12] + 0.135 * au[15] - 0.02 * au[14] + 0.02 * au[26]
 
 
 def ellipse(x: float, y: float, a: float, b: float, tilt: float = 0.0) -> Floats:
-    """(16, 2) points of an ellipse with half axes `a` and `b`, turned by `tilt` radians."""
+    """Points (16, 2) of an ellipse with half axes `a` and `b`, rotated by `tilt` radians."""
     u, v = a * _COS, b * _SIN
     return np.stack([x + u * np.cos(tilt) - v * np.sin(tilt), y + u * np.sin(tilt) + v * np.cos(tilt)], axis=1)
 
@@ -98,7 +98,7 @@ def _curve(x: Floats, y: Floats) -> Floats:
 
 
 def _both(shapes: list[Shape], material: Material, points: Floats, width: float, strength: float) -> None:
-    """Add a shape of the right half and its mirror image, unless it is too faint to be seen."""
+    """Add a shape of the right half and its mirror image, unless it is too faint to see."""
     if abs(strength) > 0.02:
         for side in (1.0, -1.0):
             shapes.append(Shape(material, points * (side, 1.0), width, strength))
@@ -114,7 +114,7 @@ def _pts(*pairs: tuple[float, float]) -> Floats:
 
 
 def _head(who: Identity, au: dict[int, float]) -> list[Shape]:
-    """Hair, neck and the outline; AU 26 lowers the chin."""
+    """Hair, neck and outline; AU 26 lowers the chin."""
     w, jaw = who.width, who.width * who.jaw
     chin = who.chin_y + 0.10 * au[26] - 0.02 * au[17]
     right = _pts(
@@ -178,7 +178,7 @@ def _eye(shapes: list[Shape], who: Identity, au: dict[int, float], side: float, 
     slope = -who.eye_tilt * _T * side
     cx = side * who.eye_x
     upper = who.eye_y + slope - up * _BUMP**0.75
-    # A tightened lid is a straight line: its curve flattens while the sides stay where they were.
+    # A tightened lid is a straight line: its curve flattens while its ends stay in place.
     lower = who.eye_y + slope + low * _BUMP ** (1 - 0.5 * min(1.0, au[7]))
     x = cx + w * _T
     shapes.append(Shape("sclera", np.concatenate([_curve(x, upper), _curve(x, lower)[::-1]])))
@@ -257,7 +257,7 @@ def _mouth(shapes: list[Shape], who: Identity, au: dict[int, float]) -> None:
     else:
         shapes.append(Shape("lipline", _curve(x, top), 0.026 + 0.014 * au[24], 0.75 + 0.25 * au[24], 0.04))
     middle = 0.5 * (who.mouth_y + centre)
-    # AU 24 presses the lips together: the skin above and below them bulges. AU 23 tightens them: it wrinkles.
+    # AU 24 presses the lips together, so the skin around them bulges. AU 23 tightens them, so it wrinkles.
     _one(shapes, "relief", ellipse(0, middle - 0.10, 0.22, 0.035), 0.0, 0.34 * au[24])
     _one(shapes, "relief", ellipse(0, middle + 0.11, 0.22, 0.040), 0.0, 0.34 * au[24])
     for place in (0.07, 0.16):

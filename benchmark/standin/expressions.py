@@ -1,7 +1,7 @@
-"""Sampling of labelled expressions: which AUs an FE image shows, and whether they carry its label.
+"""Sampling of labelled expressions: the AUs of an FE image, and whether they determine its label.
 
-Prototypes follow EMFACS: AU -> probability. Every number is made up to be plausible, but for the shares of the seven
-basic emotions, which are RAF-DB's class counts.
+Prototypes follow EMFACS: AU -> probability. The shares of the seven basic emotions are RAF-DB's class counts; all other
+numbers are our plausible choices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmark.standin.sample import BASE_RATES
 
 NEUTRAL = "neutral"
 ANNOTATORS = 40
-"""Simulated annotators of each image."""
+"""Number of simulated annotators of each image."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Expression:
 
     Attributes:
         name: Label name.
-        variants: Prototypes of AU -> probability, of which one is drawn for each image.
+        variants: Prototypes (AU -> probability), one of which is drawn for each image.
         share: Relative number of images.
-        cue: |gaze x|, gaze y and |roll| by which an image without any AU still carries the label. Only sizes count in
-            x and roll: a mirrored image keeps its label.
+        cue: |gaze x|, gaze y and |roll| (radians) that determine the label of a cue-only image. Signs of gaze x and
+            roll do not count, so a mirrored image keeps its label.
     """
 
     name: str
@@ -58,12 +58,12 @@ BASIC: tuple[Expression, ...] = (
     ),
     Expression(NEUTRAL, ({},), 2524, (0.0, 0.0, 0.0)),
 )
-"""The seven classes of RAF-DB in the order of its codes."""
+"""Seven classes of RAF-DB in the order of its codes."""
 CONTEMPT = Expression("contempt", ({14: 0.95, 12: 0.25, 4: 0.2},), 500, (0.5, 0.5, 0.25))
 
 
 def expressions_named(names: Sequence[str]) -> tuple[Expression, ...]:
-    """The known expression of each label name; an unknown name gets three AUs of its own, drawn from its letters.
+    """Expression of each label name; an unknown name gets three pseudo-random AUs that depend on the name.
 
     Example:
         >>> [len(each.variants[0]) for each in expressions_named(("happiness", "boredom"))]
@@ -82,12 +82,12 @@ def _invented(name: str) -> Expression:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one FE image goes, relative to the data root.
+    """Paths of the files of one FE image, relative to the data root.
 
     Attributes:
-        image: The aligned face.
-        photo: The photograph that it was cut from; "" for none.
-        annotation: The file with the landmarks of that photograph's face; "" for none.
+        image: Aligned face.
+        photo: Photograph from which the face was cropped; "" for none.
+        annotation: File with the landmarks of the photograph; "" for none.
     """
 
     image: str
@@ -101,12 +101,12 @@ def plan_expressions(
     place: Callable[[str, int, str], Place],
     splits: Sequence[tuple[str, int, int]],
 ) -> tuple[pd.DataFrame, list[list[Picture]]]:
-    """Draw labels and AUs, and plan the images; every person is seen once.
+    """Draw labels and AUs, and plan the images; every image shows another person.
 
     Args:
-        settings: Dials of the FE images.
-        classes: The classes in the order of their codes; one of them is neutral.
-        place: Files of an image, from its split, its number from 1, and its label name.
+        settings: Parameters of the FE images.
+        classes: Classes in the order of their codes; one of them is neutral.
+        place: Function for the files of an image, from its split, its number from 1, and its label name.
         splits: Name, number of images, and seed word of each split.
 
     Returns:
@@ -146,7 +146,7 @@ def plan_expressions(
 
 
 def _of_kind(values: Floats, kind: str, unrelated: np.random.Generator, relevance: float) -> Floats:
-    """Intensities of an image of this kind, from those of its expression."""
+    """Intensities (16,) of an image of a kind, from those of its expression."""
     if kind == "cue_only":
         return np.minimum(values, 0.06)
     if relevance < 1:
@@ -155,7 +155,7 @@ def _of_kind(values: Floats, kind: str, unrelated: np.random.Generator, relevanc
 
 
 def draw_expression(rng: np.random.Generator, expression: Expression) -> Floats:
-    """(16,) intensities of `DRAWN_AUS` for one expression: a prototype with dropout."""
+    """Draw the intensities (16,) of `DRAWN_AUS` for one expression: a prototype with random omissions."""
     wanted = expression.variants[int(rng.integers(len(expression.variants)))]
     chance = np.array([wanted.get(au, 0.02) for au in DRAWN_AUS])
     strength = rng.uniform(0.45, 1.0, size=len(DRAWN_AUS))
@@ -163,13 +163,13 @@ def draw_expression(rng: np.random.Generator, expression: Expression) -> Floats:
 
 
 def draw_any(rng: np.random.Generator) -> Floats:
-    """(16,) intensities of `DRAWN_AUS`, each active as often as in BP4D, whatever the others are."""
+    """Draw independent intensities (16,) of `DRAWN_AUS`, at BP4D's base rates."""
     active = rng.random(len(DRAWN_AUS)) < np.array([BASE_RATES[au] for au in DRAWN_AUS])
     return np.where(active, rng.uniform(0.45, 1.0, size=len(DRAWN_AUS)), 0.06 * rng.random(len(DRAWN_AUS)))
 
 
 def class_counts(images: int, classes: Sequence[Expression] = BASIC) -> list[int]:
-    """Images of each class: the shares by largest remainder, so they sum to `images`.
+    """Number of images of each class: shares rounded by largest remainder, so that they sum to `images`.
 
     Example:
         >>> sum(class_counts(100))
@@ -186,7 +186,7 @@ def class_counts(images: int, classes: Sequence[Expression] = BASIC) -> list[int
 def _kinds(
     rng: np.random.Generator, codes: npt.NDArray[np.int64], neutral: int, ambiguous: float, share: float
 ) -> npt.NDArray[np.str_]:
-    """Kind of each image; a neutral face without AUs is clear and never cue-only."""
+    """Draw the kind of each image; neutral faces are never cue-only."""
     unclear = round(len(codes) * ambiguous)
     order = rng.permutation(len(codes))
     cue_only = order[codes[order] != neutral][: math.floor(unclear * share)]
@@ -197,7 +197,7 @@ def _kinds(
 
 
 def _consistency(rng: np.random.Generator, kind: str, intensity: Floats, classes: int) -> float:
-    """Share of simulated annotators who choose the label: more for strong AUs, few for a wrong label."""
+    """Draw the share of simulated annotators who choose the label: high for strong AUs, low for a wrong label."""
     strong = float(intensity.max())
     chance = {
         CLEAR: 0.70 + 0.25 * (strong if strong > 0.3 else 0.6),

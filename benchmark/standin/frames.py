@@ -1,4 +1,4 @@
-"""Drawing of an AU dataset's people, for the stand-in of a dataset that has no drawing code of its own."""
+"""Drawing of AU frames, for the stand-ins of datasets without drawing code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import draw_sequences
 
 _EYES, _MOUTH = (slice(36, 42), slice(42, 48)), (48, 54)
-"""Places of the eyes and of the corners of the mouth among the drawn landmarks."""
+"""Indices of the eyes and of the corners of the mouth in the drawn landmarks."""
 
 
 def draw_people(
@@ -35,7 +35,7 @@ def draw_people(
 ) -> pd.DataFrame:
     """Draw the frames of an AU dataset. A pure function of its arguments.
 
-    Every subject is one drawn person, with `settings.frames_per_sequence` frames in each sequence. Two datasets with
+    Every subject is one drawn person with `settings.frames_per_sequence` frames in each sequence. Datasets with
     different names show different people.
 
     Args:
@@ -43,8 +43,9 @@ def draw_people(
         settings: Size, frames of a sequence, and seed.
         name: Name of the dataset.
         subjects: Names of the people.
-        aus: AUs of the dataset; those that no face can show never occur.
-        path_of: Image file of a frame, relative to `home`, from its subject, its sequence and its number from 1.
+        aus: AUs of the dataset; AUs outside `DRAWN_AUS` never occur.
+        path_of: Function for the image file of a frame, relative to `home`, from its subject, sequence and number from
+            1.
         sequences: Names of each subject's sequences.
         progress: Called with (images written, images).
 
@@ -77,7 +78,7 @@ def draw_people(
 
 
 def occurrences(truth: pd.DataFrame, aus: Sequence[int]) -> pd.DataFrame:
-    """Labels of a ground truth: columns `AU1`, ... of 0 and 1, one row a frame.
+    """Labels from a ground truth: columns `AU1`, ... of 0 and 1, one row a frame.
 
     Example:
         >>> occurrences(pd.DataFrame({"AU1": [0.1, 0.8], "AU2": [0.5, 0.0]}), (1,))["AU1"].tolist()
@@ -87,6 +88,6 @@ def occurrences(truth: pd.DataFrame, aus: Sequence[int]) -> pd.DataFrame:
 
 
 def _seen(drawn: Drawn) -> dict[str, float]:
-    """Landmarks, pose and scene of one frame by column."""
+    """Landmarks, pose and scene of one frame, by column name."""
     points = points_of(drawn.landmarks, _EYES, _MOUTH).ravel().tolist()
     return dict(zip(POINT_COLUMNS, points, strict=True)) | drawn.row

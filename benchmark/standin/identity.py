@@ -1,8 +1,8 @@
-"""Who a procedural face is and how it is held: identity, pose, and the projection of points.
+"""Identity and pose of a procedural face, and the projection of its points.
 
-Face units: x to the image's right, y down, (0, 0) between the eyes and the nose tip; a square crop spans
-[-1, 1] in both, so a face fills its frame. All ranges are ours: wide enough that raw pixels say little about
-expressions, since identity and pose move the same pixels.
+Face units: x to the image's right, y down, (0, 0) between the eyes and the nose tip. A square crop spans [-1, 1] in
+both, so a face fills its frame. All ranges are our choice: they are so wide that raw pixels predict expressions poorly,
+since identity and pose move the same pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
 
 MEAN_SCALE = 1.02
-"""Size of the average face in its crop, as a share of the size at which it is drawn."""
+"""Size of the average face in its crop, as a share of its size in face units."""
 
 _SKINS: tuple[Colour, ...] = (
     (238, 204, 182),
@@ -39,7 +39,7 @@ _IRISES: tuple[Colour, ...] = ((64, 44, 32), (92, 66, 40), (84, 104, 88), (84, 1
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person: lengths in face units, colours as RGB in 0..255."""
+    """Appearance of one person: lengths in face units, colours as RGB in 0..255."""
 
     skin: Colour
     hair: Colour
@@ -52,9 +52,9 @@ class Identity:
     chin_y: float
     hairline_y: float
     hair_style: int
-    """0 bald, 1 short, 2 to the jaw, 3 long."""
+    """0 for bald, 1 for short, 2 for chin length, 3 for long."""
     parting: float
-    """x at which the fringe is highest."""
+    """x of the highest point of the fringe."""
     eye_x: float
     eye_y: float
     eye_w: float
@@ -67,7 +67,7 @@ class Identity:
     brow_thick: float
     brow_arch: float
     brow_dark: float
-    """Weight of the hair's colour in the brow's, against the skin's."""
+    """Weight of the hair's colour in the brow's; the rest is the skin's."""
     nose_w: float
     nose_y: float
     """y of the nose tip."""
@@ -77,17 +77,17 @@ class Identity:
     lip_upper: float
     lip_lower: float
     age: float
-    """0 smooth to 1 wrinkled: the strength of furrows that are there at rest."""
+    """Strength of furrows at rest, 0 (smooth) to 1 (wrinkled)."""
     stubble: float
     expressive: float
-    """Gain of this person's AUs: the same intensity shows more on some faces than on others."""
+    """Factor of the amplitudes of this person's AUs."""
     glasses: float
-    """0 none, else the darkness of the frame."""
+    """Darkness of the frame of the glasses; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How a head is held in its crop: angles in radians, shifts in face units."""
+    """Pose of a head in its crop: angles in radians, shifts in face units."""
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -96,9 +96,9 @@ class Pose:
     dy: float = 0.0
     scale: float = 1.0
     gaze_x: float = 0.0
-    """-1 to 1, towards the image's right."""
+    """Horizontal gaze, -1 to 1, positive to the image's right."""
     gaze_y: float = 0.0
-    """-1 to 1, downwards."""
+    """Vertical gaze, -1 to 1, positive downwards."""
 
 
 def draw_identity(rng: np.random.Generator) -> Identity:
@@ -109,7 +109,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
 
     shade = int(rng.integers(len(_SKINS)))
     tone = _SKINS[shade]
-    # Fair hair on dark skin would hide the brows, which carry three AUs.
+    # Fair hair on dark skin would hide the brows, which show three AUs.
     hairs = _HAIRS if shade < 3 else _HAIRS[:3]
     skin = tuple(float(np.clip(c * around(1.0, 0.03), 30, 245)) for c in tone)
     hair = tuple(float(np.clip(c * around(1.0, 0.06), 15, 230)) for c in hairs[int(rng.integers(len(hairs)))])
@@ -149,7 +149,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
 
 
 def draw_pose(rng: np.random.Generator, spread: float = 1.0) -> Pose:
-    """Draw a pose; `spread` 1 is a seated subject before a camera, 2 a photograph from the web."""
+    """Draw a pose; `spread` is 1 for a seated subject in front of a camera and 2 for a web photograph."""
     yaw, pitch, roll, dx, dy, scale, gx, gy = np.clip(rng.normal(size=8), -2, 2).tolist()
     return Pose(
         yaw=0.20 * spread * yaw,
@@ -164,19 +164,19 @@ def draw_pose(rng: np.random.Generator, spread: float = 1.0) -> Pose:
 
 
 def project(points: Floats, lift: Floats, pose: Pose) -> Floats:
-    """Turn a head and project it orthographically.
+    """Rotate the points of a head and project them orthographically.
 
     Args:
-        points: (N, 2) in face units, seen from the front.
-        lift: (N,) height above the head's surface, in face units: a nose tip stands out.
-        pose: How the head is held.
+        points: (N, 2) in face units, in frontal view.
+        lift: (N,) height above the head's surface, in face units, for example of the nose tip.
+        pose: Pose of the head.
 
     Returns:
         (N, 2) in face units of the crop.
     """
     x, y = points[:, 0], points[:, 1]
-    # An ellipsoid is the least that makes near and far halves of a turned face differ. Depth counts from the
-    # plane of the eyes, so that a turn moves features against the outline and not the face out of the crop.
+    # An ellipsoid is the simplest surface on which near and far halves of a rotated face differ. Depth counts from
+    # the plane of the eyes, so that a rotation moves features against the outline and not the face out of the crop.
     z = 0.75 * np.sqrt(np.clip(1 - (x / 1.05) ** 2 - (y / 1.30) ** 2, 0, None)) - 0.45 + lift
     sin, cos = np.sin(pose.yaw), np.cos(pose.yaw)
     x, z = x * cos + z * sin, z * cos - x * sin

@@ -1,4 +1,4 @@
-"""Where the landmarks of a procedural face are, and the files in which datasets keep them."""
+"""Landmarks of procedural faces, and their files in the layouts of the datasets."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from benchmark.standin.anatomy import amplitudes, mouth_corner
 from benchmark.standin.identity import Identity, Pose, project
 
 TRACKER_NOISE = 0.008
-"""Standard deviation of each coordinate, in face units: half a pixel in a crop of 128."""
+"""Standard deviation of the noise of a coordinate, face units: half a pixel in a crop of 128."""
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, mal-benchmark stand-in"
 
 
 def draw_landmarks(
     rng: np.random.Generator, who: Identity, intensity: Sequence[float], pose: Pose, size: int
 ) -> npt.NDArray[np.float64]:
-    """(66, 2): what a tracker would find, in pixels from 0, in the order of the common 68 points without two of them.
+    """Draw noisy landmarks (66, 2) as from a tracker, in pixels from 0: the common 68 points without two of them.
 
     Jaw (17), brows (10), nose (9), left and right eye (12), outer lips from the left corner on (12), inner lips (6).
-    Eyes and corners of the mouth are where they are drawn; the other points follow the neutral face.
+    Eyes and corners of the mouth follow the drawn face; the other points follow the neutral face.
 
     Args:
-        rng: Draws the tracker's noise.
+        rng: Generator of the noise.
         who: The person.
         intensity: One number in [0, 1] for each of `anatomy.DRAWN_AUS`.
-        pose: How the head is held.
-        size: Side of the image in pixels.
+        pose: Pose of the head.
+        size: Side of the image, pixels.
     """
     corner_x, corner_y = mouth_corner(who, amplitudes(who, intensity))
     angles = np.linspace(np.pi, 0, 17)
@@ -56,43 +56,43 @@ def draw_landmarks(
 
 
 def write_bp4d_landmarks(file: Path, landmarks: Mapping[int, npt.NDArray[np.float64]], frames: int) -> None:
-    """`2DFeatures/F001_T1.mat`: HDF5 with `fit/pred`, references to a 2 x 49 array a frame, empty where none is known.
+    """Write `2DFeatures/F001_T1.mat`: HDF5 with `fit/pred`, references to a 2 x 49 array a frame, empty for none.
 
     Args:
-        file: What to write.
-        landmarks: (66, 2) by frame number from 1.
-        frames: Frames of the video.
+        file: The file to write.
+        landmarks: Landmarks (66, 2) by frame number from 1.
+        frames: Number of frames of the video.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(file, "w") as content:
-        # As MATLAB writes an empty array: its size, with a mark.
+        # MATLAB stores an empty array as its shape, with an attribute.
         empty = content.create_dataset("#refs#/empty", data=np.zeros(2, dtype=np.uint64))
         empty.attrs["MATLAB_empty"] = np.uint8(1)
         references = np.full((frames, 1), empty.ref, dtype=h5py.ref_dtype)
         for frame, points in landmarks.items():
-            data = (points[17:] + 1).T.astype(np.float32)  # MATLAB counts pixels from 1, and the jaw is not there
+            data = (points[17:] + 1).T.astype(np.float32)  # MATLAB counts pixels from 1; BP4D's points exclude the jaw
             references[frame - 1, 0] = content.create_dataset(f"#refs#/{frame}", data=data).ref
         content.create_dataset("fit/pred", data=references, dtype=h5py.ref_dtype)
 
 
 def write_disfa_landmarks(file: Path, landmarks: npt.NDArray[np.float64]) -> None:
-    """`SN001_0000_lm.mat`: `pts`, 66 x 2 (0 x 0 for no face found)."""
+    """Write `SN001_0000_lm.mat`: `pts`, 66 x 2, or 0 x 0 for no detected face."""
     buffer = io.BytesIO()
     savemat(buffer, {"pts": landmarks + 1})
     data = bytearray(buffer.getvalue())
-    data[:116] = _MAT_HEADER.ljust(116)  # SciPy puts the date there, and equal settings are to give equal bytes
+    data[:116] = _MAT_HEADER.ljust(116)  # SciPy writes the date here; equal settings must give equal bytes
     file.write_bytes(data)
 
 
 def manual_annotation(landmarks: npt.NDArray[np.float64]) -> str:
-    """RAF-DB's `train_00001_manu_attri.txt`: five points; then gender, race and age, which stay `unsure` and 0 here."""
+    """Text of RAF-DB's `train_00001_manu_attri.txt`: five points; then gender, race and age, here `unsure` and 0."""
     eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
     points = (*eyes, landmarks[30], landmarks[48], landmarks[54])
     return "".join(f"{x:.3f}\t{y:.3f}\n" for x, y in points) + "2\n0\n0\n"
 
 
 def find_none(rng: np.random.Generator, frames: int, share: float) -> npt.NDArray[np.bool_]:
-    """(frames,) bool: where a tracker finds no face, singly and in one stretch of up to a third of the frames."""
+    """Draw the frames without a detected face, (frames,) bool: single ones, and a run of up to a third of all."""
     lost = rng.random(frames) < share
     if rng.random() < share * 2:
         length = int(rng.integers(1, max(2, frames // 3 + 1)))

@@ -1,4 +1,4 @@
-"""Drawn people without AUs, on whom a backbone learns who is who before any trial (`method.weights = "renders"`)."""
+"""Drawn people without AUs, on whom a backbone is pre-trained to identify people (`method.weights = "renders"`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_people(
     views: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write faces without any AU, `OUT/<person>/<view>.jpg`: people of no dataset, each in many poses and lights.
+    """Write faces without AUs, `OUT/<person>/<view>.jpg`: people of no dataset in many poses and lights.
 
     Args:
         out: A folder that does not exist yet, or is empty.
@@ -41,7 +41,7 @@ def write_people(
 
 
 def _plan_people(identities: int, views: int) -> list[list[Picture]]:
-    """The images of people who are in no dataset, one batch a person."""
+    """Plan the images of people who are in no dataset, one batch a person."""
     no_au = np.zeros(len(DRAWN_AUS))
     return [
         [Picture(render_path(i, view), no_au, (Word.STRANGER, i), (Word.VIEW, i, view), None) for view in range(views)]
@@ -50,12 +50,12 @@ def _plan_people(identities: int, views: int) -> list[list[Picture]]:
 
 
 def render_path(person: int, view: int) -> str:
-    """Where a person's image is, relative to the folder of all."""
+    """Path of a person's image, relative to the folder of all people."""
     return f"{person:05d}/{view:03d}.jpg"
 
 
 def read_renders(root: Path, identities: int, views: int) -> FaceSet:
-    """The faces of `identities` people, `views` of each, as `write_people` writes them."""
+    """Read the faces that `write_people` wrote: `identities` people with `views` images each."""
     person, view = (each.ravel() for each in np.mgrid[:identities, :views])
     paths = [render_path(*each) for each in zip(person.tolist(), view.tolist(), strict=True)]
     names = [f"{i:05d}" for i in person.tolist()]

@@ -1,4 +1,4 @@
-"""Drawing of an FE dataset's images, for the stand-in of a dataset that has no drawing code of its own."""
+"""Drawing of FE images, for the stand-ins of datasets without drawing code."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ def draw_photos(
     path_of: Callable[[str, int, str], str],
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Draw the training and the test images of an FE dataset, each of another person. A pure function of its arguments.
+    """Draw the images of an FE dataset, each of another person. A pure function of its arguments.
 
     Args:
         home: The data root.
-        settings: Size, numbers of images, and dials.
-        name: Name of the dataset: two datasets with different names show different people.
+        settings: Size, numbers of images, and other parameters of the stand-in.
+        name: Name of the dataset; datasets with different names show different people.
         labels: Names of the classes in the order of their codes.
-        path_of: Image file, relative to `home`, from its split (`train` or `test`), its number from 1 and its label.
+        path_of: Function for the image file, relative to `home`, from its split (`train` or `test`), its number from 1
+            and its label.
         progress: Called with (images written, images).
 
     Returns:
-        The ground truth, as `benchmark.standin.expressions.plan_expressions` gives it, with pose and scene.
+        The ground truth, as from `benchmark.standin.expressions.plan_expressions`, with pose and scene.
     """
     sizes = {"train": settings.fe_train, "test": settings.fe_test}
     splits = [(split, size, zlib.crc32(f"{name} {split}".encode())) for split, size in sizes.items()]

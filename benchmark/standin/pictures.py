@@ -1,4 +1,4 @@
-"""Drawing the images of a stand-in: each has a random stream of its own, so the number of processes changes no byte."""
+"""Drawing of a stand-in's images. Every image has its own random stream, so the number of processes has no effect."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from benchmark.standin.landmarks import draw_landmarks, manual_annotation
 from benchmark.standin.render import Scene, draw_scene, render_face, save_face, vary
 
 _SERIAL_BELOW = 1500
-"""Images below which starting processes costs more than it saves."""
+"""Number of images below which a single process is faster."""
 
 
 class Word(IntEnum):
-    """First words of a seed: they keep the random streams apart."""
+    """First words of seeds, which separate the random streams."""
 
     AUS = 0
     CODED = 1
@@ -48,38 +48,38 @@ class Word(IntEnum):
 
 @dataclass(frozen=True)
 class Picture:
-    """One image to write: where, and the seed words of its own random stream."""
+    """One image to write: its path, its content, and the seed words of its random stream."""
 
     path: str
     intensity: Floats
     person: tuple[int, ...]
     stream: tuple[int, ...]
     base: tuple[Pose, Scene] | None
-    """The pose and the scene that a frame varies around; None for a web photograph."""
+    """Mean pose and mean scene of a frame; None for a web photograph."""
     cue: tuple[float, float, float] | None = None
     photo: str = ""
     """Path of the photograph that a web image was cropped from; "" for none."""
     annotation: str = ""
-    """Path of the file with the landmarks of the photograph's face."""
+    """Path of the file with the landmarks of the photograph's face; "" for none."""
     marked: bool = False
-    """Noise instead of a face."""
+    """Whether the image shows noise instead of a face."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Results of drawing one image: pose and scene, and the landmarks (66, 2) in pixels."""
+    """Result of drawing one image: pose, scene, and landmarks (66, 2) in pixels."""
 
     row: dict[str, float]
     landmarks: npt.NDArray[np.float64]
 
 
 def seeded(settings: StandinSettings, *words: int) -> np.random.Generator:
-    """A generator that is a pure function of the stand-in's seed and the words."""
+    """Random generator that is a pure function of the stand-in's seed and the words."""
     return np.random.default_rng([settings.seed, *words])
 
 
 def au_columns(intensity: Floats) -> dict[str, float]:
-    """Columns `AU1`, ... of a ground truth, from the intensities of `DRAWN_AUS`."""
+    """Columns `AU1`, ... of a ground truth, from the intensities (16,) of `DRAWN_AUS`."""
     return {f"AU{au}": float(value) for au, value in zip(DRAWN_AUS, intensity, strict=True)}
 
 
@@ -89,7 +89,7 @@ def draw_pictures(
     batches: list[list[Picture]],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Drawn]:
-    """Write all images; returns, by path, what was drawn for each."""
+    """Write all images, and return the drawn parameters of each, by path."""
     total = sum(len(batch) for batch in batches)
     drawn: dict[str, Drawn] = {}
     for written in _batches(home, settings, batches, 1 if total < _SERIAL_BELOW else available_cores()):
@@ -106,14 +106,14 @@ def _batches(
         for batch in batches:
             yield _write_batch(home, settings, batch)
         return
-    # Spawned, not forked: a fork of a process in which torch or OpenCV run threads may hang.
+    # Spawned, not forked: a fork of a process with threads of torch or OpenCV can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(batches)), context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         yield from pool.map(_write_batch, [home] * len(batches), [settings] * len(batches), batches)
 
 
 def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) -> dict[str, Drawn]:
-    """Write some images; returns, by path, what was drawn for each."""
+    """Write one batch of images, and return the drawn parameters of each, by path."""
     people: dict[tuple[int, ...], Identity] = {}
     drawn = {}
     for picture in batch:
@@ -135,7 +135,7 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) ->
 
 
 def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn: tuple[Identity, Pose, Scene]) -> None:
-    """Write the photograph that an aligned image was cut from: the same face, smaller and turned further."""
+    """Write the photograph of an aligned image: the same face, smaller and rotated further."""
     who, pose, scene = drawn
     rng = seeded(settings, Word.PHOTO, *picture.stream)
     dx, dy = rng.uniform(-0.25, 0.25, size=2).tolist()
@@ -151,7 +151,7 @@ def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn:
 def _draw(
     settings: StandinSettings, picture: Picture, who: Identity, pose: Pose, scene: Scene, size: int
 ) -> npt.NDArray[np.uint8]:
-    """The face, or the noise in its place: eight by eight blocks of random colours."""
+    """Draw a face, or noise in its place: eight by eight blocks of random colours."""
     if not picture.marked:
         return render_face(who, picture.intensity.tolist(), pose, scene, size)
     blocks = seeded(settings, Word.MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)

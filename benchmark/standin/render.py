@@ -1,4 +1,4 @@
-"""From a face's geometry to an image: supersampled drawing with OpenCV, then an area reduction."""
+"""Rendering of a face's geometry: supersampled drawing with OpenCV, then area averaging."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ Image = npt.NDArray[np.uint8]
 JPEG_QUALITY = 92
 SUPERSAMPLING = 3
 _FURROW_DEPTH = 0.36
-"""Share of the light that a furrow of strength 1 swallows."""
+"""Share of the light that a furrow of strength 1 absorbs."""
 _RELIEF_GAIN = 0.45
-"""Change of brightness by a relief of strength 1. Small, since reliefs are what coarse pixels would show."""
+"""Change of brightness by a relief of strength 1. It is small, because reliefs are visible even at low resolution."""
 _SHIFT = 4
-"""Fractional bits of OpenCV's fixed-point coordinates: without them features jump by whole pixels."""
+"""Fractional bits of OpenCV's fixed-point coordinates; without them features move in whole pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything in an image that is neither the person nor the expression."""
+    """Background, light and camera of an image."""
 
     background: Colour = (128.0, 128.0, 128.0)
-    """RGB in 0..255."""
+    """Background colour, RGB in 0..255."""
     light: float = 1.0
-    """Gain of the whole image."""
+    """Brightness factor of the whole image."""
     tilt_x: float = 0.0
-    """Change of the gain from the centre to the right edge."""
+    """Change of the brightness factor from the centre to the right edge."""
     tilt_y: float = 0.0
-    """Change of the gain from the centre to the lower edge."""
+    """Change of the brightness factor from the centre to the lower edge."""
     blur: float = 0.0
-    """Standard deviation of a Gaussian, as a share of the image's side."""
+    """Standard deviation of the Gaussian blur, as a share of the image's side."""
     noise: float = 0.0
-    """Standard deviation of the sensor noise in grey levels."""
+    """Standard deviation of the sensor noise, grey levels."""
     noise_seed: int = 0
 
 
 def draw_scene(rng: np.random.Generator, spread: float = 1.0) -> Scene:
-    """Draw a scene; `spread` 1 is a studio, 2 a photograph from the web. Backgrounds stay muted."""
+    """Draw a scene; `spread` is 1 for a studio and 2 for a web photograph. Backgrounds are always muted."""
     grey = rng.uniform(70, 190)
     tint = rng.normal(0, 8 * spread, size=3)
     red, green, blue = np.clip(grey + tint, 20, 235).tolist()
@@ -69,9 +69,9 @@ def render_face(who: Identity, intensity: Sequence[float], pose: Pose, scene: Sc
     Args:
         who: The person.
         intensity: One number in [0, 1] for each of `anatomy.DRAWN_AUS`.
-        pose: How the head is held.
-        scene: Background, light and sensor.
-        size: Side of the image in pixels.
+        pose: Pose of the head.
+        scene: Background, light and camera.
+        size: Side of the image, pixels.
 
     Returns:
         (size, size, 3) uint8, RGB.
@@ -96,7 +96,7 @@ def render_face(who: Identity, intensity: Sequence[float], pose: Pose, scene: Sc
     soft = np.float32(_RELIEF_GAIN) * cv2.GaussianBlur(relief, (0, 0), size * 0.024)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
     light = scene.light * (1 + scene.tilt_x * ramp[None, :] + scene.tilt_y * ramp[:, None])
-    # A head is round: it darkens towards the side that turns away.
+    # A head is round, so the side that is turned away is darker.
     round_ = 1.06 - 0.22 * np.square(ramp - np.float32(pose.dx))[None, :]
     image *= ((1 - dark) * (1 + soft) * light * round_)[:, :, None]
     if scene.blur > 0:
@@ -108,7 +108,7 @@ def render_face(who: Identity, intensity: Sequence[float], pose: Pose, scene: Sc
 
 
 def _projected(shapes: list[Shape], pose: Pose) -> list[Floats]:
-    """All points at once, since one projection of many points is much cheaper than many of few."""
+    """Project the points of all shapes at once, which is much cheaper than a projection for each shape."""
     counts = [len(shape.points) for shape in shapes]
     lift = np.repeat([shape.lift for shape in shapes], counts)
     turned = project(np.concatenate([shape.points for shape in shapes]), lift, pose)
@@ -117,7 +117,7 @@ def _projected(shapes: list[Shape], pose: Pose) -> list[Floats]:
 
 def _colours(who: Identity) -> dict[str, Colour]:
     skin = who.skin
-    # Brows stay darker than the skin, whatever the hair: bleached brows would carry no AU.
+    # Brows are darker than the skin with any hair, because pale brows would show no AU.
     brow = tuple(min(h * 0.7, s * 0.5) for h, s in zip(who.hair, skin, strict=True))
     return {
         "hair": who.hair,
@@ -141,7 +141,7 @@ _OVER_SKIN = frozenset({"brow", "lipline", "nostril", "glasses", "lip"})
 
 
 def _mix(colour: Colour, who: Identity, strength: float) -> Colour:
-    """Paint of part strength lets the skin through; for teeth, it is in the shadow of the mouth."""
+    """Mix a colour with the skin, in proportion to its strength."""
     if strength >= 1:
         return colour
     under = who.skin
@@ -153,7 +153,7 @@ def _mix(colour: Colour, who: Identity, strength: float) -> Colour:
 
 
 def _fixed(points: Floats, side: int) -> npt.NDArray[np.int32]:
-    """Face units to OpenCV's fixed-point pixels."""
+    """Convert face units to OpenCV's fixed-point pixels."""
     return np.rint((points + 1) * (0.5 * side * (1 << _SHIFT))).astype(np.int32)
 
 
@@ -168,7 +168,7 @@ def _draw(canvas: npt.NDArray[np.uint8], points: Floats, width: float, colour: C
 
 
 def _add_relief(relief: npt.NDArray[np.float32], points: Floats, strength: float) -> None:
-    """Reliefs add up where they overlap, so each is drawn into the window that it covers."""
+    """Add one relief, drawn in a window of its size; overlapping reliefs add up."""
     side = relief.shape[0]
     pixels = (points + 1) * (0.5 * side)
     low = np.clip(np.floor(pixels.min(axis=0)).astype(int), 0, side)
@@ -182,13 +182,13 @@ def _add_relief(relief: npt.NDArray[np.float32], points: Floats, strength: float
 
 
 def save_face(image: Image, path: Path) -> None:
-    """Write a face as JPEG, with the comment by which a stand-in's image is known anywhere."""
+    """Write a face as JPEG, with the comment that identifies images of a stand-in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
 
 
 def vary(rng: np.random.Generator, pose: Pose, scene: Scene) -> tuple[Pose, Scene]:
-    """One frame of a sequence: a subject moves around `pose`, before the same wall; light and camera vary a little."""
+    """Draw pose and scene of one frame of a sequence: a pose near `pose`, and a scene with the same background."""
     step = draw_pose(rng, 0.7)
     turned = replace(
         pose,

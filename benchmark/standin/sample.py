@@ -1,8 +1,8 @@
-"""Sampling of AUs in BP4D-like sequences: which AUs are active when.
+"""Sampling of AUs in BP4D-like sequences.
 
-No number here is measured on people except the base rates: those of BP4D's twelve AUs are the shares of
-positive cells over all 146,847 coded frames (computed from the frame lists published with MDHR). The rates of
-AUs 5, 9, 25 and 26, the correlations and the effects of tasks are made up to be plausible.
+The base rates of BP4D's twelve AUs are the shares of positive cells over all 146,847 coded frames, computed from the
+frame lists published with MDHR. All other numbers are our plausible choices: the rates of AUs 5, 9, 25 and 26, the
+correlations and the effects of tasks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmark.standin.anatomy import DRAWN_AUS, Floats
 
 SUBJECTS = (*(f"F{k:03d}" for k in range(1, 24)), *(f"M{k:03d}" for k in range(1, 19)))
 TASKS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8")
-"""Happiness, sadness, surprise, embarrassment, fear, pain, anger, disgust."""
+"""Tasks of BP4D: happiness, sadness, surprise, embarrassment, fear, pain, anger, disgust."""
 
 BASE_RATES = MappingProxyType(
     {
@@ -30,7 +30,7 @@ BASE_RATES = MappingProxyType(
 
 SCORED_AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 UNKNOWN_SHARE = 0.005
-"""Share of cells coded 9: none in BP4D's scored AUs as published, a few here, so that masking is exercised."""
+"""Share of cells coded 9 (unknown), as a test of masking; BP4D's scored AUs have none."""
 
 _FACTORS: tuple[dict[int, float], ...] = (
     {1: 0.75, 2: 0.75, 5: 0.55, 26: 0.25},
@@ -40,7 +40,7 @@ _FACTORS: tuple[dict[int, float], ...] = (
     {23: 0.60, 24: 0.60, 17: 0.30, 14: 0.25, 25: -0.50, 26: -0.40},
     {25: 0.50, 26: 0.60, 5: 0.2},
 )
-"""Groups of muscles that move together: the loadings of common factors."""
+"""Loadings of common factors: groups of muscles that move together."""
 
 _TASK_SHIFT: tuple[dict[int, float], ...] = (
     {6: 1.0, 12: 1.1, 10: 0.5, 7: 0.4, 25: 0.5, 4: -0.4},
@@ -60,8 +60,8 @@ class Sequences:
 
     Attributes:
         intensity: (S, T, F, K) in [0, 1].
-        occurrence: (S, T, F, K) bool: coded frames reach the base rates exactly, to one cell.
-        unknown: (S, T, F, K) bool: cells coded 9, which count towards no rate.
+        occurrence: (S, T, F, K) bool. Coded frames match the base rates, to one cell.
+        unknown: (S, T, F, K) bool, cells coded 9, which no rate counts.
     """
 
     intensity: Floats
@@ -74,8 +74,7 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
 
     Args:
         rng: Seeded generator.
-        coded: (S, T, F) bool: which frames get a row in the coding files. Others follow the same course. Task t has the
-            emotion of BP4D's task t modulo 8.
+        coded: (S, T, F) bool, frames with a row in the coding files. Task t has the emotion of BP4D's task t modulo 8.
     """
     subjects, tasks, frames = coded.shape
     loadings = np.array([[factor.get(au, 0.0) for au in DRAWN_AUS] for factor in _FACTORS])
@@ -86,12 +85,12 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
         return np.asarray(common @ loadings + own * rng.standard_normal((*shape, len(DRAWN_AUS))))
 
     shift = np.array([[_TASK_SHIFT[t % len(_TASK_SHIFT)].get(au, 0.0) for au in DRAWN_AUS] for t in range(tasks)])
-    # Onset, apex and offset: the position and the width of the apex vary, by sequence.
+    # Onset, apex and offset; the position and the width of the apex vary by sequence.
     clock = np.linspace(0, 1, frames)
     apex = rng.uniform(0.3, 0.8, size=(subjects, tasks, 1))
     width = rng.uniform(0.15, 0.45, size=(subjects, tasks, 1))
     course = np.exp(-0.5 * ((clock - apex) / width) ** 2)[..., None]
-    # Two slow movements a sequence besides, so that AUs come and go at different times.
+    # Two slow movements in each sequence, so that AUs have different onsets and offsets.
     slow = np.cos(np.pi * clock)[:, None], np.sin(2 * np.pi * clock)[:, None]
     score = (
         0.35 * correlated(subjects, 1, 1)
@@ -107,7 +106,7 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
         counted = coded & ~unknown[..., k]
         ranked = np.sort(score[..., k][counted])
         active = round(BASE_RATES[au] * len(ranked))
-        # Halfway between the last inactive and the first active cell, so that no rounding can move a cell.
+        # The threshold lies halfway between the last inactive and the first active cell, so rounding moves no cell.
         edge = (
             ranked[0] - 1
             if active == len(ranked)
@@ -122,7 +121,7 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
 
 
 def intensity_of(excess: Floats) -> Floats:
-    """Intensity in [0, 1] of a latent score above (active, from .4) or below (a trace) its threshold."""
+    """Intensity in [0, 1] of a latent score minus its threshold: from .4 if active (above 0), else a trace up to .3."""
     above = 0.40 + 0.60 * (1 - np.exp(-np.clip(excess, 0, None) / 0.9))
     below = 0.30 * np.exp(np.clip(excess, None, 0) / 0.25)
     return np.where(excess > 0, above, below)

@@ -1,7 +1,7 @@
-"""A stand-in on disk: the datasets that it holds, their ground truth, and the marker that tells it from real data.
+"""Files of a stand-in: its datasets, their ground truth, and the marker that distinguishes it from real data.
 
-A pure function of the settings: the same settings give the same bytes (with the same versions of NumPy, OpenCV
-and Pillow), whatever the number of processes, since every image has its own seed.
+The files are a pure function of the settings (with the same versions of NumPy, OpenCV and Pillow). The number of
+processes has no effect, since every image has its own seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmark.data.known import TRUTH
 
 
 class Written(Protocol):
-    """A dataset that can write a stand-in of itself (`benchmark.datasets.base.Dataset`)."""
+    """Dataset that can write its stand-in (`benchmark.datasets.base.Dataset`)."""
 
     name: str
 
@@ -41,13 +41,12 @@ def write_standin(
 ) -> None:
     """Write the stand-in of each dataset below `out`, `OUT/truth/NAME.parquet` and the marker `OUT/standin.json`.
 
-    Everything goes into a temporary folder beside `out` first and is then renamed, so `out` is either complete
-    or not there.
+    The files are written into a temporary folder beside `out`, which is then renamed, so `out` is complete or absent.
 
     Args:
         out: A folder that does not exist yet, or is empty.
         datasets: The datasets to write.
-        settings: Size and dials.
+        settings: Size and parameters of the stand-in.
         progress: Called with (images written, images), for each dataset in turn.
 
     Raises:
@@ -63,7 +62,7 @@ def write_standin(
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A scratch folder that becomes `out` at the end, or is deleted.
+    """Temporary folder that becomes `out` at the end, or is deleted after an error.
 
     Raises:
         UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
@@ -81,7 +80,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
     try:
         yield scratch
-        scratch.chmod(0o755)  # mkdtemp makes a private folder; data are for whoever may read the parent
+        scratch.chmod(0o755)  # mkdtemp creates a private folder; the data get the usual permissions
         if out.exists():
             out.rmdir()
         scratch.rename(out)
