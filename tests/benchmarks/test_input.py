@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.config.protocol import BP4D, EMOTIONS
 from benchmark.data.align import TEMPLATE
 from benchmark.data.augment import ImageInput
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import PackedFaces, pack
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.rafdb.reader import EMOTIONS
 from methods import discover
 from methods.base import Samples, Stream, TaskSpec
 

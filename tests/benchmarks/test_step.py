@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.config.protocol import BP4D, EMOTIONS
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.rafdb.reader import EMOTIONS
 from methods import discover
 from methods.base import Samples, Stream, TaskSpec
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.config.protocol import BP4D, EMOTIONS
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.trials.provenance import peak_memory_mb, reset_peak_memory
 from methods.base import Batch, Method, Samples, Stream, TaskSpec
 from tests.benchmarks.plan import FLOAT32, FREE, MTL, Row, method_class

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from benchmark.core.places import PROJECT
 from benchmark.report.render import build_report
 from benchmark.store.results import Results
-from benchmark.trials.provenance import PROJECT
 from tests.report.conftest import TEMPLATES, make_results
 
 CHROMIUM = os.environ.get("MALBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

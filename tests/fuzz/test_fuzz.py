@@ -23,9 +23,10 @@ import numpy as np
 import pytest
 
 from benchmark import cli
-from benchmark.standin.write import StandinSettings, write_standin
-from benchmark.trials.provenance import PROJECT
+from benchmark.config.settings import StandinSettings
+from benchmark.core.places import PROJECT
 from tests.fuzz import damage as d
+from tests.standins import draw
 
 CASES, SHORT = 300, 40
 SMOKE = ("--profile", "smoke")
@@ -49,7 +50,7 @@ def malbench(*arguments: str | Path) -> tuple[int, str, str]:
 
 @dataclass(frozen=True)
 class World:
-    """What the inputs are taken from, and never changed; all but `data` is copied for a case.
+    """Undamaged inputs, which no test changes; all but `data` is copied for a case.
 
     Attributes:
         data: A data root with all datasets, as stand-ins.
@@ -81,14 +82,9 @@ class AfterTheFirstStep(list[int]):
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     base = tmp_path_factory.mktemp("world")
     made = World(base / "data", base / "home", base / "cache")
-    settings = StandinSettings(
-        size=24, frames_per_sequence=1, fe_train=24, fe_test=8, gft_frames=4, disfa_frames=6, fe_ambiguous=0.0
-    )
-    write_standin(made.data, settings, dataset="gft")
-    write_standin(base / "more", settings, dataset="disfa")
-    (base / "more/DISFA").rename(made.data / "DISFA")
-    (base / "more/truth/disfa.parquet").rename(made.data / "truth/disfa.parquet")
-    shutil.rmtree(base / "more")
+    settings = StandinSettings(size=24, frames_per_sequence=1, fe_train=24, fe_test=8, fe_ambiguous=0.0)
+    sizes = ("gft.standin_frames=4", "disfa.standin_frames=6")
+    draw(made.data, settings, "bp4d", "disfa", "gft", "rafdb", overrides=sizes)
     assert malbench(*made.gft(made.home, "--method", "stl", "--method", "mtl"))[0] == 0
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cli.run, "_caught_signals", lambda: contextlib.nullcontext(AfterTheFirstStep([signal.SIGTERM])))
@@ -99,7 +95,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     shutil.copy(finished / "model.safetensors", made.home / "start.safetensors")
     shutil.copy(finished / "predictions.parquet", made.home)
     shutil.copy(PROJECT / "reports/cost.json", made.home / "reports")
-    shutil.copy(PROJECT / "benchmark/profiles/smoke.toml", made.home / "mine.toml")
+    shutil.copy(PROJECT / "benchmark/config/profiles/smoke.toml", made.home / "mine.toml")
     (made.home / "split.csv").write_bytes((made.data / "GFT/split.csv").read_bytes())
     return made
 

@@ -13,18 +13,23 @@ import torch
 from safetensors.torch import load_file
 
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import ALL, BP4D, DISFA
+from benchmark.config.protocol import ALL
+from benchmark.config.trial import RENDERS, Trial
 from benchmark.core.errors import Interrupted, UserError
-from benchmark.standin.people import RENDERS
-from benchmark.store.folder import TrialFolder, read_results
+from benchmark.data.trial_data import TrialData
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.disfa.protocol import DISFA
+from benchmark.store.folder import TrialFolder
+from benchmark.trials.collect import read_results
+from benchmark.trials.expand import AuSource
 from benchmark.trials.prepare import pack_faces, read_people
 from benchmark.trials.runner import run_trials
 from benchmark.trials.states import State, detail_of, source_hashes, state_of
-from benchmark.trials.trainer import RunOptions, TrialData
-from benchmark.trials.trial import AtHand, Trial, expand
+from benchmark.trials.trainer import RunOptions
 from methods import discover, source_files
-from methods.backbone import build_net
-from tests.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture
+from methods.build import build_net
+from tests.grids import expanded
+from tests.trials.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture
 
 REGISTRY = discover()
 
@@ -39,7 +44,7 @@ def trials_of(
     profile, changed = load_profile("smoke", [*SETTINGS, "train.steps=4", *overrides])
     data = load(root)[2]
     prints = (data.au.fingerprint, data.fe.fingerprint)
-    return expand(BP4D, profile, changed, REGISTRY, prints, methods=methods, parts=parts, seeds=seeds), data
+    return expanded(BP4D, profile, changed, REGISTRY, prints, methods=methods, parts=parts, seeds=seeds), data
 
 
 def test_one_source_a_seed_before_all_that_start_from_it(root: Path) -> None:  # noqa: F811
@@ -78,7 +83,7 @@ def test_a_stage_is_no_method_of_a_table() -> None:
     with pytest.raises(UserError, match="unknown method 'fe_source'"):
         REGISTRY["fe_source"]
     assert {f.stem for f in source_files(REGISTRY["l2t_ww"])} >= {"l2t_ww", "fe_source", "meta_gradient", "losses"}
-    assert {f.stem for f in source_files(REGISTRY["stl"])} == {"stl", "base", "backbone", "losses"}
+    assert {f.stem for f in source_files(REGISTRY["stl"])} == {"stl", "base", "backbone", "build", "alexnet", "losses"}
 
 
 def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -181,9 +186,9 @@ def test_killed_it_ends_bit_identical(root: Path, tmp_path: Path, method: str) -
 def test_datasets_share_one_source_and_differ_where_they_start() -> None:
     profile, _ = load_profile("smoke")
     known = {"methods": ("l2t_ww",), "seeds": (0,)}
-    bp4d = expand(BP4D, profile, (), REGISTRY, ("a", "fe"), parts=("part1",), **known)
-    disfa = expand(
-        DISFA, profile, (), REGISTRY, ("b", "fe"), parts=("part1",), start=AtHand(BP4D, ("a", "fe")), **known
+    bp4d = expanded(BP4D, profile, (), REGISTRY, ("a", "fe"), parts=("part1",), **known)
+    disfa = expanded(
+        DISFA, profile, (), REGISTRY, ("b", "fe"), parts=("part1",), start=AuSource(BP4D, ("a", "fe")), **known
     )
     assert [t.method for t in bp4d] == ["fe_source", "l2t_ww"]
     assert [(t.dataset, t.method, t.part) for t in disfa] == [
@@ -200,7 +205,7 @@ def test_datasets_share_one_source_and_differ_where_they_start() -> None:
 def test_every_backbone_can_start_from_renders() -> None:
     profile, changed = load_profile("smoke", ["method.weights=renders"])
     known = {"methods": ("stl", "l2t_ww"), "seeds": (0, 1), "parts": ("part1",), "renders": "r"}
-    trials = expand(BP4D, profile, changed, REGISTRY, ("a", "fe"), **known)
+    trials = expanded(BP4D, profile, changed, REGISTRY, ("a", "fe"), **known)
     assert [(t.dataset, t.method, t.seed) for t in trials] == [
         ("renders", "identity", 0),
         ("bp4d", "stl", 0),
@@ -215,8 +220,8 @@ def test_every_backbone_can_start_from_renders() -> None:
     assert trials[0].fingerprints == ("", "r")
     assert (trials[0].hparams["weights"], trials[1].hparams["weights"]) == ("scratch", "renders")
     # DISFA's model on BP4D starts from them, and its methods from that.
-    known = {"methods": ("stl",), "seeds": (0,), "parts": ("part1",), "start": AtHand(BP4D, ("a", "fe"))}
-    chain = expand(DISFA, profile, changed, REGISTRY, ("b", "fe"), renders="r", **known)
+    known = {"methods": ("stl",), "seeds": (0,), "parts": ("part1",), "start": AuSource(BP4D, ("a", "fe"))}
+    chain = expanded(DISFA, profile, changed, REGISTRY, ("b", "fe"), renders="r", **known)
     assert [t.dataset for t in chain] == ["renders", "bp4d", "disfa"]
     assert [t.prerequisites["start"].key for t in chain[1:]] == [t.key for t in chain[:-1]]
 
@@ -227,7 +232,7 @@ def test_what_renders_are_learned_with_is_part_of_what_starts_from_them(setting:
     found = []
     for more in ((), (setting,)):
         profile, changed = load_profile("smoke", ["method.weights=renders", *more])
-        found.append(expand(BP4D, profile, changed, REGISTRY, ("a", "fe"), **known))
+        found.append(expanded(BP4D, profile, changed, REGISTRY, ("a", "fe"), **known))
     for plain, other in zip(*found, strict=True):
         assert (plain.key != other.key, plain.own_digest != other.own_digest) == (True, True)
         assert plain.shared_digest == other.shared_digest
@@ -244,7 +249,7 @@ def test_a_backbone_starts_where_the_renders_left_it(root: Path, tmp_path: Path)
     faces = pack_faces(people, profile, tmp_path)
     elsewhere = {RENDERS: (BP4D, TrialData(data.au, faces))}
     known = {"methods": ("stl", "mtl"), "seeds": (0,), "parts": ("part1",), "renders": faces.fingerprint}
-    trials = expand(BP4D, profile, changed, REGISTRY, (data.au.fingerprint, data.fe.fingerprint), **known)
+    trials = expanded(BP4D, profile, changed, REGISTRY, (data.au.fingerprint, data.fe.fingerprint), **known)
     assert [t.method for t in trials] == ["identity", "stl", "mtl"]
     assert not trials[2].prerequisites
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU), elsewhere=elsewhere)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import namedtuple
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from benchmark import api
 from benchmark.cli import main
-from benchmark.cli.run import _test_frames
-from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D
-from benchmark.standin.write import StandinSettings, write_standin
+from benchmark.config.settings import StandinSettings
+from benchmark.data.trial_data import TrialData
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.store.folder import CHECKPOINT
 from benchmark.store.results import Results
-from benchmark.trials.prepare import read_au
 from benchmark.trials.runner import joint_origin
-from benchmark.trials.trainer import TrialData
+from tests.standins import draw
 
 TINY = [
     *("--profile", "smoke"),
@@ -165,7 +165,7 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     assert status == 0
     assert "partial data in BP4D's layout" in out
     status, out, _ = malbench("run", "bp4d", "--data", data, *TINY, "--allow-incomplete")
-    assert out.count("done already") == len(list((tmp_path / "runs").glob("*/*/*/DONE")))
+    assert out.count("skipped: done before") == len(list((tmp_path / "runs").glob("*/*/*/DONE")))
     reports = tmp_path / "reports"
     assert malbench("report", "--out", reports)[0] == 0
     text = (reports / "tables.md").read_text()
@@ -251,7 +251,7 @@ def test_check_and_prepare_a_written_stand_in(malbench, tmp_path: Path) -> None:
 
 def test_a_stand_in_without_its_marker_is_still_known(malbench, tmp_path: Path) -> None:
     root = tmp_path / "faces"
-    write_standin(root, StandinSettings(size=40, frames_per_sequence=1, fe_train=20, fe_test=2))
+    draw(root, StandinSettings(size=40, frames_per_sequence=1, fe_train=20, fe_test=2))
     (root / "standin.json").unlink()
     status, out, _ = malbench("data", "check", "bp4d", "--data", root)
     assert status == 0
@@ -262,7 +262,7 @@ def test_one_trial_fails_and_the_others_are_run(malbench) -> None:
     few = ("--method", "stl", "--method", "mtl", "--part", "part1", "--set", "methods.stl.lr=1e30")
     status, out, error = malbench("run", "bp4d", *SMALL, *few, "--set", "methods.stl.optimizer=sgd")
     assert status == 1
-    assert "2 trials: 1 run, 1 failed" in out
+    assert "2 trials: 1 ran, 1 failed" in out
     assert error.startswith("error: bp4d stl part1 seed 0")
     assert "Traceback" not in error
     status, out, _ = malbench("status", "--json")
@@ -321,7 +321,7 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -
     assert "Incomplete" not in text
     assert "| mtl\\_oracle − mtl" in text
     status, out, _ = malbench("study", plan, *where)
-    assert (status, out.count("done already")) == (0, 4)
+    assert (status, out.count("skipped: done before")) == (0, 4)
     status, _, error = malbench("study", plan, "--question", "bas", *where)
     assert (status, "did you mean 'base'?" in error) == (2, True)
 
@@ -340,7 +340,7 @@ def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> No
     assert "Incomplete" not in chosen
     assert len(set(Results.read(tmp_path / "out/plan.parquet").trials["fingerprint"])) == 1
     status, out, _ = malbench("study", plan, *where)
-    assert (status, out.count(": training"), out.count("done already")) == (0, 1, 2)
+    assert (status, out.count(": training"), out.count("skipped: done before")) == (0, 1, 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -388,7 +388,7 @@ def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> N
     assert status == 1
     assert error.count("training diverged") == 1
     # The trial of MTL is the same in both.
-    assert ("2 trials: 1 run, 1 failed" in out, "2 trials: 1 run, 1 done before" in out) == (True, True)
+    assert ("2 trials: 1 ran, 1 failed" in out, "2 trials: 1 ran, 1 skipped: done before" in out) == (True, True)
     text = (tmp_path / "out/plan.md").read_text()
     assert text.count("Incomplete") == 1
     trials = Results.read(tmp_path / "out/plan.parquet").trials
@@ -413,7 +413,7 @@ def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monke
     monkeypatch.setattr("benchmark.trials.preflight.device_memory", lambda device: 2**20)
     status, _, error = malbench(*one)
     assert (status, "too little memory for a step" in error) == (2, True)
-    monkeypatch.setattr("benchmark.cli.run.Slurm", Cluster)
+    monkeypatch.setattr("benchmark.launch.slurm.Slurm", Cluster)
     status, out, error = malbench(*one, "--launcher", "slurm")
     assert (status, error, "submitted, job 7_0" in out) == (0, "", True)
     # The store is shared, and so is its disk.
@@ -423,17 +423,22 @@ def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monke
     assert (status, "the disk is too small for these trials" in error) == (2, True)
 
 
-def test_frames_of_parts_are_those_of_their_subjects(data: Path) -> None:
-    profile, _ = load_profile("smoke", ["data.alignment=as_is"])
-    faces = read_au(data, BP4D, profile)
-    frames = _test_frames(faces, BP4D)
-    assert frames == {"part1": 24, "part2": 24, "part3": 24}
+def test_frames_of_parts_are_those_of_their_subjects(data: Path, tmp_path: Path) -> None:
+    loaded = api.load_data(
+        "bp4d",
+        profile="smoke",
+        overrides=["data.alignment=as_is"],
+        root=data,
+        cache=tmp_path / "cache",
+        allow_incomplete=True,
+    )
+    assert loaded.test_frames == {"part1": 24, "part2": 24, "part3": 24}
     few = BP4D.model_copy(update={"parts": {"part1": ("F001",), "part2": ("nobody",)}})
-    assert _test_frames(faces, few) == {"part1": 12, "part2": 0}
+    assert replace(loaded, protocol=few).test_frames == {"part1": 12, "part2": 0}
 
 
 def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None:
-    few = ("--set", "standin.gft_frames=4", "--method", "mtl", "--method", "stl", "--method", "mal")
+    few = ("--set", "gft.standin_frames=4", "--method", "mtl", "--method", "stl", "--method", "mal")
     status, out, _ = malbench("run", "gft", *SMALL, *few)
     assert status == 0
     assert "STAND-IN" in out
@@ -456,7 +461,7 @@ def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None
     (trial,) = (tmp_path / "runs/gft/mtl").iterdir()
     scored = tmp_path / "mine.parquet"
     where = ("--results", tmp_path / "reports/results.parquet", "--out", scored)
-    settings = [*SMALL, "--set", "standin.gft_frames=4"]
+    settings = [*SMALL, "--set", "gft.standin_frames=4"]
     status, out, _ = malbench("score", trial / "predictions.parquet", "gft", "--name", "mine", *where, *settings)
     assert (status, "mine, test: F1 ave" in out) == (0, True)
     counts = [
@@ -500,13 +505,13 @@ def test_files_of_others_that_are_not_there(malbench, tmp_path: Path, command: t
     assert error.startswith("error: ")
 
 
-def test_renders_are_no_start_for_the_alignment_probe(malbench) -> None:
-    status, _, error = malbench("align", "--profile", "smoke", "--set", "method.weights=renders")
-    assert (status, "begins with another" in error) == (2, True)
+def test_renders_are_no_start_for_the_gradient_probe(malbench) -> None:
+    status, _, error = malbench("gradient-probe", "--profile", "smoke", "--set", "method.weights=renders")
+    assert (status, "starts from renders has another" in error) == (2, True)
 
 
 def test_disfa_starts_from_a_model_trained_on_bp4d(malbench, tmp_path: Path) -> None:
-    few = ("--set", "standin.disfa_frames=6", "--set", "data.val_minimum=4", "--method", "stl")
+    few = ("--set", "disfa.standin_frames=6", "--set", "data.val_minimum=4", "--method", "stl")
     status, out, _ = malbench("run", "disfa", *SMALL, *few, "--part", "part2")
     assert status == 0
     assert "bp4d stl all seed 0" in out
@@ -520,7 +525,7 @@ def test_disfa_starts_from_a_model_trained_on_bp4d(malbench, tmp_path: Path) -> 
     assert "### Figure 4" in text
     assert (tmp_path / "reports/figures/figure4.png").is_file()
     # Other parts of BP4D, or none, are other trials.
-    for other in ('disfa_start.parts=["part1","part3"]', "disfa_start.method="):
+    for other in ('disfa.start.parts=["part1","part3"]', "disfa.start.method="):
         assert malbench("run", "disfa", *SMALL, *few, "--part", "part2", "--set", other)[0] == 0
     assert len(list((tmp_path / "runs/disfa/stl").iterdir())) == 3
     assert len(list((tmp_path / "runs/bp4d/stl").iterdir())) == 2

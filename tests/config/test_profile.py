@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.profile import load_profile, profile_names
-from benchmark.config.protocol import BP4D
+from benchmark.config.names import profile_names
+from benchmark.config.profile import load_profile
+from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
-from benchmark.trials.provenance import source_hash
-from benchmark.trials.trial import Trial, expand
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.trials.source_hash import source_hash
 from methods import discover
+from tests.grids import expanded
 
 REGISTRY = discover()
 
@@ -20,7 +22,7 @@ def trials(
     name: str = "paper", *overrides: str, prints: tuple[str, str] = ("a", "b"), **selection: object
 ) -> list[Trial]:
     profile, changed = load_profile(name, overrides)
-    return expand(BP4D, profile, changed, REGISTRY, prints, **selection)  # type: ignore[arg-type]
+    return expanded(BP4D, profile, changed, REGISTRY, prints, **selection)  # type: ignore[arg-type]
 
 
 def test_every_profile_expands() -> None:
@@ -31,7 +33,7 @@ def test_every_profile_expands() -> None:
 
 
 def test_every_setting_of_the_paper_profile_cites_its_source() -> None:
-    text = (Path(__file__).parents[1] / "benchmark/profiles/paper.toml").read_text()
+    text = (Path(__file__).parents[2] / "benchmark/config/profiles/paper.toml").read_text()
     settings = [row for row in text.splitlines() if "=" in row.split("#")[0]]
     uncited = [r for r in settings if "§" not in r and " A" not in r.split("#")[-1] and "paper" not in r]
     assert [r.split()[0] for r in uncited] == ["amp"]  # the one setting that is about the machine

@@ -1,4 +1,4 @@
-"""What a run does when its store or its data go, when it is stopped between trials, and what others have left."""
+"""Runs that lose their store or data, that stop between trials, and that find leftovers of other runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.config.protocol import BP4D
+from benchmark.config.trial import Trial
 from benchmark.core.errors import Interrupted
 from benchmark.data.known import known_fe
+from benchmark.data.trial_data import TrialData
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.launch.slurm import _last_job
 from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, JOB, TRIAL, TrialFolder
 from benchmark.trials.ownership import OWNER, duration, read_owner
 from benchmark.trials.runner import run_trials
 from benchmark.trials.states import State, detail_of, unfinished_state
-from benchmark.trials.trainer import RunOptions, TrialData
-from benchmark.trials.trial import Trial
-from tests.test_prerequisites import REGISTRY, trials_of
-from tests.test_trainer import CPU, root  # noqa: F401  # a fixture
+from benchmark.trials.trainer import RunOptions
+from tests.trials.test_prerequisites import REGISTRY, trials_of
+from tests.trials.test_trainer import CPU, root  # noqa: F401  # a fixture
 
 
 def run(trials: list[Trial], data: TrialData, runs: Path, **options: object) -> dict[str, State]:
@@ -64,12 +65,12 @@ def test_a_store_that_goes_between_two_trials(root: Path, tmp_path: Path) -> Non
 def test_a_standin_that_goes_during_training_leaves_the_result_whole(root: Path, tmp_path: Path) -> None:  # noqa: F811
     trials, data = trials_of(root, methods=("mal",), parts=("part1",))
     paths = data.fe.faces.table["path"]
-    truth = pd.DataFrame({"name": paths, "path": paths, "kind": "clear", "true_label": 1, "AU1": 0.5})
+    truth = pd.DataFrame({"name": paths, "path": paths, "kind": "clear", "depicted": 0, "AU1": 0.5})
     (tmp_path / "standin/truth").mkdir(parents=True)
     truth.to_parquet(tmp_path / "standin/truth/rafdb.parquet")
     fe = replace(data.fe, faces=replace(data.fe.faces, origin="stand-in", root=tmp_path / "standin"))
     drawn = TrialData(data.au, fe, pd.Series(True, index=paths).to_numpy())
-    assert len(known_fe(tmp_path / "standin")) == len(paths)
+    assert len(known_fe(tmp_path / "standin", "rafdb")) == len(paths)
     run(trials, drawn, tmp_path / "runs", on_step=at_step(2, lambda: shutil.rmtree(tmp_path / "standin")))
     folder = TrialFolder(trials[0].folder(tmp_path / "runs"))
     assert {"kind", "depicted", "AU1"} <= set(pd.read_parquet(folder.path / FE_WEIGHTS))

@@ -1,4 +1,4 @@
-"""What a grid is said to take: against what trials took, and refused where it cannot fit."""
+"""Estimated needs of a grid: against the real needs of trials, and refused if they cannot fit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import torch
 from torch import nn
 
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import BP4D
+from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.trials import preflight
 from benchmark.trials.preflight import FLOAT, Needs, check, device_memory, existing, granted_memory, kept_bytes, needs
-from benchmark.trials.trial import Trial, expand
 from methods import discover
-from methods.backbone import BaseNet, build_net
+from methods.backbone import BaseNet
+from methods.build import build_net
+from tests.grids import expanded
 
 REGISTRY = discover()
 CPU = torch.device("cpu")
@@ -24,7 +26,7 @@ CPU = torch.device("cpu")
 def trials(*methods: str, **settings: object) -> list[Trial]:
     chosen = [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
     profile, changed = load_profile("standin", chosen)
-    return expand(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=methods, parts=("part1",))
+    return expanded(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=methods, parts=("part1",))
 
 
 def test_kept_activations_by_hand() -> None:
@@ -83,7 +85,7 @@ def test_a_trial_keeps_the_predictions_of_its_own_part() -> None:
 
 
 def test_a_validation_batch_in_chunks_takes_the_memory_of_one() -> None:
-    """What a pass keeps is that of its largest batch; the images of all are held."""
+    """Activations count for the largest batch only, images for all batches."""
 
     def memory(batch_val: int, chunk: int) -> int:
         settings = {"train__batch_val": batch_val, "methods__mal__val_chunk": chunk, "train__batch_au": 8}

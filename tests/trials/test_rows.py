@@ -6,20 +6,20 @@ import pytest
 import torch
 
 from benchmark.config.profile import load_profile
-from benchmark.config.protocol import GFT
+from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
-from benchmark.paper import paper_table
-from benchmark.trials.trial import Trial, expand
+from benchmark.datasets.gft.protocol import GFT
+from benchmark.paper.tables import paper_table
 from methods import discover
-from methods.alexnet import add_backbones
-from methods.backbone import build_net
+from methods.build import build_net
+from tests.grids import expanded
 
 REGISTRY = discover()
 
 
 def trials(*rows: str, **methods: tuple[str, ...]) -> list[Trial]:
     profile, changed = load_profile("paper", ["method.weights=scratch"])
-    return expand(GFT, profile, changed, REGISTRY, ("a", "b"), rows=rows, **methods)
+    return expanded(GFT, profile, changed, REGISTRY, ("a", "b"), rows=rows, **methods)
 
 
 def test_a_row_is_stl_on_its_backbone() -> None:
@@ -42,7 +42,6 @@ def test_an_unknown_row_is_told() -> None:
 
 
 def test_alexnet_is_torchvisions_without_its_classifier() -> None:
-    add_backbones()
     net = build_net("alexnet", "scratch", n_aus=10, n_emotions=7, image_size=64)
     assert net.feature_dim == 4096
     backbone = sum(p.numel() for p in net.backbone.parameters())

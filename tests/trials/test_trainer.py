@@ -18,20 +18,26 @@ import torch
 from filelock import FileLock
 from sklearn.metrics import f1_score
 
-from benchmark.config.profile import Profile, load_profile
-from benchmark.config.protocol import BP4D, EMOTIONS
+from benchmark.config.profile import load_profile
+from benchmark.config.settings import Profile
+from benchmark.config.trial import Trial
 from benchmark.core.errors import Interrupted, UserError
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.store.folder import TrialFolder, read_results
-from benchmark.trials.prepare import prepare_data, read_data
+from benchmark.data.trial_data import TrialData
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.rafdb.reader import EMOTIONS
+from benchmark.store.folder import TrialFolder
+from benchmark.trials.collect import read_results
+from benchmark.trials.prepare import prepare_data
 from benchmark.trials.runner import run_trials
+from benchmark.trials.setup import Streams
 from benchmark.trials.states import State, source_hashes, state_of
-from benchmark.trials.trainer import RunOptions, Streams, TrialData, train_trial
-from benchmark.trials.trial import Trial, expand
+from benchmark.trials.trainer import RunOptions, train_trial
 from methods import discover
 from methods.base import Batch, Method, Scalars, Stream
 from tests.conftest import write_bp4d, write_rafdb
+from tests.grids import expanded, read_faces
 
 REGISTRY = discover()
 SETTINGS = (
@@ -51,7 +57,7 @@ CPU = torch.device("cpu")
 
 def load(root: Path) -> tuple[Profile, tuple[str, ...], TrialData]:
     profile, changed = load_profile("smoke", SETTINGS)
-    return profile, changed, prepare_data(read_data(root, BP4D, profile), profile, root / "cache")
+    return profile, changed, prepare_data(read_faces(root, profile), profile, root / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trial_of(root: Path, method: str, part: str = "part1") -> tuple[Trial, TrialData]:
     profile, changed, data = load(root)
     prints = (data.au.fingerprint, data.fe.fingerprint)
-    return expand(BP4D, profile, changed, REGISTRY, prints, methods=(method,), parts=(part,))[0], data
+    return expanded(BP4D, profile, changed, REGISTRY, prints, methods=(method,), parts=(part,))[0], data
 
 
 def train(root: Path, runs: Path, method: str, kill_at: int | None = None) -> None:
@@ -203,7 +209,7 @@ def test_a_done_trial_is_skipped_and_a_locked_one_left(finished: tuple[Path, Tri
 def test_divergence_is_a_plain_error_and_never_a_result(root: Path, tmp_path: Path) -> None:
     profile, _ = load_profile("smoke", [*SETTINGS, "method.lr=1e30", "method.optimizer=sgd"])
     data = load(root)[2]
-    trial = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))[0]
+    trial = expanded(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))[0]
     (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert outcome.state == State.FAILED
     assert "diverged" in str(outcome.why)
@@ -314,7 +320,7 @@ def test_a_control_runs_on_the_stand_in_alone(root: Path, tmp_path: Path) -> Non
 def test_trials_that_start_from_a_failed_one_are_not_run_and_the_others_are(root: Path, tmp_path: Path) -> None:
     profile, _ = load_profile("smoke", [*SETTINGS, "methods.fe_source.lr=1e30", "methods.fe_source.optimizer=sgd"])
     data = load(root)[2]
-    trials = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("l2t_ww", "stl"), parts=("part1",))
+    trials = expanded(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("l2t_ww", "stl"), parts=("part1",))
     for _ in range(2):  # nothing of a failure is kept
         found = {o.trial.method: o.state for o in run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))}
         assert (found["fe_source"], found["l2t_ww"]) == (State.FAILED, State.BLOCKED)
@@ -327,7 +333,7 @@ def test_a_full_disk_ends_the_run(root: Path, tmp_path: Path, monkeypatch: pytes
 
     profile, _ = load_profile("smoke", SETTINGS)
     data = load(root)[2]
-    trials = expand(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl", "mtl"), parts=("part1",))
+    trials = expanded(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl", "mtl"), parts=("part1",))
     with monkeypatch.context() as patch:
         patch.setattr(TrialFolder, "write_table", full)
         with pytest.raises(OSError, match="No space left"):
@@ -366,7 +372,7 @@ def test_validation_frames_are_in_neither_train_nor_test_batches(
 
 def test_methods_at_one_seed_see_the_same_au_batches(root: Path) -> None:
     profile, changed, data = load(root)
-    trials = expand(BP4D, profile, changed, REGISTRY, ("a", "b"), parts=("part1",))
+    trials = expanded(BP4D, profile, changed, REGISTRY, ("a", "b"), parts=("part1",))
     orders = []
     for trial in trials:
         fold = make_fold(data.au.faces, BP4D, "part1", trial.seed, fraction=0.02, minimum=16)
@@ -378,7 +384,7 @@ def test_methods_at_one_seed_see_the_same_au_batches(root: Path) -> None:
 
 def test_a_batch_does_not_depend_on_where_training_began(root: Path) -> None:
     profile, changed, data = load(root)
-    (trial,) = expand(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=("mal",), parts=("part1",))
+    (trial,) = expanded(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=("mal",), parts=("part1",))
     fold = make_fold(data.au.faces, BP4D, "part1", trial.seed, fraction=0.02, minimum=16)
     streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
     whole = list(streams.batches(frozenset(Stream), 0, 6))
@@ -393,7 +399,7 @@ def test_a_batch_does_not_depend_on_where_training_began(root: Path) -> None:
 
 def test_what_fails_while_a_batch_is_made_ahead_is_raised(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile, changed, data = load(root)
-    (trial,) = expand(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))
+    (trial,) = expanded(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))
     fold = make_fold(data.au.faces, BP4D, "part1", trial.seed, fraction=0.02, minimum=16)
     streams = Streams(trial, data, fold, ImageInput(32, "per_image", CPU))
     original = Streams._crops_of

@@ -14,22 +14,23 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmark.config.protocol import BP4D
 from benchmark.core.errors import Interrupted, UserError
-from benchmark.store.folder import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder, read_trial
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.store.folder import CHECKPOINT, DONE, ERROR, TRIAL, TrialFolder
+from benchmark.store.record import read_trial
 from benchmark.trials import runner
 from benchmark.trials.ownership import OWNER, Ownership, Record, read_owner
 from benchmark.trials.runner import run_trials
 from benchmark.trials.states import State, state_of
 from benchmark.trials.trainer import RunOptions
-from tests.test_prerequisites import REGISTRY, trials_of
-from tests.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
+from tests.trials.test_prerequisites import REGISTRY, trials_of
+from tests.trials.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
 
 BEAT_S = 0.05
 LONG_ENOUGH_S = 4 * BEAT_S
 """After it, an owner whose record is another's has looked."""
 ENDS_IN_S = 2.5
-"""Who waits and is asked to stop."""
+"""Seconds within which a waiting runner stops when asked."""
 
 
 class Other:

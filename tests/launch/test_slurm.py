@@ -1,4 +1,4 @@
-"""What is submitted to a cluster, with what and after what; the cluster itself is in tests/slurm."""
+"""Submission of trials to a cluster: jobs, resources and dependencies. tests/slurm has the tests on a real cluster."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.profile import SlurmResources, SlurmSettings, load_profile
-from benchmark.config.protocol import BP4D
+from benchmark.config.profile import load_profile
+from benchmark.config.settings import SlurmResources, SlurmSettings
+from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.launch.slurm import Submission, submit_trials, with_prerequisites
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.states import State, source_hashes
-from benchmark.trials.trial import Trial, expand
 from methods import discover
+from tests.grids import expanded
 
 REGISTRY = discover()
 COMMAND = ("run", "bp4d", "--profile", "smoke")
@@ -43,7 +45,7 @@ class Paper:
 
 def smoke(*overrides: str) -> list[Trial]:
     settings, changed = load_profile("smoke", ["method.backbone=test_resnet", *overrides])
-    return expand(BP4D, settings, changed, REGISTRY, ("a", "b"), methods=("stl", "l2t_ww"), seeds=(0, 1))
+    return expanded(BP4D, settings, changed, REGISTRY, ("a", "b"), methods=("stl", "l2t_ww"), seeds=(0, 1))
 
 
 def submit(runs: Path, queue: Paper, settings: SlurmSettings | None = None, *command: str) -> dict[str, Submission]:

@@ -1,4 +1,4 @@
-"""Who runs a trial: one of many, and another only once the first is dead."""
+"""Ownership of trials: one process of many runs a trial, and another only once the first is dead."""
 
 from __future__ import annotations
 
