@@ -55,7 +55,7 @@ def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = N
         >>> check_name("bp4d", "au")
         >>> check_name("bp4", "au")
         Traceback (most recent call last):
-        benchmark.core.errors.UserError: unknown dataset 'bp4'
+        benchmark.core.errors.UserError: unknown AU dataset 'bp4'
           ...
     """
     known = names(kind, profile)
