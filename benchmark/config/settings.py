@@ -20,11 +20,11 @@ DEFAULT_FE = "rafdb"
 
 @dataclass(frozen=True)
 class Source:
-    """The file of a profile, its text, and the keys that overrides replaced.
+    """Source of a profile: file, text, and overridden keys.
 
     Attributes:
-        path: The TOML file.
-        text: Its content.
+        path: TOML file.
+        text: Content of the file.
         overridden: Dotted keys that `--set` changed.
     """
 
