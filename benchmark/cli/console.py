@@ -99,6 +99,7 @@ class Bars:
         self._tasks: dict[str, Any] = {}
 
     def __call__(self, name: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of the work `name` are done; its bar goes when all are."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(escape(name), total=total)
         self._progress.update(self._tasks[name], completed=done)

@@ -9,8 +9,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def is_checkout() -> bool:
-    """Whether the suite runs from its checkout."""
-    return (PROJECT / "pyproject.toml").is_file() and (PROJECT / "benchmark").is_dir()
+    """Whether the suite runs from its checkout. An installed package has its templates inside `benchmark/`."""
+    return not (PROJECT / "benchmark" / "templates").is_dir()
 
 
 def default_runs() -> Path:

@@ -30,6 +30,7 @@ class CsvRows:
 
     @property
     def line_num(self) -> int:
+        """Number of lines read so far."""
         return self._rows.line_num
 
     def __iter__(self) -> Iterator[list[str]]:

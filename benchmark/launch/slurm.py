@@ -201,6 +201,7 @@ class Slurm:
     submitit: Any = field(default_factory=_load_submitit, repr=False)
 
     def jobs(self) -> set[str]:
+        """See `Queue.jobs`: what `squeue` lists."""
         try:
             listed = subprocess.run(
                 ["squeue", "--me", "--array", "--noheader", "--format=%i"], capture_output=True, text=True, check=True
@@ -212,6 +213,7 @@ class Slurm:
     def submit(
         self, name: str, resources: SlurmResources, after: Sequence[str], commands: Sequence[list[str]]
     ) -> list[str]:
+        """See `Queue.submit`: `sbatch` by submitit."""
         executor = self.submitit.SlurmExecutor(folder=self.logs)
         requeue = REQUEUE.format(stopped=STOPPED, most=resources.requeues).splitlines()
         own = {key: value for key, value in resources.options.items() if value is not False}

@@ -53,6 +53,8 @@ class UnderlineFault:
 
 @dataclass(frozen=True)
 class Audit:
+    """Printed averages and underlines that the paper's own numbers contradict."""
+
     averages: tuple[AverageFault, ...]
     underlines: tuple[UnderlineFault, ...]
 

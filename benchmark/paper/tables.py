@@ -83,6 +83,7 @@ class PaperTable:
         return next((row for row in self.rows if row.method == method), None)
 
     def of_group(self, group: Group) -> tuple[PaperRow, ...]:
+        """Rows of one group of methods, in the printed order."""
         return tuple(row for row in self.rows if row.group == group)
 
     def best(self, group: Group, column: str) -> frozenset[str]:

@@ -48,6 +48,7 @@ def table(header: list[str], rows: list[list[Cell]], *, words: bool = False) -> 
 
 
 def cells(*texts: str) -> list[Cell]:
+    """One unmarked cell for each text."""
     return [Cell(text) for text in texts]
 
 

@@ -58,10 +58,12 @@ class Row:
 
     @property
     def parts(self) -> tuple[str, ...]:
+        """Test parts that were run."""
         return self.counts.part_names
 
     @property
     def seeds(self) -> tuple[int, ...]:
+        """Training seeds that were run."""
         return self.counts.seeds
 
 
@@ -90,6 +92,7 @@ class Group:
 
     @property
     def origin_label(self) -> str:
+        """Where the data come from, in the words of the report."""
         return ORIGINS[self.origin]
 
     @property

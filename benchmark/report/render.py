@@ -27,8 +27,7 @@ FIGURE5, FIGURE6 = "figure5", "figure6"
 
 def template_folder() -> Path:
     """The folder of the templates: at the top of the checkout, or inside the installed package."""
-    beside = PROJECT / "templates"
-    return beside if is_checkout() and beside.is_dir() else Path(__file__).resolve().parents[1] / "templates"
+    return (PROJECT if is_checkout() else PROJECT / "benchmark") / "templates"
 
 
 def build_report(

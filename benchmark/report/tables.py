@@ -104,6 +104,7 @@ class ReportContext:
     """Errors of the groups that cannot be shown."""
 
     def of_origin(self, origin: str) -> list[GroupContext]:
+        """Groups of one origin of data, in the order of the report."""
         return [context for context in self.groups if context.group.origin == origin]
 
 

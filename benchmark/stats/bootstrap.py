@@ -363,8 +363,11 @@ def _quantile(subjects: int, parts: int, level: float) -> float:
 
 
 def _influence(without: FloatArray, parts: IntArray) -> FloatArray:
-    """Influence of each subject on a value: (n − 1) / n × (mean over its part of the values without a subject −
-    the value without this one), with n subjects in the part."""
+    """Influence of each subject on a value, from the values (subjects,) without each of them.
+
+    It is (n − 1) / n × (mean over the subject's part of the values without a subject − the value without this one),
+    with n subjects in the part.
+    """
     found = []
     for part in np.unique(parts):
         values = without[(parts == part) & ~np.isnan(without)]

@@ -56,6 +56,7 @@ class Probe:
     seen: list[pd.DataFrame] = field(default_factory=list)
 
     def wants(self, step: int) -> bool:
+        """Whether the derivatives of this step are asked for: the first `window` of every `every` steps."""
         return step % self.every < self.window
 
     def keep(self, step: int, derivatives: npt.NDArray[np.float64], n_au: int) -> None:
