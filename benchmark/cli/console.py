@@ -37,8 +37,8 @@ MOST_FINDINGS = 60
 
 OUTCOMES = {
     State.TO_DO: "ran",
-    State.DONE: "skipped: done before",
-    State.STALE: "skipped: done before by other sources",
+    State.DONE: "done before",
+    State.STALE: "done before by other sources",
     State.RUNNING: "left to other processes",
     State.FAILED: "failed",
     State.BLOCKED: "blocked by a failure",
@@ -154,7 +154,7 @@ def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
     if grid.waiting:
         needed = grid.needs()
         console.print(
-            f"{len(grid.waiting)} trials to run: {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step of"
+            f"trials to run: {len(grid.waiting)}; {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step of"
             f" {escape(needed.largest)} holds {size(needed.memory)} at least",
             soft_wrap=True,
         )

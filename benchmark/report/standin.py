@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
 from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, write_figure
@@ -67,7 +68,7 @@ def contact_sheet(root: Path) -> Figure:
 
     The choice follows a rule: sequences of evenly spaced subjects, and the first images of each kind.
     """
-    frames, faces = (pd.read_parquet(root / "truth" / f"{name}.parquet") for name in ("bp4d", "rafdb"))
+    frames, faces = (pd.read_parquet(root / "truth" / f"{name}.parquet") for name in (DEFAULT_AU, DEFAULT_FE))
     subjects = sorted(set(frames["subject"]))
     rows: list[tuple[str, Sequence[str]]] = []
     for k in range(4):
@@ -135,7 +136,7 @@ def write_standin_page(
 
 def _network(results: Results) -> pd.DataFrame:
     trials = results.trials
-    own = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == "bp4d") & (trials["origin"] == "stand-in")]
+    own = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == DEFAULT_AU) & (trials["origin"] == "stand-in")]
     plain = own[(own["variant"] == "") & (own["shared_overrides"] == "") & (own["profile"] == "standin")]
     return results.scores[results.scores["trial"].isin(plain["trial"])]
 
