@@ -135,9 +135,9 @@ def load_data(
     fe = _checked(faces[1], check_fe(faces[1], chosen.fe), allow_incomplete)
     if chosen.start is not None and start is not None and start_protocol is not None:
         start = _checked(start, check_au(start, chosen.start, start_protocol), allow_incomplete)
-    used = [each for each in (au, fe, start, people) if each is not None]
-    for each in used:
-        listener.note(each.note)
+    used = [face_set for face_set in (au, fe, start, people) if face_set is not None]
+    for face_set in used:
+        listener.note(face_set.note)
     for sentence in packing_notes(used, settings, cache):
         listener.note(sentence)
     frames = prepare_data((au, fe), settings, cache, listener.progress)
@@ -163,13 +163,13 @@ def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> li
     size, folder = profile.data.frame_size, cache / "frames"
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
-    for each in faces:
-        needed = needed_bytes(each, size, folder)
+    for face_set in faces:
+        needed = needed_bytes(face_set, size, folder)
         if needed:
             free = shutil.disk_usage(folder).free
             notes.append(
-                f"packing {each.dataset}: {len(each):,} frames of {size} px, {needed / 2**30:.2f} GiB in {folder}"
-                f" ({free / 2**30:.1f} GiB free)"
+                f"packing {face_set.dataset}: {len(face_set):,} frames of {size} px, {needed / 2**30:.2f} GiB in"
+                f" {folder} ({free / 2**30:.1f} GiB free)"
             )
     return notes
 

@@ -148,6 +148,6 @@ def method_names(wanted: Iterable[str], *, rows: Iterable[str] = ()) -> tuple[st
         ('l2t_ww', 'mal', 'mtan', 'mtl', 'stl')
     """
     given = list(wanted) or ([] if list(rows) else ["paper"])
-    found = tuple(member for name in given for member in (METHOD_SETS[name]() if name in METHOD_SETS else (name,)))
-    check_names(found)
-    return found
+    methods = tuple(member for name in given for member in (METHOD_SETS[name]() if name in METHOD_SETS else (name,)))
+    check_names(methods)
+    return methods

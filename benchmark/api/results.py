@@ -65,18 +65,18 @@ def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Res
         False
     """
     source = results or runs
-    found = read_results(source)
+    stored = read_results(source)
     kept = out / "results.parquet"
-    if results is None and found.trials.empty and kept.is_file():
-        source, found = kept, read_results(kept)
-    if found.trials.empty:
+    if results is None and stored.trials.empty and kept.is_file():
+        source, stored = kept, read_results(kept)
+    if stored.trials.empty:
         raise UserError(
             "no finished trial",
             where=runs,
             expected="trial folders with DONE, or a results file",
             remedy="run `malbench run bp4d` first, or name a file with --results",
         )
-    return source, found
+    return source, stored
 
 
 def write_report(
@@ -114,7 +114,7 @@ def write_report(
     """
     runs = default_runs() if runs is None else Path(runs)
     out = default_reports() if out is None else Path(out)
-    source, found = find_results(runs, out, results)
+    source, stored = find_results(runs, out, results)
     if source != runs and (trial or faces is not None):
         raise UserError(
             "Figures 5 and 6 are made of trial folders, and a results file holds none",
@@ -122,7 +122,7 @@ def write_report(
             remedy="name the store with --runs and leave --results out, or leave --trial and --faces out",
         )
     if beside:
-        found = Results.concat([found, *[Results.read(file) for file in beside]])
+        stored = Results.concat([stored, *[Results.read(file) for file in beside]])
     listener.note(f"from {source}")
     weighed = None
     if source == runs:
@@ -133,7 +133,7 @@ def write_report(
                 raise
             # The images were not requested, and the rest of the report does not depend on them.
             listener.note(f"Figures 5 and 6 are left out: {error.what}")
-    return build_report(found, out, faces=weighed)
+    return build_report(stored, out, faces=weighed)
 
 
 def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listener: Listener) -> WeighedFaces | None:

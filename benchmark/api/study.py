@@ -103,19 +103,21 @@ def run_study(
     asked = _asked(plan, request)
     failed = False
     # Seed by seed, so that every question has all trials of a seed before the next seed starts.
-    turns = [(seed, each) for seed in sorted({s for each in asked for s in each.seeds}) for each in asked]
-    for seed, each in turns:
-        if seed not in each.seeds:
+    turns = [
+        (seed, question) for seed in sorted({s for question in asked for s in question.seeds}) for question in asked
+    ]
+    for seed, question in turns:
+        if seed not in question.seeds:
             continue
-        listener.note(f"{each.name}, seed {seed}: {each.title}")
+        listener.note(f"{question.name}, seed {seed}: {question.title}")
         grid = plan_grid(
             GridRequest(
                 plan.dataset,
-                methods=each.methods,
-                parts=each.parts,
+                methods=question.methods,
+                parts=question.parts,
                 seeds=(seed,),
                 profile=plan.profile,
-                overrides=each.set,
+                overrides=question.set,
                 runs=request.runs,
                 cache=request.cache,
                 execution=request.execution,
@@ -149,14 +151,14 @@ def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[
     """
     plan = load_plan(plan_name)
     present = source_hashes()
-    found = read_results(runs) if runs.is_dir() else Results.empty()
+    results = read_results(runs) if runs.is_dir() else Results.empty()
     for file in beside:
-        found = found.beside(Results.read(file).mark_stale(present))
-    return write_study(plan, found, out, digests=digests_of(plan, discover()), name=plan_name)
+        results = results.beside(Results.read(file).mark_stale(present))
+    return write_study(plan, results, out, digests=digests_of(plan, discover()), name=plan_name)
 
 
 def _asked(plan: Plan, request: StudyRequest) -> list[Question]:
-    return [each for name in request.questions or plan.names for each in plan.asked(name)]
+    return [question for name in request.questions or plan.names for question in plan.asked(name)]
 
 
 def probe_gradients(

@@ -77,12 +77,12 @@ def verify(
     """
     registry = discover()
     torch.set_num_threads(threads or available_cores())
-    found = {trial.key: (trial, folder) for trial, folder in _finished(runs)}
+    finished = {trial.key: (trial, folder) for trial, folder in _finished(runs)}
     for key in keys:
-        if key not in found:
+        if key not in finished:
             raise UserError(f"no finished trial '{key}'", where=runs, remedy="name one from `malbench status --all`")
-    verifier = _Verifier(runs, registry, find_device(device), steps, root, cache, listener, found)
-    chosen = [found[key] for key in keys] if keys else list(found.values())
+    verifier = _Verifier(runs, registry, find_device(device), steps, root, cache, listener, finished)
+    chosen = [finished[key] for key in keys] if keys else list(finished.values())
     wanted = [(trial, folder) for trial, folder in chosen if every or keys or verifier.is_stale(trial, folder)]
     outcomes = []
     for number, (trial, folder) in enumerate(wanted):
@@ -144,10 +144,10 @@ def verify_results(
     outcomes, made = [], dict(zip(trials["trial"], trials["provenance"], strict=True))
     for number, row in enumerate(wanted.to_dict("records")):
         key = str(row["trial"])
-        found = verifier.outcome_of_row(str(row["settings"]), key, results)
-        outcomes.append(found)
-        if found.agreement in {Agreement.EXACT, Agreement.CLOSE}:
-            mark = verification_mark(found, present[str(row["method"])], verifier.device)
+        outcome = verifier.outcome_of_row(str(row["settings"]), key, results)
+        outcomes.append(outcome)
+        if outcome.agreement in {Agreement.EXACT, Agreement.CLOSE}:
+            mark = verification_mark(outcome, present[str(row["method"])], verifier.device)
             made[key] = json.dumps({**json.loads(made[key]), "verified": mark}, sort_keys=True)
         listener.progress("verifying trials", number + 1, len(wanted))
     marked = trials.assign(provenance=[made[key] for key in trials["trial"]])
@@ -205,10 +205,10 @@ class _Verifier:
 
     def _repeat(self, trial: Trial, history: pd.DataFrame) -> Verification:
         before = {}
-        for role, each in trial.prerequisites.items():
-            if each.key not in self.found:
-                raise UserError(f"the trial {each.key} that it starts from is not in the store")
-            before[role] = read_finished(self.found[each.key][0], self.registry, self.runs)
+        for role, prerequisite in trial.prerequisites.items():
+            if prerequisite.key not in self.found:
+                raise UserError(f"the trial {prerequisite.key} that it starts from is not in the store")
+            before[role] = read_finished(self.found[prerequisite.key][0], self.registry, self.runs)
         loaded = self._load(trial)
         protocol, data = loaded.others.get(trial.dataset, (loaded.protocol, loaded.frames))
         return verify_steps(

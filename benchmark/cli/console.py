@@ -74,9 +74,11 @@ def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) 
     parts = sorted({part for row in rows.values() for part in row})
     grid = Table("dataset", "profile", "method", *parts)
     for names, row in sorted(rows.items()):
-        found = [", ".join(f"{n:,} {state}" for state, n in sorted(row.get(part, Counter()).items())) for part in parts]
-        grid.add_row(*map(escape, (*names, *found)))
-    listed = [each for each in standing if every or each[1] != State.DONE]
+        counts = [
+            ", ".join(f"{n:,} {state}" for state, n in sorted(row.get(part, Counter()).items())) for part in parts
+        ]
+        grid.add_row(*map(escape, (*names, *counts)))
+    listed = [trial for trial in standing if every or trial[1] != State.DONE]
     shown: list[RenderableType] = [grid]
     if listed:
         table = Table("dataset", "method", "part", "seed", "key", "state", "detail")
@@ -154,8 +156,8 @@ def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
     if grid.waiting:
         needed = grid.needs()
         console.print(
-            f"trials to run: {len(grid.waiting)}; {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step of"
-            f" {escape(needed.largest)} holds {size(needed.memory)} at least",
+            f"trials to run: {len(grid.waiting)}; {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step"
+            f" of {escape(needed.largest)} holds {size(needed.memory)} at least",
             soft_wrap=True,
         )
         grid.check_needs(needed)
@@ -163,11 +165,11 @@ def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
 
 def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -> None:
     """Print the jobs, and the folder of their output."""
-    for each in submissions:
-        after = f" after {' '.join(each.after)}" if each.after else ""
-        words = f"{'submitted' if each.fresh else 'in the queue already'}, job {each.job}{after}"
-        told = words if each.job else WORDS[each.state]
-        console.print(f"{escape(each.trial.label)} ({each.trial.key}): {told}", soft_wrap=True)
+    for submission in submissions:
+        after = f" after {' '.join(submission.after)}" if submission.after else ""
+        words = f"{'submitted' if submission.fresh else 'in the queue already'}, job {submission.job}{after}"
+        state_text = words if submission.job else WORDS[submission.state]
+        console.print(f"{escape(submission.trial.label)} ({submission.trial.key}): {state_text}", soft_wrap=True)
     console.print(
         f"output of the jobs: {logs}\nlook at them with squeue --me, malbench status and malbench report; the same"
         " command again submits what then is neither done nor in the queue",
@@ -177,16 +179,16 @@ def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -
 
 def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:
     """Print the table, the findings and the verdict of a data check."""
-    for each in faces:
-        console.print(escape(each.note), soft_wrap=True)
+    for face_set in faces:
+        console.print(escape(face_set.note), soft_wrap=True)
     table = Table("", "found", "known of a full copy")
     for line in outcome.lines:
         table.add_row(*(escape(text) for text in (line.name, line.found, line.known)))
     console.print(table)
     for finding in outcome.findings[:MOST_FINDINGS]:
         facts = [("where", finding.where), ("expected", finding.expected), ("found", finding.found)]
-        told = "".join(f"\n    {name}: {text}" for name, text in [*facts, ("remedy", finding.remedy)] if text)
-        console.print(escape(f"{finding.severity}: {finding.what}{told}"), soft_wrap=True)
+        details = "".join(f"\n    {name}: {text}" for name, text in [*facts, ("remedy", finding.remedy)] if text)
+        console.print(escape(f"{finding.severity}: {finding.what}{details}"), soft_wrap=True)
     more = len(outcome.findings) - MOST_FINDINGS
     if more > 0:
         console.print(f"and {more} more; --json lists all")

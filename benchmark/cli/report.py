@@ -160,8 +160,8 @@ def cost(
     from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 
     console, kept = Console(), out / "cost.json"
-    found = read_benchmarks(files) if files else read_costs(kept)
+    costs = read_benchmarks(files) if files else read_costs(kept)
     if files and kept.is_file():
-        found = found.beside(read_costs(kept))
-    for path in write_costs(found, out):
+        costs = costs.beside(read_costs(kept))
+    for path in write_costs(costs, out):
         console.print(f"wrote {path}", soft_wrap=True)

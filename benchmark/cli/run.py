@@ -144,8 +144,8 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
     if only and outcomes[-1].state in {State.RUNNING, State.AWAITED}:
         raise UserError(f"another process runs {outcomes[-1].trial.label}", remedy="submit again when it has ended")
     numbers = Counter(outcome.state for outcome in outcomes)
-    told = [f"{numbers[state]} {words}" for state, words in OUTCOMES.items() if numbers[state]]
-    console.print(f"{len(outcomes)} {'trial' if len(outcomes) == 1 else 'trials'}: {', '.join(told)}")
+    counted = [f"{numbers[state]} {words}" for state, words in OUTCOMES.items() if numbers[state]]
+    console.print(f"{len(outcomes)} {'trial' if len(outcomes) == 1 else 'trials'}: {', '.join(counted)}")
     console.print(f"store: {runs}", soft_wrap=True)
     failures = [outcome for outcome in outcomes if outcome.why is not None]
     for outcome in failures:
@@ -164,7 +164,7 @@ def _caught_signals() -> Iterator[list[int]]:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:

@@ -37,7 +37,7 @@ def status(
 
     console, present = Console(), source_hashes()
     if as_json:
-        told = [
+        rows = [
             {
                 **_facts(seen),
                 "state": str(state),
@@ -47,7 +47,7 @@ def status(
             }
             for seen, state in standings(runs, present)
         ]
-        console.out(json.dumps(told, indent=2), highlight=False)
+        console.out(json.dumps(rows, indent=2), highlight=False)
         return
     if not watch:
         console.print(_page(standings(runs, present), runs, every=every))
@@ -99,14 +99,14 @@ def methods(
     from methods import names as method_names
 
     settings, _ = load_profile(profile or "paper")
-    check_names(each for each in name or () if each not in method_names("stage"))
+    check_names(method for method in name or () if method not in method_names("stage"))
     from rich.console import Console
 
     from benchmark.trials.describe import describe
     from methods import discover
 
     registry = discover()
-    described = [describe(each, settings, registry) for each in name or registry]
+    described = [describe(method, settings, registry) for method in name or registry]
     console = Console()
     if as_json:
         console.print_json(json.dumps(described))
@@ -118,8 +118,14 @@ def methods(
             *(f"starts from {stage}" for stage in about["prerequisites"].values()),
             f"{about['parameters']:,} parameters",
         ]
-        own = [f"{key} = {setting['value']}" for key, setting in about["settings"].items() if not setting["shared"]]
-        text = "\n".join([about["summary"], about["citation"], *(["settings: " + ", ".join(own)] if own else [])])
+        shown = [f"{key} = {setting['value']}" for key, setting in about["settings"].items() if not setting["shared"]]
+        text = "\n".join(
+            [
+                about["summary"],
+                about["citation"],
+                *(["settings: " + ", ".join(shown)] if shown else []),
+            ]
+        )
         console.print(Text(about["method"], style="bold"), Text(f"({'; '.join(facts)})", style="dim"))
         console.print(Padding(Text(text), (0, 0, 0, 2)))
         for key, setting in about["settings"].items() if name else []:
@@ -154,7 +160,7 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
     if as_json:
         console.print_json(json.dumps(told))
         return
-    for each in told:
-        facts = [each["title"], *(" ".join(each[key]) for key in ("aus", "parts") if each.get(key))]
-        facts += [each["printed"]] if each.get("printed") else []
-        console.print(f"{each['dataset']} ({each['kind'].upper()}): {'; '.join(facts)}", soft_wrap=True)
+    for row in told:
+        facts = [row["title"], *(" ".join(row[key]) for key in ("aus", "parts") if row.get(key))]
+        facts += [row["printed"]] if row.get("printed") else []
+        console.print(f"{row['dataset']} ({row['kind'].upper()}): {'; '.join(facts)}", soft_wrap=True)

@@ -118,7 +118,7 @@ def submit_trials(
         while waiting:
             arrays: dict[tuple[str, tuple[str, ...]], list[Trial]] = {}
             for trial in waiting.values():
-                before = [each.key for each in trial.prerequisites.values()]
+                before = [stage.key for stage in trial.prerequisites.values()]
                 if not any(key in waiting for key in before):
                     after = tuple(sorted({found[key].job for key in before if found[key].job}))
                     arrays.setdefault((trial.method, after), []).append(trial)
@@ -216,7 +216,7 @@ class Slurm:
         """See `Queue.submit`: `sbatch` by submitit."""
         executor = self.submitit.SlurmExecutor(folder=self.logs)
         requeue = REQUEUE.format(stopped=STOPPED, most=resources.requeues).splitlines()
-        own = {key: value for key, value in resources.options.items() if value is not False}
+        options = {key: value for key, value in resources.options.items() if value is not False}
         signalled = {"signal": f"TERM@{resources.signal_delay_s}", "requeue": True, "kill-on-invalid-dep": "yes"}
         parameters = {
             "job_name": name,
@@ -235,7 +235,7 @@ class Slurm:
             srun_args=[f"--cpus-per-task={resources.cpus}"],  # since Slurm 22.05 srun does not inherit it from sbatch
             setup=SETUP,
             teardown=requeue,
-            additional_parameters={**signalled, **own},
+            additional_parameters={**signalled, **options},
         )
         python = sys.executable
         try:

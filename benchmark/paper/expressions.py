@@ -283,7 +283,7 @@ class _Walker:
         return functions[name](node)
 
     def _names(self, call: ast.Call) -> tuple[str, str]:
-        one, other = (self._name(each) for each in call.args)
+        one, other = (self._name(argument) for argument in call.args)
         return one, other
 
     def _name(self, node: ast.expr) -> str:
@@ -300,7 +300,7 @@ class _Walker:
         return _Number(value)
 
     def _about(self, call: ast.Call) -> _Size:
-        difference, claimed = (self.draws(self.value(each)) for each in call.args)
+        difference, claimed = (self.draws(self.value(argument)) for argument in call.args)
         self.evidence.append(f"{difference[0]:+.1f}, claimed {claimed[0]:+.1f}")
         return _Size(difference, float(claimed[0]))
 
@@ -322,7 +322,7 @@ class _Walker:
         better, rivals = self._name(comparison.left), self._name(comparison.comparators[0])
         on = next((self._name(keyword.value).split() for keyword in call.keywords if keyword.arg == "on"), None)
         wins, broken = [], []
-        for dataset in (self._name(each).lower() for each in datasets):
+        for dataset in (self._name(argument).lower() for argument in datasets):
             table = paper_tables()[dataset]
             for column in table.aus if on is None else on:
                 if column not in table.columns:

@@ -106,12 +106,12 @@ def best_of(values: Mapping[str, float | None]) -> frozenset[str]:
 def paper_tables() -> Mapping[str, PaperTable]:
     """Printed tables by dataset, in the paper's order."""
     classes = {name: datasets.registered_class(name) for name in datasets.names("au")}
-    found = {
+    by_number = {
         name: _load(name, str(cls.title), cls.printed)
         for name, cls in classes.items()
         if issubclass(cls, AuDataset) and cls.printed is not None
     }
-    return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].number)))
+    return MappingProxyType(dict(sorted(by_number.items(), key=lambda item: item[1].number)))
 
 
 def paper_table(dataset: str) -> PaperTable:

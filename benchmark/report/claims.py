@@ -105,7 +105,7 @@ class Ours:
             point, draws = mean_over_parts(row.counts), resampled(row.counts)
             values = {au: np.append(point.per_au[j], draws.per_au[:, j]) for j, au in enumerate(row.counts.aus)}
             values[AVE] = np.append(math.nan if np.isnan(point.per_au).any() else point.ave, draws.ave)
-            self._cells[key] = {name: 100 * each for name, each in values.items()}
+            self._cells[key] = {name: 100 * value for name, value in values.items()}
         return self._cells[key][column]
 
     def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
@@ -114,12 +114,12 @@ class Ours:
         row = self._row(dataset, method)
         table = self._groups[dataset].results.curves
         table = table[(table["series"] == series) & table["trial"].isin(row.trials["trial"])].sort_values("step")
-        found = [(t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64)) for _, t in table.groupby("trial")]
-        if not found:
+        curves = [(t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64)) for _, t in table.groupby("trial")]
+        if not curves:
             raise UnknownError(f"{method} stored no curve {series}")
-        if len(found) < len(row.trials):
-            raise UnknownError(f"{method} stored no curve {series} in {len(row.trials) - len(found)} of its trials")
-        return found
+        if len(curves) < len(row.trials):
+            raise UnknownError(f"{method} stored no curve {series} in {len(row.trials) - len(curves)} of its trials")
+        return curves
 
     def weight_statistic(self, method: str, name: str) -> FloatArray:
         """A statistic of the weights, one value per trial of the method on BP4D."""
@@ -137,17 +137,17 @@ class Ours:
         group = self._groups.get(dataset)
         if group is None:
             raise UnknownError(f"nothing was run on {paper_table(dataset).title}")
-        found = [row for row in group.rows if row.paper_row == method and not row.variant]
-        if not found:
+        matching = [row for row in group.rows if row.paper_row == method and not row.variant]
+        if not matching:
             printed = group.paper.row(method)
             cited = printed is not None and printed.group == "au"
             raise UnknownError(
                 f"{method} {'is not trained by this suite' if cited else 'was not run'} ({group.paper.title})"
             )
-        if len(found) > 1:
-            standing = " and ".join(row.method for row in found)
+        if len(matching) > 1:
+            standing = " and ".join(row.method for row in matching)
             raise UnknownError(f"{standing} both stand for {method} ({group.paper.title})")
-        return found[0]
+        return matching[0]
 
 
 _WANTING = {
@@ -180,4 +180,4 @@ def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
         if group.dataset in found.get(name, {}):
             name += f", {group.paper.title} data {group.fingerprint}"
         found.setdefault(name, {})[group.dataset] = group
-    return {name: Ours(list(each.values())) for name, each in found.items()}
+    return {name: Ours(list(by_dataset.values())) for name, by_dataset in found.items()}

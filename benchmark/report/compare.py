@@ -60,10 +60,10 @@ def write_comparison(
     Raises:
         UserError: One of the two holds no trial, or they have no row in common.
     """
-    found = compare(a, b)
+    comparison = compare(a, b)
     out.mkdir(parents=True, exist_ok=True)
     page = out / PAGE
-    text = markdown_template(f"{PAGE}.j2", templates).render(found=found, names=names)
+    text = markdown_template(f"{PAGE}.j2", templates).render(found=comparison, names=names)
     page.write_text(text, encoding="utf-8", newline="\n")
     return page
 
@@ -128,13 +128,13 @@ def _common(pair: Pair) -> tuple[MethodCounts, MethodCounts] | None:
     if not parts or not seeds:
         return None
     chosen = a.select(parts, seeds), b.select(parts, seeds)
-    subjects = [[part.subjects for part in each.parts] for each in chosen]
+    subjects = [[part.subjects for part in counts.parts] for counts in chosen]
     return chosen if subjects[0] == subjects[1] else None
 
 
 def _average_line(pair: Pair) -> list[Cell]:
     scored = [f1_with_intervals(row.counts) for row in pair.rows]
-    sides = [with_interval(100 * each.ave, percent(each.ave_interval)) for each in scored]
+    sides = [with_interval(100 * score.ave, percent(score.ave_interval)) for score in scored]
     common = _common(pair)
     if common is None:
         return cells(pair.name, *sides, UNRUN, "differ, or no part and seed in common", UNRUN)
@@ -211,7 +211,7 @@ def _frames(pair: Pair) -> Iterator[list[Cell]]:
     for part in dict.fromkeys([*a, *b]):
         counts = [_labels(side[part]) if part in side else {} for side in (a, b)]
         for subject in dict.fromkeys([*counts[0], *counts[1]]):
-            one, other = (each.get(subject, (math.nan, math.nan)) for each in counts)
+            one, other = (side.get(subject, (math.nan, math.nan)) for side in counts)
             if one != other:
                 shown = [number(v, digits=0) for v in (one[0], other[0], one[1], other[1])]
                 yield cells(pair.groups[0].paper.title, part, subject, *shown)

@@ -88,8 +88,8 @@ class Costs(BaseModel):
 
     def made_on(self, device: str) -> str:
         """Machine and versions of the rows of a device; "" if there are none."""
-        found = {f"{row.machine}; {row.versions}" for row in self.rows if row.device == device}
-        return found.pop() if found else ""
+        machines = {f"{row.machine}; {row.versions}" for row in self.rows if row.device == device}
+        return machines.pop() if machines else ""
 
     def beside(self, other: Costs) -> Costs:
         """These rows, and those of `other` on devices that these rows lack."""
@@ -106,13 +106,13 @@ def read_benchmarks(files: Sequence[Path]) -> Costs:
     rows = []
     for file in files:
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
-            if not found:
+            benchmarks = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
+            if not benchmarks:
                 raise ValueError("no measurement")
-            for each in found:
-                stats = each["stats"]
+            for benchmark in benchmarks:
+                stats = benchmark["stats"]
                 timing = {"fastest_s": stats["min"], "median_s": stats["median"], "rounds": stats["rounds"]}
-                rows.append(Measured.model_validate({**each["extra_info"], **timing}))
+                rows.append(Measured.model_validate({**benchmark["extra_info"], **timing}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _not_costs(file, error) from error
     for device in {row.device for row in rows}:
@@ -178,7 +178,7 @@ def _not_costs(file: Path, error: Exception) -> UserError:
 
 def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
     """Heading, table and ratios in words for each size."""
-    found = []
+    tables = []
     for px in sorted({row.px for row in costs.of("step")}):
         rows = {row.form: row for row in costs.of("step") if row.px == px}
         missing = [form for form in FORMS if form not in rows]
@@ -206,8 +206,8 @@ def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
             f"memory. Without its forward-mode pass and the second forward pass MAL would count {needed:.1f}, "
             f"{needed / best.forward_passes:.2f} of the library's."
         )
-        found.append((f"{px} px, {ours.batch} images, {ours.threads} threads", table(header, lines), words))
-    return found
+        tables.append((f"{px} px, {ours.batch} images, {ours.threads} threads", table(header, lines), words))
+    return tables
 
 
 def _step_line(row: Measured, rows: dict[str, Measured]) -> list[Cell]:

@@ -49,16 +49,16 @@ def ascending_weights(faces: WeighedFaces) -> Figure:
     """
     rows = []
     for code in range(len(faces.labels)):
-        own = faces.table[faces.table["label"] == code]
-        ranks = np.unique(np.linspace(0, len(own) - 1, min(ACROSS, len(own))).round().astype(int))
-        rows.append(own.iloc[ranks])
+        images = faces.table[faces.table["label"] == code]
+        ranks = np.unique(np.linspace(0, len(images) - 1, min(ACROSS, len(images))).round().astype(int))
+        rows.append(images.iloc[ranks])
     return _grid(faces, rows, faces.labels, ACROSS, "Weights in ascending order, by emotion (Figure 5)")
 
 
 def low_and_high_weights(faces: WeighedFaces) -> Figure:
     """Figure 6: for each emotion, the image of the lowest weight above that of the highest, with their consistency."""
-    classes = [own for _, own in faces.table.groupby("label")]
-    rows = [pd.concat([own.iloc[[at]] for own in classes]) for at in (0, -1)]
+    classes = [images for _, images in faces.table.groupby("label")]
+    rows = [pd.concat([images.iloc[[at]] for images in classes]) for at in (0, -1)]
     return _grid(
         faces, rows, ("lowest", "highest"), len(classes), "Lowest and highest weights (Figure 6)", classed=True
     )

@@ -143,9 +143,9 @@ def group_results(results: Results, faults: list[UserError] | None = None) -> tu
     trials = [table["trial"] for _, table in results.trials.groupby(GROUP_FIELDS, sort=True)]
     groups: list[Group] = []
     wrong: list[UserError] = []
-    for each in results.split(trials):
+    for group_of_results in results.split(trials):
         try:
-            groups.append(_group(each))
+            groups.append(_group(group_of_results))
         except UserError as error:
             if faults is None:
                 raise
@@ -269,7 +269,7 @@ class _ByTrial:
     def _rows_of(self, trials: Iterable[str]) -> tuple[IntArray, IntArray]:
         """Row numbers of these trials, and the position in `trials` for each of them."""
         rows = [self._rows[number] for number in self._numbers(trials)]
-        return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(each) for each in rows])
+        return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(row) for row in rows])
 
 
 class _Counts(_ByTrial):
@@ -290,7 +290,9 @@ class _Counts(_ByTrial):
             sets = tested[self._numbers(names)]
             wrong = np.flatnonzero((sets != sets[0]).any(axis=1) | ~sets.any(axis=1))
             if len(wrong):
-                expected, found = (", ".join(compress(self._subjects, each)) for each in (sets[0], sets[wrong[0]]))
+                expected, found = (
+                    ", ".join(compress(self._subjects, subjects)) for subjects in (sets[0], sets[wrong[0]])
+                )
                 raise UserError(
                     f"two trials of {part} on the same data tested different subjects",
                     where=f"trials {names[0]} and {names[wrong[0]]}",

@@ -35,8 +35,8 @@ def escape(text: object) -> str:
 
 
 def _plain(character: str) -> str:
-    found = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return "".join(_SPECIAL.get(c, c) for c in found) or "?"
+    ascii_text = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return "".join(_SPECIAL.get(c, c) for c in ascii_text) or "?"
 
 
 def latex_table(table: Table) -> str:

@@ -185,14 +185,14 @@ def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
     """Lines with difference and verdict of a row against the paper's; "-" where the paper prints no value."""
     differences, verdicts = [], []
     for column in group.paper.columns:
-        found = _verdict(group, printed, run, column)
-        if found is None:
+        verdict = _verdict(group, printed, run, column)
+        if verdict is None:
             differences.append(UNRUN)
             verdicts.append(UNRUN)
             continue
-        shown = number(found.difference, sign=True)
+        shown = number(verdict.difference, sign=True)
         differences.append(shown)
-        verdicts.append(f"differs by {shown}" if found.verdict == "differs" else found.verdict)
+        verdicts.append(f"differs by {shown}" if verdict.verdict == "differs" else verdict.verdict)
     return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict", *verdicts)]
 
 
@@ -222,14 +222,14 @@ def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged
 
 def verdict_counts(ours: OursOfGroup) -> Counter[str]:
     """Numbers of cells of the paper's multi-task rows by verdict; a row that we ran several times counts each time."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for printed in ours.group.paper.of_group("multitask"):
         runs = ours.of(printed)
         judged = [_verdict(ours.group, printed, run, c) for run in runs for c in ours.group.paper.columns]
-        found.update(each.verdict for each in judged if each is not None)
+        counts.update(cell.verdict for cell in judged if cell is not None)
         if not runs:
-            found["not run"] += sum(value is not None for value in printed.values.values())
-    return found
+            counts["not run"] += sum(value is not None for value in printed.values.values())
+    return counts
 
 
 def beyond_table(ours: OursOfGroup) -> Table | None:
@@ -253,7 +253,7 @@ def interval_table(ours: OursOfGroup) -> Table:
 def difference_table(ours: OursOfGroup) -> Table:
     """Differences in `ave` F1, paired by subject, on the common parts and seeds of two rows."""
     header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "p", "detectable", "parts", "seeds"]
-    return table(header, [_pair_row(ours, *each) for each in ours.paired])
+    return table(header, [_pair_row(ours, *pair) for pair in ours.paired])
 
 
 def au_difference_table(ours: OursOfGroup) -> Table:

@@ -59,7 +59,7 @@ def au_sheet() -> Figure:
 
 
 def _alone(who: Identity, au: int | None) -> npt.NDArray[np.uint8]:
-    intensity = [1.0 if each == au else 0.0 for each in DRAWN_AUS]
+    intensity = [1.0 if drawn == au else 0.0 for drawn in DRAWN_AUS]
     return render_face(who, intensity, Pose(), Scene((150.0, 150.0, 145.0)), SHOWN)
 
 
@@ -73,10 +73,10 @@ def contact_sheet(root: Path) -> Figure:
     rows: list[tuple[str, Sequence[str]]] = []
     for k in range(4):
         subject, task = subjects[k * (len(subjects) - 1) // 3], TASKS[2 * k]
-        own = frames[(frames["subject"] == subject) & (frames["task"] == task)].sort_values("frame")
-        rows.append((f"{subject}\n{task}", list(own["path"])[:ACROSS]))
-    for kind, own in faces.groupby("kind", sort=True):
-        rows.append((str(kind).replace("_", "\n"), list(own["path"])[:ACROSS]))
+        images = frames[(frames["subject"] == subject) & (frames["task"] == task)].sort_values("frame")
+        rows.append((f"{subject}\n{task}", list(images["path"])[:ACROSS]))
+    for kind, images in faces.groupby("kind", sort=True):
+        rows.append((str(kind).replace("_", "\n"), list(images["path"])[:ACROSS]))
     height = 0.35 + 0.56 * len(rows)
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
@@ -136,18 +136,18 @@ def write_standin_page(
 
 def _network(results: Results) -> pd.DataFrame:
     trials = results.trials
-    own = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == DEFAULT_AU) & (trials["origin"] == "stand-in")]
-    plain = own[(own["variant"] == "") & (own["shared_overrides"] == "") & (own["profile"] == "standin")]
+    stl = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == DEFAULT_AU) & (trials["origin"] == "stand-in")]
+    plain = stl[(stl["variant"] == "") & (stl["shared_overrides"] == "") & (stl["profile"] == "standin")]
     return results.scores[results.scores["trial"].isin(plain["trial"])]
 
 
 def _probe_table(probed: pd.DataFrame, network: pd.DataFrame) -> Table:
     rows = []
-    for au, own in probed.groupby("au", sort=False):
+    for au, probes in probed.groupby("au", sort=False):
         theirs = network.loc[network["au"] == au, "auc"]
         learned = number(float(theirs.mean()), digits=3) if len(theirs) else UNRUN
         name = f"{au} {NAMES[int(str(au).removeprefix('AU'))]}"
-        rows.append(cells(name, number(float(own["auc"].mean()), digits=3), learned))
+        rows.append(cells(name, number(float(probes["auc"].mean()), digits=3), learned))
     ends = [number(float(probed["auc"].mean()), digits=3)]
     ends.append(number(float(network["auc"].mean()), digits=3) if len(network) else UNRUN)
     return table(["action unit", "linear probe on pixels", "STL"], [*rows, cells("mean", *ends)])

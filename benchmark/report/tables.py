@@ -244,22 +244,24 @@ _SAYS = {True: "yes", False: "no", None: "cannot say"}
 
 
 def _claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
-    found = [each.printed.holds for each in judged]
+    held = [judgement.printed.holds for judgement in judged]
     worlds = [our.runs for our in judged[0].ours]
     rows = [
         cells(
-            f"{each.claim.id} (§{each.claim.section})",
-            each.claim.text,
-            _outcome(each.printed),
-            *[_our_outcome(our) for our in each.ours],
+            f"{judgement.claim.id} (§{judgement.claim.section})",
+            judgement.claim.text,
+            _outcome(judgement.printed),
+            *[_our_outcome(our) for our in judgement.ours],
         )
-        for each in judged
+        for judgement in judged
     ]
-    short = [cells(each.claim.id, f"§{each.claim.section}", _SAYS[each.printed.holds]) for each in judged]
+    short = [
+        cells(judgement.claim.id, f"§{judgement.claim.section}", _SAYS[judgement.printed.holds]) for judgement in judged
+    ]
     return ClaimsContext(
-        follow=found.count(True),
-        fail=found.count(False),
-        unknown=found.count(None),
+        follow=held.count(True),
+        fail=held.count(False),
+        unknown=held.count(None),
         table=table(
             ["claim", "text", "follows from the printed tables", *[f"ours: {name}" for name in worlds]],
             rows,
@@ -280,9 +282,9 @@ def _our_outcome(our: OurOutcome) -> str:
 
 
 def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
-    known = [each for each in contexts if each.group.paper.is_printed]
-    names = [verdict for verdict in get_args(Verdict) if any(verdict in each.verdicts for each in known)]
-    rows = [cells(each.title, *[str(each.verdicts.get(name, 0)) for name in names]) for each in known]
+    printed = [context for context in contexts if context.group.paper.is_printed]
+    names = [verdict for verdict in get_args(Verdict) if any(verdict in context.verdicts for context in printed)]
+    rows = [cells(context.title, *[str(context.verdicts.get(name, 0)) for name in names]) for context in printed]
     return table(["runs", *names], rows)
 
 
@@ -313,8 +315,13 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
     names = [f"{group.paper.title}, {group.origin_label}, profile {group.profile}" for group in known]
     settings = [_settings(group) for group in known]
     rows = [
-        cells(each.id, each.question, each.default, *[_settings_of(made, each.settings) for made in settings])
-        for each in ambiguities()
+        cells(
+            ambiguity.id,
+            ambiguity.question,
+            ambiguity.default,
+            *[_settings_of(made, ambiguity.settings) for made in settings],
+        )
+        for ambiguity in ambiguities()
     ]
     return table(["", "question", "default", *names], rows, words=True)
 
@@ -330,7 +337,9 @@ def _settings_of(made: list[tuple[str, dict[str, Any]]], names: tuple[str, ...])
     for name in names:
         section, key = name.split(".")
         part = "data" if section == "data" else "hparams"
-        found = [each.get(part, {}).get(key) for method, each in made if section != "mal" or method == "mal"]
-        values = _distinct(str(value) for value in found if value is not None)
+        values_made = [
+            settings.get(part, {}).get(key) for method, settings in made if section != "mal" or method == "mal"
+        ]
+        values = _distinct(str(value) for value in values_made if value is not None)
         shown.append(f"{key} {values}" if values else f"{key} {UNRUN}")
     return ", ".join(shown) or UNRUN

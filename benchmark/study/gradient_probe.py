@@ -147,7 +147,7 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
     by_batch = seen.groupby(["step", "kind", "batch"])["derivative"].mean()
     grouped = by_batch.groupby(["step", "kind"])
     single = seen.groupby(["step", "kind"])["derivative"]
-    found = pd.DataFrame(
+    summary = pd.DataFrame(
         {
             "mean": grouped.mean(),
             "error": grouped.std(ddof=1) / np.sqrt(grouped.size()),
@@ -155,15 +155,15 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
             "samples": single.size(),
         }
     )
-    return found.reset_index()
+    return summary.reset_index()
 
 
 def probe_table(found: pd.DataFrame) -> Table:
     """Table of mean and standard error by window and kind."""
     kinds = _kinds(found)
     rows = []
-    for step, own in found.groupby("step"):
-        of = {str(row["kind"]): row for row in own.to_dict("records")}
+    for step, window_rows in found.groupby("step"):
+        of = {str(row["kind"]): row for row in window_rows.to_dict("records")}
         said = [_said(*(of[kind][name] for name in ("mean", "error", "sd"))) if kind in of else UNRUN for kind in kinds]
         rows.append(cells(f"{int(str(step)):,}", *said))
     return table(["from step", *(kind.replace("_", " ") for kind in kinds)], rows)
@@ -183,10 +183,10 @@ def probe_figure(found: pd.DataFrame, title: str) -> Figure:
     axes.axhline(0, color="black", linewidth=0.5)
     width = float(found["step"].max()) * 0.004
     for i, (kind, colour) in enumerate(zip(_kinds(found), _COLOURS, strict=False)):
-        own = found[found["kind"] == kind]
+        of_kind = found[found["kind"] == kind]
         axes.errorbar(
-            own["step"] + i * width, own["mean"], own["error"], color=colour, linewidth=1.1, marker="o", markersize=2.5,
-            label=kind.replace("_", " "),
+            of_kind["step"] + i * width, of_kind["mean"], of_kind["error"],
+            color=colour, linewidth=1.1, marker="o", markersize=2.5, label=kind.replace("_", " "),
         )  # fmt: skip
     axes.set_xlabel("iteration", fontsize=LABEL)
     axes.set_ylabel("derivative along ∇L_val(θ*)", fontsize=LABEL)
@@ -209,11 +209,11 @@ def write_gradient_probe(
         window: Steps of a window.
         templates: Folder with the page's template.
     """
-    found = summarise(seen)
-    drawn = write_figure(probe_figure(found, title), out / "figures" / "gradient_probe", kinds=("png",))
+    summary = summarise(seen)
+    drawn = write_figure(probe_figure(summary, title), out / "figures" / "gradient_probe", kinds=("png",))
     page, numbers = out / PAGE, out / "gradient_probe.csv"
-    found.to_csv(numbers, index=False, float_format="%.6g", lineterminator="\n")
-    text = markdown_template(f"{PAGE}.j2", templates).render(command=command, window=window, found=probe_table(found))
+    summary.to_csv(numbers, index=False, float_format="%.6g", lineterminator="\n")
+    text = markdown_template(f"{PAGE}.j2", templates).render(command=command, window=window, found=probe_table(summary))
     page.write_text(text, encoding="utf-8", newline="\n")
     return [page, numbers, *drawn]
 

@@ -64,16 +64,16 @@ def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
     Raises:
         UserError: Two candidates of a choice have the same settings, or a setting is wrong.
     """
-    found = {}
+    digests = {}
     for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
         chosen = Chosen.of(plan.dataset, profile)
         trials = expand(profile, changed, registry, chosen.unread_sources, Selection(methods=question.methods))
-        found[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
+        digests[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
     for choice in plan.choices:
         known: dict[Digests, str] = {}
         for candidate, question in zip(choice.candidates, choice.questions, strict=True):
-            made, name = found[question.name][choice.method], candidate_name(candidate)
+            made, name = digests[question.name][choice.method], candidate_name(candidate)
             if made in known:
                 raise UserError(
                     f"two candidates of the choice '{choice.name}' are the same settings",
@@ -82,7 +82,7 @@ def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
                     remedy="take one out",
                 )
             known[made] = name
-    return found
+    return digests
 
 
 def write_study(
@@ -113,8 +113,8 @@ def write_study(
     """
     sections = [_section(plan, question, results, digests[question.name]) for question in plan.questions]
     sections += [_choice_section(plan, choice, results, digests) for choice in plan.choices]
-    own = results.select(dict.fromkeys(key for section in sections for key in section.trials))
-    if own.trials.empty:
+    selected = results.select(dict.fromkeys(key for section in sections for key in section.trials))
+    if selected.trials.empty:
         raise UserError(
             "no trial of the study is done",
             where=name,
@@ -124,15 +124,15 @@ def write_study(
         "plan": name,
         "profile": plan.profile,
         "sections": sections,
-        "trials": len(own.trials),
-        "hours": float(own.trials["time_train_s"].sum()) / 3600,
-        "stale": int(own.trials["stale"].sum()),
+        "trials": len(selected.trials),
+        "hours": float(selected.trials["time_train_s"].sum()) / 3600,
+        "stale": int(selected.trials["stale"].sum()),
         "summary": _summary(sections),
     }
     out.mkdir(parents=True, exist_ok=True)
     page, kept = (out / f"{Path(name).stem}{suffix}" for suffix in (".md", ".parquet"))
     page.write_text(markdown_template(TEMPLATE, templates).render(**context), encoding="utf-8", newline="\n")
-    own.write(kept)
+    selected.write(kept)
     return [page, kept]
 
 
@@ -140,17 +140,19 @@ def _summary(sections: Sequence[Section]) -> list[str]:
     """One sentence per pair that is in several questions: where it is better, worse, or not distinguishable."""
     by_pair: dict[tuple[str, str], list[tuple[str, RowDifference]]] = {}
     for section in sections:
-        for a, b, found in section.found:
-            by_pair.setdefault((a, b), []).append((section.question.name, found))
+        for a, b, difference in section.found:
+            by_pair.setdefault((a, b), []).append((section.question.name, difference))
     said = []
     for (a, b), asked in by_pair.items():
         if len(asked) < 2:
             continue
         by_verdict: dict[str, list[str]] = {}
-        for name, found in asked:
-            by_verdict.setdefault(found.verdict, []).append(f"{name} {number(found.f1, sign=True)}")
+        for name, difference in asked:
+            by_verdict.setdefault(difference.verdict, []).append(f"{name} {number(difference.f1, sign=True)}")
         said.append(
-            f"{a} against {b}: " + "; ".join(f"{v} in {', '.join(each)}" for v, each in by_verdict.items()) + "."
+            f"{a} against {b}: "
+            + "; ".join(f"{v} in {', '.join(questions)}" for v, questions in by_verdict.items())
+            + "."
         )
     return said
 
@@ -159,14 +161,14 @@ def _made_on(trials: pd.DataFrame) -> str:
     """Device and version of torch by method and seed, in words."""
     made: dict[str, dict[str, list[str]]] = {}
     where = trials["provenance"].map(_machine)
-    for (machine, method), own in trials.assign(machine=where).groupby(["machine", "method"]):
-        seeds = ", ".join(str(int(seed)) for seed in sorted(own["seed"].unique()))
+    for (machine, method), trials_there in trials.assign(machine=where).groupby(["machine", "method"]):
+        seeds = ", ".join(str(int(seed)) for seed in sorted(trials_there["seed"].unique()))
         made.setdefault(str(machine), {}).setdefault(seeds, []).append(str(method))
-    each = {
+    by_machine = {
         machine: "; ".join(f"seed {seeds}: {', '.join(methods)}" for seeds, methods in sorted(by_seeds.items()))
         for machine, by_seeds in made.items()
     }
-    return "; ".join(f"{machine} ({said})" for machine, said in each.items())
+    return "; ".join(f"{machine} ({said})" for machine, said in by_machine.items())
 
 
 def _machine(provenance: str) -> str:
@@ -176,23 +178,23 @@ def _machine(provenance: str) -> str:
 
 def _pretraining(trials: pd.DataFrame) -> list[str]:
     """One sentence per pre-training stage of these trials: its accuracy."""
-    found = set()
+    sentences = set()
     for text in trials["provenance"]:
         start = json.loads(text).get("prerequisites", {}).get(START, {})
         if start.get("dataset") == RENDERS and "learned" in start:
             accuracy = number(start["learned"].get("accuracy"), digits=2)
-            found.add(f"Pre-training (trial {start['key']}): accuracy {accuracy} on its last batches.")
-    return sorted(found)
+            sentences.add(f"Pre-training (trial {start['key']}): accuracy {accuracy} on its last batches.")
+    return sorted(sentences)
 
 
 def _section(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> Section:
     rows = _rows(plan, question, results, digests)
     pairs = [(a, b, RowDifference.between(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
-    sentences = [_sentence(a, b, found) for a, b, found in pairs if found is not None]
-    sentences += [said for each in question.selects if (said := _selected(each, rows, results))]
+    sentences = [_sentence(a, b, difference) for a, b, difference in pairs if difference is not None]
+    sentences += [said for selection in question.selects if (said := _selected(selection, rows, results))]
     missing = _missing(plan, [(question, rows)])
     section = _filled("Question", question, missing, rows, pairs, sentences, results)
-    return replace(section, found=tuple((a, b, found) for a, b, found in pairs if found is not None))
+    return replace(section, found=tuple((a, b, difference) for a, b, difference in pairs if difference is not None))
 
 
 def _choice_section(
@@ -200,15 +202,15 @@ def _choice_section(
 ) -> Section:
     """Section of a choice: F1 of the candidates, and their differences from the first."""
     asked = Question(**choice.model_dump(exclude={"method", "candidates"}), methods=(choice.method,))
-    found = [(question, _rows(plan, question, results, digests[question.name])) for question in choice.questions]
+    candidates = [(question, _rows(plan, question, results, digests[question.name])) for question in choice.questions]
     named = {
         candidate_name(candidate): rows[choice.method]
-        for candidate, (_, rows) in zip(choice.candidates, found, strict=True)
+        for candidate, (_, rows) in zip(choice.candidates, candidates, strict=True)
         if rows
     }
     first = next(iter(named), "")
     pairs = [(name, first, RowDifference.between(row, named[first])) for name, row in named.items() if name != first]
-    missing = _missing(plan, found)
+    missing = _missing(plan, candidates)
     # The choice waits until all candidates are done.
     return _filled("Choice", asked, missing, named, pairs, [] if missing else _chosen(named, pairs), results)
 
@@ -250,7 +252,7 @@ def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) ->
     lost = planned = 0
     for question, rows in found:
         wanted = set(product(question.methods, _parts(plan, question), question.seeds))
-        done = {each for method, row in rows.items() for each in product([method], row.parts, row.seeds)}
+        done = {trial for method, row in rows.items() for trial in product([method], row.parts, row.seeds)}
         lost += len(wanted - done)
         planned += len(wanted)
     return f"{lost} of {planned} trials are not done or have no full seed" if lost else ""
@@ -260,7 +262,7 @@ def _chosen(named: Mapping[str, Row], pairs: Sequence[_Pair]) -> list[str]:
     """Sentences on the candidate with the highest F1, and its difference from the first candidate."""
     best = max(named, key=lambda name: f1_with_intervals(named[name].counts).ave)
     said = [f"Of the highest F1, and so chosen: {best}."]
-    return said + [_sentence(a, b, found) for a, b, found in pairs if found is not None and a == best]
+    return said + [_sentence(a, b, difference) for a, b, difference in pairs if difference is not None and a == best]
 
 
 def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> dict[str, Row]:
@@ -293,8 +295,8 @@ def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str
             found=", ".join(sorted(versions)),
             remedy="take the older trials out of the store (the stand-in is drawn anew when its code changes)",
         )
-    found = {row.method: row for group in groups for row in group.rows}
-    return {method: found[method] for method in question.methods if method in found}
+    by_method = {row.method: row for group in groups for row in group.rows}
+    return {method: by_method[method] for method in question.methods if method in by_method}
 
 
 def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
@@ -331,23 +333,23 @@ def _pair_table(pairs: Sequence[_Pair]) -> Table:
         "so the first is",
     ]
     rows = []
-    for a, b, found in pairs:
-        if found is None:
+    for a, b, difference in pairs:
+        if difference is None:
             rows.append(cells(f"{a} − {b}", *[UNRUN] * 5))
             continue
         by_seed, auc = (
             UNRUN if interval is None else with_interval(value, interval, sign=True)
-            for value, interval in ((found.f1, found.seeds), (found.auc, found.auc_seeds))
+            for value, interval in ((difference.f1, difference.seeds), (difference.auc, difference.auc_seeds))
         )
-        subjects = with_interval(found.f1, found.subjects, sign=True)
-        rows.append(cells(f"{a} − {b}", subjects, by_seed, auc, str(found.count), found.verdict))
+        subjects = with_interval(difference.f1, difference.subjects, sign=True)
+        rows.append(cells(f"{a} − {b}", subjects, by_seed, auc, str(difference.count), difference.verdict))
     return table(header, rows)
 
 
 def _sentence(a: str, b: str, found: RowDifference) -> str:
     subjects, seeds = (
-        "" if each is None else f"[{number(each.low, sign=True)}, {number(each.high, sign=True)}]"
-        for each in (found.subjects, found.seeds)
+        "" if interval is None else f"[{number(interval.low, sign=True)}, {number(interval.high, sign=True)}]"
+        for interval in (found.subjects, found.seeds)
     )
     ends = f"{subjects} over subjects{f'; over {found.count} seeds {seeds}' if seeds else ''}"
     words = f"is {found.verdict} than" if found.verdict.startswith(("better", "worse")) else "is not told apart from"
@@ -359,7 +361,7 @@ def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Ta
     known = {method: found for method, row in rows.items() if (found := trial_weights(results, row))}
     if not known:
         return None
-    aucs = sorted({n for each in known.values() for n in each if n.startswith("auc_")}, key=_auc_title)
+    aucs = sorted({n for statistics in known.values() for n in statistics if n.startswith("auc_")}, key=_auc_title)
     means = ["mean_clear", *sorted({f"mean_{_kind(name)}" for name in aucs})]
     names = [*means, *aucs, "spearman_consistency_within", "spearman_clear_within"]
     header = [
@@ -411,13 +413,13 @@ def _selected(asked: WeightSelection, rows: Mapping[str, Row], results: Results)
     trials = list(zip(*(known.get(name, []) for name in names), strict=True))
     if not trials:
         return ""
-    found = [auc >= asked.auc and weight <= asked.share * clear for auc, weight, clear in trials]
+    meets = [auc >= asked.auc and weight <= asked.share * clear for auc, weight, clear in trials]
     kind, wanted = asked.kind.replace("_", " "), "every one" if asked.found else "none"
-    verdict = "holds" if all(each == asked.found for each in found) else "does not hold"
+    verdict = "holds" if all(met == asked.found for met in meets) else "does not hold"
     aucs = ", ".join(number(auc, digits=3) for auc, _, _ in trials)
     shares = ", ".join(number(weight / clear if clear else None, digits=2) for _, weight, clear in trials)
     return (
-        f"{asked.method} finds {kind} images in {sum(found)} of {len(found)} trials, asked was {wanted}: {verdict}."
+        f"{asked.method} finds {kind} images in {sum(meets)} of {len(meets)} trials, asked was {wanted}: {verdict}."
         f" AUC of the weight, clear against {kind}, at least {asked.auc:g}: {aucs}."
         f" Mean weight of {kind} images over that of clear ones, at most {asked.share:g}: {shares}."
     )

@@ -128,7 +128,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Plan:
-        counts = Counter([*self.names, *(each.name for choice in self.choices for each in choice.questions)])
+        counts = Counter([*self.names, *(question.name for choice in self.choices for question in choice.questions)])
         twice = [name for name, count in counts.items() if count > 1]
         if twice:
             raise ValueError(f"'{twice[0]}' is the name of two questions or choices (candidates count: beta-1, ...)")
@@ -137,7 +137,7 @@ class Plan(BaseModel):
     @property
     def all_questions(self) -> tuple[Question, ...]:
         """The questions, and those of the candidates of choices."""
-        return (*self.questions, *(each for choice in self.choices for each in choice.questions))
+        return (*self.questions, *(question for choice in self.choices for question in choice.questions))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -163,8 +163,8 @@ def load_plan(name: str) -> Plan:
     Raises:
         UserError: There is no such plan, or it has a mistake.
     """
-    own = PLANS / f"{name}.toml"
-    file = own if own.is_file() else Path(name)
+    packaged = PLANS / f"{name}.toml"
+    file = packaged if packaged.is_file() else Path(name)
     names = sorted(path.stem for path in PLANS.glob("*.toml"))
     if not file.is_file():
         raise UserError(
@@ -174,7 +174,7 @@ def load_plan(name: str) -> Plan:
             remedy=did_you_mean(name, names),
         )
     taken = [*names, Path(GRADIENT_PROBE_PAGE).stem]
-    if file != own and file.stem in taken:
+    if file != packaged and file.stem in taken:
         raise UserError(
             "a plan may not be named as a page of the suite",
             where=file,
@@ -203,7 +203,7 @@ def _check_choices(plan: Plan, file: Path) -> None:
     tested = {load_profile(plan.profile, question.set)[0].standin.seed for question in plan.questions}
     for choice in plan.choices:
         drawn = [load_profile(plan.profile, question.set)[0].standin for question in choice.questions]
-        if any(each != drawn[0] for each in drawn):
+        if any(pairs != drawn[0] for pairs in drawn):
             raise UserError(
                 f"the candidates of the choice '{choice.name}' are not on the same data",
                 where=file,

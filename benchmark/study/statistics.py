@@ -62,9 +62,9 @@ class RowDifference:
     def verdict(self) -> str:
         """The difference in words. Both intervals, rounded as printed, must agree: an end of 0.0 counts as 0."""
         intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
-        if all(round(each.low, 1) > 0 for each in intervals):
+        if all(round(interval.low, 1) > 0 for interval in intervals):
             return "better" if self.seeds is not None else "better over subjects, of one seed"
-        if all(round(each.high, 1) < 0 for each in intervals):
+        if all(round(interval.high, 1) < 0 for interval in intervals):
             return "worse" if self.seeds is not None else "worse over subjects, of one seed"
         return "not told apart"
 
@@ -85,15 +85,17 @@ def over_seeds(values: FloatArray) -> Interval | None:
 def trial_weights(results: Results, row: Row) -> dict[str, list[float]]:
     """Statistics of the final weights of a row's FE images, by name: one value per trial, sorted by seed and part."""
     order = row.trials.sort_values(["seed", "part"])["trial"]
-    own = results.weights[results.weights["trial"].isin(order)].pivot_table("value", "trial", "name")
-    return {str(name): own[name].reindex(order).dropna().tolist() for name in own}
+    values = results.weights[results.weights["trial"].isin(order)].pivot_table("value", "trial", "name")
+    return {str(name): values[name].reindex(order).dropna().tolist() for name in values}
 
 
 def fe_share_ends(row: Row, results: Results) -> tuple[float, float] | None:
     """FE samples' share of all weight at the start and the end of training, averaged over trials; None for none."""
     ends: list[tuple[float, float]] = []
-    own = results.curves[results.curves["trial"].isin(row.trials["trial"]) & (results.curves["series"] == "fe_share")]
-    for _, curve in own.groupby("trial"):
+    curves = results.curves[
+        results.curves["trial"].isin(row.trials["trial"]) & (results.curves["series"] == "fe_share")
+    ]
+    for _, curve in curves.groupby("trial"):
         values = curve.sort_values("step")["value"].to_numpy(float)
         width = max(1, round(END_SHARE * len(values)))
         ends.append((float(values[:width].mean()), float(values[-width:].mean())))
