@@ -98,7 +98,7 @@ def write_report(
         results: Results file to use instead of the store.
         beside: Further results files, for example of scored predictions.
         faces: Data root of the images of Figures 5 and 6; not needed for the stand-in.
-        trial: Key of the trial of Figures 5 and 6; "" for the first of MAL.
+        trial: Key of the trial of Figures 5 and 6, whose folder is in the store; "" for the first of MAL there.
         cache: Folder of packed frames and stand-ins.
         listener: Receives progress.
 
@@ -115,17 +115,21 @@ def write_report(
     runs = default_runs() if runs is None else Path(runs)
     out = default_reports() if out is None else Path(out)
     source, stored = find_results(runs, out, results)
-    if source != runs and (trial or faces is not None):
+    if source != runs and faces is not None and not trial:
         raise UserError(
             "Figures 5 and 6 are made of trial folders, and a results file holds none",
             where=source,
-            remedy="name the store with --runs and leave --results out, or leave --trial and --faces out",
+            remedy="name a trial of the store with --trial KEY and --runs, or leave --faces out",
+        )
+    if trial and trial not in set(stored.trials["trial"]):
+        raise UserError(
+            f"no finished trial '{trial}' in the results", where=source, remedy="name one of `malbench status --all`"
         )
     if beside:
         stored = Results.concat([stored, *[Results.read(file) for file in beside]])
     listener.note(f"from {source}")
     weighed = None
-    if source == runs:
+    if source == runs or trial:
         try:
             weighed = _weighed_faces(runs, trial, faces, cache or default_cache(), listener)
         except UserError as error:

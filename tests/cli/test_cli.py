@@ -191,6 +191,12 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     assert (again / "tables.md").read_text() == text
     status, _, error = malbench("report", "--results", reports / "results.parquet", "--out", again, "--faces", data)
     assert (status, "a results file holds none" in error) == (2, True)
+    # Its figures come from the folder of a trial that it holds.
+    (weigher,) = (tmp_path / "runs").glob("bp4d/mal/part1-*")
+    chosen = ("--trial", weigher.name.rsplit("-", 1)[1], "--faces", data)
+    drawn = tmp_path / "drawn"
+    assert malbench("report", "--results", reports / "results.parquet", "--out", drawn, *chosen)[0] == 0
+    assert (drawn / "figures/figure5.png").is_file()
     status, out, _ = malbench("status")
     assert "done" in out
     status, out, _ = malbench("methods")
