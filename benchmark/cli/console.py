@@ -193,5 +193,6 @@ def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) ->
     if more > 0:
         console.print(f"and {more} more; --json lists all")
     remarks = len(outcome.findings) - len(outcome.faults)
-    verdict = f"{len(outcome.faults)} faults" if outcome.faults else "passed: nothing is missing or damaged"
+    number = len(outcome.faults)
+    verdict = f"{number} fault{'' if number == 1 else 's'}" if number else "passed: nothing is missing or damaged"
     console.print(verdict + (f", {remarks} remarks" if remarks else ""))

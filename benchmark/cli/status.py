@@ -140,12 +140,13 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
 
     from benchmark.config.profile import load_profile
     from benchmark.datasets import names, open_au, open_fe
+    from benchmark.datasets.declared import Declared
 
     settings, _ = load_profile(profile or "standin")
-    told: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for name in names("au", settings):
         au = open_au(name, settings)
-        told.append(
+        rows.append(
             {
                 "dataset": name,
                 "kind": "au",
@@ -153,14 +154,20 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
                 "aus": list(au.protocol.au_names),
                 "parts": list(au.protocol.parts),
                 "printed": "" if au.printed is None else f"Table {au.printed.number}",
+                "reader": isinstance(au, Declared) and name not in settings.datasets,
             }
         )
-    told += [{"dataset": n, "kind": "fe", "title": open_fe(settings, n).title} for n in names("fe", settings)]
+    for name in names("fe", settings):
+        fe = open_fe(settings, name)
+        reader = isinstance(fe, Declared) and name not in settings.datasets
+        rows.append({"dataset": name, "kind": "fe", "title": fe.title, "reader": reader})
     console = Console()
     if as_json:
-        console.print_json(json.dumps(told))
+        console.print_json(json.dumps(rows))
         return
-    for row in told:
+    for row in rows:
         facts = [row["title"], *(" ".join(row[key]) for key in ("aus", "parts") if row.get(key))]
         facts += [row["printed"]] if row.get("printed") else []
+        if row["reader"]:
+            facts = ["a reader for datasets that a profile declares (docs/datasets.md)"]
         console.print(f"{row['dataset']} ({row['kind'].upper()}): {'; '.join(facts)}", soft_wrap=True)

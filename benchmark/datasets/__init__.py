@@ -61,6 +61,11 @@ def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = N
     known = names(kind, profile)
     if name not in known:
         words = {"au": "AU dataset", "fe": "FE dataset"}[kind]
+        if kind == "au" and name in names("fe", profile):
+            raise UserError(
+                f"'{name}' is an FE dataset, which is read beside an AU dataset",
+                remedy=f"name an AU dataset ({', '.join(known)}), with --set data.fe={name} or data.fe in the profile",
+            )
         raise UserError(
             f"unknown {words} '{name}'",
             remedy=f"{did_you_mean(name, known)}; or declare it in a profile: [datasets.{name}]",

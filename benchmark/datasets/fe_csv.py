@@ -135,7 +135,8 @@ def _split(table: Table, row: Row) -> str:
 def _code(table: Table, row: Row, codes: dict[str, int]) -> int:
     label = table.filled(row, "label", remedy=_REMEDY)
     if label not in codes:
-        raise table.error(row, "an unknown label", "one of the setting `labels`", label, did_you_mean(label, codes))
+        remedy = f"{did_you_mean(label, codes)}; correct the row, or add it to the setting `labels`"
+        raise table.error(row, "an unknown label", "one of the setting `labels`", label, remedy)
     return codes[label]
 
 

@@ -191,7 +191,12 @@ class TrialFolder:
         """
         if not (self.path / TRIAL).is_file():
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json(TRIAL, trial.model_dump(mode="json"))
+            try:
+                self.write_json(TRIAL, trial.model_dump(mode="json"))
+            except FileNotFoundError:
+                # A process that owns the trial by now has swept the temporary file, and writes `trial.json` itself.
+                if not self.path.is_dir():
+                    raise
 
     def finish(self, key: str) -> None:
         """Seal the files, mark the trial as finished, and delete what only a restart needs.

@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the two example files."""
     root = tmp_path_factory.mktemp("checkout")
-    for name in ("benchmark", "methods", "templates"):
+    for name in ("benchmark", "methods", "templates", "tests"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     for code in blocks("python"):

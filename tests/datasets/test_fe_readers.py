@@ -162,3 +162,12 @@ def test_stand_ins_of_eight_classes(tmp_path: Path, reader: str) -> None:
     assert faces.label_names == tuple(names)
     assert set(faces.labels.tolist()) == set(range(8))
     assert not check_fe(faces, dataset).findings
+
+
+def test_an_fe_dataset_in_the_place_of_an_au_dataset_is_named_as_such() -> None:
+    with pytest.raises(UserError) as raised:
+        datasets.check_name("rafdb", "au")
+    assert "'rafdb' is an FE dataset" in str(raised.value)
+    assert "--set data.fe=rafdb" in str(raised.value)
+    with pytest.raises(UserError, match="unknown AU dataset 'rafbd'"):
+        datasets.check_name("rafbd", "au")

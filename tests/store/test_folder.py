@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
+from benchmark.config.settings import DataSettings, TrainSettings
+from benchmark.config.trial import Trial
 from benchmark.store.folder import DONE, JOB, VERIFIED, TrialFolder
 
 
@@ -46,3 +52,20 @@ def test_steps_are_told_from_the_header_of_a_checkpoint(tmp_path: Path) -> None:
     assert folder.steps_done() == 7
     (folder.path / "checkpoint.safetensors").write_bytes(b"nonsense")
     assert folder.steps_done() is None
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["swept", "store gone"])
+def test_an_announcement_gives_way_to_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: bool) -> None:
+    """The owner sweeps temporary files, also that of a process which announces the trial at that moment."""
+    settings = {"data": DataSettings(), "train": TrainSettings(steps=1), "hparams": {"backbone": "resnet18"}}
+    names = {"dataset": "bp4d", "part": "part1", "method": "mal", "protocol": "0", "shared_digest": "0"}
+    trial = Trial(**names, **settings, seed=0, method_version=1, fingerprints=("0", "1"), profile="smoke")
+    folder = TrialFolder(trial.folder(tmp_path))
+    meanwhile: Callable[[int], None] = lambda _: shutil.rmtree(folder.path) if gone else folder.sweep()  # noqa: E731
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    if gone:
+        with pytest.raises(FileNotFoundError):
+            folder.announce(trial)
+    else:
+        folder.announce(trial)
+        assert list(folder.path.iterdir()) == []
