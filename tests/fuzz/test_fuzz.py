@@ -251,7 +251,7 @@ def test_a_damaged_input(
         assert status in (0, 1, 2), f"{case}\n{out}{err}"
         assert status != 2 or err.startswith("error: "), f"{case}\n{out}{err}"
         # The data have faults, or a trial failed.
-        assert status != 1 or "faults" in out or err.startswith("error: "), f"{case}\n{out}{err}"
+        assert status != 1 or "fault" in out or err.startswith("error: "), f"{case}\n{out}{err}"
         assert "Traceback" not in out + err, f"{case}\n{out}{err}"
         assert before.items() <= after.items(), case
         if target.sealed and kind in d.BYTES and status == 0:

@@ -278,6 +278,7 @@ def by_double_backward(val_batch_norm: str, reading: str) -> MAL:
 @pytest.mark.parametrize("keep_graph", [False, True])
 @pytest.mark.parametrize(("val_batch_norm", "reading"), [("batch", "constant"), ("running", "through")])
 def test_a_thousand_steps(val_batch_norm: str, reading: str, keep_graph: bool) -> None:
+    gc.collect()  # tensors of earlier tests, which else are freed in the middle of this one
     before = reset_peak_memory(torch.device("cpu"))
     method, live = run(MAL, 1000, keep_graph=keep_graph, val_batch_norm=val_batch_norm, reading=reading)
     assert len(set(live)) == 1, "tensors pile up"
