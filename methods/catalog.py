@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,7 @@ def check_names(wanted: Iterable[str]) -> None:
             raise unknown_method(name, known)
 
 
-def marks() -> dict[str, Mark]:
+def marks() -> Mapping[str, Mark]:
     """Decorators of all methods and stages by name."""
     return read_marks(FOLDER, (METHOD, STAGE))
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Mark:
     options: Mapping[str, object]
 
 
-def read_marks(folder: Path, decorators: tuple[str, ...]) -> dict[str, Mark]:
-    """Marks of the registered classes below a folder, by name in alphabetical order.
+@cache
+def read_marks(folder: Path, decorators: tuple[str, ...]) -> Mapping[str, Mark]:
+    """Marks of the registered classes below a folder, by name in alphabetical order. A folder is read once.
 
     A plug-in is a file `NAME.py` or a folder `NAME/__init__.py`. A file that cannot be parsed has no mark
     here; its import reports the error.
@@ -47,7 +50,7 @@ def read_marks(folder: Path, decorators: tuple[str, ...]) -> dict[str, Mark]:
     """
     files = [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
     marks = [mark for file in files for mark in _marks_of(file, decorators)]
-    return {mark.name: mark for mark in sorted(marks, key=lambda mark: mark.name)}
+    return MappingProxyType({mark.name: mark for mark in sorted(marks, key=lambda mark: mark.name)})
 
 
 def _marks_of(file: Path, decorators: tuple[str, ...]) -> list[Mark]:

@@ -184,6 +184,22 @@ def registered_class(name: str) -> type[Dataset]:
     return _import(name, mark.file, Dataset)
 
 
+def au_classes() -> dict[str, type[AuDataset]]:
+    """Classes of the suite's AU datasets, by name.
+
+    Raises:
+        UserError: A file cannot be imported, or registers its class under another name.
+
+    Example:
+        >>> [name for name, cls in au_classes().items() if cls.printed is not None]
+        ['bp4d', 'disfa', 'gft']
+    """
+    from benchmark.datasets.base import AuDataset  # noqa: PLC0415  # as above
+
+    classes = {name: registered_class(name) for name in names("au")}
+    return {name: cls for name, cls in classes.items() if issubclass(cls, AuDataset)}
+
+
 @cache
 def _import(name: str, file: Path, base: type[Dataset]) -> type[Dataset]:
     try:

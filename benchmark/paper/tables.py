@@ -17,7 +17,7 @@ from typing import Literal, cast, get_args
 
 from benchmark import datasets
 from benchmark.core.errors import UserError, did_you_mean
-from benchmark.datasets.base import AuDataset, PrintedTable
+from benchmark.datasets.base import PrintedTable
 
 Group = Literal["au", "multitask"]
 """`au` for AU detection methods that the paper cites, `multitask` for the multi-task and meta-learning methods that it
@@ -105,11 +105,10 @@ def best_of(values: Mapping[str, float | None]) -> frozenset[str]:
 @cache
 def paper_tables() -> Mapping[str, PaperTable]:
     """Printed tables by dataset, in the paper's order."""
-    classes = {name: datasets.registered_class(name) for name in datasets.names("au")}
     by_number = {
         name: _load(name, str(cls.title), cls.printed)
-        for name, cls in classes.items()
-        if issubclass(cls, AuDataset) and cls.printed is not None
+        for name, cls in datasets.au_classes().items()
+        if cls.printed is not None
     }
     return MappingProxyType(dict(sorted(by_number.items(), key=lambda item: item[1].number)))
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from benchmark import datasets
 from benchmark.core.f1 import FloatArray
-from benchmark.datasets.base import AuDataset
 from benchmark.paper.expressions import Claim, Outcome, Printed, UnknownError, judge, paper_claims
 from benchmark.paper.tables import AVE, paper_table
 from benchmark.report.groups import Group, Row
@@ -162,8 +161,7 @@ _WANTING = {
 @cache
 def _dataset_of_curves() -> str:
     """Name of the dataset of Figure 3."""
-    classes = {name: datasets.registered_class(name) for name in datasets.names("au")}
-    return next(n for n, cls in classes.items() if issubclass(cls, AuDataset) and cls.curves == CURVES_FIGURE)
+    return next(name for name, cls in datasets.au_classes().items() if cls.curves == CURVES_FIGURE)
 
 
 def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:

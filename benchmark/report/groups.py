@@ -21,7 +21,6 @@ from benchmark import datasets
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
-from benchmark.datasets.base import AuDataset
 from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
 from benchmark.store.results import Results
@@ -87,7 +86,7 @@ class Group:
     @property
     def curves_name(self) -> str:
         """The paper's figure of training curves on this dataset, or `Curves` with the title of the dataset."""
-        cls = _registered(self.dataset)
+        cls = datasets.au_classes().get(self.dataset)  # None for a dataset that a profile declares
         return (cls.curves if cls is not None else "") or f"Curves {self.paper.title}"
 
     @property
@@ -170,14 +169,6 @@ def group_results(results: Results, faults: list[UserError] | None = None) -> tu
     )
 
 
-def _registered(dataset: str) -> type[AuDataset] | None:
-    """Class of a dataset of the suite; None for one that a profile declares."""
-    if dataset not in datasets.names("au"):
-        return None
-    cls = datasets.registered_class(dataset)
-    return cls if issubclass(cls, AuDataset) else None
-
-
 def read_provenance(text: Any) -> dict[str, Any]:
     """Provenance of a trial from JSON; empty if it cannot be read."""
     try:
@@ -200,7 +191,7 @@ def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:
     """Table and test parts of a group's dataset, from the paper or from the trials."""
     trials = results.trials
     dataset = str(trials["dataset"].iloc[0])
-    cls = _registered(dataset)
+    cls = datasets.au_classes().get(dataset)
     made = read_provenance(trials["provenance"].iloc[0])
     parts = tuple(str(part) for part in made.get("parts") or ())
     if cls is not None and cls.printed is not None:
