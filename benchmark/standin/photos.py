@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark.config.settings import StandinSettings
 from benchmark.standin.expressions import BASIC, Place, expressions_named, plan_expressions
-from benchmark.standin.pictures import draw_pictures
+from benchmark.standin.pictures import draw_pictures, with_scenes
 
 BASIC_NAMES = tuple(each.name for each in BASIC)
 """Names of the seven basic emotions."""
@@ -46,5 +46,4 @@ def draw_photos(
 
     truth, batches = plan_expressions(settings, expressions_named(labels), place, splits)
     drawn = draw_pictures(home, settings, batches, progress)
-    poses = pd.DataFrame([drawn[path].row for path in truth["path"]], index=truth.index)
-    return pd.concat([truth, poses], axis=1)
+    return with_scenes(truth, drawn)

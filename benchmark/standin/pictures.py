@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from benchmark.config.settings import StandinSettings
 from benchmark.core.machine import available_cores
@@ -97,6 +98,12 @@ def draw_pictures(
         if progress is not None:
             progress(len(drawn), total)
     return drawn
+
+
+def with_scenes(truth: pd.DataFrame, drawn: Mapping[str, Drawn]) -> pd.DataFrame:
+    """The rows of a ground truth with column `path`, and beside each the pose and the scene of its image."""
+    scenes = pd.DataFrame([drawn[path].row for path in truth["path"]], index=truth.index)
+    return pd.concat([truth, scenes], axis=1)
 
 
 def _batches(

@@ -16,7 +16,7 @@ from benchmark.datasets.bp4d.reader import CODING, LANDMARKS, SEQUENCES
 from benchmark.standin.anatomy import DRAWN_AUS
 from benchmark.standin.identity import draw_pose
 from benchmark.standin.landmarks import find_none, write_bp4d_landmarks
-from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded
+from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded, with_scenes
 from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import SUBJECTS, TASKS, Sequences, draw_sequences
 
@@ -45,8 +45,7 @@ def write_bp4d(
     frames, batches = _plan_bp4d(home, settings)
     drawn = draw_pictures(home, settings, batches, progress)
     _write_tracks(home, settings, frames, drawn)
-    poses = pd.DataFrame([drawn[path].row for path in frames["path"]], index=frames.index)
-    return pd.concat([frames, poses], axis=1)
+    return with_scenes(frames, drawn)
 
 
 def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, drawn: dict[str, Drawn]) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.config.settings import StandinSettings
 from benchmark.datasets.rafdb.reader import ALIGNED, EMOTIONS, FOLDER, LABELS, MANUAL, ORIGINAL, VOTES
 from benchmark.standin.expressions import ANNOTATORS, Place, expressions_named, plan_expressions
-from benchmark.standin.pictures import Word, draw_pictures, seeded
+from benchmark.standin.pictures import Word, draw_pictures, seeded, with_scenes
 
 DIGITS: Mapping[str, int] = {"train": 5, "test": 4}
 """Number of digits of an image's number in its name, by split."""
@@ -35,8 +35,7 @@ def write_rafdb(
     truth, batches = plan_expressions(settings, expressions_named(EMOTIONS), _place, splits)
     _write_labels(home, settings, [{str(k): v for k, v in row.items()} for row in truth.to_dict("records")])
     drawn = draw_pictures(home, settings, batches, progress)
-    poses = pd.DataFrame([drawn[path].row for path in truth["path"]], index=truth.index)
-    return pd.concat([truth, poses], axis=1)
+    return with_scenes(truth, drawn)
 
 
 def _stem(split: str, number: int) -> str:
