@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmark.api.request import Execution, GridRequest
     from benchmark.api.results import read_results, write_report
     from benchmark.api.training import Training, start_training
-    from benchmark.api.verification import verify, verify_results
+    from benchmark.api.verification import verify
 
 _MODULE_OF = {
     "LoadedData": "data",
@@ -39,7 +39,6 @@ _MODULE_OF = {
     "Training": "training",
     "start_training": "training",
     "verify": "verification",
-    "verify_results": "verification",
 }
 
 __all__ = [
@@ -55,7 +54,6 @@ __all__ = [
     "run",
     "start_training",
     "verify",
-    "verify_results",
     "write_report",
     "write_standin",
 ]

@@ -21,6 +21,7 @@ from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
 from benchmark.trials.collect import read_results as read_store
+from benchmark.trials.expand import profile_of
 from benchmark.trials.prepare import Chosen, pack_faces, read_au, read_fe, standin_root
 from benchmark.trials.states import source_hashes
 
@@ -166,7 +167,7 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
     trial, made = read_trial(folder)
     if root is None and made["origin"] != "stand-in":
         return None
-    profile, _ = load_profile(trial.profile, [o for o in trial.shared_overrides.split("; ") if o])
+    profile, _ = profile_of(trial)
     chosen = Chosen.of(trial.dataset, profile)
     root = root or standin_root(cache, profile, chosen.all, listener.progress)
     faults: list[UserError] = []  # ignored: the fingerprint decides whether an incomplete root has the trial's images

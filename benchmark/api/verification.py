@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from benchmark.api.data import LoadedData, load_data
 from benchmark.api.grid import find_device
 from benchmark.api.listener import SILENT, Listener
-from benchmark.config.profile import load_profile
 from benchmark.config.protocol import ALL
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
@@ -24,6 +23,7 @@ from benchmark.core.machine import available_cores
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
+from benchmark.trials.expand import profile_of
 from benchmark.trials.prerequisites import read_finished
 from benchmark.trials.states import State, source_hashes, sources, state_of
 from benchmark.trials.verify import (
@@ -42,6 +42,7 @@ DIFFERS = Agreement.DIFFERS
 def verify(
     runs: Path,
     *,
+    results: Path | None = None,
     keys: Sequence[str] = (),
     steps: int = 41,
     every: bool = False,
@@ -51,11 +52,14 @@ def verify(
     threads: int = 0,
     listener: Listener = SILENT,
 ) -> list[Verification]:
-    """Verify finished trials of a store, and mark those that agree as verified by the present sources.
+    """Verify finished trials of a store or of a results file, and mark those that agree as verified.
+
+    A results file holds counts instead of predictions: F1 is computed from them again and compared with the scores.
 
     Args:
-        runs: The store.
-        keys: Keys of trials; none for all.
+        runs: The store; for a results file, that of the stages that its trials start from.
+        results: Results file to verify instead of the store. The marks are written into it.
+        keys: Keys of trials of the store; none for all.
         steps: Steps that are repeated.
         every: Verify fresh trials, too; else only stale ones.
         root: Data root of the trials; None: the stand-in.
@@ -68,91 +72,23 @@ def verify(
         One outcome per trial.
 
     Raises:
-        UserError: No such trial, or a finished trial is damaged.
+        UserError: No such trial, a finished trial is damaged, or the file is no results file or cannot be written.
 
     Example:
         >>> from benchmark import api
         >>> [outcome.agreement.value for outcome in api.verify("runs", steps=5)]  # doctest: +SKIP
         ['bit for bit']
     """
-    registry = discover()
+    if results is not None and keys:
+        raise UserError("--trial chooses among the trials of a store", remedy="leave --results or --trial out")
     torch.set_num_threads(threads or available_cores())
     finished = {trial.key: (trial, folder) for trial, folder in _finished(runs)}
-    for key in keys:
-        if key not in finished:
-            raise UserError(f"no finished trial '{key}'", where=runs, remedy="name one from `malbench status --all`")
-    verifier = _Verifier(runs, registry, find_device(device), steps, root, cache, listener, finished)
-    chosen = [finished[key] for key in keys] if keys else list(finished.values())
-    wanted = [(trial, folder) for trial, folder in chosen if every or keys or verifier.is_stale(trial, folder)]
-    outcomes = []
-    for number, (trial, folder) in enumerate(wanted):
-        outcomes.append(verifier.outcome(trial, folder))
-        listener.progress("verifying trials", number + 1, len(wanted))
-    return outcomes
+    verifier = _Verifier(runs, discover(), find_device(device), steps, root, cache, listener, finished)
+    return verifier.of_store(keys, every) if results is None else verifier.of_file(results, every)
 
 
 def _finished(runs: Path) -> list[tuple[Trial, TrialFolder]]:
     return [(read_trial(folder)[0], folder) for folder in trial_folders(runs) if folder.is_done]
-
-
-def verify_results(
-    file: Path,
-    runs: Path,
-    *,
-    steps: int = 41,
-    every: bool = False,
-    root: Path | None = None,
-    cache: Path | None = None,
-    device: str = "auto",
-    threads: int = 0,
-    listener: Listener = SILENT,
-) -> list[Verification]:
-    """Verify the trials of a results file, and write those that agree back as verified.
-
-    A results file holds counts instead of predictions: F1 is computed from them again and compared with the scores.
-
-    Args:
-        file: The results file.
-        runs: Store of the stages that the trials start from.
-        steps: Number of steps to repeat.
-        every: Verify fresh trials, too; else only stale ones.
-        root: Data root of the trials; None: the stand-in.
-        cache: Folder of packed frames and stand-ins.
-        device: Device of the steps.
-        threads: CPU threads.
-        listener: Receives progress.
-
-    Returns:
-        One outcome per trial.
-
-    Raises:
-        UserError: The file is no results file, or cannot be written.
-
-    Example:
-        >>> from benchmark import api
-        >>> outcomes = api.verify_results("reports/results.parquet")  # doctest: +SKIP
-    """
-    registry = discover()
-    torch.set_num_threads(threads or available_cores())
-    present = source_hashes(registry)
-    results = Results.read(file).mark_stale(present)
-    verifier = _Verifier(
-        runs, registry, find_device(device), steps, root, cache, listener, {t.key: (t, f) for t, f in _finished(runs)}
-    )
-    trials = results.trials
-    wanted = trials[trials["stale"] | every]
-    outcomes, made = [], dict(zip(trials["trial"], trials["provenance"], strict=True))
-    for number, row in enumerate(wanted.to_dict("records")):
-        key = str(row["trial"])
-        outcome = verifier.outcome_of_row(str(row["settings"]), key, results)
-        outcomes.append(outcome)
-        if outcome.agreement in {Agreement.EXACT, Agreement.CLOSE}:
-            mark = verification_mark(outcome, present[str(row["method"])], verifier.device)
-            made[key] = json.dumps({**json.loads(made[key]), "verified": mark}, sort_keys=True)
-        listener.progress("verifying trials", number + 1, len(wanted))
-    marked = trials.assign(provenance=[made[key] for key in trials["trial"]])
-    replace(results, trials=marked).mark_stale(present).write(file)
-    return outcomes
 
 
 @dataclass
@@ -169,6 +105,39 @@ class _Verifier:
     found: dict[str, tuple[Trial, TrialFolder]]
     _loaded: dict[tuple[str, str, str], LoadedData] = field(default_factory=dict)
 
+    def of_store(self, keys: Sequence[str], every: bool) -> list[Verification]:
+        """Verify trials of the store."""
+        for key in keys:
+            if key not in self.found:
+                remedy = "name one from `malbench status --all`"
+                raise UserError(f"no finished trial '{key}'", where=self.runs, remedy=remedy)
+        chosen = [self.found[key] for key in keys] if keys else list(self.found.values())
+        wanted = [(trial, folder) for trial, folder in chosen if every or keys or self.is_stale(trial, folder)]
+        outcomes = []
+        for number, (trial, folder) in enumerate(wanted):
+            outcomes.append(self.outcome(trial, folder))
+            self.listener.progress("verifying trials", number + 1, len(wanted))
+        return outcomes
+
+    def of_file(self, file: Path, every: bool) -> list[Verification]:
+        """Verify the trials of a results file, and write the marks into it."""
+        present = source_hashes(self.registry)
+        results = Results.read(file).mark_stale(present)
+        trials = results.trials
+        wanted = trials[trials["stale"] | every]
+        outcomes, made = [], dict(zip(trials["trial"], trials["provenance"], strict=True))
+        for number, row in enumerate(wanted.to_dict("records")):
+            key = str(row["trial"])
+            outcome = self.outcome_of_row(str(row["settings"]), key, results)
+            outcomes.append(outcome)
+            if outcome.agreement.verifies:
+                mark = verification_mark(outcome, present[str(row["method"])], self.device)
+                made[key] = json.dumps({**json.loads(made[key]), "verified": mark}, sort_keys=True)
+            self.listener.progress("verifying trials", number + 1, len(wanted))
+        marked = trials.assign(provenance=[made[key] for key in trials["trial"]])
+        replace(results, trials=marked).mark_stale(present).write(file)
+        return outcomes
+
     def is_stale(self, trial: Trial, folder: TrialFolder) -> bool:
         """Whether other sources than the present ones made and last verified a trial."""
         return state_of(folder, {trial.method: sources(self.registry.any(trial.method))}) == State.STALE
@@ -182,7 +151,7 @@ class _Verifier:
             made = self._repeat(trial, folder.read_table("history.parquet", folder.seals()))
         except UserError as error:
             return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
-        if made.agreement in {Agreement.EXACT, Agreement.CLOSE}:
+        if made.agreement.verifies:
             write_mark(folder, verification_mark(made, sources(self.registry.any(trial.method)), self.device))
         return made
 
@@ -220,7 +189,7 @@ class _Verifier:
         user = self._user_of(trial)
         place = (user.dataset, user.profile, user.shared_overrides)
         if place not in self._loaded:
-            profile, changed = load_profile(user.profile, [o for o in user.shared_overrides.split("; ") if o])
+            profile, changed = profile_of(user)
             settings = profile.model_copy(update={"data": user.data, "train": user.train})
             self._loaded[place] = load_data(
                 user.dataset,

@@ -207,38 +207,24 @@ def verify(
     """Repeat the first steps of finished trials, score their stored predictions again, and mark those that agree."""
     from rich.console import Console
 
-    from benchmark.api.verification import DIFFERS, verify_results
-    from benchmark.api.verification import verify as verify_store
+    from benchmark.api.verification import DIFFERS
+    from benchmark.api.verification import verify as verify_trials
     from benchmark.cli.console import listening
 
-    if results is not None and key:
-        raise UserError("--trial chooses among the trials of a store", remedy="leave --results or --trial out")
     console = Console()
     with listening(console) as listener:
-        if results is None:
-            outcomes = verify_store(
-                runs,
-                keys=tuple(key or ()),
-                steps=steps,
-                every=every,
-                root=data,
-                cache=cache,
-                device=device,
-                threads=threads,
-                listener=listener,
-            )
-        else:
-            outcomes = verify_results(
-                results,
-                runs,
-                steps=steps,
-                every=every,
-                root=data,
-                cache=cache,
-                device=device,
-                threads=threads,
-                listener=listener,
-            )
+        outcomes = verify_trials(
+            runs,
+            results=results,
+            keys=tuple(key or ()),
+            steps=steps,
+            every=every,
+            root=data,
+            cache=cache,
+            device=device,
+            threads=threads,
+            listener=listener,
+        )
     for outcome in outcomes:
         console.print(f"{outcome.label} ({outcome.key}): {outcome.agreement}; {outcome.detail}", soft_wrap=True)
     numbers = Counter(outcome.agreement for outcome in outcomes)

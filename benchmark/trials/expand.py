@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from benchmark.config.profile import settings_error
+from benchmark.config.profile import load_profile, settings_error
 from benchmark.config.protocol import ALL, PROTOCOL_VERSION, Protocol
 from benchmark.config.settings import Profile, StartSettings
 from benchmark.config.trial import RENDERS, START, Prerequisite, Trial
@@ -319,6 +319,15 @@ def shared_overrides(overrides: Sequence[str]) -> str:
         'train.steps=5'
     """
     return "; ".join(o for o in overrides if not o.startswith(("methods.", "seeds=")))
+
+
+def profile_of(trial: Trial) -> tuple[Profile, tuple[str, ...]]:
+    """The profile of a trial with its shared overrides, and these overrides.
+
+    Raises:
+        UserError: The profile is gone, or has other settings now.
+    """
+    return load_profile(trial.profile, [o for o in trial.shared_overrides.split("; ") if o])
 
 
 def _protocol_digest(protocol: Protocol) -> str:

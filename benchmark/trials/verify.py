@@ -7,9 +7,8 @@ predictions with the stored counts. The check misses a change that only shows la
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -41,6 +40,11 @@ class Agreement(StrEnum):
     CLOSE = "within 1e-5"
     DIFFERS = "differs"
     UNKNOWN = "cannot be verified"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a trial with this outcome is marked as verified."""
+        return self in {Agreement.EXACT, Agreement.CLOSE}
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ def verification_mark(outcome: Verification, source_hash: str, device: torch.dev
     Raises:
         UserError: The outcome differs or is unknown.
     """
-    if outcome.agreement not in {Agreement.EXACT, Agreement.CLOSE}:
+    if not outcome.agreement.verifies:
         raise UserError(
             f"{outcome.label} is not verified: {outcome.detail}",
             remedy="raise the method's version and run the trial again, or undo the change",
@@ -194,8 +198,3 @@ def verification_mark(outcome: Verification, source_hash: str, device: torch.dev
 def write_mark(folder: TrialFolder, mark: Mapping[str, Any]) -> None:
     """Record a verification in the trial's folder."""
     folder.write_json(VERIFIED, dict(mark))
-
-
-def as_json(outcome: Verification) -> str:
-    """The outcome as one JSON object."""
-    return json.dumps(asdict(outcome))

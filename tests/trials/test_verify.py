@@ -132,13 +132,13 @@ def test_a_results_file_is_verified_by_itself(store: Path, cache: Path, tmp_path
     api.read_results(store).write(file)
     options = {"cache": cache, "device": "cpu", "threads": 1}
     empty = tmp_path / "empty"
-    found = {o.label.split()[1]: o.agreement for o in api.verify_results(file, empty, **options)}  # type: ignore[arg-type]
+    found = {o.label.split()[1]: o.agreement for o in api.verify(empty, results=file, **options)}  # type: ignore[arg-type]
     assert found == {"mtl": "bit for bit", "l2t_ww": "cannot be verified"}  # its stage is in no store
     assert dict(api.read_results(file).trials[["method", "stale"]].itertuples(index=False)) == {
         "mtl": False,
         "l2t_ww": True,
     }
-    found = {o.label.split()[1]: o.agreement for o in api.verify_results(file, store, **options)}  # type: ignore[arg-type]
+    found = {o.label.split()[1]: o.agreement for o in api.verify(store, results=file, **options)}  # type: ignore[arg-type]
     assert found == {"l2t_ww": "bit for bit"}
     assert not api.read_results(file).trials["stale"].any()
 
@@ -148,5 +148,5 @@ def test_scores_that_are_not_of_the_counts_are_refused(store: Path, cache: Path,
     results = api.read_results(store)
     results.scores.loc[results.scores["f1"].first_valid_index(), "f1"] = 0.123
     results.write(file)
-    outcomes = api.verify_results(file, store, every=True, cache=cache, device="cpu", threads=1)
+    outcomes = api.verify(store, results=file, every=True, cache=cache, device="cpu", threads=1)
     assert "differs" in {outcome.agreement for outcome in outcomes}
