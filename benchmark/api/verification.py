@@ -145,12 +145,14 @@ class _Verifier:
     def outcome(self, trial: Trial, folder: TrialFolder) -> Verification:
         """Verify one trial, and mark it if it agrees."""
         try:
-            agreement, detail = verify_scores(folder, folder.seals())
-            if agreement == Agreement.DIFFERS:
-                return Verification(trial.label, trial.key, agreement, detail)
+            of_scores, detail = verify_scores(folder, folder.seals())
+            if of_scores == Agreement.DIFFERS:
+                return Verification(trial.label, trial.key, of_scores, detail)
             made = self._repeat(trial, folder.read_table("history.parquet", folder.seals()))
         except UserError as error:
             return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
+        if made.agreement == Agreement.EXACT:  # of scores and steps, the worse counts
+            made = replace(made, agreement=of_scores)
         if made.agreement.verifies:
             write_mark(folder, verification_mark(made, sources(self.registry.any(trial.method)), self.device))
         return made

@@ -152,7 +152,7 @@ def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreem
     """
     if not (folder.path / "predictions.parquet").is_file():
         return Agreement.EXACT, ""
-    predictions = folder.read_table("predictions.parquet", seals)
+    predictions, worst = folder.read_table("predictions.parquet", seals), Agreement.EXACT
     columns = [str(name) for name in predictions]
     aus = tuple(name.removeprefix("logit_") for name in columns if name.startswith("logit_"))
     for file, made in tables_of_predictions(predictions, aus).items():
@@ -166,7 +166,9 @@ def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreem
         agreement, detail = compare_tables(made[numbers], stored[numbers])
         if agreement == Agreement.DIFFERS:
             return agreement, f"{file}: {detail}"
-    return Agreement.EXACT, ""
+        if agreement == Agreement.CLOSE:
+            worst = agreement
+    return worst, ""
 
 
 def verification_mark(outcome: Verification, source_hash: str, device: torch.device) -> dict[str, Any]:

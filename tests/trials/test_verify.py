@@ -99,6 +99,15 @@ def test_changed_counts_are_refused(store: Path, cache: Path) -> None:
     assert verify(store, cache)["mtl"] == "differs"
 
 
+def test_scores_within_the_tolerance_are_not_called_exact(store: Path, cache: Path) -> None:
+    folder = folders(store)["mtl"]
+    scores = pd.read_parquet(folder.path / "scores.parquet")
+    scores["auc"] *= 1 + 5e-6
+    scores.to_parquet(folder.path / "scores.parquet", index=False)
+    make_stale(folder)
+    assert verify(store, cache)["mtl"] == "within 1e-5"
+
+
 def test_other_data_cannot_be_verified(store: Path, cache: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     api.write_standin("bp4d", other, profile="smoke", overrides=["standin.seed=7"])
