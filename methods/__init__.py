@@ -80,17 +80,17 @@ def discover(package: str = __name__, folder: Path = FOLDER) -> Registry:
         UserError: A file cannot be imported, two classes have one name, a name is not that of its file, or a
             registered class is no method. A broken file is always an error: no method is missing silently.
     """
-    found: dict[str, type[Method]] = {}
+    classes: dict[str, type[Method]] = {}
     for module_info in pkgutil.iter_modules([str(folder)]):
         file = folder / f"{module_info.name}.py"
         module = _import(f"{package}.{module_info.name}", file)
         for cls in vars(module).values():
             if isinstance(cls, type) and cls.__module__ == module.__name__ and "paper_row" in vars(cls):
-                method = _checked(cls, file, found)
-                found[method.name] = method
+                method = _checked(cls, file, classes)
+                classes[method.name] = method
     return Registry(
-        {name: cls for name, cls in found.items() if not cls.is_stage},
-        {name: cls for name, cls in found.items() if cls.is_stage},
+        {name: cls for name, cls in classes.items() if not cls.is_stage},
+        {name: cls for name, cls in classes.items() if cls.is_stage},
     )
 
 
@@ -106,7 +106,7 @@ def _import(name: str, file: Path) -> ModuleType:
         ) from error
 
 
-def _checked(cls: type, file: Path, found: Mapping[str, type[Method]]) -> type[Method]:
+def _checked(cls: type, file: Path, classes: Mapping[str, type[Method]]) -> type[Method]:
     """A registered class of a file, if it is a method under the file's name and the first of this name."""
     from methods.base import Method  # noqa: PLC0415  # keeps `import methods` light: this imports torch
 
@@ -119,7 +119,7 @@ def _checked(cls: type, file: Path, found: Mapping[str, type[Method]]) -> type[M
             remedy="derive it from Method",
         )
     if cls.name != file.stem:
-        clash = cls.name in found or file.with_stem(cls.name).is_file()
+        clash = cls.name in classes or file.with_stem(cls.name).is_file()
         raise UserError(
             f"the method name '{cls.name}' {'is taken' if clash else 'is not the name of its file'}",
             where=file,
@@ -127,12 +127,12 @@ def _checked(cls: type, file: Path, found: Mapping[str, type[Method]]) -> type[M
             found=f'@register("{cls.name}", ...)',
             remedy="a file in methods/ holds one method, and both have one name",
         )
-    if cls.name in found:
+    if cls.name in classes:
         raise UserError(
             f"the method name '{cls.name}' is taken",
             where=file,
             expected="one registered class in a file",
-            found=f"{found[cls.name].__name__} and {cls.__name__}",
+            found=f"{classes[cls.name].__name__} and {cls.__name__}",
             remedy="give each method a file of its own",
         )
     return cls

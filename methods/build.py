@@ -191,21 +191,21 @@ def _load_backbone_file(model: nn.Module, file: Path) -> None:
     except Exception as error:
         # torch raises pickle.UnpicklingError for a file that holds more than weights.
         raise _unreadable(file, error) from error
-    own = model.state_dict()
+    needed = model.state_dict()
     # Names are the backbone's own, or those in a trial's model.safetensors.
     given = {name.removeprefix("net.").removeprefix("backbone."): tensor for name, tensor in state.items()}
-    absent = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
-    wrong = [name for name in own if name in given and given[name].shape != own[name].shape]
+    absent = [name for name in needed if name not in given and not name.endswith("num_batches_tracked")]
+    wrong = [name for name in needed if name in given and given[name].shape != needed[name].shape]
     if absent or wrong:
         name = (absent or wrong)[0]
         raise UserError(
             "the file of backbone weights does not fit the backbone",
             where=file,
-            expected=f"{len(own)} tensors with the backbone's names, among them {name} {tuple(own[name].shape)}",
+            expected=f"{len(needed)} tensors with the backbone's names, among them {name} {tuple(needed[name].shape)}",
             found=f"{len(absent)} missing, {len(wrong)} of another shape",
             remedy="choose the backbone that the file was made for, with --set method.backbone=NAME",
         )
-    model.load_state_dict({n: given.get(n, own[n]) for n in own})
+    model.load_state_dict({n: given.get(n, needed[n]) for n in needed})
 
 
 def _unreadable(file: Path, error: Exception) -> UserError:

@@ -31,7 +31,9 @@ def names(kind: Kind | None = None) -> tuple[str, ...]:
         ('fe_source', 'identity')
     """
     kinds = {name: _kind(mark) for name, mark in marks().items()}
-    return tuple(name for name, own in kinds.items() if own == kind or (kind is None and own != "stage"))
+    return tuple(
+        name for name, registered in kinds.items() if registered == kind or (kind is None and registered != "stage")
+    )
 
 
 def check_names(wanted: Iterable[str]) -> None:

@@ -22,9 +22,9 @@ def au_loss(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None)
     Returns:
         Losses (B,).
     """
-    known = (labels >= 0).to(logits.dtype)
+    labelled = (labels >= 0).to(logits.dtype)
     targets = labels.clamp_min(0).to(logits.dtype)
-    cells = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known
+    cells = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * labelled
     if class_weights is not None:
         cells = cells * torch.where(targets > 0, class_weights[1], class_weights[0])
     return cells.sum(1)
@@ -49,9 +49,9 @@ def val_class_weights(labels: Tensor, rule: ValWeighting) -> Tensor:
     Returns:
         float32 (2, J): row 0 for negatives, row 1 for positives.
     """
-    known = (labels >= 0).sum(0).float()
-    some = known > 0
-    count = known.clamp_min(1)
+    n_labelled = (labels >= 0).sum(0).float()
+    some = n_labelled > 0
+    count = n_labelled.clamp_min(1)
     least = (1 / count).clamp_max(0.5)
     rate = ((labels == 1).sum(0) / count).clamp(least, 1 - least)
     if rule == "balanced":

@@ -37,14 +37,14 @@ def sgd_step(theta: Params, grads: Params, alpha: float) -> Params:
 
 def gradients(loss: Tensor, params: Params, *, retain_graph: bool = False, create_graph: bool = False) -> Params:
     """Gradient of a loss for each of `params` that it depends on."""
-    found = torch.autograd.grad(
+    grads = torch.autograd.grad(
         loss,
         list(params.values()),
         retain_graph=retain_graph or create_graph,
         create_graph=create_graph,
         allow_unused=True,
     )
-    return {name: g for name, g in zip(params, found, strict=True) if g is not None}
+    return {name: g for name, g in zip(params, grads, strict=True) if g is not None}
 
 
 def leaves(params: Params) -> Params:
@@ -204,8 +204,8 @@ def through_sgd_path(
     phi = leaves(phi)
     end = leaves(states[-1].theta)
     loss = outer(end)
-    found = gradients(loss, end)
-    of_theta = {name: found.get(name, torch.zeros_like(p)) for name, p in end.items()}
+    grads = gradients(loss, end)
+    of_theta = {name: grads.get(name, torch.zeros_like(p)) for name, p in end.items()}
     of_velocity = {name: torch.zeros_like(p) for name, p in end.items()}
     of_phi = {name: torch.zeros_like(p) for name, p in phi.items()}
     for at, (loss_of, state) in reversed(list(enumerate(zip(inner, states[:-1], strict=True)))):
@@ -233,9 +233,9 @@ def _second_derivatives(
     theta = leaves(theta)
     grads = gradients(loss_of(theta, phi), theta, create_graph=True)
     slope = torch.stack([(along[name] * g).sum() for name, g in grads.items()]).sum()
-    found = gradients(slope, {f"phi {n}": p for n, p in phi.items()} | {f"theta {n}": p for n, p in theta.items()})
+    second = gradients(slope, {f"phi {n}": p for n, p in phi.items()} | {f"theta {n}": p for n, p in theta.items()})
     of_phi, of_start = (
-        {name.removeprefix(kind): g for name, g in found.items() if name.startswith(kind)}
+        {name.removeprefix(kind): g for name, g in second.items() if name.startswith(kind)}
         for kind in ("phi ", "theta ")
     )
     return of_phi, of_start

@@ -69,9 +69,11 @@ class AttentionBranch(nn.Module):
         passed: dict[str, list[Tensor]] = {task: [] for task in stages}
         for i in range(len(self.enc) + 1):
             attended = {}
-            for task, own in stages.items():
-                mask = self.get_submodule(f"att.{task}.{i}")(torch.cat([own[i].before_last, *passed[task]], dim=1))
-                attended[task] = mask * own[i].output
+            for task, task_stages in stages.items():
+                mask = self.get_submodule(f"att.{task}.{i}")(
+                    torch.cat([task_stages[i].before_last, *passed[task]], dim=1)
+                )
+                attended[task] = mask * task_stages[i].output
             if i < len(self.enc):
                 rows = [torch.cat([*attended.values()])] if together else list(attended.values())
                 encoded = torch.cat([self.pool(self.enc[i](x)) for x in rows])

@@ -75,10 +75,10 @@ class MTLBestRho(Method):
         """Add the predictions of every network on a validation batch to the counts."""
         for i, net in enumerate(self.nets):
             with evaluation_mode(net):
-                found = net(val.images).au_logits > 0
-            truth, known = val.labels == 1, val.labels >= 0
-            cells = (found & truth, found & ~truth, ~found & truth, ~found & ~truth)
-            self.counts[i] += torch.stack([(cell & known).sum(0) for cell in cells], dim=1)
+                predicted = net(val.images).au_logits > 0
+            truth, labelled = val.labels == 1, val.labels >= 0
+            cells = (predicted & truth, predicted & ~truth, ~predicted & truth, ~predicted & ~truth)
+            self.counts[i] += torch.stack([(cell & labelled).sum(0) for cell in cells], dim=1)
 
     def best(self) -> int:
         """Index of the best ρ so far; 0 before any validation batch."""

@@ -32,10 +32,10 @@ def source_files(method: type[Method] | str) -> tuple[Path, ...]:
     """
     if not isinstance(method, str):
         return _reached_from(Path(inspect.getfile(method)))
-    known = marks()
-    if method not in known:
-        raise unknown_method(method, known)
-    return _reached_from(known[method].file)
+    method_marks = marks()
+    if method not in method_marks:
+        raise unknown_method(method, method_marks)
+    return _reached_from(method_marks[method].file)
 
 
 def all_source_files() -> dict[str, tuple[Path, ...]]:
@@ -44,13 +44,13 @@ def all_source_files() -> dict[str, tuple[Path, ...]]:
 
 
 def _reached_from(file: Path) -> tuple[Path, ...]:
-    found, waiting = set[Path](), [file]
+    reached, waiting = set[Path](), [file]
     while waiting:
         file = waiting.pop()
-        if file not in found:
-            found.add(file)
+        if file not in reached:
+            reached.add(file)
             waiting += _imported(file)
-    return tuple(sorted(found))
+    return tuple(sorted(reached))
 
 
 @cache  # most methods share most files

@@ -102,16 +102,16 @@ class _Verifier:
     root: Path | None
     cache: Path | None
     listener: Listener
-    found: dict[str, tuple[Trial, TrialFolder]]
+    finished: dict[str, tuple[Trial, TrialFolder]]
     _loaded: dict[tuple[str, str, str], LoadedData] = field(default_factory=dict)
 
     def of_store(self, keys: Sequence[str], every: bool) -> list[Verification]:
         """Verify trials of the store."""
         for key in keys:
-            if key not in self.found:
+            if key not in self.finished:
                 remedy = "name one from `malbench status --all`"
                 raise UserError(f"no finished trial '{key}'", where=self.runs, remedy=remedy)
-        chosen = [self.found[key] for key in keys] if keys else list(self.found.values())
+        chosen = [self.finished[key] for key in keys] if keys else list(self.finished.values())
         wanted = [(trial, folder) for trial, folder in chosen if every or keys or self.is_stale(trial, folder)]
         outcomes = []
         for number, (trial, folder) in enumerate(wanted):
@@ -177,9 +177,9 @@ class _Verifier:
     def _repeat(self, trial: Trial, history: pd.DataFrame) -> Verification:
         before = {}
         for role, prerequisite in trial.prerequisites.items():
-            if prerequisite.key not in self.found:
+            if prerequisite.key not in self.finished:
                 raise UserError(f"the trial {prerequisite.key} that it starts from is not in the store")
-            before[role] = read_finished(self.found[prerequisite.key][0], self.registry, self.runs)
+            before[role] = read_finished(self.finished[prerequisite.key][0], self.registry, self.runs)
         loaded = self._load(trial)
         protocol, data = loaded.others.get(trial.dataset, (loaded.protocol, loaded.frames))
         return verify_steps(
@@ -207,7 +207,7 @@ class _Verifier:
     def _user_of(self, trial: Trial) -> Trial:
         if trial.part != ALL:
             return trial
-        users = [t for t, _ in self.found.values() if trial.key in {p.key for p in t.prerequisites.values()}]
+        users = [t for t, _ in self.finished.values() if trial.key in {p.key for p in t.prerequisites.values()}]
         if not users:
             raise UserError("no finished trial of the store starts from this stage, so its data are not known")
         return self._user_of(users[0])

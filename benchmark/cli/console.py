@@ -135,20 +135,20 @@ def listening(console: Console) -> Iterator[Listener]:
         )
 
 
-def tell_needs(console: Console, grid: Grid, *, each: bool) -> None:
-    """Print the disk and memory that the waiting trials need, after a list of all trials if `each`.
+def tell_needs(console: Console, grid: Grid, *, list_trials: bool) -> None:
+    """Print the disk and memory that the waiting trials need, after a list of all trials if `list_trials`.
 
     Args:
         console: Output.
         grid: The selected trials.
-        each: Whether to list the trials with their states.
+        list_trials: Whether to list the trials with their states.
 
     Raises:
         UserError: The trials cannot fit.
     """
     from benchmark.trials.preflight import size  # imports torch
 
-    if each:
+    if list_trials:
         for trial in grid.trials:
             console.print(f"{escape(trial.label)} ({trial.key}): {grid.states[trial.key]}", soft_wrap=True)
         numbers = Counter(grid.states.values())

@@ -135,10 +135,13 @@ def claims(
     if as_json:
         console.out(json.dumps([claim.as_json() for claim in judged], indent=2, allow_nan=False), highlight=False)
         return
-    for each in judged:
-        console.print(f"[bold]{each.claim.id}[/bold] §{each.claim.section}: {escape(each.claim.text)}", soft_wrap=True)
-        lines = [("printed tables", each.printed)]
-        lines += [(f"{our.runs}{f'; {our.standing}' if our.standing else ''}", our.outcome) for our in each.ours]
+    for judgement in judged:
+        console.print(
+            f"[bold]{judgement.claim.id}[/bold] §{judgement.claim.section}: {escape(judgement.claim.text)}",
+            soft_wrap=True,
+        )
+        lines = [("printed tables", judgement.printed)]
+        lines += [(f"{our.runs}{f'; {our.standing}' if our.standing else ''}", our.outcome) for our in judgement.ours]
         for name, outcome in lines:
             chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of the draws)"
             said = {True: "yes", False: "no", None: "cannot say"}[outcome.holds]

@@ -107,7 +107,7 @@ def run(
     with listening(console) as listener:
         queue = _slurm_queue(runs) if request.on_cluster else None
         grid = plan_grid(request, listener)
-        tell_needs(console, grid, each=dry_run)
+        tell_needs(console, grid, list_trials=dry_run)
         if dry_run:
             return
         if queue is not None:
@@ -161,15 +161,15 @@ def _caught_signals() -> Iterator[list[int]]:
 
     def note(number: int, _: FrameType | None) -> None:
         caught.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _slurm_queue(runs: Path) -> object:

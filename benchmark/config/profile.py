@@ -71,9 +71,9 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _find(name: str) -> Path:
-    own = PROFILES / f"{name}.toml"
-    if own.is_file():
-        return own
+    shipped = PROFILES / f"{name}.toml"
+    if shipped.is_file():
+        return shipped
     if name.endswith(".toml"):
         if Path(name).is_file():
             return Path(name)
@@ -182,13 +182,13 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
             found=f"{dotted} = {fault['input']!r}"[:120],
             remedy=did_you_mean(names[-1], _fields_at(model, names[:-1])),
         )
-    found = repr(fault["input"]) if fault["type"] != "missing" else "nothing"
+    given = repr(fault["input"]) if fault["type"] != "missing" else "nothing"
     return UserError(
         f"a wrong value for the setting '{dotted}'" if names else "the settings do not fit together",
         where=where,
         line=line,
         expected=fault["msg"].removeprefix("Value error, "),
-        found=found[:120] if names else None,
+        found=given[:120] if names else None,
         remedy="correct it in the profile or with --set KEY=VALUE",
     )
 

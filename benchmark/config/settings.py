@@ -148,9 +148,9 @@ class SlurmSettings(SlurmResources):
 
     def resources_of(self, method: str) -> SlurmResources:
         """Resources of one method."""
-        own = self.methods.get(method, SlurmResources()).model_dump(exclude_unset=True)
-        own["options"] = {**self.options, **own.get("options", {})}
-        return SlurmResources(**{**self.model_dump(exclude={"methods"}), **own})
+        overrides = self.methods.get(method, SlurmResources()).model_dump(exclude_unset=True)
+        overrides["options"] = {**self.options, **overrides.get("options", {})}
+        return SlurmResources(**{**self.model_dump(exclude={"methods"}), **overrides})
 
 
 class StandinSettings(BaseModel, frozen=True, extra="forbid"):

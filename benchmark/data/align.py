@@ -53,11 +53,11 @@ def plausible(points: Points) -> npt.NDArray[np.bool_]:
     return fits
 
 
-def believed(found: Mapping[int, Points], where: Path, layout: str) -> dict[int, Points]:
+def believed(landmarks: Mapping[int, Points], where: Path, layout: str) -> dict[int, Points]:
     """Leave out the implausible points of a sequence.
 
     Args:
-        found: Points by frame number.
+        landmarks: Points by frame number.
         where: File or folder of the landmarks, for an error.
         layout: Assumed order of the landmarks, for an error.
 
@@ -67,9 +67,9 @@ def believed(found: Mapping[int, Points], where: Path, layout: str) -> dict[int,
     Raises:
         UserError: Too many points are implausible, so the landmarks are in another order.
     """
-    if not found:
+    if not landmarks:
         return {}
-    fits = plausible(np.stack(list(found.values())))
+    fits = plausible(np.stack(list(landmarks.values())))
     if np.mean(~fits) > MOST_IMPLAUSIBLE:
         raise UserError(
             "landmarks are not in the known order",
@@ -78,7 +78,7 @@ def believed(found: Mapping[int, Points], where: Path, layout: str) -> dict[int,
             found=f"{int((~fits).sum())} of {len(fits)} frames where that cannot be",
             remedy="copy the landmarks of your dataset anew, or take images as they are with data.alignment=as_is",
         )
-    return {frame: points for (frame, points), fit in zip(found.items(), fits, strict=True) if fit}
+    return {frame: points for (frame, points), fit in zip(landmarks.items(), fits, strict=True) if fit}
 
 
 @dataclass(frozen=True)
@@ -96,24 +96,24 @@ class Aligned:
     borrowed: int
 
 
-def nearest_points(frames: list[int], found: Mapping[int, Points], within: int = NEAREST) -> Aligned:
+def nearest_points(frames: list[int], landmarks: Mapping[int, Points], within: int = NEAREST) -> Aligned:
     """Landmarks of each frame, or of the nearest frame with landmarks; of two equally near ones, the earlier.
 
     Args:
         frames: Frame numbers that need landmarks.
-        found: Landmarks by frame number, of the whole sequence.
+        landmarks: Landmarks by frame number, of the whole sequence.
         within: Maximum distance to a frame with landmarks, frames.
     """
-    wanted, known = np.array(frames, dtype=np.int64), np.array(sorted(found), dtype=np.int64)
-    if not len(known):
+    wanted, tracked = np.array(frames, dtype=np.int64), np.array(sorted(landmarks), dtype=np.int64)
+    if not len(tracked):
         return Aligned(np.zeros(len(wanted), bool), np.zeros((0, 4, 2), np.float32), 0)
-    after = np.searchsorted(known, wanted)
-    before = np.clip(after - 1, 0, len(known) - 1)
-    after = np.clip(after, 0, len(known) - 1)
-    nearest = np.where(np.abs(known[before] - wanted) <= np.abs(known[after] - wanted), before, after)
-    distance = np.abs(known[nearest] - wanted)
+    after = np.searchsorted(tracked, wanted)
+    before = np.clip(after - 1, 0, len(tracked) - 1)
+    after = np.clip(after, 0, len(tracked) - 1)
+    nearest = np.where(np.abs(tracked[before] - wanted) <= np.abs(tracked[after] - wanted), before, after)
+    distance = np.abs(tracked[nearest] - wanted)
     kept = distance <= within
-    points = [found[int(frame)] for frame in known[nearest[kept]]]
+    points = [landmarks[int(frame)] for frame in tracked[nearest[kept]]]
     stacked = np.stack(points) if points else np.zeros((0, 4, 2), np.float32)
     return Aligned(kept, stacked, int((kept & (distance > 0)).sum()))
 

@@ -72,7 +72,7 @@ class Report:
     @property
     def faults(self) -> tuple[Finding, ...]:
         """Findings because of which the data are refused."""
-        return tuple(each for each in self.findings if each.severity == "fault")
+        return tuple(finding for finding in self.findings if finding.severity == "fault")
 
     def __add__(self, other: Report) -> Report:
         return Report(self.lines + other.lines, self.findings + other.findings)
@@ -131,21 +131,21 @@ def check_au(faces: FaceSet, dataset: CheckedAu, protocol: Protocol, faults: Seq
         known = known_of_standin(faces.root, protocol, dataset.sequences_of, dataset.is_read)
     else:
         known = dataset.known(protocol)
-    found = _ranges_of(faces)
-    unread = sorted((known.ranges.keys() | known.counts.keys()) - found.keys())
+    ranges = _ranges_of(faces)
+    unread = sorted((known.ranges.keys() | known.counts.keys()) - ranges.keys())
     # Label files are compared even where the images of their sequence are unusable.
     coded = {s: r for s in unread if (r := _coded_range(dataset, faces.root, protocol, s)) is not None}
-    rates, off = _rates(faces, known, found)
+    rates, off = _rates(faces, known, ranges)
     findings = [
         *map(_of_error, faults),
         *_subjects(faces, known),
         *off,
-        *_sequences(found, coded, known),
-        *dataset.findings(faces.root, protocol, found.keys() | coded.keys()),
+        *_sequences(ranges, coded, known),
+        *dataset.findings(faces.root, protocol, ranges.keys() | coded.keys()),
     ]
     lines = [
         Line("subjects", str(faces.table["subject"].nunique()), str(len(known.subjects))),
-        Line("sequences", str(len(found)), str(len(known.ranges) or protocol.sequences)),
+        Line("sequences", str(len(ranges)), str(len(known.ranges) or protocol.sequences)),
         *_frame_lines(faces, protocol, known),
         *rates,
     ]
@@ -214,11 +214,11 @@ def _subjects(faces: FaceSet, known: Known) -> list[Finding]:
     ]
 
 
-def _sequences(found: Mapping[str, Range], coded: Mapping[str, Range], known: Known) -> list[Finding]:
+def _sequences(ranges: Mapping[str, Range], coded: Mapping[str, Range], known: Known) -> list[Finding]:
     findings: list[Finding] = []
     gone: dict[str, list[str]] = defaultdict(list)
     for name, full in sorted(known.ranges.items()):
-        have = found.get(name) or coded.get(name)
+        have = ranges.get(name) or coded.get(name)
         if have is None:
             subject, _, task = name.partition("/")
             gone[subject].append(task)
@@ -231,7 +231,7 @@ def _sequences(found: Mapping[str, Range], coded: Mapping[str, Range], known: Kn
         if tasks != [""]  # with one sequence a subject, the subject's finding suffices
     ]
     for name, count in sorted(known.counts.items()):
-        have = found.get(name)
+        have = ranges.get(name)
         if have is not None and abs(have.frames - count) > THINNED * count:
             findings.append(
                 Finding(
@@ -283,18 +283,18 @@ def _frame_lines(faces: FaceSet, protocol: Protocol, known: Known) -> list[Line]
         lost = 0 if out is None else int(out["subject"].isin(subjects).sum())
         full = sum(r.frames for name, r in known.ranges.items() if subject_of[name] in subjects)
         total = f"{full:,}" if known.ranges else f"about {protocol.frames:,}" if group == "all" else "?"
-        found = f"{inside:,}" + (f" and {lost:,} without landmarks near" if lost else "")
-        lines.append(Line("frames" if group == "all" else f"frames of {group}", found, total))
+        counted = f"{inside:,}" + (f" and {lost:,} without landmarks near" if lost else "")
+        lines.append(Line("frames" if group == "all" else f"frames of {group}", counted, total))
     return lines
 
 
-def _rates(faces: FaceSet, known: Known, found: Mapping[str, Range]) -> tuple[list[Line], list[Finding]]:
+def _rates(faces: FaceSet, known: Known, ranges: Mapping[str, Range]) -> tuple[list[Line], list[Finding]]:
     lines: list[Line] = []
     silent = [
         au for au, known_ in zip(faces.label_names, (faces.labels != UNKNOWN).any(axis=0), strict=True) if not known_
     ]
     findings = [Finding(f"AUs without any known label: {' '.join(silent)}")] if silent else []
-    whole = all(found.get(name) == full for name, full in known.ranges.items())
+    whole = all(ranges.get(name) == full for name, full in known.ranges.items())
     for group, subjects in known.groups.items():
         rows = faces.table["subject"].isin(subjects).to_numpy()
         wrong = []
@@ -355,8 +355,8 @@ def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:
         files: Label files by the file or folder that names them in the finding.
     """
     by_content: dict[tuple[bytes, ...], list[Path]] = defaultdict(list)
-    for name, own in files.items():
-        by_content[tuple(digest_of_file(file) for file in own)].append(name)
+    for name, paths in files.items():
+        by_content[tuple(digest_of_file(file) for file in paths)].append(name)
     return [
         Finding(
             f"the same labels under {len(names)} names: {few([n.name for n in names])}",

@@ -114,15 +114,15 @@ def is_standin(root: Path, table: pd.DataFrame) -> bool:
     marker = root / MARKER
     if marker.is_file():
         try:
-            found = json.loads(marker.read_text(encoding="utf-8")).get("format")
+            marker_format = json.loads(marker.read_text(encoding="utf-8")).get("format")
         except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
-            found = "something that is not JSON"
-        if found != MARKER_FORMAT:
+            marker_format = "something that is not JSON"
+        if marker_format != MARKER_FORMAT:
             raise UserError(
                 "the stand-in marker is damaged or from another version",
                 where=marker,
                 expected=MARKER_FORMAT,
-                found=str(found),
+                found=str(marker_format),
                 remedy="write the stand-in again: malbench data standin bp4d --out DIR",
             )
         return True

@@ -204,15 +204,15 @@ def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:
     Raises:
         UserError: A coded frame has no image.
     """
-    found: dict[int, Path] = {}
+    by_frame: dict[int, Path] = {}
     # Sorted, so that 7.jpg and 007.jpg in one folder resolve to the same file on every system.
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _IMAGE_NAME.fullmatch(path.name)
         if match is not None:
-            found.setdefault(int(match["frame"]), path)
-    missing = [frame for frame in coded.frames if frame not in found]
+            by_frame.setdefault(int(match["frame"]), path)
+    missing = [frame for frame in coded.frames if frame not in by_frame]
     if missing:
-        have = f"{len(found)} images, frames {min(found)} to {max(found)}" if found else "no image"
+        have = f"{len(by_frame)} images, frames {min(by_frame)} to {max(by_frame)}" if by_frame else "no image"
         raise UserError(
             f"{len(missing)} coded frames have no image, the first is frame {missing[0]}",
             where=coded.file,
@@ -221,7 +221,7 @@ def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:
             found=have,
             remedy=remedy,
         )
-    return [found[frame] for frame in coded.frames]
+    return [by_frame[frame] for frame in coded.frames]
 
 
 def listing(folder: Path) -> str:

@@ -195,7 +195,7 @@ class _Packing:
                 if progress is not None:
                     progress(min(count, len(self.paths)), len(self.paths))
                 # Finished tasks are recorded before an error ends the loop.
-                for future in sorted(ended, key=lambda each: each.exception() is not None):
+                for future in sorted(ended, key=lambda f: f.exception() is not None):
                     future.result()
                     self._record(running.pop(future))
         finally:
@@ -350,8 +350,8 @@ def _decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[
                         remedy="copy this video from your dataset anew",
                     )
             assert frame is not None
-            own = blake2b(digest.digest() + str(index).encode(), digest_size=HASH_BYTES).digest()
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8), own
+            frame_digest = blake2b(digest.digest() + str(index).encode(), digest_size=HASH_BYTES).digest()
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8), frame_digest
     finally:
         source.release()
 

@@ -107,7 +107,7 @@ def known_classes_of_standin(standin: Path, fe: str) -> Mapping[str, Mapping[str
         return {}
     with _reading(file) as truth:
         return {
-            str(split): {str(label): len(own) for label, own in rows.groupby("label")}
+            str(split): {str(label): len(members) for label, members in rows.groupby("label")}
             for split, rows in truth.groupby("split")
         }
 
@@ -116,8 +116,8 @@ def known_clear(fe: FaceSet) -> npt.NDArray[np.bool_] | None:
     """Whether the AUs of each FE image determine its label, (N,); None for other data than a stand-in."""
     if fe.origin != "stand-in":
         return None
-    known = known_fe(fe.root, fe.dataset).set_index("path")
-    return (known["kind"].reindex(fe.table["path"]) == CLEAR).to_numpy(bool) if len(known) else None
+    truth = known_fe(fe.root, fe.dataset).set_index("path")
+    return (truth["kind"].reindex(fe.table["path"]) == CLEAR).to_numpy(bool) if len(truth) else None
 
 
 def known_fe(standin: Path, fe: str) -> pd.DataFrame:

@@ -45,8 +45,8 @@ def pixel_probe(packed: PackedFaces, protocol: Protocol, crop_size: int) -> pd.D
             for penalty in PENALTIES
         }
         best = max(judged, key=lambda penalty: judged[penalty])
-        found = _auc(pixels, faces.labels, ~test, test, best)
-        rows += [{"part": part, "au": au, "auc": auc} for au, auc in zip(faces.label_names, found, strict=True)]
+        aucs = _auc(pixels, faces.labels, ~test, test, best)
+        rows += [{"part": part, "au": au, "auc": auc} for au, auc in zip(faces.label_names, aucs, strict=True)]
     return pd.DataFrame(rows)
 
 
@@ -69,12 +69,12 @@ def _auc(
     test: npt.NDArray[np.bool_],
     penalty: float,
 ) -> list[float]:
-    found = []
+    aucs = []
     for column in labels.T:
-        known, asked = learn & (column >= 0), test & (column >= 0)
-        if len(set(column[asked])) < 2:
-            found.append(float("nan"))
+        train_rows, test_rows = learn & (column >= 0), test & (column >= 0)
+        if len(set(column[test_rows])) < 2:
+            aucs.append(float("nan"))
             continue
-        fitted = Ridge(penalty, solver="cholesky").fit(pixels[known], column[known].astype(np.float32))
-        found.append(float(roc_auc_score(column[asked], fitted.predict(pixels[asked]))))
-    return found
+        fitted = Ridge(penalty, solver="cholesky").fit(pixels[train_rows], column[train_rows].astype(np.float32))
+        aucs.append(float(roc_auc_score(column[test_rows], fitted.predict(pixels[test_rows]))))
+    return aucs

@@ -82,8 +82,8 @@ def reserve(subjects: npt.NDArray[np.object_], rest: Indices, seed: int, *, frac
     order = generator(seed, "au_val", "subjects")
     by_subject: dict[str, list[int]] = {}
     for name in sorted(set(subjects[rest])):
-        own = rest[subjects[rest] == name]
-        by_subject[name] = list(generator(seed, "au_val", name).permutation(own))
+        indices = rest[subjects[rest] == name]
+        by_subject[name] = list(generator(seed, "au_val", name).permutation(indices))
     taken: list[int] = []
     for shuffled in by_subject.values():
         count = len(shuffled)

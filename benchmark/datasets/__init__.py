@@ -33,11 +33,11 @@ def names(kind: Literal["au", "fe"], profile: Profile | None = None) -> tuple[st
         >>> names("fe")
         ('class_folders', 'fe_csv', 'rafdb')
     """
-    own = {
+    shipped = {
         name for name, mark in read_marks(FOLDER, DATASET_DECORATORS).items() if mark.decorator == _DECORATOR_OF[kind]
     }
     declared = {} if profile is None else profile.datasets
-    return tuple(sorted({*own, *(name for name, each in declared.items() if each.reader in own)}))
+    return tuple(sorted({*shipped, *(name for name, declaration in declared.items() if declaration.reader in shipped)}))
 
 
 def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = None) -> None:
@@ -213,16 +213,16 @@ def _import(name: str, file: Path, base: type[Dataset]) -> type[Dataset]:
             found=f"{type(error).__name__}: {error}",
             remedy="mend the file, or take it out of benchmark/datasets/",
         ) from error
-    found = [c for c in vars(module).values() if isinstance(c, type) and vars(c).get("registered") == name]
-    if len(found) != 1 or not issubclass(found[0], base):
+    classes = [c for c in vars(module).values() if isinstance(c, type) and vars(c).get("registered") == name]
+    if len(classes) != 1 or not issubclass(classes[0], base):
         raise UserError(
             f"the file of the dataset '{name}' registers no dataset",
             where=file,
             expected="one subclass of AuDataset or FeDataset",
-            found=", ".join(c.__name__ for c in found) or "none",
+            found=", ".join(c.__name__ for c in classes) or "none",
             remedy="derive the class from benchmark.datasets.base.AuDataset or FeDataset",
         )
-    return found[0]
+    return classes[0]
 
 
 def _open(name: str, profile: Profile) -> Dataset:

@@ -73,10 +73,10 @@ class AuTable:
         Raises:
             UserError: A row has no subject.
         """
-        found: dict[str, Row] = {}
+        first_rows: dict[str, Row] = {}
         for row in self.table.rows:
-            found.setdefault(self.table.filled(row, "subject", remedy=_REMEDY), row)
-        return found
+            first_rows.setdefault(self.table.filled(row, "subject", remedy=_REMEDY), row)
+        return first_rows
 
     def sequences(self) -> set[str]:
         """Names of all sequences."""
@@ -97,12 +97,12 @@ class AuTable:
             if not _PART.fullmatch(part) or part == ALL:
                 expected = f"letters, digits, '_', '.' and '-', and not the word '{ALL}'"
                 raise self.table.error(row, "a wrong name of a part", expected, part, "give the part another name")
-            known, line = first.setdefault(subject, (part, row.line))
-            if known != part:
+            earlier, line = first.setdefault(subject, (part, row.line))
+            if earlier != part:
                 raise self.table.error(
                     row,
                     f"subject {subject} stands in two parts",
-                    f"{known}, as in line {line}",
+                    f"{earlier}, as in line {line}",
                     part,
                     "give all rows of a subject the same part: nobody may be trained on and tested",
                 )
@@ -118,11 +118,11 @@ class AuTable:
         Raises:
             UserError: A row is wrong, or its image is missing.
         """
-        images, found = Images(home, self.table), []
+        images, frames = Images(home, self.table), []
         for row in self.table.rows:
             with caught(faults):
-                found.append(self._frame(row, images))
-        return sorted(found, key=lambda f: (f.subject, f.sequence, -1 if f.frame is None else f.frame, str(f.path)))
+                frames.append(self._frame(row, images))
+        return sorted(frames, key=lambda f: (f.subject, f.sequence, -1 if f.frame is None else f.frame, str(f.path)))
 
     def _frame(self, row: Row, images: Images) -> Frame:
         subject = self.table.filled(row, "subject", remedy=_REMEDY)

@@ -119,8 +119,8 @@ class ClassFolders(Declared, FeDataset):
 
     def _folders(self, home: Path) -> list[Path]:
         """Class folders that are read, in the order of their names."""
-        found = {p.name: p for p in home.iterdir() if p.is_dir() and not p.name.startswith(".")}
-        return [found[name] for name in in_order(found) if self.settings.labels.get(name, name)]
+        by_name = {p.name: p for p in home.iterdir() if p.is_dir() and not p.name.startswith(".")}
+        return [by_name[name] for name in in_order(by_name) if self.settings.labels.get(name, name)]
 
     def _classes(self, train: Path) -> dict[str, str]:
         """Class names by folder name."""
@@ -146,8 +146,8 @@ def _images_of(folder: Path, classes: Mapping[str, str]) -> list[Path]:
             found=folder.name,
             remedy='bring its training images, or leave it out: labels = { "' + folder.name + '" = "" }',
         )
-    found = sorted(p for p in folder.iterdir() if _is_image(p))
-    if not found:
+    images = sorted(p for p in folder.iterdir() if _is_image(p))
+    if not images:
         raise UserError(
             "the folder of a class holds no image",
             where=folder,
@@ -155,4 +155,4 @@ def _images_of(folder: Path, classes: Mapping[str, str]) -> list[Path]:
             found=listing(folder),
             remedy='bring its images, or leave it out: labels = { "' + folder.name + '" = "" }',
         )
-    return found
+    return images

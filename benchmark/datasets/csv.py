@@ -94,8 +94,8 @@ class Csv(Declared, AuDataset):
             marks = {i: frame.points for i, frame in enumerate(frames) if frame.points is not None}
             points = believed(marks, table.table.file, ", ".join(POINT_COLUMNS))
         rows, done = Rows(), 0
-        for sequence, own in groupby(range(len(frames)), key=lambda i: frames[i].sequence):
-            indices = list(own)
+        for sequence, members in groupby(range(len(frames)), key=lambda i: frames[i].sequence):
+            indices = list(members)
             _add(
                 rows,
                 root,
@@ -207,7 +207,7 @@ def _add(rows: Rows, root: Path, sequence: str, members: list[Frame], points: li
         members: Frames of the sequence.
         points: Landmarks of each frame; None: no alignment.
     """
-    numbers = [k if each.frame is None else each.frame for k, each in enumerate(members, start=1)]
-    found = None if points is None else {n: p for n, p in zip(numbers, points, strict=True) if p is not None}
-    codes = np.array([each.codes for each in members], dtype=np.int8)
-    rows.add(root, [each.path for each in members], members[0].subject, sequence, numbers, codes, found)
+    numbers = [k if frame.frame is None else frame.frame for k, frame in enumerate(members, start=1)]
+    landmarks = None if points is None else {n: p for n, p in zip(numbers, points, strict=True) if p is not None}
+    codes = np.array([frame.codes for frame in members], dtype=np.int8)
+    rows.add(root, [frame.path for frame in members], members[0].subject, sequence, numbers, codes, landmarks)

@@ -60,29 +60,29 @@ class FeCsv(Declared, FeDataset):
         codes, names = self._codes(table)
         images = Images(root / self.folder, table)
         before = count(options.faults)
-        found: list[tuple[str, str, float, int]] = []
+        entries: list[tuple[str, str, float, int]] = []
         for row in table.rows:
             with caught(options.faults):
                 split = _split(table, row)
                 if split == "train" or options.images == "all":
                     path = images.find(row).relative_to(root).as_posix()
-                    found.append((split, path, _consistency(table, row), _code(table, row, codes)))
-        if not found:
+                    entries.append((split, path, _consistency(table, row), _code(table, row, codes)))
+        if not entries:
             raise UserError(
                 "the FE table names no training image that can be used",
                 where=table.file,
                 expected="rows of the split train",
                 remedy="correct the rows of the table",
             )
-        found.sort(key=lambda each: each[:2])
-        paths = [path for _, path, _, _ in found]
-        faces = pd.DataFrame({"path": paths, "subject": paths, "sequence": [split for split, *_ in found]})
-        faces["frame"] = range(len(found))
+        entries.sort(key=lambda entry: entry[:2])
+        paths = [path for _, path, _, _ in entries]
+        faces = pd.DataFrame({"path": paths, "subject": paths, "sequence": [split for split, *_ in entries]})
+        faces["frame"] = range(len(entries))
         if table.place("consistency") is not None:
-            faces["consistency"] = [share for _, _, share, _ in found]
+            faces["consistency"] = [share for _, _, share, _ in entries]
         origin, kind = origin_of(root, faces, count(options.faults) - before)
-        note = f"{kind}{len(found):,} FE images of {len(names)} classes from {self.folder}/{self.settings.file}"
-        labels = np.array([code for *_, code in found], dtype=np.int8)
+        note = f"{kind}{len(entries):,} FE images of {len(names)} classes from {self.folder}/{self.settings.file}"
+        labels = np.array([code for *_, code in entries], dtype=np.int8)
         return FaceSet(self.name, root, faces, labels, names, origin, note)
 
     def label_source(self, root: Path) -> Path:

@@ -61,14 +61,14 @@ class Table:
         Raises:
             UserError: The cell is empty.
         """
-        found = self.value(row, name)
-        if not found:
+        cell = self.value(row, name)
+        if not cell:
             raise self.error(row, f"a cell of the column {name} is empty", "a value", "nothing", remedy)
-        return found
+        return cell
 
-    def error(self, row: Row, what: str, expected: str, found: str, remedy: str) -> UserError:
+    def error(self, row: Row, what: str, expected: str, contents: str, remedy: str) -> UserError:
         """Build the error for one row."""
-        return UserError(what, where=self.file, line=row.line, expected=expected, found=found[:120], remedy=remedy)
+        return UserError(what, where=self.file, line=row.line, expected=expected, found=contents[:120], remedy=remedy)
 
 
 def read_table(file: Path, *, what: str, needs: tuple[str, ...]) -> Table:
@@ -163,12 +163,14 @@ class Images:
             raise self._table.error(row, "a path leaves the folder of the dataset", expected, cell, remedy)
         first = self._lines.setdefault(str(path), row.line)
         if first != row.line:
-            found = f"{cell} in line {first}, too"
-            raise self._table.error(row, "an image stands in two rows", "each image in one row", found, remedy)
+            present = f"{cell} in line {first}, too"
+            raise self._table.error(row, "an image stands in two rows", "each image in one row", present, remedy)
         file = self._home / path
         if file.name not in self._names(file.parent):
-            found = f"{file.parent.relative_to(self._home).as_posix()}/: {listing(file.parent)}"
-            raise self._table.error(row, "an image of the table is missing", str(file), found, f"copy it; or {remedy}")
+            present = f"{file.parent.relative_to(self._home).as_posix()}/: {listing(file.parent)}"
+            raise self._table.error(
+                row, "an image of the table is missing", str(file), present, f"copy it; or {remedy}"
+            )
         return file
 
     def _names(self, folder: Path) -> frozenset[str]:

@@ -99,7 +99,7 @@ def submit_trials(
         if name not in registry.names:
             raise UserError(f"unknown method '{name}' in slurm.methods", remedy=did_you_mean(name, registry.names))
     runs.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Submission] = {}
+    submissions: dict[str, Submission] = {}
     waiting: dict[str, Trial] = {}
     with FileLock(runs / f".{LOGS}.lock"):
         queued, present = queue.jobs(), source_hashes(registry)
@@ -110,9 +110,9 @@ def submit_trials(
             state, job = states[trial.key], _last_job(trial, runs)
             finished = state == State.DONE or (state == State.STALE and trial.key not in needed)
             if not finished and job in queued:
-                found[trial.key] = Submission(trial, State.TO_DO, job)
+                submissions[trial.key] = Submission(trial, State.TO_DO, job)
             elif finished or state == State.RUNNING:
-                found[trial.key] = Submission(trial, state)
+                submissions[trial.key] = Submission(trial, state)
             else:
                 waiting[trial.key] = trial
         while waiting:
@@ -120,7 +120,7 @@ def submit_trials(
             for trial in waiting.values():
                 before = [stage.key for stage in trial.prerequisites.values()]
                 if not any(key in waiting for key in before):
-                    after = tuple(sorted({found[key].job for key in before if found[key].job}))
+                    after = tuple(sorted({submissions[key].job for key in before if submissions[key].job}))
                     arrays.setdefault((trial.method, after), []).append(trial)
             for (method, after), members in arrays.items():
                 resources = settings.resources_of(method)
@@ -131,8 +131,8 @@ def submit_trials(
                     folder.announce(trial)
                     folder.reopen()
                     folder.write_json(JOB, {"job": job})
-                    found[trial.key] = Submission(waiting.pop(trial.key), State.TO_DO, job, after, fresh=True)
-    return [found[trial.key] for trial in trials]
+                    submissions[trial.key] = Submission(waiting.pop(trial.key), State.TO_DO, job, after, fresh=True)
+    return [submissions[trial.key] for trial in trials]
 
 
 def with_prerequisites(trials: Sequence[Trial], key: str) -> list[Trial]:

@@ -80,10 +80,10 @@ def _averages(table: PaperTable) -> list[AverageFault]:
     faults = []
     for row in table.rows:
         printed, cells = row.values[AVE], [row.values[au] for au in table.aus]
-        known = [cell for cell in cells if cell is not None]
-        if printed is None or len(known) < len(cells):
+        defined = [cell for cell in cells if cell is not None]
+        if printed is None or len(defined) < len(cells):
             continue  # gBN: an average without cells cannot be recomputed
-        recomputed = sum(known) / len(known)
+        recomputed = sum(defined) / len(defined)
         if abs(printed - recomputed) > ROUNDING + _EPS:
             faults.append(AverageFault(table, row.method, printed, recomputed))
     return faults

@@ -196,8 +196,8 @@ def judge(claim: Claim, numbers: Numbers) -> Outcome:
     point, draws = value.draws[0], value.draws[1:]
     if np.isnan(point):
         return Outcome(None, f"a value is undefined; {evidence}" if evidence else "a value is undefined")
-    known = draws[~np.isnan(draws)]
-    return Outcome(bool(point), evidence, float(known.mean()) if len(known) else None)
+    defined = draws[~np.isnan(draws)]
+    return Outcome(bool(point), evidence, float(defined.mean()) if len(defined) else None)
 
 
 def _judge_size(size: _Size, evidence: str) -> Outcome:
@@ -208,8 +208,8 @@ def _judge_size(size: _Size, evidence: str) -> Outcome:
     if not len(draws):
         return Outcome(abs(point - size.claimed) <= HALF_DIGIT, evidence)
     interval = percentile_interval(draws)
-    known = draws[~np.isnan(draws)]
-    same_sign = float((np.sign(known) == np.sign(size.claimed)).mean())
+    defined = draws[~np.isnan(draws)]
+    same_sign = float((np.sign(defined) == np.sign(size.claimed)).mean())
     return Outcome(interval.holds(size.claimed, HALF_DIGIT), f"{evidence} {_bracket(interval)}", same_sign)
 
 
@@ -308,11 +308,11 @@ class _Walker:
         value = self.value(call.args[0])
         if not isinstance(value, _PerTrial):
             raise ValueError(f"one value for each trial is wanted: {ast.unparse(call)}")
-        known = value.values[~np.isnan(value.values)]
-        if not len(known):
+        defined = value.values[~np.isnan(value.values)]
+        if not len(defined):
             raise UnknownError("no trial has it")
-        self.evidence.append(f"above 0 in {int((known > 0).sum())} of {len(known)} trials")
-        return _Number(np.array([known.mean()]))
+        self.evidence.append(f"above 0 in {int((defined > 0).sum())} of {len(defined)} trials")
+        return _Number(np.array([defined.mean()]))
 
     def _wins(self, call: ast.Call) -> list[FloatArray]:
         """Truth values (D,) of A > B, for every cell that both rows have."""

@@ -97,8 +97,8 @@ class PaperTable:
 
 def best_of(values: Mapping[str, float | None]) -> frozenset[str]:
     """Names with the highest value, compared as printed: F1 × 100 to one decimal. None and NaN never win."""
-    known = {name: value for name, value in values.items() if value is not None and not math.isnan(value)}
-    rounded = {name: round(value, 1) for name, value in known.items()}
+    defined = {name: value for name, value in values.items() if value is not None and not math.isnan(value)}
+    rounded = {name: round(value, 1) for name, value in defined.items()}
     return frozenset(name for name, value in rounded.items() if value == max(rounded.values()))
 
 

@@ -169,13 +169,13 @@ def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
 
     A second group of a dataset has other images or labels: its set has their fingerprint in the name.
     """
-    found: dict[str, dict[str, Group]] = {}
+    worlds: dict[str, dict[str, Group]] = {}
     for group in groups:
         if not group.paper.is_printed:  # the paper makes no claim about it
             continue
         overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
         name = f"{group.origin_label}, profile {group.profile}{overrides}"
-        if group.dataset in found.get(name, {}):
+        if group.dataset in worlds.get(name, {}):
             name += f", {group.paper.title} data {group.fingerprint}"
-        found.setdefault(name, {})[group.dataset] = group
-    return {name: Ours(list(by_dataset.values())) for name, by_dataset in found.items()}
+        worlds.setdefault(name, {})[group.dataset] = group
+    return {name: Ours(list(by_dataset.values())) for name, by_dataset in worlds.items()}

@@ -100,12 +100,12 @@ def compare(a: Results, b: Results) -> Comparison:
 
 def _rows(groups: tuple[Group, ...]) -> dict[tuple[str, str], tuple[Group, Row]]:
     """Rows by dataset and name, from the first group that has the row."""
-    found: dict[tuple[str, str], tuple[Group, Row]] = {}
+    rows: dict[tuple[str, str], tuple[Group, Row]] = {}
     for group in groups:
         for row in group.rows:
             name = f"{row.paper_row or row.method}{f' [{row.variant}]' if row.variant else ''}"
-            found.setdefault((group.dataset, name), (group, row))
-    return found
+            rows.setdefault((group.dataset, name), (group, row))
+    return rows
 
 
 def _pairs(sides: tuple[tuple[Group, ...], tuple[Group, ...]]) -> tuple[list[Pair], list[tuple[str, str]]]:
@@ -191,10 +191,10 @@ def _json(text: Any) -> dict[str, Any]:
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _shown(value: object) -> str:

@@ -85,15 +85,15 @@ def _grid(
         wspace=0.05,
         hspace=0.32,
     )
-    for line, own, name in zip(grid, rows, names, strict=True):
+    for line, members, name in zip(grid, rows, names, strict=True):
         for axes in line:
             axes.set_axis_off()
         line[0].text(-0.12, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK)
-        for axes, (_, face) in zip(line, own.iterrows(), strict=False):
+        for axes, (_, face) in zip(line, members.iterrows(), strict=False):
             # SVG and PDF store the original pixels instead of an enlarged image.
             axes.imshow(thumbnail(faces.root / str(face["path"])), interpolation="none")
             said = [faces.labels[int(face["label"])]] if classed else []
-            said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in own else ""))
+            said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in members else ""))
             axes.text(0.5, -0.04, "\n".join(said), transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
     unit = "weight | consistency" if "consistency" in faces.table else "weight"
     top = 1 - 0.06 / height

@@ -151,8 +151,8 @@ def _limits(panels: list[Curves | None], *, log: bool) -> tuple[float, float] | 
 
 
 def _union(limits: list[tuple[float, float] | None]) -> tuple[float, float] | None:
-    known = [limit for limit in limits if limit is not None]
-    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+    defined = [limit for limit in limits if limit is not None]
+    return (min(low for low, _ in defined), max(high for _, high in defined)) if defined else None
 
 
 def _panel(axes: Axes, column: Column, curves: Curves | None, limits: tuple[float, float] | None) -> None:

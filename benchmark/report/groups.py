@@ -281,25 +281,25 @@ class _Counts(_ByTrial):
             sets = tested[self._numbers(names)]
             wrong = np.flatnonzero((sets != sets[0]).any(axis=1) | ~sets.any(axis=1))
             if len(wrong):
-                expected, found = (
+                expected, actual = (
                     ", ".join(compress(self._subjects, subjects)) for subjects in (sets[0], sets[wrong[0]])
                 )
                 raise UserError(
                     f"two trials of {part} on the same data tested different subjects",
                     where=f"trials {names[0]} and {names[wrong[0]]}",
                     expected=expected or "at least one subject",
-                    found=found or "none",
+                    found=actual or "none",
                     remedy="run both trials again",
                 )
 
     def of(self, part: str, trials: Sequence[str]) -> PartCounts:
         """Counts (R, P, J, 4) of R trials of a part with P subjects; zero where no label of an AU is known."""
         rows, places = self._rows_of(trials)
-        known, subject = np.unique(self._subject[rows], return_inverse=True)
-        shape = (len(trials), len(known), len(self.aus))
+        subject_numbers, subject = np.unique(self._subject[rows], return_inverse=True)
+        shape = (len(trials), len(subject_numbers), len(self.aus))
         cells = np.zeros((math.prod(shape), len(_COUNTS)), dtype=np.int64)
         np.add.at(cells, np.ravel_multi_index((places, subject, self._au[rows]), shape), self._counts[rows])
-        subjects = tuple(self._subjects[number] for number in known)
+        subjects = tuple(self._subjects[number] for number in subject_numbers)
         return PartCounts(part, subjects, cells.reshape(*shape, len(_COUNTS)))
 
 
@@ -307,9 +307,9 @@ class _Scores(_ByTrial):
     """The table `scores` of a group."""
 
     def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
-        known = table[table["au"].isin(aus)]
-        super().__init__(known, aus)
-        self._auc = known["auc"].to_numpy(dtype=np.float64)
+        selected = table[table["au"].isin(aus)]
+        super().__init__(selected, aus)
+        self._auc = selected["auc"].to_numpy(dtype=np.float64)
 
     def of(self, trials: Sequence[str]) -> FloatArray:
         """AUC (R, J) of R trials; NaN where it is undefined."""

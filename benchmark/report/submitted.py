@@ -113,8 +113,8 @@ def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float, file: Pat
                 remedy="give every frame a number",
             )
         columns.append(values - shift)
-    found: npt.NDArray[np.float32] = np.stack(columns, axis=1).astype(np.float32)
-    return found
+    scores: npt.NDArray[np.float32] = np.stack(columns, axis=1).astype(np.float32)
+    return scores
 
 
 def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.int64]:
@@ -128,9 +128,9 @@ def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.
             found=", ".join(map(str, table.columns)),
             remedy="say of each row which frame it is of",
         )
-    known = pd.MultiIndex.from_frame(faces.table[KEYS].astype(str))
+    coded = pd.MultiIndex.from_frame(faces.table[KEYS].astype(str))
     given = pd.MultiIndex.from_frame(table[KEYS].astype(str))
-    rows: npt.NDArray[np.int64] = known.get_indexer(given)
+    rows: npt.NDArray[np.int64] = coded.get_indexer(given)
     for wrong, what in ((rows < 0, "a frame that is not coded"), (given.duplicated(), "a frame twice")):
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])

@@ -210,7 +210,7 @@ def _notes(group: Group) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _audit_context(found: Audit) -> AuditContext:
+def _audit_context(paper_audit: Audit) -> AuditContext:
     averages = [
         cells(
             f"Table {fault.table.number}, {fault.method}",
@@ -219,7 +219,7 @@ def _audit_context(found: Audit) -> AuditContext:
             number(fault.size, digits=2, sign=True),
             "yes" if fault.rounding_explains else "no",
         )
-        for fault in found.averages
+        for fault in paper_audit.averages
     ]
     underlines = [
         cells(
@@ -229,7 +229,7 @@ def _audit_context(found: Audit) -> AuditContext:
             f"{fault.stands_in} only",
             number(fault.size),
         )
-        for fault in found.underlines
+        for fault in paper_audit.underlines
     ]
     return AuditContext(
         averages=table(
@@ -311,9 +311,9 @@ def _trial_table(group: Group) -> Table:
 
 def _ambiguity_table(groups: Iterable[Group]) -> Table:
     """Open questions of the paper, with their defaults and the values of the runs."""
-    known = list(groups)
-    names = [f"{group.paper.title}, {group.origin_label}, profile {group.profile}" for group in known]
-    settings = [_settings(group) for group in known]
+    listed = list(groups)
+    names = [f"{group.paper.title}, {group.origin_label}, profile {group.profile}" for group in listed]
+    settings = [_settings(group) for group in listed]
     rows = [
         cells(
             ambiguity.id,

@@ -66,11 +66,11 @@ def expressions_named(names: Sequence[str]) -> tuple[Expression, ...]:
     """Expression of each label name; an unknown name gets three pseudo-random AUs that depend on the name.
 
     Example:
-        >>> [len(each.variants[0]) for each in expressions_named(("happiness", "boredom"))]
+        >>> [len(expression.variants[0]) for expression in expressions_named(("happiness", "boredom"))]
         [5, 3]
     """
-    known = {each.name: each for each in (*BASIC, CONTEMPT)}
-    return tuple(known.get(name) or _invented(name) for name in names)
+    by_name = {expression.name: expression for expression in (*BASIC, CONTEMPT)}
+    return tuple(by_name.get(name) or _invented(name) for name in names)
 
 
 def _invented(name: str) -> Expression:
@@ -116,7 +116,7 @@ def plan_expressions(
     """
     rows: list[dict[str, object]] = []
     pictures: list[Picture] = []
-    neutral = next((i for i, each in enumerate(classes) if each.name == NEUTRAL), len(classes) - 1)
+    neutral = next((i for i, expression in enumerate(classes) if expression.name == NEUTRAL), len(classes) - 1)
     for split, images, word in splits:
         rng = seeded(settings, Word.LABELS, word)
         codes = rng.permutation(np.repeat(np.arange(len(classes)), class_counts(images, classes)))
@@ -175,7 +175,7 @@ def class_counts(images: int, classes: Sequence[Expression] = BASIC) -> list[int
         >>> sum(class_counts(100))
         100
     """
-    shares = np.array([each.share for each in classes])
+    shares = np.array([expression.share for expression in classes])
     exact = shares / shares.sum() * images
     counts = np.floor(exact).astype(int)
     order = np.argsort(-(exact - counts), kind="stable")

@@ -62,8 +62,8 @@ def draw_people(
     for s, subject in enumerate(subjects):
         batch: list[Picture] = []
         for q, sequence in enumerate(sequences):
-            own = seeded(settings, Word.SEQUENCE, word, s, q)
-            base = (draw_pose(own), draw_scene(own))
+            sequence_rng = seeded(settings, Word.SEQUENCE, word, s, q)
+            base = (draw_pose(sequence_rng), draw_scene(sequence_rng))
             for f in range(settings.frames_per_sequence):
                 path, values = path_of(subject, sequence, f + 1), intensity[s, q, f]
                 stream = (int(Word.FRAME), word, s, q, f)

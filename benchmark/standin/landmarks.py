@@ -51,8 +51,8 @@ def draw_landmarks(
     flat = np.concatenate(
         [jaw, brow[::-1] * (-1, 1), brow, bridge, base, eye - (who.eye_x, -who.eye_y), eye + centre, lips, inner]
     )
-    found = project(flat, np.zeros(len(flat)), pose) + TRACKER_NOISE * rng.standard_normal(flat.shape)
-    return np.asarray((found + 1) * 0.5 * size - 0.5)
+    tracked = project(flat, np.zeros(len(flat)), pose) + TRACKER_NOISE * rng.standard_normal(flat.shape)
+    return np.asarray((tracked + 1) * 0.5 * size - 0.5)
 
 
 def write_bp4d_landmarks(file: Path, landmarks: Mapping[int, npt.NDArray[np.float64]], frames: int) -> None:

@@ -56,8 +56,8 @@ def render_path(person: int, view: int) -> str:
 
 def read_renders(root: Path, identities: int, views: int) -> FaceSet:
     """Read the faces that `write_people` wrote: `identities` people with `views` images each."""
-    person, view = (each.ravel() for each in np.mgrid[:identities, :views])
-    paths = [render_path(*each) for each in zip(person.tolist(), view.tolist(), strict=True)]
+    person, view = (indices.ravel() for indices in np.mgrid[:identities, :views])
+    paths = [render_path(*indices) for indices in zip(person.tolist(), view.tolist(), strict=True)]
     names = [f"{i:05d}" for i in person.tolist()]
     table = pd.DataFrame({"path": paths, "subject": names, "sequence": names, "frame": view})
     note = f"{len(table):,} faces without AUs of {identities:,} drawn people, for a backbone to start from"

@@ -12,7 +12,7 @@ from benchmark.config.settings import StandinSettings
 from benchmark.standin.expressions import BASIC, Place, expressions_named, plan_expressions
 from benchmark.standin.pictures import draw_pictures, with_scenes
 
-BASIC_NAMES = tuple(each.name for each in BASIC)
+BASIC_NAMES = tuple(expression.name for expression in BASIC)
 """Names of the seven basic emotions."""
 
 

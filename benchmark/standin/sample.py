@@ -78,11 +78,11 @@ def draw_sequences(rng: np.random.Generator, coded: npt.NDArray[np.bool_]) -> Se
     """
     subjects, tasks, frames = coded.shape
     loadings = np.array([[factor.get(au, 0.0) for au in DRAWN_AUS] for factor in _FACTORS])
-    own = np.sqrt(np.clip(1 - np.square(loadings).sum(axis=0), 0.2, None))
+    residual_sd = np.sqrt(np.clip(1 - np.square(loadings).sum(axis=0), 0.2, None))
 
     def correlated(*shape: int) -> Floats:
         common = rng.standard_normal((*shape, len(_FACTORS)))
-        return np.asarray(common @ loadings + own * rng.standard_normal((*shape, len(DRAWN_AUS))))
+        return np.asarray(common @ loadings + residual_sd * rng.standard_normal((*shape, len(DRAWN_AUS))))
 
     shift = np.array([[_TASK_SHIFT[t % len(_TASK_SHIFT)].get(au, 0.0) for au in DRAWN_AUS] for t in range(tasks)])
     # Onset, apex and offset; the position and the width of the apex vary by sequence.

@@ -142,10 +142,10 @@ def bootstrap(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Dra
     parts = np.empty((len(ratios), block, seeds * aus))
     for first in range(0, draws, block):
         drawn = slice(first, min(first + block, draws))
-        found = parts[:, : drawn.stop - first]
-        for w, (above, below), out in zip(weights, ratios, found, strict=True):
+        f1_of_parts = parts[:, : drawn.stop - first]
+        for w, (above, below), out in zip(weights, ratios, f1_of_parts, strict=True):
             _resampled_f1(w[drawn], above, below, out)
-        per_au[drawn], ave[drawn] = _means(found.reshape(len(ratios), -1, seeds, aus))
+        per_au[drawn], ave[drawn] = _means(f1_of_parts.reshape(len(ratios), -1, seeds, aus))
     return Draws(per_au, ave)
 
 
@@ -277,12 +277,12 @@ def bca_interval(
         The interval. NaN at both ends if no draw is defined or the value is undefined. The percentile interval if all
         draws are on one side of the value, or the value depends on no subject.
     """
-    found = _Bca.of(draws, point, without, parts)
-    if found is None:
+    terms = _Bca.of(draws, point, without, parts)
+    if terms is None:
         undefined = math.isnan(point) or np.isnan(draws).all()
         return Interval(math.nan, math.nan) if undefined else percentile_interval(draws, level)
-    reach = _quantile(found.subjects, found.parts, level)
-    low, high = np.quantile(found.draws, [found.share(found.shift + way * reach) for way in (-1, 1)])
+    reach = _quantile(terms.subjects, terms.parts, level)
+    low, high = np.quantile(terms.draws, [terms.share(terms.shift + way * reach) for way in (-1, 1)])
     return Interval(float(low), float(high))
 
 
@@ -299,16 +299,20 @@ def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: Int
         The p-value, at least 2 / (D + 1), the least that D draws can show. NaN if no draw is defined or the value is
         undefined; 1 if it depends on no subject.
     """
-    found = _Bca.of(draws, point, without, parts)
-    if found is None:
+    terms = _Bca.of(draws, point, without, parts)
+    if terms is None:
         return math.nan if math.isnan(point) or np.isnan(draws).all() else 1.0
-    size = len(found.draws)
-    below = float(((found.draws < 0).sum() + (found.draws == 0).sum() / 2) / size)
-    at = float(ndtri(min(max(below, 1 / (size + 1)), size / (size + 1)))) - found.shift
-    left = 1 + found.acceleration * at  # at or below 0, no level gives an interval that ends at 0
-    reach = abs(at / left - found.shift) if left > 0 else math.inf
-    freedom, each = found.subjects - found.parts, found.subjects / found.parts
-    p = float(2 * ndtr(-reach)) if freedom < 1 else float(2 * stdtr(freedom, -reach / math.sqrt(each / (each - 1))))
+    size = len(terms.draws)
+    below = float(((terms.draws < 0).sum() + (terms.draws == 0).sum() / 2) / size)
+    at = float(ndtri(min(max(below, 1 / (size + 1)), size / (size + 1)))) - terms.shift
+    left = 1 + terms.acceleration * at  # at or below 0, no level gives an interval that ends at 0
+    reach = abs(at / left - terms.shift) if left > 0 else math.inf
+    freedom, subjects_per_part = terms.subjects - terms.parts, terms.subjects / terms.parts
+    p = (
+        float(2 * ndtr(-reach))
+        if freedom < 1
+        else float(2 * stdtr(freedom, -reach / math.sqrt(subjects_per_part / (subjects_per_part - 1))))
+    )
     return max(p, 2 / (size + 1))
 
 
@@ -368,9 +372,9 @@ def _influence(without: FloatArray, parts: IntArray) -> FloatArray:
     It is (n − 1) / n × (mean over the subject's part of the values without a subject − the value without this one),
     with n subjects in the part.
     """
-    found = []
+    influence = []
     for part in np.unique(parts):
         values = without[(parts == part) & ~np.isnan(without)]
         if len(values):
-            found.append((values.mean() - values) * (len(values) - 1) / len(values))
-    return np.concatenate(found) if found else np.empty(0)
+            influence.append((values.mean() - values) * (len(values) - 1) / len(values))
+    return np.concatenate(influence) if influence else np.empty(0)

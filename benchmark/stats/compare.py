@@ -95,7 +95,10 @@ def _scored(point: Average, draws: Draws, without: Jackknife) -> Scored:
     """Values with their intervals and p-values."""
     columns = [*zip(draws.per_au.T, point.per_au, strict=True), (draws.ave, point.ave)]
     given = [(drawn, float(value), without.values[:, j], without.parts) for j, (drawn, value) in enumerate(columns)]
-    intervals, p_values = [bca_interval(*each) for each in given], [bca_p_value(*each) for each in given]
+    intervals, p_values = (
+        [bca_interval(*arguments) for arguments in given],
+        [bca_p_value(*arguments) for arguments in given],
+    )
     return Scored(
         per_au=point.per_au,
         per_au_intervals=tuple(intervals[:-1]),
@@ -121,8 +124,8 @@ def holm(p_values: FloatArray) -> FloatArray:
         array([0.02, 0.04,  nan])
     """
     adjusted = np.full_like(p_values, np.nan)
-    known = np.flatnonzero(~np.isnan(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
+    defined = np.flatnonzero(~np.isnan(p_values))
+    order = defined[np.argsort(p_values[defined], kind="stable")]
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
     return adjusted

@@ -30,12 +30,12 @@ def confusion_counts(
     Returns:
         Columns subject, au, tp, fp, fn, tn; one row per subject and AU, in the order of subjects, then `aus`.
     """
-    predicted, truth, known = logits > THRESHOLD, labels == 1, labels >= 0
+    predicted, truth, labelled = logits > THRESHOLD, labels == 1, labels >= 0
     cells = {
-        "tp": predicted & truth & known,
-        "fp": predicted & ~truth & known,
-        "fn": ~predicted & truth & known,
-        "tn": ~predicted & ~truth & known,
+        "tp": predicted & truth & labelled,
+        "fp": predicted & ~truth & labelled,
+        "fn": ~predicted & truth & labelled,
+        "tn": ~predicted & ~truth & labelled,
     }
     names, inverse = np.unique(subjects.astype(str), return_inverse=True)
     index = pd.MultiIndex.from_product([names, aus], names=["subject", "au"])
@@ -72,7 +72,7 @@ def scores_by_au(
 
 def _auc(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
     """Area under the ROC curve over known labels; NaN if they are all equal."""
-    known = labels >= 0
-    if len(np.unique(labels[known])) < 2:
+    labelled = labels >= 0
+    if len(np.unique(labels[labelled])) < 2:
         return float("nan")
-    return float(roc_auc_score(labels[known], logits[known]))
+    return float(roc_auc_score(labels[labelled], logits[labelled]))

@@ -46,8 +46,13 @@ def weight_statistics(
         {'mean': 0.5, 'sd': 0.25}
     """
     weight = table["weight"].to_numpy(np.float64)
-    found = {"mean": float(weight.mean()), "sd": float(weight.std())}
-    return found | _of_consistency(table, weight) | _of_kinds(table) | _of_aus(table, weight, label_names, related_aus)
+    statistics = {"mean": float(weight.mean()), "sd": float(weight.std())}
+    return (
+        statistics
+        | _of_consistency(table, weight)
+        | _of_kinds(table)
+        | _of_aus(table, weight, label_names, related_aus)
+    )
 
 
 def _of_consistency(table: pd.DataFrame, weight: FloatArray) -> dict[str, float]:
@@ -56,32 +61,32 @@ def _of_consistency(table: pd.DataFrame, weight: FloatArray) -> dict[str, float]
         return {}
     labels = table["label"].to_numpy()
     consistency = table["consistency"].to_numpy(np.float64)
-    found = {"spearman_consistency": spearman(weight, consistency)}
+    statistics = {"spearman_consistency": spearman(weight, consistency)}
     of_label = [labels == label for label in sorted(set(labels))]
     within = [spearman(weight[rows], consistency[rows]) for rows in of_label]
-    found["spearman_consistency_within"] = float(np.mean(within))
+    statistics["spearman_consistency_within"] = float(np.mean(within))
     if "kind" in table:
         clear = (table["kind"] == CLEAR).to_numpy(np.float64)
         best = [spearman(clear[rows], consistency[rows]) for rows in of_label]
-        found["spearman_clear_within"] = float(np.mean(best))
-    return found
+        statistics["spearman_clear_within"] = float(np.mean(best))
+    return statistics
 
 
 def _of_kinds(table: pd.DataFrame) -> dict[str, float]:
     """Mean weight of each kind, and how well the weight tells clear images from each other kind."""
     if "kind" not in table or CLEAR not in set(table["kind"]):
         return {}
-    found = {}
-    for kind, own in table.groupby("kind"):
-        found[f"mean_{kind}"] = float(own["weight"].mean())
+    statistics = {}
+    for kind, members in table.groupby("kind"):
+        statistics[f"mean_{kind}"] = float(members["weight"].mean())
         if kind != CLEAR:
-            found[f"auc_{kind}"] = _clear_against(table, str(kind))
+            statistics[f"auc_{kind}"] = _clear_against(table, str(kind))
             # Images of a kind may depict other emotions than the clear ones, and weights may follow what is depicted.
             depicted = [rows for _, rows in table.groupby("depicted")] if "depicted" in table else []
             within = [_clear_against(rows, str(kind)) for rows in depicted if {CLEAR, kind} <= set(rows["kind"])]
             if within:
-                found[f"auc_within_{kind}"] = float(np.mean(within))
-    return found
+                statistics[f"auc_within_{kind}"] = float(np.mean(within))
+    return statistics
 
 
 def _clear_against(table: pd.DataFrame, kind: str) -> float:

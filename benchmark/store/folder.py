@@ -247,8 +247,8 @@ class TrialFolder:
         except FileNotFoundError:
             return {}
         key, *lines = text.removesuffix("\n").split("\n")
-        found = {name: digest for digest, _, name in (line.partition(" ") for line in lines)}
-        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(found)):
+        digests = {name: digest for digest, _, name in (line.partition(" ") for line in lines)}
+        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(digests)):
             raise UserError(
                 "the mark of a finished trial is damaged",
                 where=self.path / DONE,
@@ -256,7 +256,7 @@ class TrialFolder:
                 found=text[:80] or "an empty file",
                 remedy="delete this trial's folder and run again",
             )
-        return found
+        return digests
 
     def read(self, name: str, seals: Mapping[str, str]) -> bytes:
         """Read a file and compare it with its seal.
@@ -297,17 +297,17 @@ def trial_folders(runs: Path) -> list[TrialFolder]:
     return [TrialFolder(file.parent) for file in sorted(runs.glob(f"*/*/*/{TRIAL}"))]
 
 
-def unreadable(path: Path | str, found: str) -> UserError:
+def unreadable(path: Path | str, reason: str) -> UserError:
     """Error of a trial folder that cannot be read.
 
     Args:
         path: The folder.
-        found: The reason.
+        reason: The reason.
     """
     return UserError(
         "a trial folder cannot be read",
         where=path,
-        found=found,
+        found=reason,
         remedy="it is damaged or from another version: take the folder out of the store",
     )
 

@@ -63,5 +63,5 @@ def is_current(made: Mapping[str, Any], present: str | None) -> bool:
         >>> [is_current(made, present) for present in ("a", "b", "c", None)]
         [True, True, False, False]
     """
-    known = (made.get("source_hash"), made.get("verified", {}).get("source_hash"))
-    return present is not None and present in known
+    hashes = (made.get("source_hash"), made.get("verified", {}).get("source_hash"))
+    return present is not None and present in hashes

@@ -162,7 +162,7 @@ class Results:
         Raises:
             ValueError: A value is out of its range, a row is double or of no trial, or JSON is wrong.
         """
-        known = set(self.trials["trial"])
+        keys = set(self.trials["trial"])
         for name, table in self._tables().items():
             for column, kind in COLUMNS[name].items():
                 values = table[column]
@@ -172,7 +172,7 @@ class Results:
                 wrong = values[(values < least) | (values > most) | np.isinf(values)]
                 if len(wrong):
                     raise ValueError(f"{name}: {column} = {wrong.iloc[0]} is out of range")
-            if not table["trial"].isin(known).all():
+            if not table["trial"].isin(keys).all():
                 raise ValueError(f"{name}: rows of a trial that there is not")
             if table.duplicated(KEYS[name]).any():
                 raise ValueError(f"{name}: a row stands twice")
@@ -204,9 +204,9 @@ class Results:
         chosen: list[dict[str, pd.DataFrame]] = [{} for _ in named]
         for name, table in self._tables().items():
             number, names = pd.factorize(table["trial"])  # a key is looked up once, not in each row
-            places = np.array([place.get(each, -1) for each in names], dtype=np.int64)[number]
-            for each, tables in enumerate(chosen):
-                tables[name] = table[places == each].reset_index(drop=True)
+            places = np.array([place.get(key, -1) for key in names], dtype=np.int64)[number]
+            for group, tables in enumerate(chosen):
+                tables[name] = table[places == group].reset_index(drop=True)
         return [Results(**tables) for tables in chosen]
 
     def mark_stale(self, sources: Mapping[str, str]) -> Results:
@@ -260,9 +260,9 @@ class Results:
             arrow = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise UserError("not a readable parquet file", where=path, found=str(error), remedy=remedy) from error
-        found = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode(errors="replace")
-        if found != FORMAT:
-            raise UserError("not a results file", where=path, expected=FORMAT, found=found, remedy=remedy)
+        file_format = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode(errors="replace")
+        if file_format != FORMAT:
+            raise UserError("not a results file", where=path, expected=FORMAT, found=file_format, remedy=remedy)
         try:
             return cls(**_tables_of(arrow)).validated()
         except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
@@ -289,10 +289,10 @@ def _tables_of(arrow: pa.Table) -> dict[str, pd.DataFrame]:
         if not any(fits(types[column]) for fits in _KINDS[kind]):
             raise ValueError(f"the column {column} is of type {types[column]}, not {kind}")
     # Table by table: pandas makes floats of a column of integers that has nulls.
-    found = {name: _rows_of(arrow, name) for name in COLUMNS}
-    if sum(map(len, found.values())) != len(arrow):
+    tables = {name: _rows_of(arrow, name) for name in COLUMNS}
+    if sum(map(len, tables.values())) != len(arrow):
         raise ValueError("rows of no known table")
-    return found
+    return tables
 
 
 def _rows_of(arrow: pa.Table, name: str) -> pd.DataFrame:

@@ -62,9 +62,9 @@ def summaries(runs: Path) -> Iterator[TrialSummary]:
     for dataset in _folders(runs):
         for method in _folders(dataset):
             for path in _folders(method):
-                found = _summary(path)
-                if found is not None:
-                    yield found
+                summary = _summary(path)
+                if summary is not None:
+                    yield summary
 
 
 def _folders(path: Path | str) -> list[str]:
@@ -108,5 +108,5 @@ def _verification(path: str) -> dict[str, Any]:
 def _load(file: str) -> dict[str, Any]:
     """Content of a JSON file."""
     with open(file, "rb") as stream:  # noqa: PTH123
-        found: dict[str, Any] = json.loads(stream.read())
-    return found
+        content: dict[str, Any] = json.loads(stream.read())
+    return content

@@ -158,11 +158,11 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()
 
 
-def probe_table(found: pd.DataFrame) -> Table:
+def probe_table(summary: pd.DataFrame) -> Table:
     """Table of mean and standard error by window and kind."""
-    kinds = _kinds(found)
+    kinds = _kinds(summary)
     rows = []
-    for step, window_rows in found.groupby("step"):
+    for step, window_rows in summary.groupby("step"):
         of = {str(row["kind"]): row for row in window_rows.to_dict("records")}
         said = [_said(*(of[kind][name] for name in ("mean", "error", "sd"))) if kind in of else UNRUN for kind in kinds]
         rows.append(cells(f"{int(str(step)):,}", *said))
@@ -173,7 +173,7 @@ def _said(mean: float, error: float, sd: float) -> str:
     return f"{number(mean, digits=2, sign=True)} ± {number(error, digits=2)} (sd {number(sd, digits=1)})"
 
 
-def probe_figure(found: pd.DataFrame, title: str) -> Figure:
+def probe_figure(summary: pd.DataFrame, title: str) -> Figure:
     """The table as curves, with bars of one standard error."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     FigureCanvasAgg(figure)
@@ -181,9 +181,9 @@ def probe_figure(found: pd.DataFrame, title: str) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)
     axes.axhline(0, color="black", linewidth=0.5)
-    width = float(found["step"].max()) * 0.004
-    for i, (kind, colour) in enumerate(zip(_kinds(found), _COLOURS, strict=False)):
-        of_kind = found[found["kind"] == kind]
+    width = float(summary["step"].max()) * 0.004
+    for i, (kind, colour) in enumerate(zip(_kinds(summary), _COLOURS, strict=False)):
+        of_kind = summary[summary["kind"] == kind]
         axes.errorbar(
             of_kind["step"] + i * width, of_kind["mean"], of_kind["error"],
             color=colour, linewidth=1.1, marker="o", markersize=2.5, label=kind.replace("_", " "),
@@ -218,5 +218,5 @@ def write_gradient_probe(
     return [page, numbers, *drawn]
 
 
-def _kinds(found: pd.DataFrame) -> list[str]:
-    return [AU_SAMPLES, *sorted(set(found["kind"]) - {AU_SAMPLES})]
+def _kinds(summary: pd.DataFrame) -> list[str]:
+    return [AU_SAMPLES, *sorted(set(summary["kind"]) - {AU_SAMPLES})]

@@ -46,7 +46,7 @@ class Section:
     pairs: Table | None
     weights: Table | None
     sentences: tuple[str, ...]
-    found: tuple[tuple[str, str, RowDifference], ...] = ()
+    differences: tuple[tuple[str, str, RowDifference], ...] = ()
     """Pairs of rows that were run, with their difference."""
     trials: tuple[str, ...] = ()
     """Keys of the trials in the rows."""
@@ -71,17 +71,17 @@ def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
         trials = expand(profile, changed, registry, chosen.unread_sources, Selection(methods=question.methods))
         digests[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
     for choice in plan.choices:
-        known: dict[Digests, str] = {}
+        name_of: dict[Digests, str] = {}
         for candidate, question in zip(choice.candidates, choice.questions, strict=True):
             made, name = digests[question.name][choice.method], candidate_name(candidate)
-            if made in known:
+            if made in name_of:
                 raise UserError(
                     f"two candidates of the choice '{choice.name}' are the same settings",
                     expected="candidates that differ from one another, and from the profile where one is empty",
-                    found=f"'{known[made]}' and '{name}'",
+                    found=f"'{name_of[made]}' and '{name}'",
                     remedy="take one out",
                 )
-            known[made] = name
+            name_of[made] = name
     return digests
 
 
@@ -140,7 +140,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
     """One sentence per pair that is in several questions: where it is better, worse, or not distinguishable."""
     by_pair: dict[tuple[str, str], list[tuple[str, RowDifference]]] = {}
     for section in sections:
-        for a, b, difference in section.found:
+        for a, b, difference in section.differences:
             by_pair.setdefault((a, b), []).append((section.question.name, difference))
     said = []
     for (a, b), asked in by_pair.items():
@@ -172,8 +172,8 @@ def _made_on(trials: pd.DataFrame) -> str:
 
 
 def _machine(provenance: str) -> str:
-    known = json.loads(provenance)
-    return f"{known.get('device', 'unknown')} with torch {known.get('packages', {}).get('torch', 'unknown')}"
+    facts = json.loads(provenance)
+    return f"{facts.get('device', 'unknown')} with torch {facts.get('packages', {}).get('torch', 'unknown')}"
 
 
 def _pretraining(trials: pd.DataFrame) -> list[str]:
@@ -194,7 +194,9 @@ def _section(plan: Plan, question: Question, results: Results, digests: Mapping[
     sentences += [said for selection in question.selects if (said := _selected(selection, rows, results))]
     missing = _missing(plan, [(question, rows)])
     section = _filled("Question", question, missing, rows, pairs, sentences, results)
-    return replace(section, found=tuple((a, b, difference) for a, b, difference in pairs if difference is not None))
+    return replace(
+        section, differences=tuple((a, b, difference) for a, b, difference in pairs if difference is not None)
+    )
 
 
 def _choice_section(
@@ -247,10 +249,10 @@ def _parts(plan: Plan, question: Question) -> tuple[str, ...]:
     return question.parts or tuple(datasets.open_au(plan.dataset, profile).protocol.parts)
 
 
-def _missing(plan: Plan, found: Sequence[tuple[Question, Mapping[str, Row]]]) -> str:
+def _missing(plan: Plan, answered: Sequence[tuple[Question, Mapping[str, Row]]]) -> str:
     """Number of trials of the questions that are not in the rows, in words; "" for none."""
     lost = planned = 0
-    for question, rows in found:
+    for question, rows in answered:
         wanted = set(product(question.methods, _parts(plan, question), question.seeds))
         done = {trial for method, row in rows.items() for trial in product([method], row.parts, row.seeds)}
         lost += len(wanted - done)
@@ -281,7 +283,7 @@ def _rows(plan: Plan, question: Question, results: Results, digests: Mapping[str
         & trials["method"].isin(question.methods)
         & trials["part"].isin(_parts(plan, question))
         & trials["seed"].isin(question.seeds)
-        & np.array([digests.get(method) == (shared, own) for method, shared, own in made], dtype=bool)
+        & np.array([digests.get(method) == (shared, specific) for method, shared, specific in made], dtype=bool)
     )
     if not asked.any():
         return {}
@@ -346,22 +348,26 @@ def _pair_table(pairs: Sequence[_Pair]) -> Table:
     return table(header, rows)
 
 
-def _sentence(a: str, b: str, found: RowDifference) -> str:
+def _sentence(a: str, b: str, difference: RowDifference) -> str:
     subjects, seeds = (
         "" if interval is None else f"[{number(interval.low, sign=True)}, {number(interval.high, sign=True)}]"
-        for interval in (found.subjects, found.seeds)
+        for interval in (difference.subjects, difference.seeds)
     )
-    ends = f"{subjects} over subjects{f'; over {found.count} seeds {seeds}' if seeds else ''}"
-    words = f"is {found.verdict} than" if found.verdict.startswith(("better", "worse")) else "is not told apart from"
-    return f"{a} {words} {b}: {number(found.f1, sign=True)} F1 points {ends}."
+    ends = f"{subjects} over subjects{f'; over {difference.count} seeds {seeds}' if seeds else ''}"
+    words = (
+        f"is {difference.verdict} than"
+        if difference.verdict.startswith(("better", "worse"))
+        else "is not told apart from"
+    )
+    return f"{a} {words} {b}: {number(difference.f1, sign=True)} F1 points {ends}."
 
 
 def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Table | None:
     """Statistics of the final weights of FE images, as mean [least, most] over trials; None if no method weighs."""
-    known = {method: found for method, row in rows.items() if (found := trial_weights(results, row))}
-    if not known:
+    by_method = {method: weights for method, row in rows.items() if (weights := trial_weights(results, row))}
+    if not by_method:
         return None
-    aucs = sorted({n for statistics in known.values() for n in statistics if n.startswith("auc_")}, key=_auc_title)
+    aucs = sorted({n for statistics in by_method.values() for n in statistics if n.startswith("auc_")}, key=_auc_title)
     means = ["mean_clear", *sorted({f"mean_{_kind(name)}" for name in aucs})]
     names = [*means, *aucs, "spearman_consistency_within", "spearman_clear_within"]
     header = [
@@ -373,7 +379,7 @@ def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Ta
         "FE share of all weight, start to end",
     ]
     made = []
-    for method, values in known.items():
+    for method, values in by_method.items():
         spans = [_span(values.get(name, [])) for name in names]
         made.append([Cell(method), *map(Cell, spans), Cell(_share(rows[method], results))])
     return table(header, made)
@@ -408,9 +414,9 @@ def _share(row: Row, results: Results) -> str:
 def _selected(asked: WeightSelection, rows: Mapping[str, Row], results: Results) -> str:
     """Sentence on the trials whose weights find FE images of a kind, against the plan; "" if no trial is done."""
     row = rows.get(asked.method)
-    known = {} if row is None else trial_weights(results, row)
+    weights = {} if row is None else trial_weights(results, row)
     names = (f"auc_{asked.kind}", f"mean_{asked.kind}", "mean_clear")
-    trials = list(zip(*(known.get(name, []) for name in names), strict=True))
+    trials = list(zip(*(weights.get(name, []) for name in names), strict=True))
     if not trials:
         return ""
     meets = [auc >= asked.auc and weight <= asked.share * clear for auc, weight, clear in trials]

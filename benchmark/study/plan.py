@@ -150,11 +150,11 @@ class Plan(BaseModel):
         Raises:
             UserError: No question and no choice has this name.
         """
-        found: dict[str, tuple[Question, ...]] = {question.name: (question,) for question in self.questions}
-        found |= {choice.name: choice.questions for choice in self.choices}
-        if name not in found:
-            raise UserError(f"the study has no question '{name}'", remedy=did_you_mean(name, found))
-        return found[name]
+        questions: dict[str, tuple[Question, ...]] = {question.name: (question,) for question in self.questions}
+        questions |= {choice.name: choice.questions for choice in self.choices}
+        if name not in questions:
+            raise UserError(f"the study has no question '{name}'", remedy=did_you_mean(name, questions))
+        return questions[name]
 
 
 def load_plan(name: str) -> Plan:

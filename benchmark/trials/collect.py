@@ -69,14 +69,14 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], s
             folder.read_table(f"{name}.parquet", seals) for name in ("counts", "scores", "history")
         )
         named = _weights_of(folder, trial, made, seals)
-        found = Results(
+        results = Results(
             trials=pd.DataFrame([_row_of(trial, made)]),
             counts=counts.assign(trial=trial.key),
             scores=scores.assign(trial=trial.key),
             curves=history.melt(id_vars="step", var_name="series", value_name="value").assign(trial=trial.key),
             weights=pd.DataFrame(named.items(), columns=["name", "value"]).assign(trial=trial.key),
         )
-        return found if seals else found.validated()  # a seal proves that a file is as it was written
+        return results if seals else results.validated()  # a seal proves that a file is as it was written
     except (OSError, KeyError, ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise UserError(
             "a finished trial is damaged",
@@ -150,6 +150,6 @@ def _related_aus(fe: str) -> Mapping[str, tuple[str, ...]]:
     """AUs that the paper relates to a label of an FE dataset; none for a dataset that a profile declares."""
     if fe not in datasets.names("fe"):
         return MappingProxyType({})
-    found = datasets.registered_class(fe)
-    assert issubclass(found, FeDataset)
-    return found.related_aus
+    cls = datasets.registered_class(fe)
+    assert issubclass(cls, FeDataset)
+    return cls.related_aus

@@ -105,10 +105,10 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
         >>> method_hparams(profile, "mal", discover()).beta
         0.5
     """
-    cls, own = registry.any(name), profile.methods.get(name, {})
+    cls, specific = registry.any(name), profile.methods.get(name, {})
     shared_hparams(profile)
     try:
-        hparams = cls.HParams.model_validate({**profile.method, **own})
+        hparams = cls.HParams.model_validate({**profile.method, **specific})
     except ValidationError as error:
         raise settings_error(error, cls.HParams, profile.source, prefix=f"methods.{name}.") from error
     check_start(hparams)
@@ -240,7 +240,7 @@ class _Expansion:
         """Add a trial after those that it starts from, and return it."""
         cls = self.registry.any(name)
         before = {role: self.add(stage.name, ALL, seed, self.sources.au) for role, stage in cls.prerequisites.items()}
-        variant = [own] if (own := own_overrides(self.overrides, name)) else []
+        variant = [overrides] if (overrides := own_overrides(self.overrides, name)) else []
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
         needs_au, here = Stream.AU in cls.streams, at is self.sources.au
         learned = self.settled(name, row)
@@ -286,7 +286,7 @@ class _Expansion:
             check_start(hparams)
         return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _weights_hash(hparams.weights)}
 
-    def _put(self, cls: type[Method], **own: Any) -> Trial:
+    def _put(self, cls: type[Method], **fields: Any) -> Trial:
         """Append a trial, unless it is there already."""
         trial = Trial(
             method=cls.name,
@@ -295,7 +295,7 @@ class _Expansion:
             train=self.profile.train,
             profile=self.profile.name,
             shared_overrides=shared_overrides(self.overrides),
-            **own,
+            **fields,
         )
         return self.trials.setdefault(trial.key, trial)
 
@@ -307,8 +307,8 @@ def own_overrides(overrides: Sequence[str], method: str) -> str:
         >>> own_overrides(["methods.mal.beta=0.1", "train.steps=5"], "mal")
         'beta=0.1'
     """
-    own = f"methods.{method}."
-    return "; ".join(o.removeprefix(own) for o in overrides if o.startswith(own))
+    prefix = f"methods.{method}."
+    return "; ".join(o.removeprefix(prefix) for o in overrides if o.startswith(prefix))
 
 
 def shared_overrides(overrides: Sequence[str]) -> str:

@@ -266,7 +266,7 @@ class Ownership:
             Interrupted: `stop` returned True.
             OSError: The record stays unreadable.
         """
-        found, began = None, time.monotonic()
+        seen, began = None, time.monotonic()
         while True:
             silent = time.monotonic() - began >= self.dead_s
             try:
@@ -278,14 +278,14 @@ class Ownership:
                     raise
             except ValueError:  # damaged, or half written on a file system without links
                 if silent:
-                    return found
+                    return seen
             else:
-                if found is None:
-                    found, began, silent = now, time.monotonic(), False
-                if (now.token, now.beats) != (found.token, found.beats):
+                if seen is None:
+                    seen, began, silent = now, time.monotonic(), False
+                if (now.token, now.beats) != (seen.token, seen.beats):
                     raise OwnedError(now)
                 if silent or now.machine == self._record.machine:
-                    return found
+                    return seen
             if self.stop():
                 raise Interrupted(f"{self.folder.name}: waited to see whether its owner is alive")
             time.sleep(min(self.beat_s, 1.0) / 2)

@@ -74,11 +74,11 @@ def needs(
     return Needs(disk + checkpoint, memory, largest)
 
 
-def check(found: Needs, runs: Path, device: torch.device | None) -> None:
+def check(needed: Needs, runs: Path, device: torch.device | None) -> None:
     """Refuse trials that cannot fit.
 
     Args:
-        found: Needs of the trials.
+        needed: Needs of the trials.
         runs: The store.
         device: Device of the trials; None for a device of another machine, whose memory is unknown here.
 
@@ -87,20 +87,20 @@ def check(found: Needs, runs: Path, device: torch.device | None) -> None:
     """
     there = existing(runs)
     free = shutil.disk_usage(there).free
-    if found.disk > free:
+    if needed.disk > free:
         raise UserError(
             "the disk is too small for these trials",
             where=there,
-            expected=f"{size(found.disk)} for their results and checkpoints",
+            expected=f"{size(needed.disk)} for their results and checkpoints",
             found=f"{size(free)} free",
             remedy="make room, name another store with --runs, or choose fewer trials",
         )
     total = None if device is None else device_memory(device)
-    if total is not None and found.memory > total:
+    if total is not None and needed.memory > total:
         raise UserError(
             "the device has too little memory for a step",
-            where=found.largest,
-            expected=f"{size(found.memory)} at least",
+            where=needed.largest,
+            expected=f"{size(needed.memory)} at least",
             found=f"{size(total)} on {device}",
             remedy="choose smaller batches with --set train.batch_au=N (and batch_fe, batch_val), or --amp",
         )
@@ -108,7 +108,7 @@ def check(found: Needs, runs: Path, device: torch.device | None) -> None:
 
 def existing(folder: Path) -> Path:
     """The folder, or the nearest parent that exists."""
-    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 
 def device_memory(device: torch.device) -> int | None:
@@ -122,17 +122,17 @@ def device_memory(device: torch.device) -> int | None:
     return min([installed, *granted_memory(CGROUP, Path("/proc/self/cgroup"))])
 
 
-def granted_memory(mounted: Path, own: Path) -> list[int]:
+def granted_memory(mounted: Path, membership: Path) -> list[int]:
     """Memory limits of this process in bytes: those of its control group (version 2) and of the parent groups.
 
     A container or a Slurm job has less memory than the machine, and is killed when it takes more.
 
     Args:
         mounted: Folder of the control groups.
-        own: File that names the group of the process.
+        membership: File that names the group of the process.
     """
     try:
-        name = own.read_text(encoding="utf-8").rpartition("0::/")[2].strip()
+        name = membership.read_text(encoding="utf-8").rpartition("0::/")[2].strip()
     except OSError:
         return []
     limits = []
@@ -166,18 +166,18 @@ def _sizes(trial: Trial, registry: Registry, outputs: Outputs) -> tuple[int, int
 
 def kept_bytes(net: BaseNet, images: int, crop_size: int) -> int:
     """Bytes of activations that a forward pass keeps for the backward pass, by a run on the meta device."""
-    own = {p.untyped_storage()._cdata for p in (*net.parameters(), *net.buffers())}
+    parameters = {p.untyped_storage()._cdata for p in (*net.parameters(), *net.buffers())}
     seen: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()._cdata
-        if storage not in own:
+        if storage not in parameters:
             seen[storage] = tensor
         return tensor
 
     batch = torch.empty(images, 3, crop_size, crop_size, device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         out = net.backbone(batch)  # kept alive, so that no storage is used twice
-    found = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+    activations = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
     del out
-    return found
+    return activations

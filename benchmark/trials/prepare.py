@@ -67,7 +67,7 @@ class Chosen:
     @property
     def all(self) -> tuple[Dataset, ...]:
         """Every dataset once."""
-        return tuple(each for each in (self.start, self.au, self.fe) if each is not None)
+        return tuple(dataset for dataset in (self.start, self.au, self.fe) if dataset is not None)
 
 
 def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progress: Progress | None = None) -> Path:
@@ -76,13 +76,13 @@ def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progres
     Raises:
         UserError: The cache cannot be written to.
     """
-    parts = [f"{each.name} {each.settings.model_dump_json()}" for each in used]
-    told = _named(progress, "drawing stand-in faces")
+    parts = [f"{dataset.name} {dataset.settings.model_dump_json()}" for dataset in used]
+    report = _named(progress, "drawing stand-in faces")
     return _drawn(
         cache,
         " ".join([profile.standin.model_dump_json(), *parts]),
-        standin_hash(file for each in used for file in datasets.source_files(each)),
-        lambda root: write_standin(root, used, profile.standin, told),
+        standin_hash(file for dataset in used for file in datasets.source_files(dataset)),
+        lambda root: write_standin(root, used, profile.standin, report),
     )
 
 
@@ -99,7 +99,7 @@ def _drawn(cache: Path, name: str, code: str, write: Callable[[Path], None]) -> 
 
 def starts_from_renders(profile: Profile) -> bool:
     """Whether the backbone of any method is pre-trained on renders."""
-    return any(each.get("weights") == RENDERS for each in (profile.method, *profile.methods.values()))
+    return any(settings.get("weights") == RENDERS for settings in (profile.method, *profile.methods.values()))
 
 
 def read_people(cache: Path, profile: Profile, registry: Registry, progress: Progress | None = None) -> FaceSet | None:
@@ -113,12 +113,12 @@ def read_people(cache: Path, profile: Profile, registry: Registry, progress: Pro
     hparams, settings = method_hparams(profile, PRETRAINING, registry), profile.standin
     assert isinstance(hparams, Identity.HParams)
     people, views = hparams.identities, hparams.views
-    told = _named(progress, "drawing people without AUs")
+    report = _named(progress, "drawing people without AUs")
     root = _drawn(
         cache,
         f"{RENDERS} {settings.size} {settings.seed} {people} {views}",
         standin_hash(),
-        lambda root: write_people(root, settings, people, views, told),
+        lambda root: write_people(root, settings, people, views, report),
     )
     return read_renders(root, people, views)
 
@@ -145,8 +145,8 @@ def read_au(
         UserError: Something is missing or wrong.
     """
     data_root(root, needs=(dataset.folder,))
-    told = _named(progress, f"reading {dataset.title}")
-    faces = dataset.read(root, protocol, ReadOptions(profile.data.alignment, progress=told, faults=faults))
+    report = _named(progress, f"reading {dataset.title}")
+    faces = dataset.read(root, protocol, ReadOptions(profile.data.alignment, progress=report, faults=faults))
     return replace(faces, dataset=dataset.name, title=dataset.title)
 
 
@@ -169,7 +169,7 @@ def prepare_data(
     Raises:
         UserError: An image or the stand-in's ground truth is damaged, or the disk is too small.
     """
-    au, fe = (pack_faces(each, profile, cache, progress) for each in faces)
+    au, fe = (pack_faces(face_set, profile, cache, progress) for face_set in faces)
     return TrialData(au, fe, known_clear(fe.faces))
 
 

@@ -150,7 +150,7 @@ def _train(
     options: RunOptions,
 ) -> None:
     """Run one trial; the trials `before`, which it starts from, are done."""
-    finished = {role: read_finished(each, registry, runs) for role, each in before.items()}
+    finished = {role: read_finished(prerequisite, registry, runs) for role, prerequisite in before.items()}
     folder = TrialFolder(trial.folder(runs))
     run_trial(trial, registry.any(trial.method), protocol, data, folder, options, finished)
 
@@ -180,9 +180,9 @@ def _run_owned(
         try:
             with _owned(trial, folder, options, on_trial, wait=wait) as owner:
                 if folder.is_done:  # another process finished it; a stale trial stays, unless others wait for it
-                    found = state_of(folder, present)
-                    if found == State.DONE or not wait:
-                        return found
+                    state = state_of(folder, present)
+                    if state == State.DONE or not wait:
+                        return state
                 folder.reopen()
                 (folder.path / ERROR).unlink(missing_ok=True)
                 folder.sweep()
@@ -251,13 +251,13 @@ def _owned(
         OwnedError: Without `wait`: another machine runs the trial.
         Interrupted: `options.stop` returned True.
     """
-    told = False
+    announced = False
 
     def go_on_waiting() -> None:
-        nonlocal told
-        if not told and on_trial is not None:
+        nonlocal announced
+        if not announced and on_trial is not None:
             on_trial(trial, State.AWAITED)
-        told = True
+        announced = True
         if options.stop():
             raise Interrupted(f"{trial.label}: waited for the process that runs it")
 
@@ -305,10 +305,10 @@ def run_trial(
     """
     prerequisites = prerequisites or {}
     # Read before the training: the stand-in may be deleted meanwhile, since its frames are packed elsewhere.
-    known = (
+    fe_truth = (
         known_fe(data.fe.faces.root, data.fe.faces.dataset) if data.fe.faces.origin == "stand-in" else pd.DataFrame()
     )
-    if data.fe_clear is not None and known.empty:
+    if data.fe_clear is not None and fe_truth.empty:
         raise UserError(
             "the ground truth of the stand-in is gone",
             where=data.fe.faces.root,
@@ -326,7 +326,7 @@ def run_trial(
             raise too_little_memory(error) from error
         raise
     options.check_owned(trial.label)
-    _add_known_fe(folder, known)
+    _add_known_fe(folder, fe_truth)
     folder.write_json(
         "provenance.json",
         {
@@ -357,12 +357,12 @@ def _about_data(data: TrialData, protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _add_known_fe(folder: TrialFolder, known: pd.DataFrame) -> None:
+def _add_known_fe(folder: TrialFolder, truth: pd.DataFrame) -> None:
     """Add the ground truth of a stand-in's FE images to the table of their weights (§4.4)."""
-    if not known.empty and (folder.path / FE_WEIGHTS).is_file():
+    if not truth.empty and (folder.path / FE_WEIGHTS).is_file():
         weights = pd.read_parquet(folder.path / FE_WEIGHTS)
-        if weights["path"].isin(known["path"]).all():
-            folder.write_table(FE_WEIGHTS, weights.merge(known, on="path", how="left", validate="1:1"))
+        if weights["path"].isin(truth["path"]).all():
+            folder.write_table(FE_WEIGHTS, weights.merge(truth, on="path", how="left", validate="1:1"))
 
 
 def joint_origin(data: TrialData, *before: Origin) -> Origin:

@@ -113,11 +113,11 @@ def _over_batches(
     return np.concatenate(outputs)
 
 
-def diverged(where: str, found: str) -> UserError:
+def diverged(where: str, evidence: str) -> UserError:
     """The error of a training that diverged."""
     return UserError(
         "training diverged: a value is not finite, or above any that learning gives",
         where=where,
-        found=found,
+        found=evidence,
         remedy="lower the learning rate with --set method.lr=VALUE, or look at these images",
     )

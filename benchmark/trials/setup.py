@@ -63,12 +63,14 @@ class Streams:
                 crops = ahead.result()
                 if step + 1 < stop:
                     ahead = pool.submit(self._crops, streams, step + 1)
-                yield {stream: self._samples(stream, step, *each) for stream, each in crops.items()}
+                yield {stream: self._samples(stream, step, *cropped) for stream, cropped in crops.items()}
 
     def names(self, streams: frozenset[Stream], step: int) -> dict[Stream, list[str]]:
         """Paths below the data root of the images in the batches of one step."""
         rows = {stream: self._orders[stream].indices(step) for stream in sorted(streams)}
-        return {stream: list(self._packed(stream).faces.table["path"].iloc[each]) for stream, each in rows.items()}
+        return {
+            stream: list(self._packed(stream).faces.table["path"].iloc[indices]) for stream, indices in rows.items()
+        }
 
     def _packed(self, stream: Stream) -> PackedFaces:
         return self._data.fe if stream == Stream.FE else self._data.au

@@ -80,8 +80,8 @@ def read_bp4d(
             coded = read_coding(file, protocol.aus)
             paths = match_images(images / subject / task, coded, remedy=_MISSING)
             marks = home / LANDMARKS / f"{subject}_{task}.mat"
-            found = None if alignment == "as_is" else read_landmarks(marks, coded.frames)
-            rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, found)
+            landmarks = None if alignment == "as_is" else read_landmarks(marks, coded.frames)
+            rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, landmarks)
         if progress is not None:
             progress(done + 1, len(files))
     if not rows.frames:
@@ -194,7 +194,7 @@ def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
             found=listing(file.parent),
             remedy=remedy,
         )
-    found: dict[int, Points] = {}
+    by_frame: dict[int, Points] = {}
     try:
         with h5py.File(file, "r") as content:
             references = np.asarray(content["fit/pred"]).ravel()
@@ -214,7 +214,7 @@ def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
                         remedy=remedy,
                     )
                 # MATLAB counts pixels from 1.
-                found[frame] = points_of(np.asarray(points, dtype=np.float64).T - 1, EYES_OF_49, MOUTH_OF_49)
+                by_frame[frame] = points_of(np.asarray(points, dtype=np.float64).T - 1, EYES_OF_49, MOUTH_OF_49)
     except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
         raise UserError(
             "landmarks cannot be read",
@@ -223,7 +223,7 @@ def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
             found=str(error)[:120],
             remedy=remedy,
         ) from error
-    return believed(found, file, "49 points, brows first, eyes 20 to 31, mouth from 32 on")
+    return believed(by_frame, file, "49 points, brows first, eyes 20 to 31, mouth from 32 on")
 
 
 def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str]:
@@ -240,5 +240,5 @@ def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str
     )
     if complete:
         return "complete", f"BP4D: {size}; {rows.alignment}"
-    known = f"of {protocol.frames:,} frames and {protocol.sequences} sequences"
-    return "partial", f"partial data in BP4D's layout: {size}, {known}; {rows.alignment}"
+    full_copy = f"of {protocol.frames:,} frames and {protocol.sequences} sequences"
+    return "partial", f"partial data in BP4D's layout: {size}, {full_copy}; {rows.alignment}"

@@ -53,13 +53,13 @@ def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, d
     rng = seeded(settings, Word.FOUND)
     for (subject, task), rows in frames.groupby(["subject", "task"], sort=True):
         lost = find_none(rng, len(rows), UNTRACKED_SHARE)
-        found = {
+        landmarks = {
             int(frame): drawn[str(path)].landmarks
             for frame, path, none in zip(rows["frame"], rows["path"], lost, strict=True)
             if not none and (subject, task) != NEVER_TRACKED
         }
         file = home / BP4D.folder / LANDMARKS / f"{subject}_{task}.mat"
-        write_bp4d_landmarks(file, found, int(rows["frame"].max()))
+        write_bp4d_landmarks(file, landmarks, int(rows["frame"].max()))
 
 
 def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, list[list[Picture]]]:
@@ -88,8 +88,8 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
             continue
         batch: list[Picture] = []
         for t, task in enumerate(TASKS):
-            own = seeded(settings, Word.SEQUENCE, s, t)
-            base = (draw_pose(own), draw_scene(own))
+            sequence_rng = seeded(settings, Word.SEQUENCE, s, t)
+            base = (draw_pose(sequence_rng), draw_scene(sequence_rng))
             numbers = first[s, t] - 3 + np.arange(slots)
             _write_coding(coding / f"{subject}_{task}.csv", numbers, coded[s, t], sequences, (s, t))
             for f in range(3 - before[s, t], slots - 3 + after[s, t]):

@@ -166,9 +166,9 @@ def read_disfa(
         )
     source = _describe_source(first_numbers, len(subjects), videos.keys() & first_numbers.keys())
     which = "all frames" if settings.frames == "all" else "frames as in JAA-Net's lists"
-    found = f"{settings.camera} camera, {which}, {source}" + (f", {lost} labels without a frame" if lost else "")
+    contents = f"{settings.camera} camera, {which}, {source}" + (f", {lost} labels without a frame" if lost else "")
     faces = rows.face_set("disfa", root, protocol.au_names)
-    origin, note = _origin(faces, rows, protocol, settings, found)
+    origin, note = _origin(faces, rows, protocol, settings, contents)
     return replace(faces, origin=origin, note=note)
 
 
@@ -222,7 +222,7 @@ def read_labels(folder: Path, subject: str, aus: tuple[int, ...]) -> Labels:
 
 def _read_file(file: Path) -> dict[int, tuple[int, int]]:
     """Line number and intensity of each frame in one label file."""
-    found: dict[int, tuple[int, int]] = {}
+    by_frame: dict[int, tuple[int, int]] = {}
     for line, text in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
         if not text.strip():
             continue
@@ -230,13 +230,13 @@ def _read_file(file: Path) -> dict[int, tuple[int, int]]:
         frame, intensity = (int(match["frame"]), int(match["intensity"])) if match else (0, 0)
         if match is None or intensity > 5:
             what, expected = "a wrong line in a label file", "frame,intensity with a whole intensity from 0 to 5"
-        elif frame == 0 or frame in found:
+        elif frame == 0 or frame in by_frame:
             what, expected = "a wrong frame number in a label file", "frames from 1 up, each in one line"
         else:
-            found[frame] = (line, intensity)
+            by_frame[frame] = (line, intensity)
             continue
         raise UserError(what, where=file, line=line, expected=expected, found=text.strip()[:80], remedy=_AGAIN)
-    return found
+    return by_frame
 
 
 def _check_same_frames(
@@ -320,8 +320,8 @@ def _inside(home: Path, folder: str, name: str) -> Iterator[Path]:
             yield from (p for p in sorted(outer.iterdir()) if re.fullmatch(name, p.name, re.IGNORECASE | re.ASCII))
 
 
-def _of_subject(subject: str, found: Mapping[str, list[Path]]) -> Path | None:
-    return _only(found[subject], f"sources of frames for {subject}") if subject in found else None
+def _of_subject(subject: str, sources: Mapping[str, list[Path]]) -> Path | None:
+    return _only(sources[subject], f"sources of frames for {subject}") if subject in sources else None
 
 
 def _only(paths: list[Path], what: str) -> Path:
@@ -372,14 +372,14 @@ def _first_number(folder: Path, numbered: Mapping[int, Path], labels: Labels, se
     """Number in the name of the first frame's image, 0 or 1."""
     low, high = min(numbered), max(numbered)
     last = labels.frames[-1] if labels.frames else 0
-    found = f"{len(numbered)} images, numbers {low} to {high}; labels up to frame {last}"
+    numbering = f"{len(numbered)} images, numbers {low} to {high}; labels up to frame {last}"
     if settings.image_numbers != "auto":
         first = int(settings.image_numbers == "from_1")
         if low < first:
             raise UserError(
                 "there is an image 0, although images are said to count from 1",
                 where=folder,
-                found=found,
+                found=numbering,
                 remedy="set disfa.image_numbers=auto",
             )
         return first
@@ -391,7 +391,7 @@ def _first_number(folder: Path, numbered: Mapping[int, Path], labels: Labels, se
         "the numbers of the images do not tell whether they count from 0 or from 1",
         where=folder,
         expected=f"0 to {last - 1}, or 1 to {last}" if last else "0 or 1 and up",
-        found=found,
+        found=numbering,
         remedy="look which image is the video's first frame, and set disfa.image_numbers=from_0 or from_1",
     )
 
@@ -436,7 +436,7 @@ def _labelled_frames(labels: Labels, footage: _Footage, bad: set[int]) -> list[i
 
 def _no_footage(home: Path, subject: str, settings: DisfaSettings) -> UserError:
     other = "right" if settings.camera == "left" else "left"
-    turned = any(subject in found for found in _find_footage(home, other))
+    turned = any(subject in footage for footage in _find_footage(home, other))
     side = settings.camera.capitalize()
     return UserError(
         f"{subject} has labels, but neither a video nor images of the {settings.camera} camera",
@@ -491,8 +491,8 @@ def read_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
             found=f"{len(numbered)} files, numbers {low} to {max(numbered)}",
             remedy=remedy,
         )
-    found = {number + (0 if from_1 else 1): _read_points(path, remedy) for number, path in sorted(numbered.items())}
-    points = {frame: each for frame, each in found.items() if each is not None}
+    by_frame = {number + (0 if from_1 else 1): _read_points(path, remedy) for number, path in sorted(numbered.items())}
+    points = {frame: landmarks for frame, landmarks in by_frame.items() if landmarks is not None}
     return believed(points, folder, "66 points, jaw first, eyes 37 to 48, mouth from 49 on")
 
 
@@ -511,20 +511,22 @@ def _read_points(file: Path, remedy: str) -> Points | None:
     if 0 in points.shape:
         return None
     if points.shape != (66, 2):
-        found = " x ".join(map(str, points.shape))
-        raise UserError("landmarks have another shape", where=file, expected="66 x 2", found=found, remedy=remedy)
+        shape = " x ".join(map(str, points.shape))
+        raise UserError("landmarks have another shape", where=file, expected="66 x 2", found=shape, remedy=remedy)
     return points_of(points - 1, EYES_OF_66, MOUTH_OF_66)  # MATLAB counts pixels from 1
 
 
-def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, settings: DisfaSettings, found: str) -> tuple[Origin, str]:
+def _origin(
+    faces: FaceSet, rows: Rows, protocol: Protocol, settings: DisfaSettings, contents: str
+) -> tuple[Origin, str]:
     table = faces.table
     size = f"{len(table):,} frames of {table['subject'].nunique()} subjects"
-    found = f"{found}; {rows.alignment}"
+    contents = f"{contents}; {rows.alignment}"
     # A video has no comment: only the marker identifies its stand-in.
     if is_standin(faces.root, table[~table["path"].str.contains("#", regex=False)]):
-        return "stand-in", f"stand-in (procedural faces in DISFA's layout): {size}; {found}"
+        return "stand-in", f"stand-in (procedural faces in DISFA's layout): {size}; {contents}"
     frames = protocol.frames if settings.frames == "all" else JAA_CLEAN_FRAMES
     if rows.subjects == protocol.subjects and abs(rows.coded - frames) <= 0.005 * frames:
-        return "complete", f"DISFA: {size}; {found}"
-    known = f"of {frames:,} frames of {len(protocol.subjects)}"
-    return "partial", f"partial data in DISFA's layout: {size}, {known}; {found}"
+        return "complete", f"DISFA: {size}; {contents}"
+    full_copy = f"of {frames:,} frames of {len(protocol.subjects)}"
+    return "partial", f"partial data in DISFA's layout: {size}, {full_copy}; {contents}"

@@ -88,9 +88,9 @@ def write_disfa(
     for s, subject in enumerate(SUBJECTS):
         _write_labels(home / DISFA.folder / "ActionUnit_Labels" / subject, subject, intensity[s][coded[s]])
         who = draw_identity(np.random.default_rng([seed, _PERSON, s]))
-        own = np.random.default_rng([seed, _VIDEO, s])
+        video_rng = np.random.default_rng([seed, _VIDEO, s])
         # Mean pose and mean scene of the subject's frames.
-        pose, scene = draw_pose(own), draw_scene(own)
+        pose, scene = draw_pose(video_rng), draw_scene(video_rng)
         tracker = np.random.default_rng([seed, _TRACKER, s])
         lost = find_none(tracker, frames, UNTRACKED_SHARE)
         lost[frames // 2 if subject == HALF_TRACKED else frames :] = True

@@ -54,7 +54,8 @@ class Gft(AuDataset):
             counts=dict(zip(table["participant"].astype(str), table["frames"].tolist(), strict=True)),
             groups={str(name): frozenset(rows["participant"]) for name, rows in table.groupby("list")},
             rates={
-                group: {au: rate for au, rate in own.items() if au in protocol.au_names} for group, own in rates.items()
+                group: {au: rate for au, rate in group_rates.items() if au in protocol.au_names}
+                for group, group_rates in rates.items()
             },
             tolerance=2.0,
             certain=False,

@@ -80,8 +80,8 @@ def write_gft(
     shape = (len(PARTICIPANTS), frames, len(DRAWN_AUS))
     lost = rng.random(shape[:2]) < LOST_SHARE
     unknown = (rng.random(shape) < UNKNOWN_SHARE) | lost[..., None]
-    known = present[..., None] & ~unknown
-    intensity = _intensities(np.random.default_rng([seed, _AUS]), known)
+    labelled = present[..., None] & ~unknown
+    intensity = _intensities(np.random.default_rng([seed, _AUS]), labelled)
 
     rows: list[dict[str, object]] = []
     for p, subject in enumerate(PARTICIPANTS):
@@ -125,9 +125,9 @@ def _without_gaps(rng: np.random.Generator, frames: int) -> npt.NDArray[np.bool_
     return present
 
 
-def _intensities(rng: np.random.Generator, known: npt.NDArray[np.bool_]) -> Floats:
+def _intensities(rng: np.random.Generator, labelled: npt.NDArray[np.bool_]) -> Floats:
     """Draw intensities (96, frames, 16). In the known cells, each AU reaches its base rate, to one cell."""
-    people, frames, aus = known.shape
+    people, frames, aus = labelled.shape
 
     def correlated(*shape: int) -> Floats:
         values = rng.standard_normal((*shape, aus))
@@ -145,9 +145,9 @@ def _intensities(rng: np.random.Generator, known: npt.NDArray[np.bool_]) -> Floa
         + 0.6 * correlated(people, 1) * np.sin(2 * np.pi * clock)
         + 0.5 * correlated(people, frames)
     )
-    intensity = np.zeros(known.shape)
+    intensity = np.zeros(labelled.shape)
     for k, au in enumerate(DRAWN_AUS):
-        ranked = np.sort(score[..., k][known[..., k]])
+        ranked = np.sort(score[..., k][labelled[..., k]])
         active = min(max(round(BASE_RATES[au] * len(ranked)), 1), len(ranked) - 1)
         # The threshold lies halfway between the last inactive and the first active cell, so rounding moves no cell.
         edge = ranked[-active - 1 : len(ranked) - active + 1].mean()
@@ -180,11 +180,11 @@ def _picture(
     rng: np.random.Generator, who: Identity, intensity: Sequence[float], base: tuple[Pose, Scene], size: int
 ) -> tuple[npt.NDArray[np.uint8], bool]:
     """Draw one frame; return it, and whether the face is occluded."""
-    turned, own = vary(rng, *base)
-    image = render_face(who, intensity, turned, own, size)
+    turned, scene = vary(rng, *base)
+    image = render_face(who, intensity, turned, scene, size)
     occluded = bool(rng.random() < OCCLUDED_SHARE)
     if occluded:
-        _occlude(rng, image, who, own.light)
+        _occlude(rng, image, who, scene.light)
     return image, occluded
 
 

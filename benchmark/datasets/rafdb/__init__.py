@@ -64,14 +64,14 @@ class Rafdb(FeDataset):
         folder, suffix = images_of(self.settings)
         named = {f"{stem}{suffix}" for stem in read_list(home / LABELS, [])}
         surplus = sorted(p.name for p in (home / folder).glob("*.jpg") if p.name not in named and p.name[0] != ".")
-        found = []
+        findings = []
         if surplus:
             what = f"images without a label line: {few(surplus)}"
-            found.append(Finding(what, where=str(home / folder), severity="remark"))
+            findings.append(Finding(what, where=str(home / folder), severity="remark"))
         table = faces.table
         if "consistency" in table and (silent := table["subject"][table["consistency"].isna()].tolist()):
-            found.append(Finding(f"images without votes: {few(silent)}", where=str(home), severity="remark"))
-        return found
+            findings.append(Finding(f"images without votes: {few(silent)}", where=str(home), severity="remark"))
+        return findings
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write procedural faces in RAF-DB's layout; see `write_rafdb`."""
