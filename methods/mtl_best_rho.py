@@ -56,7 +56,7 @@ class MTLBestRho(Method):
         return [self.net, *(net for net in self.rivals if isinstance(net, BaseNet))]
 
     def update(self, batch: Batch, step: int) -> Scalars:
-        """One step of every network; in the last steps also `judge` on a validation batch."""
+        """One step of every network; in the last steps also `count_predictions` on a validation batch."""
         au, fe = batch[Stream.AU], batch[Stream.FE]
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -66,12 +66,12 @@ class MTLBestRho(Method):
             losses.append({"loss_au": both.au.detach(), "loss_fe": both.fe.detach()})
         self.take_step(step)
         if step >= min(self.spec.steps - 1, self.spec.steps * (1 - self.hparams.judged_share)):
-            self.judge(batch[Stream.AU_VAL])
+            self.count_predictions(batch[Stream.AU_VAL])
         best = self.best()
         return {**losses[best], "rho": torch.tensor(self.hparams.fe_weights[best])}
 
     @torch.no_grad()
-    def judge(self, val: Samples) -> None:
+    def count_predictions(self, val: Samples) -> None:
         """Add the predictions of every network on a validation batch to the counts."""
         for i, net in enumerate(self.nets):
             with evaluation_mode(net):

@@ -9,7 +9,7 @@ from benchmark import datasets
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import StandinSettings
 from benchmark.datasets.base import Dataset, Progress
-from benchmark.standin.write import write_standin
+from benchmark.standin.write import write_standin_root
 
 
 def opened(*names: str, overrides: Sequence[str] = ()) -> list[Dataset]:
@@ -27,4 +27,4 @@ def draw(
     progress: Progress = None,
 ) -> None:
     """Write the stand-in of these datasets; without names, that of BP4D and RAF-DB."""
-    write_standin(out, opened(*(names or ("bp4d", "rafdb")), overrides=overrides), settings, progress)
+    write_standin_root(out, opened(*(names or ("bp4d", "rafdb")), overrides=overrides), settings, progress)

@@ -20,7 +20,7 @@ from benchmark.data.check import Report, check_au, check_fe
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import PackedFaces, needed_bytes
 from benchmark.data.trial_data import TrialData
-from benchmark.standin.write import write_standin as write_standin_of
+from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Sources, StartSource
 from benchmark.trials.prepare import (
     Chosen,
@@ -287,7 +287,7 @@ def write_standin(
     """
     settings, _ = load_profile(profile, list(overrides))
     datasets.check_settings(settings)
-    write_standin_of(
+    write_standin_root(
         Path(out),
         Chosen.of(dataset, settings).all,
         settings.standin,

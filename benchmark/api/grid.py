@@ -22,8 +22,7 @@ from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prereq
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
 from benchmark.trials.expand import AuSource, Selection, expand
-from benchmark.trials.preflight import Needs, existing, needs
-from benchmark.trials.preflight import check as check_needs
+from benchmark.trials.preflight import Needs, check_needs, existing, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
 from benchmark.trials.states import State, source_hashes, state_of

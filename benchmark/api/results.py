@@ -20,7 +20,7 @@ from benchmark.report.weighed import weighed_faces
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
-from benchmark.trials.collect import read_results as read_store
+from benchmark.trials.collect import read_store
 from benchmark.trials.expand import profile_of
 from benchmark.trials.prepare import Chosen, pack_faces, read_au, read_fe, standin_root
 from benchmark.trials.states import source_hashes
@@ -198,7 +198,7 @@ def compare_results(a: Path, b: Path, out: Path) -> Path:
     return write_comparison(sides[0], sides[1], out, names=(str(a), str(b)))
 
 
-def judge(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:
+def judge_paper_claims(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:
     """Judge the paper's claims on its printed tables, and on our runs.
 
     Args:
@@ -211,7 +211,7 @@ def judge(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, .
         UserError: There is no finished trial.
 
     Example:
-        >>> judge(None)[0].claim.id
+        >>> judge_paper_claims(None)[0].claim.id
         'C01'
     """
     return judge_claims(() if places is None else group_results(find_results(*places)[1]))

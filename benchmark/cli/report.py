@@ -128,10 +128,10 @@ def claims(
     from rich.markup import escape
     from rich.padding import Padding
 
-    from benchmark.api.results import judge
+    from benchmark.api.results import judge_paper_claims
 
     console = Console()
-    judged = judge(None if paper else (runs, out, results))
+    judged = judge_paper_claims(None if paper else (runs, out, results))
     if as_json:
         console.out(json.dumps([claim.as_json() for claim in judged], indent=2, allow_nan=False), highlight=False)
         return

@@ -15,7 +15,7 @@ from benchmark.core.errors import UserError
 from benchmark.data.align import POINT_COLUMNS, Points
 from benchmark.data.faces import UNKNOWN
 from benchmark.data.files import caught
-from benchmark.datasets.tables import Images, Row, Table, number_of, read_table
+from benchmark.datasets.tables import Images, LabelRow, LabelTable, number_of, read_table
 
 _AU = re.compile(r"(?:au[ _]?)?0*([1-9]\d*)", re.IGNORECASE)
 _LIKE_AU = re.compile(r"au[ _-]?\d.*", re.IGNORECASE)
@@ -57,7 +57,7 @@ class AuTable:
         active_from: Minimum intensity that counts as active; None for cells of 0 and 1.
     """
 
-    table: Table
+    table: LabelTable
     places: Mapping[int, int]
     landmarks: tuple[int, ...]
     active_from: float | None
@@ -67,13 +67,13 @@ class AuTable:
         """AUs of the table, in ascending order."""
         return tuple(self.places)
 
-    def subjects(self) -> dict[str, Row]:
+    def subjects(self) -> dict[str, LabelRow]:
         """First row of each subject, by subject.
 
         Raises:
             UserError: A row has no subject.
         """
-        first_rows: dict[str, Row] = {}
+        first_rows: dict[str, LabelRow] = {}
         for row in self.table.rows:
             first_rows.setdefault(self.table.filled(row, "subject", remedy=_REMEDY), row)
         return first_rows
@@ -124,7 +124,7 @@ class AuTable:
                 frames.append(self._frame(row, images))
         return sorted(frames, key=lambda f: (f.subject, f.sequence, -1 if f.frame is None else f.frame, str(f.path)))
 
-    def _frame(self, row: Row, images: Images) -> Frame:
+    def _frame(self, row: LabelRow, images: Images) -> Frame:
         subject = self.table.filled(row, "subject", remedy=_REMEDY)
         return Frame(
             images.find(row),
@@ -135,11 +135,11 @@ class AuTable:
             self._points(row),
         )
 
-    def _sequence(self, row: Row, subject: str) -> str:
+    def _sequence(self, row: LabelRow, subject: str) -> str:
         name = self.table.value(row, "sequence")
         return f"{subject}/{name}" if name else subject
 
-    def _number(self, row: Row) -> int | None:
+    def _number(self, row: LabelRow) -> int | None:
         if self.table.place("frame") is None:
             return None
         cell = self.table.value(row, "frame")
@@ -148,7 +148,7 @@ class AuTable:
             raise self.table.error(row, "a wrong frame number", "a whole number from 0 on", cell or "nothing", _REMEDY)
         return int(value)
 
-    def _code(self, row: Row, au: int) -> int:
+    def _code(self, row: LabelRow, au: int) -> int:
         cell = row.cells[self.places[au]]
         value = number_of(cell)
         if cell.lower() in {"", "nan"} or value in _UNKNOWN:
@@ -167,7 +167,7 @@ class AuTable:
             f"else {_REMEDY}",
         )
 
-    def _points(self, row: Row) -> Points | None:
+    def _points(self, row: LabelRow) -> Points | None:
         cells = [row.cells[place] for place in self.landmarks]
         if all(cell.lower() in {"", "nan"} for cell in cells):
             return None

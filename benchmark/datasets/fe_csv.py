@@ -28,7 +28,7 @@ from benchmark.data.files import caught
 from benchmark.datasets.base import FeDataset, Progress, ReadOptions, fe_dataset
 from benchmark.datasets.declared import Declared, DeclaredSettings, count, origin_of
 from benchmark.datasets.labels import in_order, label_names
-from benchmark.datasets.tables import BelowRoot, Images, Row, Table, number_of, read_table
+from benchmark.datasets.tables import BelowRoot, Images, LabelRow, LabelTable, number_of, read_table
 from benchmark.standin.photos import BASIC_NAMES, draw_photos
 
 _REMEDY = "correct this row, or take it out"
@@ -105,7 +105,7 @@ class FeCsv(Declared, FeDataset):
         )
         return truth
 
-    def _codes(self, table: Table) -> tuple[dict[str, int], tuple[str, ...]]:
+    def _codes(self, table: LabelTable) -> tuple[dict[str, int], tuple[str, ...]]:
         """Code of each label of the file, and the class names in the order of codes."""
         cells = {table.value(row, "label") for row in table.rows} - {""}
         names = self.settings.labels
@@ -125,14 +125,14 @@ class FeCsv(Declared, FeDataset):
         return {name: code for code, name in enumerate(names)}, label_names(names, table.file)
 
 
-def _split(table: Table, row: Row) -> str:
+def _split(table: LabelTable, row: LabelRow) -> str:
     split = table.value(row, "split", "train").lower()
     if split not in _SPLITS:
         raise table.error(row, "a wrong split", " or ".join(_SPLITS), split or "nothing", _REMEDY)
     return split
 
 
-def _code(table: Table, row: Row, codes: dict[str, int]) -> int:
+def _code(table: LabelTable, row: LabelRow, codes: dict[str, int]) -> int:
     label = table.filled(row, "label", remedy=_REMEDY)
     if label not in codes:
         remedy = f"{did_you_mean(label, codes)}; correct the row, or add it to the setting `labels`"
@@ -140,7 +140,7 @@ def _code(table: Table, row: Row, codes: dict[str, int]) -> int:
     return codes[label]
 
 
-def _consistency(table: Table, row: Row) -> float:
+def _consistency(table: LabelTable, row: LabelRow) -> float:
     cell = table.value(row, "consistency")
     share = number_of(cell)
     if cell.lower() not in {"", "nan"} and not 0 <= share <= 1:

@@ -25,7 +25,7 @@ BelowRoot = Annotated[str, AfterValidator(_stays_below)]
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelRow:
     """One row of a table: line number, and cells without surrounding spaces."""
 
     line: int
@@ -33,7 +33,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class LabelTable:
     """A CSV file with a header.
 
     Attributes:
@@ -44,18 +44,18 @@ class Table:
 
     file: Path
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LabelRow, ...]
 
     def place(self, name: str) -> int | None:
         """Index of a column by its name, in any case; None if there is no such column."""
         return next((i for i, cell in enumerate(self.header) if cell.lower() == name), None)
 
-    def value(self, row: Row, name: str, default: str = "") -> str:
+    def value(self, row: LabelRow, name: str, default: str = "") -> str:
         """Cell of a row in a column, or `default` if there is no such column."""
         place = self.place(name)
         return default if place is None else row.cells[place]
 
-    def filled(self, row: Row, name: str, *, remedy: str) -> str:
+    def filled(self, row: LabelRow, name: str, *, remedy: str) -> str:
         """Cell of a row in a column without empty cells.
 
         Raises:
@@ -66,12 +66,12 @@ class Table:
             raise self.error(row, f"a cell of the column {name} is empty", "a value", "nothing", remedy)
         return cell
 
-    def error(self, row: Row, what: str, expected: str, contents: str, remedy: str) -> UserError:
+    def error(self, row: LabelRow, what: str, expected: str, contents: str, remedy: str) -> UserError:
         """Build the error for one row."""
         return UserError(what, where=self.file, line=row.line, expected=expected, found=contents[:120], remedy=remedy)
 
 
-def read_table(file: Path, *, what: str, needs: tuple[str, ...]) -> Table:
+def read_table(file: Path, *, what: str, needs: tuple[str, ...]) -> LabelTable:
     """Read a CSV file.
 
     Args:
@@ -97,12 +97,12 @@ def read_table(file: Path, *, what: str, needs: tuple[str, ...]) -> Table:
         header = tuple(cell.strip() for cell in next(rows, []))
         _check_header(file, header, what, needs, remedy)
         kept = tuple(
-            Row(line, tuple(cell.strip() for cell in cells))
+            LabelRow(line, tuple(cell.strip() for cell in cells))
             for line, cells in rows_below(list(header), rows, file, what=what, remedy=remedy)
         )
     if not kept:
         raise UserError(f"the {what} has no row", where=file, expected="one row an image", remedy=remedy)
-    return Table(file, header, kept)
+    return LabelTable(file, header, kept)
 
 
 def _check_header(file: Path, header: tuple[str, ...], what: str, needs: tuple[str, ...], remedy: str) -> None:
@@ -143,12 +143,12 @@ class Images:
         table: Table with a column `path`.
     """
 
-    def __init__(self, home: Path, table: Table) -> None:
+    def __init__(self, home: Path, table: LabelTable) -> None:
         self._home, self._table = home, table
         self._lines: dict[str, int] = {}
         self._listed: dict[Path, frozenset[str]] = {}
 
-    def find(self, row: Row) -> Path:
+    def find(self, row: LabelRow) -> Path:
         """Image file of a row.
 
         Raises:

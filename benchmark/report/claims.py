@@ -76,7 +76,7 @@ def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:
     )
 
 
-class Ours:
+class OurRuns:
     """Runs of one origin and profile, one group per dataset; only rows with default settings."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
@@ -164,7 +164,7 @@ def _dataset_of_curves() -> str:
     return next(name for name, cls in datasets.au_classes().items() if cls.curves == CURVES_FIGURE)
 
 
-def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
+def _worlds(groups: Iterable[Group]) -> dict[str, OurRuns]:
     """Sets of groups with one origin, profile and settings, one group per dataset, by a readable name.
 
     A second group of a dataset has other images or labels: its set has their fingerprint in the name.
@@ -178,4 +178,4 @@ def _worlds(groups: Iterable[Group]) -> dict[str, Ours]:
         if group.dataset in worlds.get(name, {}):
             name += f", {group.paper.title} data {group.fingerprint}"
         worlds.setdefault(name, {})[group.dataset] = group
-    return {name: Ours(list(by_dataset.values())) for name, by_dataset in worlds.items()}
+    return {name: OurRuns(list(by_dataset.values())) for name, by_dataset in worlds.items()}

@@ -30,7 +30,7 @@ SMOOTHING_SHARE = 1 / 15
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """One series of a panel."""
 
     series: str
@@ -47,14 +47,14 @@ class Column:
     title: str
     ylabel: str
     log: bool
-    lines: tuple[Line, ...]
+    lines: tuple[Series, ...]
 
 
-_LOSSES = (Line("loss_au", "AU", BLUE), Line("loss_fe", "FE", VERMILLION))
+_LOSSES = (Series("loss_au", "AU", BLUE), Series("loss_fe", "FE", VERMILLION))
 _WEIGHTS = (
-    Line("weight_au", "AU", BLUE),
-    Line("weight_fe", "FE", VERMILLION),
-    Line("fe_share", "FE share", GREY, thin=True),
+    Series("weight_au", "AU", BLUE),
+    Series("weight_fe", "FE", VERMILLION),
+    Series("fe_share", "FE share", GREY, thin=True),
 )
 COLUMNS = (
     Column("MTL", "MTL: losses", "mean loss (nats)", True, _LOSSES),
@@ -204,7 +204,7 @@ def smoothed(values: FloatArray) -> FloatArray:
     return means
 
 
-def _label_ends(axes: Axes, ends: list[tuple[float, float, Line]]) -> None:
+def _label_ends(axes: Axes, ends: list[tuple[float, float, Series]]) -> None:
     """Label each line at its right end; labels keep a distance where lines end close together."""
     gap = 0.16
     heights = [float(axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]) for x, y, _ in ends]

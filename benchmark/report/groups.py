@@ -223,7 +223,7 @@ def _group(results: Results) -> Group:
             remedy="run the trials of this dataset again",
         )
     counts, scores = _Counts(results.counts, table.aus), _Scores(results.scores, table.aus)
-    counts.check(results.trials)
+    counts.check_same_subjects(results.trials)
     rows = [_row(rows, counts, scores) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
     in_print = {row.method: i for i, row in enumerate(table.rows)}
     rows.sort(key=lambda row: (in_print.get(row.paper_row, len(in_print)), row.method, row.variant))
@@ -272,7 +272,7 @@ class _Counts(_ByTrial):
         self._subjects = [str(name) for name in names]
         self._counts = table[_COUNTS].to_numpy(dtype=np.int64)
 
-    def check(self, trials: pd.DataFrame) -> None:
+    def check_same_subjects(self, trials: pd.DataFrame) -> None:
         """Check that all trials of a part tested the same subjects, which the paired bootstrap needs."""
         tested = np.zeros((len(self._rows), len(self._subjects)), dtype=np.bool_)
         tested[self._trial, self._subject] = True

@@ -18,7 +18,7 @@ import pandas as pd
 from benchmark.config.settings import StandinSettings
 from benchmark.core.origin import CLEAR
 from benchmark.standin.anatomy import DRAWN_AUS, Floats
-from benchmark.standin.pictures import Picture, Word, au_columns, seeded
+from benchmark.standin.pictures import Picture, Word, au_columns, seeded_generator
 from benchmark.standin.sample import BASE_RATES
 
 NEUTRAL = "neutral"
@@ -118,14 +118,14 @@ def plan_expressions(
     pictures: list[Picture] = []
     neutral = next((i for i, expression in enumerate(classes) if expression.name == NEUTRAL), len(classes) - 1)
     for split, images, word in splits:
-        rng = seeded(settings, Word.LABELS, word)
+        rng = seeded_generator(settings, Word.LABELS, word)
         codes = rng.permutation(np.repeat(np.arange(len(classes)), class_counts(images, classes)))
         kinds = _kinds(rng, codes, neutral, settings.fe_ambiguous, settings.fe_cue_only)
-        marks = seeded(settings, Word.MARKED, word)
+        marks = seeded_generator(settings, Word.MARKED, word)
         marked = np.sort(marks.permutation(images)[: round(images * settings.fe_marked)])
         codes[marked] = marks.integers(1, len(classes) + 1, size=len(marked)) - 1
         kinds[marked] = "marked"
-        unrelated = seeded(settings, Word.UNRELATED, word)
+        unrelated = seeded_generator(settings, Word.UNRELATED, word)
         for i, (code, kind) in enumerate(zip(codes.tolist(), kinds.tolist(), strict=True)):
             true = code
             if kind == "wrong_label":

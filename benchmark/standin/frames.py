@@ -14,7 +14,7 @@ from benchmark.data.align import POINT_COLUMNS, points_of
 from benchmark.data.known import ACTIVE
 from benchmark.standin.anatomy import DRAWN_AUS
 from benchmark.standin.identity import draw_pose
-from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded
+from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded_generator
 from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import draw_sequences
 
@@ -56,13 +56,13 @@ def draw_people(
     """
     word = zlib.crc32(name.encode())
     coded = np.ones((len(subjects), len(sequences), settings.frames_per_sequence), dtype=bool)
-    intensity = draw_sequences(seeded(settings, Word.AUS, word), coded).intensity
+    intensity = draw_sequences(seeded_generator(settings, Word.AUS, word), coded).intensity
     rows: list[dict[str, object]] = []
     batches: list[list[Picture]] = []
     for s, subject in enumerate(subjects):
         batch: list[Picture] = []
         for q, sequence in enumerate(sequences):
-            sequence_rng = seeded(settings, Word.SEQUENCE, word, s, q)
+            sequence_rng = seeded_generator(settings, Word.SEQUENCE, word, s, q)
             base = (draw_pose(sequence_rng), draw_scene(sequence_rng))
             for f in range(settings.frames_per_sequence):
                 path, values = path_of(subject, sequence, f + 1), intensity[s, q, f]

@@ -74,7 +74,7 @@ class Drawn:
     landmarks: npt.NDArray[np.float64]
 
 
-def seeded(settings: StandinSettings, *words: int) -> np.random.Generator:
+def seeded_generator(settings: StandinSettings, *words: int) -> np.random.Generator:
     """Random generator that is a pure function of the stand-in's seed and the words."""
     return np.random.default_rng([settings.seed, *words])
 
@@ -126,12 +126,12 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) ->
     for picture in batch:
         who = people.get(picture.person)
         if who is None:
-            who = people.setdefault(picture.person, draw_identity(seeded(settings, *picture.person)))
-        rng = seeded(settings, *picture.stream)
+            who = people.setdefault(picture.person, draw_identity(seeded_generator(settings, *picture.person)))
+        rng = seeded_generator(settings, *picture.stream)
         pose, scene = _pose_and_scene(rng, picture)
         intensity = picture.intensity.tolist()
         save_face(_draw(settings, picture, who, pose, scene, settings.size), home / picture.path)
-        tracker = seeded(settings, Word.TRACKER, *picture.stream)
+        tracker = seeded_generator(settings, Word.TRACKER, *picture.stream)
         if picture.photo:
             _write_photo(home, settings, picture, (who, pose, scene))
         drawn[picture.path] = Drawn(
@@ -144,7 +144,7 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) ->
 def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn: tuple[Identity, Pose, Scene]) -> None:
     """Write the photograph of an aligned image: the same face, smaller and rotated further."""
     who, pose, scene = drawn
-    rng = seeded(settings, Word.PHOTO, *picture.stream)
+    rng = seeded_generator(settings, Word.PHOTO, *picture.stream)
     dx, dy = rng.uniform(-0.25, 0.25, size=2).tolist()
     pose = replace(pose, scale=pose.scale * 0.55, roll=pose.roll + float(rng.normal(0, 0.2)), dx=dx, dy=dy)
     size, intensity = round(1.5 * settings.size), picture.intensity.tolist()
@@ -161,7 +161,7 @@ def _draw(
     """Draw a face, or noise in its place: eight by eight blocks of random colours."""
     if not picture.marked:
         return render_face(who, picture.intensity.tolist(), pose, scene, size)
-    blocks = seeded(settings, Word.MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
+    blocks = seeded_generator(settings, Word.MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
     place = np.arange(size) * 8 // size
     return np.asarray(blocks[place][:, place])
 

@@ -33,7 +33,7 @@ class Written(Protocol):
         """Write the dataset's files below `home` and return their ground truth."""
 
 
-def write_standin(
+def write_standin_root(
     out: Path,
     datasets: Sequence[Written],
     settings: StandinSettings,

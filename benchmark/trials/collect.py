@@ -24,7 +24,7 @@ from benchmark.store.record import read_trial
 from benchmark.store.results import Results
 
 
-def read_results(runs: Path, sources: Mapping[str, str]) -> Results:
+def read_store(runs: Path, sources: Mapping[str, str]) -> Results:
     """Read all finished trials of a store.
 
     Args:
@@ -106,7 +106,7 @@ def _row_of(trial: Trial, made: Mapping[str, Any]) -> dict[str, Any]:
         "backbone": trial.hparams["backbone"],
         "weights": _start_of(trial, made),
         "method_version": trial.method_version,
-        "stale": False,  # `read_results` sets it for all trials at once
+        "stale": False,  # `read_store` sets it for all trials at once
         "steps": made["steps"],
         "parameters": made["parameters"],
         "time_train_s": made["time_train_s"],

@@ -74,7 +74,7 @@ def needs(
     return Needs(disk + checkpoint, memory, largest)
 
 
-def check(needed: Needs, runs: Path, device: torch.device | None) -> None:
+def check_needs(needed: Needs, runs: Path, device: torch.device | None) -> None:
     """Refuse trials that cannot fit.
 
     Args:

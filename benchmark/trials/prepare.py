@@ -20,7 +20,7 @@ from benchmark.data.known import known_clear
 from benchmark.data.trial_data import TrialData
 from benchmark.datasets.base import AuDataset, Dataset, FeDataset, ReadOptions
 from benchmark.standin.people import read_renders, write_people
-from benchmark.standin.write import write_standin
+from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import PRETRAINING, AuSource, Sources, StartSource, method_hparams
 from benchmark.trials.source_hash import standin_hash
 from methods import Registry
@@ -82,7 +82,7 @@ def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progres
         cache,
         " ".join([profile.standin.model_dump_json(), *parts]),
         standin_hash(file for dataset in used for file in datasets.source_files(dataset)),
-        lambda root: write_standin(root, used, profile.standin, report),
+        lambda root: write_standin_root(root, used, profile.standin, report),
     )
 
 

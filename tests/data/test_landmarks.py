@@ -13,11 +13,9 @@ from scipy.io import savemat
 from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.align import TEMPLATE
-from benchmark.datasets.bp4d.reader import read_bp4d
-from benchmark.datasets.bp4d.reader import read_landmarks as read_hdf5
-from benchmark.datasets.disfa.reader import Labels
-from benchmark.datasets.disfa.reader import read_landmarks as read_mats
-from benchmark.datasets.rafdb.reader import RafdbSettings, read_landmarks, read_rafdb, read_votes
+from benchmark.datasets.bp4d.reader import read_bp4d, read_hdf5_landmarks
+from benchmark.datasets.disfa.reader import Labels, read_mat_landmarks
+from benchmark.datasets.rafdb.reader import RafdbSettings, read_rafdb, read_text_landmarks, read_votes
 from tests.standins import draw
 
 FOUR = (100 * np.array(TEMPLATE)).astype(np.float32)
@@ -48,17 +46,17 @@ def test_bp4d_landmarks_are_indexed_by_frame_and_may_be_empty(tmp_path: Path) ->
     layout = (slice(19, 25), slice(25, 31)), (31, 37)
     file = tmp_path / "F001_T1.mat"
     write_hdf5(file, [points(49, *layout, shift=1 + k) if k % 2 else None for k in range(6)])
-    found = read_hdf5(file, [3, 4])
+    found = read_hdf5_landmarks(file, [3, 4])
     assert sorted(found) == [2, 4, 6]
     assert np.allclose(found[2], FOUR + 1, atol=1e-4)  # frame 2 is the second entry; pixels count from 1 in the file
     write_hdf5(file, [np.zeros((66, 2))] * 3)
     with pytest.raises(UserError, match="landmarks of frame 1 have another shape") as caught:
-        read_hdf5(file, [1, 2])
+        read_hdf5_landmarks(file, [1, 2])
     assert caught.value.found == "2 x 66"
     mirrored = points(49, *layout) * (-1, 1)
     write_hdf5(file, [mirrored] * 3)
     with pytest.raises(UserError, match="not in the known order"):
-        read_hdf5(file, [1, 2])
+        read_hdf5_landmarks(file, [1, 2])
 
 
 def labels(last: int) -> Labels:
@@ -75,7 +73,7 @@ def test_disfa_landmarks_are_known_by_their_number(tmp_path: Path, name: str, fi
     for k in range(12):
         marks = np.zeros((0, 0)) if k == 5 else points(66, *layout, shift=1 + k)
         savemat(folder / name.format(k + first), {"pts": marks})
-    found = read_mats(tmp_path / "SN001", labels(12))
+    found = read_mat_landmarks(tmp_path / "SN001", labels(12))
     assert sorted(found) == [1, 2, 3, 4, 5, *range(7, 13)]
     assert np.allclose(found[11], FOUR + 10, atol=1e-4)
 
@@ -83,24 +81,24 @@ def test_disfa_landmarks_are_known_by_their_number(tmp_path: Path, name: str, fi
 def test_disfa_landmarks_that_start_anywhere_are_refused(tmp_path: Path) -> None:
     (tmp_path / "SN001").mkdir()
     with pytest.raises(UserError, match="a subject has no landmarks"):
-        read_mats(tmp_path / "SN001", labels(9))
+        read_mat_landmarks(tmp_path / "SN001", labels(9))
     for k in range(5, 9):
         savemat(tmp_path / "SN001" / f"SN001_{k:04d}_lm.mat", {"pts": np.zeros((66, 2))})
     with pytest.raises(UserError, match="do not tell whether they count from 0 or from 1"):
-        read_mats(tmp_path / "SN001", labels(9))
+        read_mat_landmarks(tmp_path / "SN001", labels(9))
     (tmp_path / "SN001" / "SN001_0000_lm.mat").write_bytes(b"no such thing")
     with pytest.raises(UserError, match="landmarks cannot be read"):
-        read_mats(tmp_path / "SN001", labels(9))
+        read_mat_landmarks(tmp_path / "SN001", labels(9))
 
 
 def test_rafdb_landmarks_and_votes(tmp_path: Path) -> None:
     file = tmp_path / "train_00001_manu_attri.txt"
     five = [*FOUR[:2], (50, 55), *FOUR[2:]]
     file.write_text("".join(f"{x}\t{y}\n" for x, y in five) + "1\n0\n2\n")
-    assert np.allclose(read_landmarks(file), FOUR)
+    assert np.allclose(read_text_landmarks(file), FOUR)
     file.write_text("1\t2\n3\tx\n")
     with pytest.raises(UserError, match="a wrong landmark") as caught:
-        read_landmarks(file)
+        read_text_landmarks(file)
     assert str(caught.value.where).endswith(":2")
     votes = tmp_path / "votes.txt"
     votes.write_text("train_00001.jpg 0 0 2 35 0 0 3\ntest_0002_aligned.jpg,0.1,0.1,0.1,0.1,0.1,0.1,0.4\n")

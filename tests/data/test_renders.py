@@ -16,7 +16,7 @@ from benchmark.datasets.rafdb.standin import DIGITS, _place
 from benchmark.standin.expressions import BASIC, plan_expressions
 from benchmark.standin.identity import Identity, draw_identity
 from benchmark.standin.people import _plan_people, read_renders, write_people
-from benchmark.standin.pictures import Picture, seeded
+from benchmark.standin.pictures import Picture, seeded_generator
 
 SETTINGS = StandinSettings(size=32, frames_per_sequence=1, fe_train=14, fe_test=2)
 
@@ -46,7 +46,7 @@ def test_more_than_int8_has_room_for(tmp_path: Path) -> None:
 
 def test_nobody_is_one_of_the_datasets_people_and_nobody_shows_an_au(tmp_path: Path) -> None:
     def people_of(batches: list[list[Picture]]) -> set[Identity]:
-        return {draw_identity(seeded(SETTINGS, *picture.person)) for batch in batches for picture in batch}
+        return {draw_identity(seeded_generator(SETTINGS, *picture.person)) for batch in batches for picture in batch}
 
     drawn = _plan_people(300, 2)
     (tmp_path / "BP4D").mkdir()

@@ -24,7 +24,7 @@ from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.known import ACTIVE, TRUTH
 from benchmark.data.sampling import make_fold
 from benchmark.datasets.base import AuDataset, Dataset, FeDataset, ReadOptions
-from benchmark.standin.write import write_standin
+from benchmark.standin.write import write_standin_root
 
 SMALL = ["standin.size=20", "standin.au_subjects=6", "disfa.standin_frames=4", "standin.fe_train=40"]
 """Size of the stand-ins, under the smoke profile."""
@@ -57,7 +57,7 @@ def opened(name: str, overrides: list[str] | None = None) -> tuple[Dataset, Prof
 
 def make(name: str, root: Path, overrides: list[str] | None = None) -> Made:
     dataset, profile = opened(name, overrides)
-    write_standin(root, [dataset], profile.standin)
+    write_standin_root(root, [dataset], profile.standin)
     return Made(dataset, profile, root)
 
 

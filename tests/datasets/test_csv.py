@@ -19,7 +19,7 @@ from benchmark.data.check import check_au
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.datasets.base import AuDataset, ReadOptions
 from benchmark.datasets.folds import draw_folds
-from benchmark.standin.write import write_standin
+from benchmark.standin.write import write_standin_root
 
 PEOPLE = ("S1", "S2", "S3", "S4")
 HEADER = ["path", "subject", "sequence", "frame", "AU12", "au01", "4", "remark"]
@@ -263,7 +263,7 @@ def test_two_declared_datasets_show_different_people(tmp_path: Path) -> None:
     file.write_text(Path(load_profile("smoke")[0].path).read_text() + "\n" + "\n".join(lines) + "\n")
     profile, _ = load_profile(str(file), ["standin.size=16"])
     one, two = (datasets.open_au(name, profile) for name in ("one", "two"))
-    write_standin(tmp_path / "data", [one, two], profile.standin)
+    write_standin_root(tmp_path / "data", [one, two], profile.standin)
     for dataset in (one, two):
         protocol, faces = read(dataset, tmp_path / "data", ReadOptions("landmarks"))
         assert not check_au(faces, dataset, protocol).findings

@@ -14,7 +14,7 @@ from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
 from benchmark.data.check import check_fe
 from benchmark.datasets.base import FeDataset, ReadOptions
-from benchmark.standin.write import write_standin
+from benchmark.standin.write import write_standin_root
 
 ALL = ReadOptions(images="all")
 
@@ -157,7 +157,7 @@ def test_stand_ins_of_eight_classes(tmp_path: Path, reader: str) -> None:
     )
     dataset = declared(tmp_path, reader, labels)
     profile, _ = load_profile("smoke", ["standin.size=16", "standin.fe_train=60"])
-    write_standin(tmp_path / "data", [dataset], profile.standin)
+    write_standin_root(tmp_path / "data", [dataset], profile.standin)
     faces = dataset.read(tmp_path / "data", ALL)
     assert faces.label_names == tuple(names)
     assert set(faces.labels.tolist()) == set(range(8))

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmark.config.profile import load_profile
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.standin.write import write_standin
+from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Selection, Sources, expand
 from benchmark.trials.prepare import Chosen, prepare_data, read_au, read_fe
 from benchmark.trials.setup import Streams
@@ -36,7 +36,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Batch]:
     profile, _ = load_profile("smoke", [*batches, "data.alignment=as_is"])
     root = tmp_path_factory.mktemp("standin") / "data"
     chosen = Chosen.of("bp4d", profile)
-    write_standin(root, chosen.all, profile.standin)
+    write_standin_root(root, chosen.all, profile.standin)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, profile), read_fe(root, chosen.fe, profile)
     data = prepare_data(faces, profile, root.parent / "cache")

@@ -21,7 +21,7 @@ from benchmark.paper.expressions import (
     paper_claims,
     trend,
 )
-from benchmark.report.claims import Ours, judge_claims
+from benchmark.report.claims import OurRuns, judge_claims
 from benchmark.report.groups import group_results
 from benchmark.report.ours import score_group, verdict_counts
 from benchmark.stats.ranks import spearman
@@ -87,7 +87,7 @@ def test_evidence(id_: str, said: str) -> None:
     ],
 )
 def test_nothing_else_is_understood(expression: str) -> None:
-    numbers = Ours(group_results(make_results()))
+    numbers = OurRuns(group_results(make_results()))
     with pytest.raises(ValueError):
         judge(claim(expression), numbers)
 
@@ -121,12 +121,12 @@ def test_on_runs() -> None:
 
 def test_a_claim_of_each_is_false_if_one_cell_breaks_it() -> None:
     results = make_results(("stl", "mal"))
-    holds = judge(claim("each(MAL > STL, BP4D)"), Ours(group_results(results)))
+    holds = judge(claim("each(MAL > STL, BP4D)"), OurRuns(group_results(results)))
     assert holds.holds is True
     counts = results.counts.copy()
     trials = results.trials.loc[results.trials["method"] == "mal", "trial"]
     counts.loc[counts["trial"].isin(trials) & (counts["au"] == "AU7"), "tp"] = 0
-    broken = judge(claim("each(MAL > STL, BP4D)"), Ours(group_results(replace(results, counts=counts))))
+    broken = judge(claim("each(MAL > STL, BP4D)"), OurRuns(group_results(replace(results, counts=counts))))
     assert broken.holds is False
     assert "BP4D AU7" in broken.evidence
     assert broken.probability == 0
@@ -156,7 +156,7 @@ def test_curves() -> None:
 def test_every_expression_is_of_the_language() -> None:
     for each in paper_claims():
         ast.parse(each.expression, mode="eval")
-        printed, ours = (judge(each, numbers) for numbers in (Printed(), Ours(group_results(make_results()))))
+        printed, ours = (judge(each, numbers) for numbers in (Printed(), OurRuns(group_results(make_results()))))
         assert printed.holds is FOLLOWS[each.id]
         assert printed.evidence
         assert ours.evidence
@@ -196,9 +196,9 @@ def test_two_methods_that_stand_for_one_are_not_chosen_between() -> None:
 def test_standing_is_of_the_rows_that_are_judged() -> None:
     default = make_results(origin="complete", profile="paper")
     other = make_results(("mal",), origin="complete", profile="paper", variant="meta_lr=0.1", parts=("part1",))
-    assert Ours(group_results(Results.concat([default, other]))).standing == ""
+    assert OurRuns(group_results(Results.concat([default, other]))).standing == ""
     short = make_results(("mal",), origin="complete", profile="paper", parts=("part1",))
-    assert Ours(group_results(short)).standing == "incomplete"
+    assert OurRuns(group_results(short)).standing == "incomplete"
 
 
 @pytest.mark.parametrize("without", [1, 2])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.report.render import build_report
-from benchmark.trials.collect import read_results
+from benchmark.trials.collect import read_store
 from benchmark.trials.states import source_hashes
 from methods import discover
 from tests.chaos.process import contents
@@ -69,7 +69,7 @@ def assert_same(here: Path, there: Path, scratch: Path, trials: int) -> None:
     assert left.keys() == right.keys()
     assert [name for name in left if left[name] != right[name]] == []
     sources = source_hashes(discover())
-    local, remote = read_results(here, sources), read_results(there, sources)
+    local, remote = read_store(here, sources), read_store(there, sources)
     trials_there = remote.trials.drop(columns=MEASURED).join(local.trials[MEASURED])[list(local.trials.columns)]
     pages = []
     for name, results in (("here", local), ("there", replace(remote, trials=trials_there))):

@@ -13,7 +13,7 @@ from benchmark.core.errors import UserError
 from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.store.folder import DONE, FE_WEIGHTS, VERIFIED, TrialFolder
 from benchmark.store.results import Results
-from benchmark.trials.collect import read_results
+from benchmark.trials.collect import read_store
 
 SEED = 2**62 + 1  # no float has this value
 
@@ -60,7 +60,7 @@ def finish_trial(runs: Path, seed: int = SEED, **made: object) -> TrialFolder:
 
 def test_a_trial_with_a_large_seed_is_collected_and_stored(tmp_path: Path) -> None:
     finish_trial(tmp_path / "runs")
-    results = read_results(tmp_path / "runs", {"mal": "a"})
+    results = read_store(tmp_path / "runs", {"mal": "a"})
     assert results.trials["seed"].tolist() == [SEED]
     assert not results.trials["stale"].any()
     results.write(tmp_path / "results.parquet")
@@ -71,13 +71,13 @@ def test_a_trial_with_a_large_seed_is_collected_and_stored(tmp_path: Path) -> No
 def test_a_seed_that_does_not_fit_is_a_plain_error(tmp_path: Path) -> None:
     finish_trial(tmp_path, seed=2**64)
     with pytest.raises(UserError, match="damaged") as caught:
-        read_results(tmp_path, {})
+        read_store(tmp_path, {})
     assert "no integer of 64 bits" in str(caught.value.found)
 
 
 def test_weights_are_told_by_the_related_aus_of_the_fe_dataset(tmp_path: Path) -> None:
     finish_trial(tmp_path)
-    weights = read_results(tmp_path, {}).weights.set_index("name")["value"]
+    weights = read_store(tmp_path, {}).weights.set_index("name")["value"]
     assert weights["with_related_au"] == pytest.approx(0.9)
     assert weights["without_related_au"] == pytest.approx(0.3)
 
@@ -85,20 +85,20 @@ def test_weights_are_told_by_the_related_aus_of_the_fe_dataset(tmp_path: Path) -
 def test_labels_are_named_by_the_trial(tmp_path: Path) -> None:
     """In this order of names, label 3 is disgust, and none of its images has the AUs of disgust."""
     finish_trial(tmp_path, fe_labels=["happiness", "fear", "surprise", "disgust", "sadness", "anger", "neutral"])
-    assert "with_related_au" not in set(read_results(tmp_path, {}).weights["name"])
+    assert "with_related_au" not in set(read_store(tmp_path, {}).weights["name"])
 
 
 def test_a_verified_trial_is_not_stale(tmp_path: Path) -> None:
     folder = finish_trial(tmp_path)
-    assert read_results(tmp_path, {"mal": "b"}).trials["stale"].all()
+    assert read_store(tmp_path, {"mal": "b"}).trials["stale"].all()
     folder.write_json(VERIFIED, {"source_hash": "b"})
-    assert not read_results(tmp_path, {"mal": "b"}).trials["stale"].any()
+    assert not read_store(tmp_path, {"mal": "b"}).trials["stale"].any()
 
 
 def test_a_changed_file_is_a_plain_error(tmp_path: Path) -> None:
     folder = finish_trial(tmp_path)
     folder.write_table("scores.parquet", pd.DataFrame({"au": ["AU1"], "f1": [0.9], "auc": [0.5]}))
     with pytest.raises(UserError, match="has changed since"):
-        read_results(tmp_path, {})
+        read_store(tmp_path, {})
     (folder.path / DONE).unlink()
-    assert read_results(tmp_path, {}).trials.empty
+    assert read_store(tmp_path, {}).trials.empty

@@ -13,7 +13,16 @@ from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.trials import preflight
-from benchmark.trials.preflight import FLOAT, Needs, check, device_memory, existing, granted_memory, kept_bytes, needs
+from benchmark.trials.preflight import (
+    FLOAT,
+    Needs,
+    check_needs,
+    device_memory,
+    existing,
+    granted_memory,
+    kept_bytes,
+    needs,
+)
 from methods import discover
 from methods.backbone import BaseNet
 from methods.build import build_net
@@ -101,19 +110,19 @@ def test_a_validation_batch_in_chunks_takes_the_memory_of_one() -> None:
 
 def test_what_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = tmp_path / "not/there/yet"
-    check(Needs(1, 1, "x"), runs, CPU)
+    check_needs(Needs(1, 1, "x"), runs, CPU)
     assert existing(runs) == tmp_path
     with pytest.raises(UserError, match="the disk is too small"):
-        check(Needs(2**60, 1, "x"), runs, CPU)
+        check_needs(Needs(2**60, 1, "x"), runs, CPU)
     monkeypatch.setattr(preflight, "device_memory", lambda device: 2**30)
     with pytest.raises(UserError, match="too little memory for a step") as caught:
-        check(Needs(1, 2**31, "bp4d mal"), runs, CPU)
-    check(Needs(1, 2**31, "bp4d mal"), runs, None)  # another machine runs it
+        check_needs(Needs(1, 2**31, "bp4d mal"), runs, CPU)
+    check_needs(Needs(1, 2**31, "bp4d mal"), runs, None)  # another machine runs it
     with pytest.raises(UserError, match="the disk is too small"):
-        check(Needs(2**60, 2**31, "x"), runs, None)
+        check_needs(Needs(2**60, 2**31, "x"), runs, None)
     assert caught.value.where == "bp4d mal"
     monkeypatch.setattr(preflight, "device_memory", lambda device: None)
-    check(Needs(1, 2**60, "x"), runs, CPU)
+    check_needs(Needs(1, 2**60, "x"), runs, CPU)
 
 
 def test_a_control_group_grants_what_the_least_around_it_does(tmp_path: Path) -> None:

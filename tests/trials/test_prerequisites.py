@@ -20,7 +20,7 @@ from benchmark.data.trial_data import TrialData
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.store.folder import TrialFolder
-from benchmark.trials.collect import read_results
+from benchmark.trials.collect import read_store
 from benchmark.trials.expand import AuSource
 from benchmark.trials.prepare import pack_faces, read_people
 from benchmark.trials.runner import run_trials
@@ -95,7 +95,7 @@ def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
     assert names == {"trial.json", "provenance.json", "history.parquet", "model.safetensors", "DONE"}
     made = json.loads((target.path / "provenance.json").read_text())
     assert made["prerequisites"]["source"]["key"] == trials[0].key
-    results = read_results(tmp_path, source_hashes(REGISTRY))
+    results = read_store(tmp_path, source_hashes(REGISTRY))
     assert list(results.trials["method"]) == ["l2t_ww", "l2t_ww"]
     assert (results.trials["time_before_s"] > 0).all()
     # The trained weights are those that the target matched.
@@ -259,7 +259,7 @@ def test_a_backbone_starts_where_the_renders_left_it(root: Path, tmp_path: Path)
     weights = [name for name in started if name.startswith("net.backbone.") and name.endswith("weight")]
     assert all(torch.equal(left[name], started[name]) for name in weights)
     assert not any(torch.equal(left[name], other[name]) for name in weights if left[name].ndim == 4)
-    rows = read_results(tmp_path, source_hashes(REGISTRY)).trials.set_index("method")
+    rows = read_store(tmp_path, source_hashes(REGISTRY)).trials.set_index("method")
     assert rows.loc["stl", "weights"] == f"identity trained on renders (trial {trials[0].key})"
     assert rows.loc["mtl", "weights"] == "scratch"
     # Trials that start from other renders are no repetitions of these: the data of a row name them.

@@ -28,7 +28,7 @@ from benchmark.data.trial_data import TrialData
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.store.folder import TrialFolder
-from benchmark.trials.collect import read_results
+from benchmark.trials.collect import read_store
 from benchmark.trials.prepare import prepare_data
 from benchmark.trials.runner import run_trials
 from benchmark.trials.setup import Streams
@@ -154,14 +154,14 @@ def test_scores_follow_from_the_stored_predictions(finished: tuple[Path, Trial, 
 
 def test_results_of_the_store(finished: tuple[Path, Trial, TrialData]) -> None:
     runs, trial, _ = finished
-    results = read_results(runs, source_hashes(REGISTRY))
+    results = read_store(runs, source_hashes(REGISTRY))
     row = results.trials.iloc[0]
     assert row["trial"] == trial.key
     assert row["paper_row"] == "MAL"
     assert not row["stale"]
     assert row["steps"] == 24
     assert set(results.curves["series"]) >= {"loss_au", "loss_fe", "weight_au", "weight_fe", "fe_share"}
-    assert bool(read_results(runs, {"mal": "other sources"}).trials["stale"].iloc[0])
+    assert bool(read_store(runs, {"mal": "other sources"}).trials["stale"].iloc[0])
 
 
 def test_a_copied_folder_is_named(finished: tuple[Path, Trial, TrialData], tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_copied_folder_is_named(finished: tuple[Path, Trial, TrialData], tmp_p
     for name in (trial.folder(runs).name, "backup"):
         shutil.copytree(trial.folder(runs), tmp_path / "bp4d" / "mal" / name)
     with pytest.raises(UserError, match="stands twice"):
-        read_results(tmp_path, {})
+        read_store(tmp_path, {})
 
 
 def test_a_checkpoint_of_other_code_is_not_continued(root: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def read_bp4d(
             coded = read_coding(file, protocol.aus)
             paths = match_images(images / subject / task, coded, remedy=_MISSING)
             marks = home / LANDMARKS / f"{subject}_{task}.mat"
-            landmarks = None if alignment == "as_is" else read_landmarks(marks, coded.frames)
+            landmarks = None if alignment == "as_is" else read_hdf5_landmarks(marks, coded.frames)
             rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, landmarks)
         if progress is not None:
             progress(done + 1, len(files))
@@ -175,7 +175,7 @@ def _sequence_of(file: Path, protocol: Protocol) -> tuple[str, str]:
     return match["subject"], match["task"]
 
 
-def read_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
+def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
     """Read the eyes and the mouth of the frames with landmarks of one sequence, by frame number from 1.
 
     Args:

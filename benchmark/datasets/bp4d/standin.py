@@ -16,7 +16,7 @@ from benchmark.datasets.bp4d.reader import CODING, LANDMARKS, SEQUENCES
 from benchmark.standin.anatomy import DRAWN_AUS
 from benchmark.standin.identity import draw_pose
 from benchmark.standin.landmarks import find_none, write_bp4d_landmarks
-from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded, with_scenes
+from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded_generator, with_scenes
 from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import SUBJECTS, TASKS, Sequences, draw_sequences
 
@@ -50,7 +50,7 @@ def write_bp4d(
 
 def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, drawn: dict[str, Drawn]) -> None:
     """Write landmark files for most of the written frames."""
-    rng = seeded(settings, Word.FOUND)
+    rng = seeded_generator(settings, Word.FOUND)
     for (subject, task), rows in frames.groupby(["subject", "task"], sort=True):
         lost = find_none(rng, len(rows), UNTRACKED_SHARE)
         landmarks = {
@@ -64,7 +64,7 @@ def _write_tracks(home: Path, settings: StandinSettings, frames: pd.DataFrame, d
 
 def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, list[list[Picture]]]:
     """Draw the AUs of all sequences, write the coding files, and plan the images, one batch a subject."""
-    rng = seeded(settings, Word.CODED)
+    rng = seeded_generator(settings, Word.CODED)
     shape = (len(SUBJECTS), len(TASKS))
     # Some sequences have frames before and after their coded range, and few ranges start at frame 1.
     before = np.where(rng.random(shape) < 0.3, rng.integers(1, 4, size=shape), 0)
@@ -75,8 +75,8 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
     slots = 3 + settings.frames_per_sequence + 3
     coded = np.zeros((*shape, slots), dtype=bool)
     coded[..., 3 : 3 + settings.frames_per_sequence] = True
-    sequences = draw_sequences(seeded(settings, Word.AUS), coded)
-    marked = coded & (seeded(settings, Word.MARKED_AU).random(coded.shape) < settings.au_marked)
+    sequences = draw_sequences(seeded_generator(settings, Word.AUS), coded)
+    marked = coded & (seeded_generator(settings, Word.MARKED_AU).random(coded.shape) < settings.au_marked)
     sequences.unknown[marked], sequences.intensity[marked] = True, 0.0
     coding = home / BP4D.folder / CODING
     coding.mkdir(parents=True)
@@ -88,7 +88,7 @@ def _plan_bp4d(home: Path, settings: StandinSettings) -> tuple[pd.DataFrame, lis
             continue
         batch: list[Picture] = []
         for t, task in enumerate(TASKS):
-            sequence_rng = seeded(settings, Word.SEQUENCE, s, t)
+            sequence_rng = seeded_generator(settings, Word.SEQUENCE, s, t)
             base = (draw_pose(sequence_rng), draw_scene(sequence_rng))
             numbers = first[s, t] - 3 + np.arange(slots)
             _write_coding(coding / f"{subject}_{task}.csv", numbers, coded[s, t], sequences, (s, t))

@@ -154,7 +154,7 @@ def read_disfa(
             inside = np.isin(labels.frames, frames)
             paths = [footage.paths[frame - 1] for frame in frames]
             active = (labels.intensities[inside] >= ACTIVE_FROM).astype(np.int8)
-            points = None if alignment == "as_is" else read_landmarks(home / LANDMARKS / subject, labels)
+            points = None if alignment == "as_is" else read_mat_landmarks(home / LANDMARKS / subject, labels)
             rows.add(root, paths, subject, subject, frames, active, points)
         if progress is not None:
             progress(done + 1, len(subjects))
@@ -457,7 +457,7 @@ def _describe_source(first_numbers: Mapping[str, int | None], subjects: int, unr
     return f"{numbered} of {len(first_numbers)} subjects{beside}, videos of {subjects - len(first_numbers)}"
 
 
-def read_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
+def read_mat_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
     """Read the eyes and the mouth of the frames with landmarks of one subject, by frame number from 1.
 
     Names vary for a few subjects, so the last number in a file's name identifies its frame. It counts from 0, or from 1

@@ -145,7 +145,7 @@ def read_rafdb(
                     remedy=f"unpack Image/{settings.source}.zip of the basic subset there",
                 )
             if turned:
-                points[len(kept)] = read_landmarks(home / MANUAL / f"{stem}_manu_attri.txt")
+                points[len(kept)] = read_text_landmarks(home / MANUAL / f"{stem}_manu_attri.txt")
             kept.append(stem)
     if not kept:
         raise UserError("no RAF-DB image can be used", where=home / folder, remedy="unpack the basic subset there")
@@ -233,7 +233,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
                 yield number, text.strip()
 
 
-def read_landmarks(file: Path) -> Points:
+def read_text_landmarks(file: Path) -> Points:
     """Read the eyes and the corners of the mouth of an original image: the first five lines of its manual annotation.
 
     Raises:

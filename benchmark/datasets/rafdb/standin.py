@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.config.settings import StandinSettings
 from benchmark.datasets.rafdb.reader import ALIGNED, EMOTIONS, FOLDER, LABELS, MANUAL, ORIGINAL, VOTES
 from benchmark.standin.expressions import ANNOTATORS, Place, expressions_named, plan_expressions
-from benchmark.standin.pictures import Word, draw_pictures, seeded, with_scenes
+from benchmark.standin.pictures import Word, draw_pictures, seeded_generator, with_scenes
 
 DIGITS: Mapping[str, int] = {"train": 5, "test": 4}
 """Number of digits of an image's number in its name, by split."""
@@ -55,7 +55,7 @@ def _write_labels(home: Path, settings: StandinSettings, rows: Sequence[Mapping[
     names = [f"{_stem(str(row['split']), int(str(row['number'])))}.jpg" for row in rows]
     file = home / FOLDER / LABELS
     file.parent.mkdir(parents=True)
-    rng = seeded(settings, Word.VOTES)
+    rng = seeded_generator(settings, Word.VOTES)
     ballots = [f"{name} {_ballot(rng, row)}\n" for name, row in zip(names, rows, strict=True)]
     (home / FOLDER / VOTES).write_text("".join(ballots), encoding="ascii", newline="\n")
     lines = [f"{name} {EMOTIONS.index(str(row['label'])) + 1}\n" for name, row in zip(names, rows, strict=True)]
