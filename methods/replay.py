@@ -36,7 +36,7 @@ class Call(NamedTuple):
     shapes: tuple[torch.Size, ...]
 
     @classmethod
-    def of(cls, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+    def from_arguments(cls, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """The call func(*args, **kwargs)."""
         return cls(func.__name__, tuple(x.shape for x in (*args, *kwargs.values()) if isinstance(x, Tensor)))
 
@@ -87,7 +87,7 @@ class Recording(TorchFunctionMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         if func in LINEAR:
-            self.kept.append(Kept(Call.of(func, args, kwargs), out.detach(), out._version))
+            self.kept.append(Kept(Call.from_arguments(func, args, kwargs), out.detach(), out._version))
         return out
 
     @contextmanager
@@ -113,7 +113,7 @@ class _Replay(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in LINEAR:
-            return self._linear(func, self._output(Call.of(func, args, kwargs)), *args, **kwargs)
+            return self._linear(func, self._output(Call.from_arguments(func, args, kwargs)), *args, **kwargs)
         if func is F.batch_norm:
             return _batch_norm(*args, **kwargs)
         return func(*args, **kwargs)

@@ -117,7 +117,7 @@ def load_data(
         else load_profile(profile or default_profile(root), list(overrides))
     )
     cache = cache or default_cache()
-    chosen = Chosen.of(dataset, settings)
+    chosen = Chosen.open(dataset, settings)
     if root is None:
         root = standin_root(cache, settings, chosen.all, listener.progress)
         listener.note(
@@ -213,7 +213,7 @@ def check_data(
         []
     """
     settings, _ = load_profile(profile, list(overrides))
-    chosen = Chosen.of(dataset, settings)
+    chosen = Chosen.open(dataset, settings)
     protocol = chosen.au.protocol_at(root)
     faults: list[UserError] = []
     au = read_au(root, chosen.au, protocol, settings, listener.progress, faults)
@@ -253,7 +253,7 @@ def pack_data(
     """
     settings, _ = load_profile(profile, list(overrides))
     cache = cache or default_cache()
-    chosen = Chosen.of(dataset, settings)
+    chosen = Chosen.open(dataset, settings)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, settings, listener.progress), read_fe(root, chosen.fe, settings)
     for sentence in packing_notes(faces, settings, cache):
@@ -289,7 +289,7 @@ def write_standin(
     datasets.check_settings(settings)
     write_standin_root(
         Path(out),
-        Chosen.of(dataset, settings).all,
+        Chosen.open(dataset, settings).all,
         settings.standin,
         lambda done, total: listener.progress("drawing stand-in faces", done, total),
     )

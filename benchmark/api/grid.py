@@ -201,7 +201,7 @@ def check_selection(
         >>> [trial.method for trial in check_selection("bp4d", profile, changed, discover(), wanted, None)]
         ['stl']
     """
-    chosen = Chosen.of(dataset, profile)
+    chosen = Chosen.open(dataset, profile)
     sources = chosen.unread_sources
     if root is not None:
         sources = replace(sources, au=AuSource(chosen.au.protocol_at(root)))

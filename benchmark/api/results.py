@@ -168,7 +168,7 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
     if root is None and made["origin"] != "stand-in":
         return None
     profile, _ = profile_of(trial)
-    chosen = Chosen.of(trial.dataset, profile)
+    chosen = Chosen.open(trial.dataset, profile)
     root = root or standin_root(cache, profile, chosen.all, listener.progress)
     faults: list[UserError] = []  # ignored: the fingerprint decides whether an incomplete root has the trial's images
     fe = read_fe(root, chosen.fe, profile, faults)
@@ -256,7 +256,7 @@ def score_predictions_file(
         >>> score_predictions_file(Path("mine.csv"), "bp4d", "mine", beside=beside)  # doctest: +SKIP
     """
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
-    chosen = Chosen.of(dataset, settings)
+    chosen = Chosen.open(dataset, settings)
     root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, settings, listener.progress)

@@ -44,7 +44,7 @@ def write_sheet(
     """
     settings, _ = load_profile(profile, list(overrides))
     cache, kept = cache or default_cache(), out / "results.parquet"
-    chosen = Chosen.of(DEFAULT_AU, settings)
+    chosen = Chosen.open(DEFAULT_AU, settings)
     root = standin_root(cache, settings, chosen.all, listener.progress)
     protocol = chosen.au.protocol_at(root)
     packed = pack_faces(

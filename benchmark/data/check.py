@@ -337,7 +337,7 @@ def _coded_range(dataset: CheckedAu, root: Path, protocol: Protocol, sequence: s
         frames = dataset.coded_frames(root, protocol, sequence)
     except UserError:
         return None  # the reader has reported it
-    return Range.of(list(frames)) if frames else None
+    return Range.from_frames(list(frames)) if frames else None
 
 
 def unlabelled(names: list[str], where: Path) -> list[Finding]:

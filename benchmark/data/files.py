@@ -70,7 +70,7 @@ class Coding:
     codes: npt.NDArray[np.int8]
 
     @classmethod
-    def of(cls, file: Path, frames: Mapping[int, tuple[int, list[int]]], n_aus: int) -> Coding:
+    def from_frames(cls, file: Path, frames: Mapping[int, tuple[int, list[int]]], n_aus: int) -> Coding:
         """Build a coding from the line and the codes of each frame, in any order."""
         order = sorted(frames)
         codes = np.array([frames[f][1] for f in order], dtype=np.int8).reshape(len(order), n_aus)

@@ -32,7 +32,7 @@ class Range:
     frames: int
 
     @classmethod
-    def of(cls, frames: list[int]) -> Range:
+    def from_frames(cls, frames: list[int]) -> Range:
         """Build the range of frame numbers in ascending order."""
         return cls(frames[0], frames[-1], len(frames))
 
@@ -89,7 +89,10 @@ def known_of_standin(
         there = frozenset(coded["subject"])
         return Known(
             there,
-            {str(name): Range.of(sorted(frames)) for name, frames in coded["frame"].groupby(sequences_of(coded))},
+            {
+                str(name): Range.from_frames(sorted(frames))
+                for name, frames in coded["frame"].groupby(sequences_of(coded))
+            },
             groups={"all": there},
             rates={"all": rates},
             tolerance=max(0.5, 400 / max(len(faces), 1)),

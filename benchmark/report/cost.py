@@ -82,7 +82,7 @@ class Costs(BaseModel):
 
     rows: tuple[Measured, ...]
 
-    def of(self, name: str) -> list[Measured]:
+    def rows_of(self, name: str) -> list[Measured]:
         """The rows of one table."""
         return [row for row in self.rows if row.table == name]
 
@@ -153,7 +153,7 @@ def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> li
         "memory": _memory(costs),
         "gpu": _gpu(costs),
         "gpu_words": _gpu_words(costs),
-        "virtual": {row.option: 1e3 * row.fastest_s for row in costs.of("virtual_step")},
+        "virtual": {row.option: 1e3 * row.fastest_s for row in costs.rows_of("virtual_step")},
         "fold_steps": STEPS_OF_A_FOLD,
         "paper_hours": PAPER_HOURS,
         "card": TITAN_X_GB,
@@ -163,7 +163,7 @@ def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> li
     page, kept = out / "cost.md", out / "cost.json"
     page.write_text(text, encoding="utf-8", newline="\n")
     kept.write_text(costs.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
-    return [page, kept, *write_figure(_figure(costs.of("curves")), out / "figures" / "cost")]
+    return [page, kept, *write_figure(_figure(costs.rows_of("curves")), out / "figures" / "cost")]
 
 
 def _not_costs(file: Path, error: Exception) -> UserError:
@@ -179,8 +179,8 @@ def _not_costs(file: Path, error: Exception) -> UserError:
 def _step_tables(costs: Costs) -> list[tuple[str, Table, str]]:
     """Heading, table and ratios in words for each size."""
     tables = []
-    for px in sorted({row.px for row in costs.of("step")}):
-        rows = {row.form: row for row in costs.of("step") if row.px == px}
+    for px in sorted({row.px for row in costs.rows_of("step")}):
+        rows = {row.form: row for row in costs.rows_of("step") if row.px == px}
         missing = [form for form in FORMS if form not in rows]
         if missing:
             raise UserError(
@@ -225,10 +225,10 @@ def _step_line(row: Measured, rows: dict[str, Measured]) -> list[Cell]:
 
 
 def _options(costs: Costs) -> Table:
-    plain = {row.form: row for row in costs.of("step") if row.px == 64}
+    plain = {row.form: row for row in costs.rows_of("step") if row.px == 64}
     header = ["option", "form", "time per step (s)", "x without", "peak memory (MiB)", "x memory without"]
     lines = []
-    for row in costs.of("options"):
+    for row in costs.rows_of("options"):
         base = plain[row.form]
         error = "" if row.gradient_error is None else f" (meta-gradient off by {100 * row.gradient_error:.1f} %)"
         lines.append(
@@ -252,14 +252,14 @@ def _memory(costs: Costs) -> Table:
             number(row.peak_mb / 1024, digits=1),
             "yes" if row.peak_mb / 1024 < TITAN_X_GB else "no",
         )
-        for row in costs.of("memory")
+        for row in costs.rows_of("memory")
     ]
     return table(["form", "precision", "peak above the start (GiB)", f"that alone below {TITAN_X_GB} GiB"], lines)
 
 
 def _gpu(costs: Costs) -> Table:
     """Times at the paper's size, with a mark on rows that were not measured."""
-    rows = {(row.form, row.amp, row.option): row for row in costs.of("gpu")}
+    rows = {(row.form, row.amp, row.option): row for row in costs.rows_of("gpu")}
     usual = [(form, amp, "") for amp, forms in ((False, FORMS), (True, (MTL, MAL, KEPT, SLOW))) for form in forms]
     header = ["form", "precision", "option", "time per step (ms)", "x MTL", "counted x MTL", "images a second"]
     header += ["peak memory above the start (GiB)", f"a step below {TITAN_X_GB} GiB", "one BP4D fold (h)"]
@@ -290,10 +290,10 @@ def _gpu(costs: Costs) -> Table:
 
 def _gpu_words(costs: Costs) -> str:
     """Ratios of the GPU's rows in words; "" if there are no such rows."""
-    rows = {row.form: row for row in costs.of("gpu") if not row.amp and not row.option}
+    rows = {row.form: row for row in costs.rows_of("gpu") if not row.amp and not row.option}
     if not set(FORMS) <= set(rows):
         return ""
-    kept_by_library = next((row for row in costs.of("gpu") if row.option == GRAPH_KEPT), None)
+    kept_by_library = next((row for row in costs.rows_of("gpu") if row.option == GRAPH_KEPT), None)
     ours, best = rows[MAL], min((rows[form] for form in LIBRARIES), key=lambda row: row.median_s)
     kept = min(rows[MAL].median_s, rows[KEPT].median_s)
     counted = ours.forward_passes / rows[MTL].forward_passes

@@ -292,7 +292,7 @@ class _Counts(_ByTrial):
                     remedy="run both trials again",
                 )
 
-    def of(self, part: str, trials: Sequence[str]) -> PartCounts:
+    def of_part(self, part: str, trials: Sequence[str]) -> PartCounts:
         """Counts (R, P, J, 4) of R trials of a part with P subjects; zero where no label of an AU is known."""
         rows, places = self._rows_of(trials)
         subject_numbers, subject = np.unique(self._subject[rows], return_inverse=True)
@@ -311,7 +311,7 @@ class _Scores(_ByTrial):
         super().__init__(selected, aus)
         self._auc = selected["auc"].to_numpy(dtype=np.float64)
 
-    def of(self, trials: Sequence[str]) -> FloatArray:
+    def auc_of(self, trials: Sequence[str]) -> FloatArray:
         """AUC (R, J) of R trials; NaN where it is undefined."""
         rows, places = self._rows_of(trials)
         auc = np.full((len(trials), len(self.aus)), np.nan)
@@ -324,8 +324,8 @@ def _row(trials: pd.DataFrame, counts: _Counts, scores: _Scores) -> Row:
     full, left_out = _full_seeds(chosen)
     parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})
     keys = {(str(p), int(s)): str(t) for p, s, t in zip(full["part"], full["seed"], full["trial"], strict=True)}
-    of_parts = tuple(counts.of(part, [keys[part, seed] for seed in seeds]) for part in parts)
-    auc = scores.of([keys[part, seed] for seed in seeds for part in parts])
+    of_parts = tuple(counts.of_part(part, [keys[part, seed] for seed in seeds]) for part in parts)
+    auc = scores.auc_of([keys[part, seed] for seed in seeds for part in parts])
     first = trials.iloc[0]
     return Row(
         method=str(first["method"]),

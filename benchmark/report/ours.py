@@ -65,7 +65,7 @@ class OursOfGroup:
     reference_values: Mapping[str, float]
     reference_intervals: Mapping[str, Interval]
 
-    def of(self, printed: PaperRow) -> list[Ours]:
+    def rows_of(self, printed: PaperRow) -> list[Ours]:
         """Our rows of a method of the paper."""
         return [ours for ours in self.rows if ours.row.paper_row == printed.method]
 
@@ -77,7 +77,7 @@ class OursOfGroup:
     @property
     def ranked(self) -> list[Ours]:
         """Our rows of the paper's multi-task methods; empty unless there are several, all on the same parts."""
-        rows = [ours for printed in self.group.paper.of_group("multitask") for ours in self.of(printed)]
+        rows = [ours for printed in self.group.paper.of_group("multitask") for ours in self.rows_of(printed)]
         return rows if len(rows) > 1 and len({ours.row.parts for ours in rows}) == 1 else []
 
     @cached_property
@@ -152,7 +152,7 @@ def compared_table(ours: OursOfGroup) -> Table:
     best = {column: best_of({o.label: o.values[column] for o in ours.ranked}) for column in columns}
     rows = []
     for printed in group.paper.rows:
-        runs = ours.of(printed)
+        runs = ours.rows_of(printed)
         if not runs and printed.group != "multitask":
             continue
         rows.append([Cell(f"{printed.method} (paper)"), *_paper_cells(group, printed)])
@@ -224,7 +224,7 @@ def verdict_counts(ours: OursOfGroup) -> Counter[str]:
     """Numbers of cells of the paper's multi-task rows by verdict; a row that we ran several times counts each time."""
     counts: Counter[str] = Counter()
     for printed in ours.group.paper.of_group("multitask"):
-        runs = ours.of(printed)
+        runs = ours.rows_of(printed)
         judged = [_verdict(ours.group, printed, run, c) for run in runs for c in ours.group.paper.columns]
         counts.update(cell.verdict for cell in judged if cell is not None)
         if not runs:

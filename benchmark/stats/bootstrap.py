@@ -277,7 +277,7 @@ def bca_interval(
         The interval. NaN at both ends if no draw is defined or the value is undefined. The percentile interval if all
         draws are on one side of the value, or the value depends on no subject.
     """
-    terms = _Bca.of(draws, point, without, parts)
+    terms = _Bca.from_draws(draws, point, without, parts)
     if terms is None:
         undefined = math.isnan(point) or np.isnan(draws).all()
         return Interval(math.nan, math.nan) if undefined else percentile_interval(draws, level)
@@ -299,7 +299,7 @@ def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: Int
         The p-value, at least 2 / (D + 1), the least that D draws can show. NaN if no draw is defined or the value is
         undefined; 1 if it depends on no subject.
     """
-    terms = _Bca.of(draws, point, without, parts)
+    terms = _Bca.from_draws(draws, point, without, parts)
     if terms is None:
         return math.nan if math.isnan(point) or np.isnan(draws).all() else 1.0
     size = len(terms.draws)
@@ -335,7 +335,7 @@ class _Bca:
     parts: int
 
     @classmethod
-    def of(cls, draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> _Bca | None:
+    def from_draws(cls, draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> _Bca | None:
         """The terms; None if nothing is defined, all draws are on one side of the value, or no subject matters."""
         defined = draws[~np.isnan(draws)]
         if not len(defined) or math.isnan(point):

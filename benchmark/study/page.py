@@ -67,7 +67,7 @@ def digests_of(plan: Plan, registry: Registry) -> dict[str, dict[str, Digests]]:
     digests = {}
     for question in plan.all_questions:
         profile, changed = load_profile(plan.profile, question.set)
-        chosen = Chosen.of(plan.dataset, profile)
+        chosen = Chosen.open(plan.dataset, profile)
         trials = expand(profile, changed, registry, chosen.unread_sources, Selection(methods=question.methods))
         digests[question.name] = {trial.method: (trial.shared_digest, trial.own_digest) for trial in trials}
     for choice in plan.choices:

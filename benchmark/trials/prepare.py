@@ -46,7 +46,7 @@ class Chosen:
     start: AuDataset | None = None
 
     @classmethod
-    def of(cls, name: str, profile: Profile) -> Chosen:
+    def open(cls, name: str, profile: Profile) -> Chosen:
         """The AU dataset of this name, with the FE dataset and the start of the profile.
 
         Raises:

@@ -76,7 +76,7 @@ def undisturbed(
     start(tmp_path_factory.mktemp("first") / "log", "claims", "--paper").join(ENOUGH_S)
 
     @cache
-    def of(method: str) -> tuple[dict[str, bytes], float]:
+    def files_and_seconds(method: str) -> tuple[dict[str, bytes], float]:
         home = tmp_path_factory.mktemp(method)
         began = time.monotonic()
         process = start(home / "log", *command(home, method))
@@ -84,7 +84,7 @@ def undisturbed(
         assert process.exitcode == 0, (home / "log").read_text()
         return contents(home / "runs"), time.monotonic() - began
 
-    return of
+    return files_and_seconds
 
 
 @pytest.mark.parametrize(("number", "method"), first_short(list(product(range(10), METHODS)), 2))

@@ -35,7 +35,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Batch]:
     batches = ["train.batch_au=16", "train.batch_fe=16", "train.batch_val=16"]
     profile, _ = load_profile("smoke", [*batches, "data.alignment=as_is"])
     root = tmp_path_factory.mktemp("standin") / "data"
-    chosen = Chosen.of("bp4d", profile)
+    chosen = Chosen.open("bp4d", profile)
     write_standin_root(root, chosen.all, profile.standin)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, profile), read_fe(root, chosen.fe, profile)

@@ -40,7 +40,7 @@ def at_and_along(net: nn.Module, seed: int = 0) -> tuple[Params, Params]:
     }
 
 
-def of(net: nn.Module, images: Tensor) -> Function:
+def function_of(net: nn.Module, images: Tensor) -> Function:
     def run(params: Params) -> Tensor:
         with batch_norm_buffers_untouched(net):
             out: Tensor = functional_call(net, params, (images,))
@@ -67,7 +67,7 @@ def replayed(function: Function, at: Params, along: Params) -> tuple[Tensor, Ten
 def test_timm_backbones_against_torch(backbone: str) -> None:
     torch.manual_seed(0)
     net = timm.create_model(backbone, num_classes=4).double().train()
-    function, (at, along) = of(net, torch.randn(3, 3, 40, 40, dtype=torch.float64)), at_and_along(net)
+    function, (at, along) = function_of(net, torch.randn(3, 3, 40, 40, dtype=torch.float64)), at_and_along(net)
     first, value, derivative = replayed(function, at, along)
     expected, slope = jvp(function, (at,), (along,))
     torch.testing.assert_close(value, first, rtol=1e-12, atol=0)
@@ -79,7 +79,7 @@ def test_timm_backbones_against_torch(backbone: str) -> None:
 def test_against_finite_differences(activation: Callable[[], nn.Module]) -> None:
     torch.manual_seed(1)
     net = Inplace(activation).double().train()
-    function, (at, along) = of(net, torch.randn(4, 3, 12, 12, dtype=torch.float64)), at_and_along(net)
+    function, (at, along) = function_of(net, torch.randn(4, 3, 12, 12, dtype=torch.float64)), at_and_along(net)
     _, _, derivative = replayed(function, at, along)
     step = 1e-6
     up, down = (function({n: p + s * step * along[n] for n, p in at.items()}) for s in (1, -1))
@@ -88,7 +88,7 @@ def test_against_finite_differences(activation: Callable[[], nn.Module]) -> None
 
 def test_an_output_that_was_written_to_is_made_again() -> None:
     net = Inplace(lambda: nn.SiLU(inplace=True)).double().train()
-    function, (at, along) = of(net, torch.randn(4, 3, 12, 12, dtype=torch.float64)), at_and_along(net)
+    function, (at, along) = function_of(net, torch.randn(4, 3, 12, 12, dtype=torch.float64)), at_and_along(net)
     _, value, derivative = replayed(function, at, along)
     expected, slope = jvp(function, (at,), (along,))
     torch.testing.assert_close(value, expected)
@@ -112,7 +112,7 @@ def test_running_statistics_are_used_and_left_alone() -> None:
     net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).double().eval()
     net[1].running_mean += 0.3
     before = net[1].running_mean.clone()
-    function, (at, along) = of(net, torch.randn(5, 4, dtype=torch.float64)), at_and_along(net)
+    function, (at, along) = function_of(net, torch.randn(5, 4, dtype=torch.float64)), at_and_along(net)
     _, _, derivative = replayed(function, at, along)
     torch.testing.assert_close(derivative, jvp(function, (at,), (along,))[1])
     assert torch.equal(net[1].running_mean, before)
@@ -193,7 +193,7 @@ def test_nothing_is_convolved_twice() -> None:
     """Two convolutions a layer, but for the first, whose input has no derivative."""
     net = timm.create_model("resnet18", num_classes=4).train()
     images = torch.randn(2, 3, 64, 64)
-    function, (at, along) = of(net, images), at_and_along(net)
+    function, (at, along) = function_of(net, images), at_and_along(net)
     with FlopCounterMode(display=False) as forward:
         function(at)
     with FlopCounterMode(display=False) as stem:

@@ -110,8 +110,8 @@ def test_the_gpus_ratios_in_words(tmp_path: Path) -> None:
 def test_rows_of_another_device_stay(tmp_path: Path) -> None:
     both = read_benchmarks([benchmarks(tmp_path / "a.json", [*rows(), gpu("MAL", 0.1)])])
     new = read_benchmarks([benchmarks(tmp_path / "b.json", [gpu("MAL", 0.2), gpu("MTL", 0.1)])]).beside(both)
-    assert [each.fastest_s for each in new.of("gpu")] == [0.2, 0.1]
-    assert new.of("step") == both.of("step")
+    assert [each.fastest_s for each in new.rows_of("gpu")] == [0.2, 0.1]
+    assert new.rows_of("step") == both.rows_of("step")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -145,7 +145,7 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
                 )
             codes = [_code(row[column], file, line, au) for column, au in zip(columns, aus, strict=True)]
             frames[int(number)] = (line, codes)
-    return Coding.of(file, frames, len(aus))
+    return Coding.from_frames(file, frames, len(aus))
 
 
 def _code(cell: str, file: Path, line: int, au: int) -> int:

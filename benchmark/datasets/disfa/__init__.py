@@ -69,7 +69,7 @@ class Disfa(AuDataset):
         ranges = {}
         for subject in protocol.subjects:
             frames = range(1, SHORTER.get(subject, FRAMES) + 1)
-            ranges[subject] = Range.of([frame for frame in frames if self._is_kept(subject, frame)])
+            ranges[subject] = Range.from_frames([frame for frame in frames if self._is_kept(subject, frame)])
         rates = read_known_rates(HERE / "known_rates.csv") if self.settings.frames == "all" else {}
         return Known(protocol.subjects, ranges, groups=groups_of_parts(protocol), rates=rates)
 

@@ -211,7 +211,7 @@ def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str])
                 continue
             frames[frame] = (line, codes)
             unknown.update(cell for cell, code in zip(cells, codes, strict=True) if code == UNKNOWN)
-    return Annotations(Coding.of(file, frames, len(aus)), unknown, len(seen) - len(frames))
+    return Annotations(Coding.from_frames(file, frames, len(aus)), unknown, len(seen) - len(frames))
 
 
 def _code(cell: str) -> int:
