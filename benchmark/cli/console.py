@@ -35,16 +35,6 @@ if TYPE_CHECKING:
 MOST_FINDINGS = 60
 """Largest number of findings that `data check` prints."""
 
-OUTCOMES = {
-    State.TO_DO: "ran",
-    State.DONE: "done before",
-    State.STALE: "done before by other sources",
-    State.RUNNING: "left to other processes",
-    State.FAILED: "failed",
-    State.BLOCKED: "blocked by a failure",
-}
-"""Outcome of a trial in the summary of a run."""
-
 WORDS = {
     State.DONE: "skipped: done before",
     State.STALE: "skipped: done before by other sources; `malbench verify`, or delete its folder to run it again",

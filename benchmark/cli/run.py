@@ -138,13 +138,12 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
         UserError: Another process runs the trial `only`, so that jobs which depend on it must not start.
         typer.Exit: A trial failed.
     """
-    from benchmark.cli.console import OUTCOMES
-    from benchmark.trials.states import State
+    from benchmark.trials.states import OutcomeState
 
-    if only and outcomes[-1].state in {State.RUNNING, State.AWAITED}:
+    if only and outcomes[-1].state == OutcomeState.RUNNING:
         raise UserError(f"another process runs {outcomes[-1].trial.label}", remedy="submit again when it has ended")
     numbers = Counter(outcome.state for outcome in outcomes)
-    counted = [f"{numbers[state]} {words}" for state, words in OUTCOMES.items() if numbers[state]]
+    counted = [f"{numbers[state]} {state}" for state in OutcomeState if numbers[state]]
     console.print(f"{len(outcomes)} {'trial' if len(outcomes) == 1 else 'trials'}: {', '.join(counted)}")
     console.print(f"store: {runs}", soft_wrap=True)
     failures = [outcome for outcome in outcomes if outcome.why is not None]

@@ -29,7 +29,7 @@ from benchmark.trials.memory import is_out_of_memory, too_little_memory
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.prerequisites import FinishedTrial, read_finished, starting_from
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
-from benchmark.trials.states import State, sources, state_of
+from benchmark.trials.states import OutcomeState, State, sources, state_of
 from benchmark.trials.trainer import RunOptions, train_trial
 from methods import Registry
 from methods.base import Method
@@ -46,9 +46,7 @@ class Outcome:
     """Outcome of one trial in a run."""
 
     trial: Trial
-    state: State
-    """`done` or `stale` (it was already), `running` (by another process, left to it), `to do` (it was run now),
-    `failed` or `blocked`."""
+    state: OutcomeState
     why: UserError | None = None
     """Error of a failed trial."""
 
@@ -98,7 +96,8 @@ def run_trials(
         folder = TrialFolder(trial.folder(runs))
         cls = registry.any(trial.method)
         present = {trial.method: sources(cls)}
-        state, why = state_of(folder, present) if folder.is_done else State.TO_DO, None
+        state: State | None = state_of(folder, present) if folder.is_done else State.TO_DO
+        why = None
         if state == State.DONE:
             _prune(folder)
         if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
@@ -118,9 +117,9 @@ def run_trials(
                 state, why = State.FAILED, error
         if state in {State.FAILED, State.BLOCKED}:
             lost.add(trial.key)
-        if state != State.TO_DO and on_trial is not None:
+        if state is not None and on_trial is not None:
             on_trial(trial, state)
-        outcomes.append(Outcome(trial, state, why))
+        outcomes.append(Outcome(trial, OutcomeState.from_state(state), why))
     return outcomes
 
 
@@ -164,11 +163,11 @@ def _run_owned(
     on_trial: OnTrial,
     *,
     wait: bool,
-) -> State:
+) -> State | None:
     """Own a trial and train it.
 
     Returns:
-        `to do` if it ran now, `done` or `stale` if another process has finished it meanwhile, `running` if another
+        None if it ran now, `done` or `stale` if another process has finished it meanwhile, `running` if another
         process runs it. With `wait`, never `stale` or `running`.
 
     Raises:
@@ -191,7 +190,7 @@ def _run_owned(
                     on_trial(trial, State.INTERRUPTED if begun else State.TO_DO)
                 folder.write_json(TRIAL, trial.model_dump(mode="json"))
                 _recorded(trial, folder, train, _beating(options, owner))
-                return State.TO_DO
+                return None
         except (Timeout, OwnedError):
             return State.RUNNING
         except Abandoned as taken:

@@ -32,6 +32,25 @@ class State(StrEnum):
     BLOCKED = "blocked"  # a trial that this one starts from failed
 
 
+class OutcomeState(StrEnum):
+    """Outcome of a trial in a run, in the words of the run's summary."""
+
+    RAN = "ran"
+    DONE = "done before"
+    STALE = "done before by other sources"
+    RUNNING = "left to other processes"
+    FAILED = "failed"
+    BLOCKED = "blocked by a failure"
+
+    @classmethod
+    def from_state(cls, state: State | None) -> OutcomeState:
+        """Outcome of a trial that was found in this state and left there; None: it was run."""
+        if state is None:
+            return cls.RAN
+        # Any other state: another process opened the finished trial again between two looks at its folder.
+        return cls.__members__.get(state.name, cls.RUNNING)
+
+
 def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     """State of the trial in a folder.
 

@@ -24,7 +24,7 @@ from benchmark.trials.collect import read_store
 from benchmark.trials.expand import AuSource
 from benchmark.trials.prepare import pack_faces, read_people
 from benchmark.trials.runner import run_trials
-from benchmark.trials.states import State, detail_of, source_hashes, state_of
+from benchmark.trials.states import OutcomeState, State, detail_of, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions
 from methods import discover, source_files
 from methods.build import build_net
@@ -89,7 +89,7 @@ def test_a_stage_is_no_method_of_a_table() -> None:
 def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
     trials, data = trials_of(root)
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert [o.state for o in outcomes] == [State.TO_DO] * 3
+    assert [o.state for o in outcomes] == [OutcomeState.RAN] * 3
     source, target, _ = (TrialFolder(t.folder(tmp_path)) for t in trials)
     names = {p.name for p in source.path.iterdir() if not p.name.startswith(".")}
     assert names == {"trial.json", "provenance.json", "history.parquet", "model.safetensors", "DONE"}
@@ -107,7 +107,7 @@ def test_run_shared_and_told(root: Path, tmp_path: Path) -> None:  # noqa: F811
     started = build_net("test_resnet", str(source.path / "model.safetensors"), n_aus=12, n_emotions=0).backbone
     assert all(torch.equal(t, kept[f"net.backbone.{n}"]) for n, t in started.state_dict().items())
     again = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert [o.state for o in again] == [State.DONE] * 3
+    assert [o.state for o in again] == [OutcomeState.DONE] * 3
 
 
 def test_a_source_of_other_code_is_trained_again_for_what_is_to_do(root: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -119,7 +119,7 @@ def test_a_source_of_other_code_is_trained_again_for_what_is_to_do(root: Path, t
     folder.write_json("provenance.json", {**made, "source_hash": "0" * 16})
     folder.finish(trials[0].key)
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert [o.state for o in outcomes] == [State.TO_DO] * 3
+    assert [o.state for o in outcomes] == [OutcomeState.RAN] * 3
     assert json.loads(file.read_text())["source_hash"] == made["source_hash"]
     said = json.loads((trials[1].folder(tmp_path) / "provenance.json").read_text())["prerequisites"]["source"]
     assert said["source_hash"] == made["source_hash"]
@@ -127,7 +127,7 @@ def test_a_source_of_other_code_is_trained_again_for_what_is_to_do(root: Path, t
     folder.write_json("provenance.json", {**made, "source_hash": "0" * 16})
     folder.finish(trials[0].key)
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert [o.state for o in outcomes] == [State.STALE, State.DONE, State.DONE]
+    assert [o.state for o in outcomes] == [OutcomeState.STALE, OutcomeState.DONE, OutcomeState.DONE]
 
 
 def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -139,7 +139,7 @@ def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None: 
     assert lost
     for outcome in lost:
         folder = TrialFolder(outcome.trial.folder(tmp_path))
-        assert (outcome.state, state_of(folder, {})) == (State.FAILED, State.FAILED)
+        assert (outcome.state, state_of(folder, {})) == (OutcomeState.FAILED, State.FAILED)
         assert "has changed since" in str(outcome.why)
         assert detail_of(folder, State.FAILED) == "a file of a finished trial has changed since"
 
@@ -253,7 +253,7 @@ def test_a_backbone_starts_where_the_renders_left_it(root: Path, tmp_path: Path)
     assert [t.method for t in trials] == ["identity", "stl", "mtl"]
     assert not trials[2].prerequisites
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU), elsewhere=elsewhere)
-    assert [o.state for o in outcomes] == [State.TO_DO] * 3
+    assert [o.state for o in outcomes] == [OutcomeState.RAN] * 3
     left, started, other = (load_file(t.folder(tmp_path) / "model.safetensors") for t in trials)
     assert left["net.head_fe.weight"].shape[0] == 6
     weights = [name for name in started if name.startswith("net.backbone.") and name.endswith("weight")]

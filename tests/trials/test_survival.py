@@ -20,15 +20,27 @@ from benchmark.launch.slurm import _last_job
 from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, JOB, TRIAL, TrialFolder
 from benchmark.trials.ownership import OWNER, duration, read_owner
 from benchmark.trials.runner import run_trials
-from benchmark.trials.states import State, detail_of, unfinished_state
+from benchmark.trials.states import OutcomeState, State, detail_of, unfinished_state
 from benchmark.trials.trainer import RunOptions
 from tests.trials.test_prerequisites import REGISTRY, trials_of
 from tests.trials.test_trainer import CPU, root  # noqa: F401  # a fixture
 
 
-def run(trials: list[Trial], data: TrialData, runs: Path, **options: object) -> dict[str, State]:
+def run(trials: list[Trial], data: TrialData, runs: Path, **options: object) -> dict[str, OutcomeState]:
     chosen = replace(RunOptions(CPU, checkpoint_s=0.0), **options)  # type: ignore[arg-type]
     return {each.trial.part: each.state for each in run_trials(trials, REGISTRY, BP4D, data, runs, chosen)}
+
+
+def test_an_outcome_says_what_was_done_with_the_trial() -> None:
+    words = {state.name: OutcomeState.from_state(state).value for state in State}
+    assert words == {
+        "DONE": "done before",
+        "STALE": "done before by other sources",
+        "FAILED": "failed",
+        "BLOCKED": "blocked by a failure",
+        **dict.fromkeys(("RUNNING", "INTERRUPTED", "TO_DO", "AWAITED"), "left to other processes"),
+    }
+    assert OutcomeState.from_state(None).value == "ran"
 
 
 def at_step(number: int, do: Callable[[], object]) -> Callable[[str, int, int], None]:
@@ -45,7 +57,7 @@ def test_a_store_that_goes_ends_the_run_and_is_not_made_anew(root: Path, tmp_pat
     with pytest.raises(FileNotFoundError):
         run(trials, data, runs, on_step=at_step(2, lambda: shutil.rmtree(tmp_path / "share")))
     assert not (tmp_path / "share").exists()
-    assert set(run(trials, data, runs).values()) == {State.TO_DO}  # the next run does all of it
+    assert set(run(trials, data, runs).values()) == {OutcomeState.RAN}  # the next run does all of it
 
 
 def test_a_store_that_goes_between_two_trials(root: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -104,7 +116,7 @@ def test_what_a_runner_left_that_died_after_it_had_finished_is_cleared_away(root
     whole = {path.name: path.read_bytes() for path in folder.path.iterdir()}
     for name in (CHECKPOINT, ERROR, OWNER):
         (folder.path / name).write_text("left")
-    assert run(trials, data, tmp_path) == {"part1": State.DONE}
+    assert run(trials, data, tmp_path) == {"part1": OutcomeState.DONE}
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == whole
 
 
@@ -115,7 +127,7 @@ def test_a_trial_that_failed_and_was_interrupted_since_is_not_called_failed(root
     def fail() -> None:
         raise ValueError("of its own")
 
-    assert run(trials, data, tmp_path, on_step=at_step(2, fail)) == {"part1": State.FAILED}
+    assert run(trials, data, tmp_path, on_step=at_step(2, fail)) == {"part1": OutcomeState.FAILED}
     assert detail_of(folder, unfinished_state(folder)) == "ValueError: of its own"
     steps: list[int] = []
     with pytest.raises(Interrupted):
@@ -149,7 +161,7 @@ def test_what_breaks_in_one_trial_does_not_end_the_others(
             raise error
 
     first, second = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, on_step=on_step))
-    assert (first.state, second.state) == (State.FAILED, State.TO_DO)
+    assert (first.state, second.state) == (OutcomeState.FAILED, OutcomeState.RAN)
     assert said in str(first.why)
     assert "Traceback" in (TrialFolder(trials[0].folder(tmp_path)).path / ERROR).read_text()
 
@@ -170,7 +182,7 @@ def test_a_full_disk_is_named_and_ends_the_run(
     assert caught.value.filename == str(folder.path / CHECKPOINT)
     assert not list(folder.path.glob(".*.tmp"))
     monkeypatch.undo()
-    assert run(trials, data, tmp_path) == {"part1": State.TO_DO}
+    assert run(trials, data, tmp_path) == {"part1": OutcomeState.RAN}
 
 
 def test_states_of_a_store_that_may_only_be_read(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from benchmark.store.record import read_trial
 from benchmark.trials import runner
 from benchmark.trials.ownership import OWNER, Ownership, Record, read_owner
 from benchmark.trials.runner import run_trials
-from benchmark.trials.states import State, state_of
+from benchmark.trials.states import OutcomeState, State, state_of
 from benchmark.trials.trainer import RunOptions
 from tests.trials.test_prerequisites import REGISTRY, trials_of
 from tests.trials.test_trainer import CPU, RESULT_FILES, root  # noqa: F401  # a fixture
@@ -111,7 +111,7 @@ def test_a_lost_owner_writes_nothing_more(
     watched(TrialFolder, "write_json", "mark", lambda _, name, __: name == "provenance.json")
     options = RunOptions(CPU, checkpoint_s=0.0, on_step=on_step)
     (outcome,) = run_trials(trials, REGISTRY, BP4D, data, tmp_path, options)
-    assert outcome.state == State.RUNNING
+    assert outcome.state == OutcomeState.RUNNING
     assert before
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
     assert read_owner(folder.path) == other.record
@@ -175,7 +175,7 @@ def test_a_lost_prerequisite_is_waited_for_and_what_starts_from_it_goes_on(root:
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path / "here", RunOptions(CPU, on_step=on_step), on_trial)
     (thread,) = threads
     thread.join()
-    assert [outcome.state for outcome in outcomes] == [State.DONE, State.TO_DO]
+    assert [outcome.state for outcome in outcomes] == [OutcomeState.DONE, OutcomeState.RAN]
     assert seen == [
         (trials[0], State.TO_DO),
         (trials[0], State.AWAITED),
@@ -205,7 +205,7 @@ def test_a_lost_prerequisite_that_fails_blocks_what_starts_from_it(root: Path, t
 
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, on_step=on_step), on_trial)
     threads[0].join()
-    assert [outcome.state for outcome in outcomes] == [State.FAILED, State.BLOCKED]
+    assert [outcome.state for outcome in outcomes] == [OutcomeState.FAILED, OutcomeState.BLOCKED]
     assert seen == [State.TO_DO, State.AWAITED, State.TO_DO, State.FAILED, State.BLOCKED]
     assert state_of(source, {}) == State.FAILED
 
@@ -227,7 +227,7 @@ def test_what_another_checkout_has_done_meanwhile_is_kept(
         return False
 
     (outcome,) = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, stop=done_by_others))
-    assert outcome.state == State.STALE
+    assert outcome.state == OutcomeState.STALE
     assert read_trial(folder)[1]["source_hash"] == "others"
 
 

@@ -32,7 +32,7 @@ from benchmark.trials.collect import read_store
 from benchmark.trials.prepare import prepare_data
 from benchmark.trials.runner import run_trials
 from benchmark.trials.setup import Streams
-from benchmark.trials.states import State, source_hashes, state_of
+from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions, train_trial
 from methods import discover
 from methods.base import Batch, Method, Scalars, Stream
@@ -198,11 +198,11 @@ def test_a_checkpoint_of_other_code_is_not_continued(root: Path, tmp_path: Path)
 def test_a_done_trial_is_skipped_and_a_locked_one_left(finished: tuple[Path, Trial, TrialData], tmp_path: Path) -> None:
     runs, trial, data = finished
     arguments = (REGISTRY, BP4D, data)
-    assert run_trials([trial], *arguments, runs, RunOptions(CPU))[0].state == State.DONE
+    assert run_trials([trial], *arguments, runs, RunOptions(CPU))[0].state == OutcomeState.DONE
     elsewhere = TrialFolder(trial.folder(tmp_path))
     elsewhere.path.mkdir(parents=True)
     with FileLock(elsewhere.lock):
-        assert run_trials([trial], *arguments, tmp_path, RunOptions(CPU))[0].state == State.RUNNING
+        assert run_trials([trial], *arguments, tmp_path, RunOptions(CPU))[0].state == OutcomeState.RUNNING
     assert not elsewhere.is_done
 
 
@@ -211,7 +211,7 @@ def test_divergence_is_a_plain_error_and_never_a_result(root: Path, tmp_path: Pa
     data = load(root)[2]
     trial = expanded(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("stl",), parts=("part1",))[0]
     (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert outcome.state == State.FAILED
+    assert outcome.state == OutcomeState.FAILED
     assert "diverged" in str(outcome.why)
     folder = TrialFolder(trial.folder(tmp_path))
     assert not folder.is_done
@@ -313,7 +313,7 @@ def test_rows_do_not_depend_on_checkpoints(root: Path, tmp_path: Path, monkeypat
 def test_a_control_runs_on_the_stand_in_alone(root: Path, tmp_path: Path) -> None:
     trial, data = trial_of(root, "mtl_oracle")
     (outcome,) = run_trials([trial], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert outcome.state == State.FAILED
+    assert outcome.state == OutcomeState.FAILED
     assert "a control, which runs on the stand-in alone" in str(outcome.why)
 
 
@@ -323,8 +323,8 @@ def test_trials_that_start_from_a_failed_one_are_not_run_and_the_others_are(root
     trials = expanded(BP4D, profile, (), REGISTRY, ("a", "b"), methods=("l2t_ww", "stl"), parts=("part1",))
     for _ in range(2):  # nothing of a failure is kept
         found = {o.trial.method: o.state for o in run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))}
-        assert (found["fe_source"], found["l2t_ww"]) == (State.FAILED, State.BLOCKED)
-    assert found["stl"] == State.DONE
+        assert (found["fe_source"], found["l2t_ww"]) == (OutcomeState.FAILED, OutcomeState.BLOCKED)
+    assert found["stl"] == OutcomeState.DONE
 
 
 def test_a_full_disk_ends_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ def test_a_full_disk_ends_the_run(root: Path, tmp_path: Path, monkeypatch: pytes
             run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert [state_of(TrialFolder(t.folder(tmp_path)), {}) for t in trials] == [State.FAILED, State.TO_DO]
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
-    assert [o.state for o in outcomes] == [State.TO_DO, State.TO_DO]  # both were run now
+    assert [o.state for o in outcomes] == [OutcomeState.RAN, OutcomeState.RAN]  # both were run now
     assert all(o.is_done for o in (TrialFolder(t.folder(tmp_path)) for t in trials))
 
 
