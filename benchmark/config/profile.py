@@ -165,14 +165,9 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
     names = [str(part) for part in fault["loc"] if not isinstance(part, int)]
     dotted = prefix + ".".join(names)
     where: Path | str = source.path
-    hits = []
-    if names:
-        key = re.compile(rf"\s*{re.escape(names[-1])}\s*=")
-        hits = [i for i, row in enumerate(source.text.splitlines(), 1) if key.match(row)]
-    # A key without a line in the file, and an overridden key, came from the command line.
-    if names and (dotted in source.overridden or not hits):
-        where, hits = f"--set {dotted}" if fault["type"] != "missing" else source.path, []
-    line = hits[0] if len(hits) == 1 else None
+    line = _line_of(dotted, source.text) if names else None
+    if names and fault["type"] != "missing" and _is_overridden(dotted, source):
+        where, line = f"--set {dotted}", None
     if fault["type"] == "extra_forbidden":
         return UserError(
             f"unknown setting '{dotted}'",
@@ -193,15 +188,48 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
     )
 
 
+def _is_overridden(dotted: str, source: Source) -> bool:
+    """Whether a key, a table that holds it or a key in it came from the command line."""
+    return any(f"{dotted}.".startswith(f"{key}.") or key.startswith(f"{dotted}.") for key in source.overridden)
+
+
+def _line_of(dotted: str, text: str) -> int | None:
+    """Line of a key in a TOML file; for the settings of a reading, which are in one line, that of the reading."""
+    first, *others = dotted.split(".")
+    if first == "readings" and len(others) > 1:
+        return _line_of_reading(text, *others[:2])
+    key = re.compile(rf"\s*{re.escape(dotted.rpartition('.')[2])}\s*=")
+    hits = [i for i, row in enumerate(text.splitlines(), 1) if key.match(row)]
+    return hits[0] if len(hits) == 1 else None
+
+
+def _line_of_reading(text: str, method: str, reading: str) -> int | None:
+    """Line of a TOML file where a reading starts; None if it is written in another way than those of the suite."""
+    table, name = rf"readings\.{re.escape(method)}", rf"[\"']?{re.escape(reading)}[\"']?"
+    section = ""
+    for number, row in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", row):
+            section = re.sub(r"\s", "", header[1])
+        if re.fullmatch(rf"{table}\.{name}", section) or (
+            re.fullmatch(table, section) and re.match(rf"\s*{name}\s*=", row)
+        ):
+            return number
+    return None
+
+
 def _fields_at(model: type[BaseModel], names: list[str]) -> list[str]:
     for name in names:
         field = model.model_fields.get(name)
         if field is None:  # a name that the user chose, in a table of tables
             continue
-        nested = [field.annotation, *get_args(field.annotation)]
-        models = [t for t in nested if isinstance(t, type) and issubclass(t, BaseModel)]
+        models = [t for t in _types_in(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
         if not models:
             return []
         model = models[0]
     fields = [name for name in model.model_fields if model is not Profile or name not in _INTERNAL]
     return [*fields, *dataset_names()] if model is Profile else fields
+
+
+def _types_in(annotation: object) -> list[object]:
+    """An annotation and its arguments, and theirs."""
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _types_in(argument))]

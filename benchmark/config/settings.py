@@ -115,6 +115,26 @@ class RowSettings(Settings):
     """Backbone in place of `method.backbone`."""
 
 
+class ReadingSettings(Settings):
+    """One fair reading of what the paper leaves open about a method, as settings that differ from the profile's."""
+
+    reason: str = Field(min_length=1)
+    """Reason of the reading, for readers of the report."""
+    set: dict[str, Any] = {}
+    """Settings of the method, which replace those of `[methods.METHOD]` and of `[method]`."""
+    factor: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    """Factors of numeric settings of the method, whatever their value is otherwise."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.set and not self.factor:
+            raise ValueError("a reading needs settings, in `set` or in `factor`")
+        twice = sorted(set(self.set) & set(self.factor))
+        if twice:
+            raise ValueError(f"{twice[0]} is in `set` and in `factor`")
+        return self
+
+
 class SlurmResources(Settings):
     """Resources of the jobs on a Slurm cluster; no part of a trial's key."""
 
@@ -203,6 +223,8 @@ class Profile(Settings):
     """Settings shared by all methods."""
     methods: dict[str, dict[str, Any]] = {}
     """Settings of single methods, which replace the shared ones."""
+    readings: dict[str, dict[str, ReadingSettings]] = {}
+    """Readings of single methods by method and name; they run only on request. The order is that of preference."""
     standin: StandinSettings = StandinSettings()
     sections: dict[str, dict[str, Any]] = {}
     """Settings of single datasets, by dataset name: the tables `[bp4d]`, `[gft]`, ... of the file."""

@@ -17,8 +17,10 @@ START = "start"
 """Role of the prerequisite whose backbone initialises the trial's backbone (A14)."""
 RENDERS = "renders"
 """Value of `method.weights`, and dataset name, of the stage that is pre-trained on drawn people without AUs."""
+READING = "reading "
+"""Start of `Trial.variant` of a reading that is not the profile's own settings."""
 
-LABELS = {"profile", "shared_overrides", "variant", "row"}
+LABELS = {"profile", "shared_overrides", "variant", "row", "reading"}
 """Fields that only name a trial for readers; they are no part of its key."""
 
 
@@ -60,6 +62,8 @@ class Trial(Settings):
     variant: str = ""
     row: str = ""
     """Name of the printed row, if it is not the method's default row."""
+    reading: str = ""
+    """Name of the profile's reading that has the trial's settings; "" for none."""
 
     @cached_property
     def key(self) -> str:
@@ -85,5 +89,7 @@ class Trial(Settings):
     @property
     def label(self) -> str:
         """Short name for readers."""
-        name = f"{self.method} ({self.row})" if self.row else self.method
+        other_reading = f"reading {self.reading}" if self.variant.startswith(READING) else ""
+        qualifier = self.row or other_reading
+        name = f"{self.method} ({qualifier})" if qualifier else self.method
         return f"{self.dataset} {name} {self.part} seed {self.seed}"

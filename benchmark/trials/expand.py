@@ -16,6 +16,7 @@ from benchmark.config.settings import Profile, StartSettings
 from benchmark.config.trial import RENDERS, START, Prerequisite, Trial
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.hashing import digest_of_file, digest_of_json
+from benchmark.trials.readings import matching_reading, reading_hparams, reading_variant
 from methods import Registry
 from methods.base import Method, Stream
 from methods.build import PRETRAINED, SCRATCH, check_backbone
@@ -73,12 +74,14 @@ class Selection:
         parts: Test parts; none for all.
         seeds: Seeds; none for the profile's.
         rows: Names in the profile's `rows`.
+        readings: Whether the profile's readings of the methods run, too.
     """
 
     methods: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     rows: tuple[str, ...] = ()
+    readings: bool = False
 
 
 EVERYTHING = Selection()
@@ -179,19 +182,21 @@ def expand(
     _check_names(profile, registry, sources.au.protocol, selection)
     usual = [name for name, cls in registry.items() if not cls.is_control]
     methods = selection.methods or (() if selection.rows else tuple(usual))
-    wanted = [(name, "") for name in dict.fromkeys(methods)]
-    wanted += [(profile.rows[row].method, row) for row in dict.fromkeys(selection.rows)]
+    wanted = [(name, _Form()) for name in dict.fromkeys(methods)]
+    wanted += [(profile.rows[row].method, _Form(row=row)) for row in dict.fromkeys(selection.rows)]
+    if selection.readings:
+        wanted += [(m, _Form(reading=name)) for m in dict.fromkeys(methods) for name in profile.readings.get(m, {})]
     expansion = _Expansion(profile, overrides, registry, sources)
-    for name, row in wanted:
+    for name, form in wanted:
         registry[name]  # refuses stages, which users cannot select
         for part in dict.fromkeys(selection.parts or sources.au.protocol.parts):
             for seed in dict.fromkeys(selection.seeds or profile.seeds):
-                expansion.add(name, part, seed, sources.au, row)
+                expansion.add(name, part, seed, sources.au, form)
     return list(expansion.trials.values())
 
 
 def _check_names(profile: Profile, registry: Registry, protocol: Protocol, selection: Selection) -> None:
-    for name in profile.methods:
+    for name in (*profile.methods, *profile.readings):
         if name not in registry.names:
             raise UserError(
                 f"the profile sets an unknown method '{name}'",
@@ -206,6 +211,17 @@ def _check_names(profile: Profile, registry: Registry, protocol: Protocol, selec
             raise UserError(
                 f"the profile has no row '{row}'", where=profile.path, remedy=did_you_mean(row, profile.rows)
             )
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a trial of a method has other than the profile's settings of the method: a row's backbone, or a reading."""
+
+    row: str = ""
+    reading: str = ""
+
+
+PLAIN = _Form()
 
 
 @dataclass
@@ -236,14 +252,17 @@ class _Expansion:
             self.shared_digest = digest_of_json({**settings, "start": start.settings.model_dump(mode="json")})
         self.settled = cache(self._settled)  # the same for many seeds and parts
 
-    def add(self, name: str, part: str, seed: int, at: AuSource, row: str = "") -> Trial:
+    def add(self, name: str, part: str, seed: int, at: AuSource, form: _Form = PLAIN) -> Trial:
         """Add a trial after those that it starts from, and return it."""
         cls = self.registry.any(name)
         before = {role: self.add(stage.name, ALL, seed, self.sources.au) for role, stage in cls.prerequisites.items()}
-        variant = [overrides] if (overrides := own_overrides(self.overrides, name)) else []
+        own = own_overrides(self.overrides, name)
+        if form.reading:
+            own = reading_variant(self.overrides, name, form.reading, own)
+        variant = [own] if own else []
         variant += [f"{trial.method}: {trial.variant}" for trial in before.values() if trial.variant]
         needs_au, here = Stream.AU in cls.streams, at is self.sources.au
-        learned = self.settled(name, row)
+        learned = self.settled(name, form)
         start = self.sources.start
         if needs_au and start is not None and here:
             before[START] = self.add(start.settings.method, ALL, seed, start.source)
@@ -260,7 +279,7 @@ class _Expansion:
             fingerprints=(at.fingerprints[0] if needs_au else "", at.fingerprints[1]),
             prerequisites={r: Prerequisite(key=t.key, own_digest=t.own_digest) for r, t in before.items()},
             variant="; ".join(variant),
-            row=row,
+            row=form.row,
         )
 
     def add_pretraining(self, backbone: str) -> Trial:
@@ -278,13 +297,18 @@ class _Expansion:
             variant=own_overrides(self.overrides, PRETRAINING),
         )
 
-    def _settled(self, name: str, row: str) -> dict[str, Any]:
-        """Fields of a trial that hold the settings of its method."""
-        hparams = method_hparams(self.profile, name, self.registry)
-        if row:
-            hparams = hparams.model_copy(update={"backbone": self.profile.rows[row].backbone})
+    def _settled(self, name: str, form: _Form) -> dict[str, Any]:
+        """Fields of a trial that hold the settings of its method, and the name of the reading that they are."""
+        hparams, cls = method_hparams(self.profile, name, self.registry), self.registry.any(name)
+        if form.row:
+            hparams = hparams.model_copy(update={"backbone": self.profile.rows[form.row].backbone})
             check_start(hparams)
-        return {"hparams": hparams.model_dump(mode="json"), "weights_hash": _weights_hash(hparams.weights)}
+        if form.reading:
+            hparams = reading_hparams(self.profile, cls, form.reading)
+            check_start(hparams)
+        settings = hparams.model_dump(mode="json")
+        reading = form.reading or ("" if form.row else matching_reading(self.profile, cls, settings))
+        return {"hparams": settings, "weights_hash": _weights_hash(hparams.weights), "reading": reading}
 
     def _put(self, cls: type[Method], **fields: Any) -> Trial:
         """Append a trial, unless it is there already."""
@@ -318,7 +342,7 @@ def shared_overrides(overrides: Sequence[str]) -> str:
         >>> shared_overrides(["methods.mal.beta=0.1", "seeds=[0, 1]", "train.steps=5"])
         'train.steps=5'
     """
-    return "; ".join(o for o in overrides if not o.startswith(("methods.", "seeds=")))
+    return "; ".join(o for o in overrides if not o.startswith(("methods.", "readings.", "seeds=")))
 
 
 def profile_of(trial: Trial) -> tuple[Profile, tuple[str, ...]]:
