@@ -152,7 +152,7 @@ def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
     """
     checked = check_request(request)
     profile, overrides = checked.profile, checked.overrides
-    selection = Selection(checked.methods, request.parts, request.seeds, request.rows)
+    selection = Selection(checked.methods, request.parts, request.seeds, request.rows, request.readings)
     registry = discover()
     torch.set_num_threads(request.execution.threads or available_cores())
     device = None if request.on_cluster else find_device(request.execution.device)

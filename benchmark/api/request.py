@@ -45,6 +45,7 @@ class GridRequest:
         dataset: Name of the AU dataset.
         methods: Method names, or `paper`, `beyond`, `controls`, `all`; none for the paper's, unless there are `rows`.
         rows: Rows of the profile's `rows`.
+        readings: Run the profile's readings of the methods, too.
         parts: Test parts; none for all.
         seeds: Seeds; none for the profile's.
         profile: A profile of the suite or a TOML file; "" for `standin` without a root, else `paper`.
@@ -65,6 +66,7 @@ class GridRequest:
     dataset: str
     methods: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
+    readings: bool = False
     parts: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     profile: str = ""
@@ -123,7 +125,7 @@ def check_request(request: GridRequest) -> CheckedRequest:
     datasets.check_name(request.dataset, "au", profile)
     datasets.check_name(profile.data.fe, "fe", profile)
     methods = method_names(request.methods, rows=request.rows)
-    check_names(name for name in profile.methods if name not in names("stage"))
+    check_names(name for name in (*profile.methods, *profile.readings) if name not in names("stage"))
     datasets.check_settings(profile)
     if request.parts and request.root is None:
         known = datasets.open_au(request.dataset, profile).protocol.parts

@@ -53,6 +53,9 @@ def run(
     row: Annotated[
         list[str] | None, typer.Option(help="A row of the profile's `rows`, e.g. ResNet-50; repeatable.")
     ] = None,
+    readings: Annotated[
+        bool, typer.Option("--readings", help="Run the profile's readings of the chosen methods, too.")
+    ] = False,
     part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
     seed: Seeds = None,
     profile: ProfileName = None,
@@ -85,6 +88,7 @@ def run(
         dataset,
         methods=tuple(method or ()),
         rows=tuple(row or ()),
+        readings=readings,
         parts=tuple(part or ()),
         seeds=tuple(seed or ()),
         profile=profile or "",

@@ -19,7 +19,7 @@ from benchmark.store.results import Results
 
 PAGE = "compare.md"
 _PROVENANCE = ("commit", "source_hash", "device", "threads")
-_LABELS = {"profile", "shared_overrides", "variant", "row", "shared_digest"}
+_LABELS = {"profile", "shared_overrides", "variant", "row", "reading", "shared_digest"}
 """Fields left out: names and digests of settings, since the settings are compared."""
 
 

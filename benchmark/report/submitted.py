@@ -160,6 +160,7 @@ def _trial(
         "method": name,
         "paper_row": "",
         "variant": "",
+        "reading": "",
         "own_digest": digest,
         "backbone": "unknown",
         "weights": "unknown",

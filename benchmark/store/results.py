@@ -37,6 +37,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "shared_overrides": "string",  # shared settings that differ from the profile; "" for none
         "shared_digest": "string",  # digest of the settings that all methods of a comparison share
         "variant": "string",  # the method's settings that differ from the profile; "" for none
+        "reading": "string",  # name of the profile's reading with the trial's settings; "" for none
         "own_digest": "string",  # digest of the method's settings
         "origin": "string",
         "data_note": "string",  # one line about the data, for readers
@@ -80,6 +81,9 @@ KEYS = {
     "weights": ["trial", "name"],
 }
 """Columns that identify a row of each table."""
+
+ADDED = {"reading": ""}
+"""Columns that earlier files of this format lack, and the value that their rows have."""
 
 MOST = {"f1": 1.0, "auc": 1.0}
 """Largest value of a column; others have none."""
@@ -284,6 +288,8 @@ def _tables_of(arrow: pa.Table) -> dict[str, pd.DataFrame]:
     """
     types = {field.name: field.type for field in arrow.schema}
     for column, kind in {"table": "string", **{c: k for table in COLUMNS.values() for c, k in table.items()}}.items():
+        if column not in types and column in ADDED:
+            continue
         if column not in types:
             raise ValueError(f"there is no column {column}")
         if not any(fits(types[column]) for fits in _KINDS[kind]):
@@ -301,10 +307,11 @@ def _rows_of(arrow: pa.Table, name: str) -> pd.DataFrame:
     Raises:
         ValueError: A column is empty where it must not be.
     """
-    rows = arrow.filter(pc.equal(arrow["table"], name)).select(list(COLUMNS[name]))
+    present = set(arrow.schema.names)
+    rows = arrow.filter(pc.equal(arrow["table"], name)).select([c for c in COLUMNS[name] if c in present])
     # Without its metadata: those are instructions for pandas, and a file may hold wrong ones.
     table: pd.DataFrame = rows.replace_schema_metadata(None).to_pandas()
-    needed = table[[column for column, kind in COLUMNS[name].items() if kind != "float64"]]
+    needed = table[[c for c, kind in COLUMNS[name].items() if c in present and kind != "float64"]]
     if needed.isna().any(axis=None):
         raise ValueError(f"{name}: {needed.columns[needed.isna().any()][0]} is empty")
     return table
@@ -316,6 +323,7 @@ def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
     Raises:
         ValueError: A column is missing, or a value does not fit its type.
     """
+    table = table.assign(**{c: ADDED[c] for c in COLUMNS[name] if c in ADDED and c not in table.columns})
     missing = [c for c in COLUMNS[name] if c not in table.columns]
     if missing:
         raise ValueError(f"{name} lacks {missing}")

@@ -99,6 +99,7 @@ def _row_of(trial: Trial, made: Mapping[str, Any]) -> dict[str, Any]:
         "shared_overrides": trial.shared_overrides,
         "shared_digest": trial.shared_digest,
         "variant": trial.variant,
+        "reading": trial.reading,
         "own_digest": trial.own_digest,
         "origin": made["origin"],
         "data_note": made["data_note"],

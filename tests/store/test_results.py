@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.core.errors import UserError
 from benchmark.core.places import PROJECT
-from benchmark.store.results import COLUMNS, FORMAT, Results
+from benchmark.store.results import ADDED, COLUMNS, FORMAT, Results
 
 
 def some_results() -> Results:
@@ -108,9 +108,21 @@ def test_files_with_integers_as_floats_are_read(tmp_path: Path) -> None:
 def test_committed_results_are_read_and_stay_equal(tmp_path: Path, file: Path) -> None:
     before, raw = Results.read(file), pq.read_table(file).replace_schema_metadata(None).to_pandas()
     for name, columns in COLUMNS.items():
-        expected = raw.loc[raw["table"] == name, list(columns)].reset_index(drop=True).astype(columns)
+        whole = raw.assign(**{column: value for column, value in ADDED.items() if column not in raw})
+        expected = whole.loc[whole["table"] == name, list(columns)].reset_index(drop=True).astype(columns)
         pd.testing.assert_frame_equal(getattr(before, name), expected)
     before.write(tmp_path / "again.parquet")
     after = Results.read(tmp_path / "again.parquet")
     for name in COLUMNS:
         pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
+
+
+def test_a_file_without_a_column_that_came_later_reads_as_its_default(tmp_path: Path) -> None:
+    some_results().write(tmp_path / "r.parquet")
+    whole = pq.read_table(tmp_path / "r.parquet")
+    pq.write_table(whole.drop_columns(["reading"]), tmp_path / "old.parquet")
+    assert Results.read(tmp_path / "r.parquet").trials["reading"].tolist() == ["x"]
+    assert Results.read(tmp_path / "old.parquet").trials["reading"].tolist() == [""]
+    pq.write_table(whole.drop_columns(["variant"]), tmp_path / "broken.parquet")
+    with pytest.raises(UserError, match="holds what no report can be made of"):
+        Results.read(tmp_path / "broken.parquet")
