@@ -215,7 +215,7 @@ def _check_names(profile: Profile, registry: Registry, protocol: Protocol, selec
 
 @dataclass(frozen=True)
 class _Form:
-    """What a trial of a method has other than the profile's settings of the method: a row's backbone, or a reading."""
+    """Deviation of a trial from the settings that the profile has for its method: a backbone of a row, or a reading."""
 
     row: str = ""
     reading: str = ""
