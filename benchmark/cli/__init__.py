@@ -1,4 +1,4 @@
-"""The command line: `malbench run | report | study | status | verify | data | methods | ...`.
+"""The command line: `malbench run | report | study | readings | status | verify | data | methods | ...`.
 
 Modules here hold signatures and messages. Each command imports the rest inside its function, so that
 `malbench --help`, a misspelt name and `malbench status` start without torch.
@@ -29,6 +29,7 @@ for command in (
     report.report,
     study.study,
     study.gradient_probe,
+    study.readings,
     run.verify,
     report.score,
     report.claims,

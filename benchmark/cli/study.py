@@ -1,4 +1,4 @@
-"""`malbench study | gradient-probe`: questions that only the stand-in can answer."""
+"""`malbench study | gradient-probe | readings`: questions on the stand-in; readings of the paper before training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from benchmark.cli.options import (
     DEFAULT_REPORTS,
     TRIAL_FAILED,
     Cache,
+    Dataset,
     Device,
     Overrides,
     ProfileName,
+    Root,
     Threads,
 )
 
@@ -151,4 +153,64 @@ def gradient_probe(
             listener=listener,
         )
     for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+def readings(
+    dataset: Dataset = "bp4d",
+    part: Annotated[str, typer.Option(help="Test part, whose people are left out; none: the first.")] = "",
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Instead of 0, 1 and 2; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 100,
+    end: Annotated[
+        int | None, typer.Option(min=1, help="Extrapolate to this step, not to the end of the profile's training.")
+    ] = None,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Look at data that fail `data check`.")
+    ] = False,
+    cache: Cache = DEFAULT_CACHE,
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS,
+    device: Device = "auto",
+    threads: Threads = 0,
+    page_only: Annotated[
+        bool, typer.Option("--page-only", help="Train nothing: the page of the measurements in the folder.")
+    ] = False,
+) -> None:
+    """Show under which readings of the paper MAL's weights move, on training people alone; no test frame is used."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from benchmark.study.readings import read_probe
+    from benchmark.study.readings_page import MEASURED, verdicts, write_readings
+
+    console = Console()
+    if page_only:
+        result = read_probe(out / MEASURED)
+    else:
+        from benchmark.api.readings import ReadingsRequest, probe_readings
+        from benchmark.api.request import Execution
+        from benchmark.cli.console import listening
+
+        request = ReadingsRequest(
+            dataset,
+            part=part,
+            seeds=tuple(seed or (0, 1, 2)),
+            steps=steps,
+            end=end,
+            profile=profile or "",
+            overrides=tuple(overrides or ()),
+            root=data,
+            allow_incomplete=allow_incomplete,
+            cache=cache,
+            execution=Execution(device, threads),
+        )
+        with listening(console) as listener:
+            result = probe_readings(request, command=" ".join(["malbench", *sys.argv[1:]]), listener=listener)
+    for sentence in (*verdicts(result), f"primary reading: {result.primary()}"):
+        console.print(escape(sentence), soft_wrap=True)
+    for path in write_readings(result, out):
         console.print(f"wrote {path}", soft_wrap=True)
