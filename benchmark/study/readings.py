@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy.special import expit
 
 from benchmark.core.errors import UserError
 
@@ -239,7 +240,8 @@ def central(values: Floats) -> Range:
 
 def weights_of(logits: Floats) -> Floats:
     """Raw weights of logits: their logistic function."""
-    return np.exp(-np.logaddexp(0.0, -logits))
+    weights: Floats = expit(logits)
+    return weights
 
 
 def relative_weights(logits: Floats) -> Floats:
