@@ -12,9 +12,12 @@ from typing import Any
 from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
+from benchmark.report.ours import ONE_TRAINING
 from benchmark.report.render import markdown_template
-from benchmark.stats.compare import difference, f1_with_intervals, holm
+from benchmark.stats.compare import f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
+from benchmark.stats.crossed import difference
+from benchmark.stats.verdict import ALPHA
 from benchmark.store.results import Results
 
 PAGE = "compare.md"
@@ -139,7 +142,12 @@ def _average_line(pair: Pair) -> list[Cell]:
     if common is None:
         return cells(pair.name, *sides, UNRUN, "differ, or no part and seed in common", UNRUN)
     paired = difference(common[1], common[0])
-    shown = with_interval(100 * paired.ave, percent(paired.ave_interval), sign=True)
+    interval = percent(paired.ave_interval)
+    shown = (
+        f"{number(100 * paired.ave, sign=True)} ({ONE_TRAINING})"
+        if math.isnan(interval.low)
+        else with_interval(100 * paired.ave, interval, sign=True)
+    )
     where = f"{', '.join(common[0].part_names)}; {', '.join(map(str, common[0].seeds))}"
     return cells(pair.name, *sides, shown, "the same", where)
 
@@ -150,11 +158,11 @@ def _au_table(pair: Pair) -> Table:
     points = [mean_over_parts(row.counts).per_au for row in pair.rows]
     rows = [cells(side, *[number(100 * v) for v in values]) for side, values in zip(("A", "B"), points, strict=True)]
     if common is not None:
-        scored = difference(common[1], common[0])
-        p_values = holm(scored.per_au_p)
+        paired = difference(common[1], common[0])
+        p_values = holm(paired.p_values[:-1])
         shown = [
-            Cell(number(100 * d, sign=True), "bold" if p < 0.05 else None)  # False for NaN
-            for d, p in zip(scored.per_au.tolist(), p_values.tolist(), strict=True)
+            Cell(number(100 * d, sign=True), "bold" if p < ALPHA else None)  # False for NaN
+            for d, p in zip(paired.per_au.tolist(), p_values.tolist(), strict=True)
         ]
         rows.append([Cell("B − A"), *shown])
     return table(["", *aus], rows)

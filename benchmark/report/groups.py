@@ -65,6 +65,25 @@ class Row:
         """Training seeds that were run."""
         return self.counts.seeds
 
+    @property
+    def reading(self) -> str:
+        """Reading of the paper whose settings these are; "" if no reading has them."""
+        return str(self.trials["reading"].iloc[0]) if "reading" in self.trials else ""
+
+    @property
+    def is_protocol(self) -> bool:
+        """Whether the method's settings are the profile's own, or those of a reading that the profile names."""
+        return not self.variant or bool(self.reading and self.variant == f"reading {self.reading}")
+
+    @property
+    def machines(self) -> dict[int, str]:
+        """Devices and versions of torch by seed, in words."""
+        made = zip(self.trials["seed"], self.trials["provenance"], strict=True)
+        by_seed: dict[int, set[str]] = {}
+        for seed, provenance in made:
+            by_seed.setdefault(int(seed), set()).add(machine_of(provenance))
+        return {seed: " and ".join(sorted(names)) for seed, names in sorted(by_seed.items())}
+
 
 @dataclass(frozen=True)
 class Group:
@@ -176,6 +195,14 @@ def read_provenance(text: Any) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def machine_of(provenance: Any) -> str:
+    """Device and version of torch of a trial, in words."""
+    made = read_provenance(provenance)
+    packages = made.get("packages")
+    torch = packages.get("torch") if isinstance(packages, dict) else None
+    return f"{made.get('device') or 'an unknown device'} with torch {torch or 'of unknown version'}"
 
 
 def staleness(trials: pd.DataFrame) -> str:

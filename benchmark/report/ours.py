@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +16,13 @@ from benchmark.core.machine import available_cores
 from benchmark.paper.tables import AVE, PaperRow, best_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, staleness
+from benchmark.report.pairs import pair_rows
+from benchmark.report.verdicts import Cells, judge_rows
 from benchmark.stats.bootstrap import Interval, resampled
-from benchmark.stats.compare import Scored, detectable, difference, f1_with_intervals, holm
+from benchmark.stats.compare import Scored, f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, all_positive, average, mean_over_parts, pooled, seed_spread
-from benchmark.stats.verdict import Verdict, verdict
+from benchmark.stats.crossed import Difference, difference
+from benchmark.stats.verdict import ALPHA, Verdict
 
 BASELINES = ("STL", "MTL")
 """Rows of the paper that every other method is compared with, besides all-positive."""
@@ -30,8 +32,8 @@ ALL_POSITIVE = "all positive"
 NAMED = 9
 """Largest number of trials that the tooltip of a value lists."""
 
-ALPHA = 0.05
-"""Adjusted p-values below it are bold."""
+ONE_TRAINING = "one training"
+"""In place of a test of two methods that were trained once: the noise of training is unknown."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,23 @@ class Ours:
     """Name with the origin of the data, as in the tables."""
     values: Mapping[str, float]
     intervals: Mapping[str, Interval]
+    judged: Cells
+    """Verdicts by column, where the paper prints a value for this row."""
 
     def describe(self, column: str) -> str:
         """A value with its interval, seeds and trials."""
         seeds = ", ".join(map(str, self.row.seeds))
         keys = list(self.row.trials["trial"])
         trials = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
-        return f"{with_interval(self.values[column], self.intervals[column])}; seeds {seeds}; trials {trials}"
+        over_people = with_interval(self.values[column], self.intervals[column])
+        cell = self.judged.get(column)
+        interval = None if cell is None else cell.prediction.interval()
+        one_more = (
+            ""
+            if interval is None or math.isnan(interval.low)
+            else f"; one more training [{number(interval.low)}, {number(interval.high)}]"
+        )
+        return f"{over_people} over subjects{one_more}; seeds {seeds}; trials {trials}"
 
 
 @dataclass(frozen=True)
@@ -86,16 +98,21 @@ class OursOfGroup:
         return [(a, b, _pair(self, a, b)) for a, b in _pairs(self)]
 
 
-def score_group(group: Group) -> OursOfGroup:
-    """Score all rows of a group. The bootstrap runs here."""
-    reference = all_positive(group.reference)
+def score_groups(groups: Sequence[Group]) -> tuple[OursOfGroup, ...]:
+    """Score and judge all rows of all groups. The bootstrap runs here."""
+    rows = [row for group in groups for row in group.rows]
     # NumPy releases the GIL, so these threads run in parallel; BLAS threads inside them would wait for one another.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(lambda row: resampled(row.counts), group.rows))
+        list(pool.map(lambda row: resampled(row.counts), rows))
+    return tuple(_scored(group, judged) for group, judged in zip(groups, judge_rows(groups), strict=True))
+
+
+def _scored(group: Group, judged: Sequence[Cells]) -> OursOfGroup:
+    reference = all_positive(group.reference)
     scored = f1_with_intervals(reference)
     return OursOfGroup(
         group=group,
-        rows=tuple(_score(group, row) for row in group.rows),
+        rows=tuple(_score(group, row, cells) for row, cells in zip(group.rows, judged, strict=True)),
         reference=reference,
         reference_label=f"{ALL_POSITIVE} ({group.origin_label})",
         reference_values=_values(group, scored),
@@ -103,12 +120,12 @@ def score_group(group: Group) -> OursOfGroup:
     )
 
 
-def _score(group: Group, row: Row) -> Ours:
+def _score(group: Group, row: Row, judged: Cells) -> Ours:
     scored = f1_with_intervals(row.counts)
     name = _name(group, row)
     parts = "" if group.is_complete(row) else f", {len(row.parts)} of {group.paper.folds} parts"
     label = _label(name, group, parts)
-    return Ours(row, name, label, _values(group, scored), _intervals(group, scored))
+    return Ours(row, name, label, _values(group, scored), _intervals(group, scored), judged)
 
 
 def _name(group: Group, row: Row) -> str:
@@ -162,18 +179,18 @@ def compared_table(ours: OursOfGroup) -> Table:
             values = [
                 Cell(number(run.values[c]), "bold" if run.label in best[c] else None, run.describe(c)) for c in columns
             ]
-            rows += [[Cell(run.label), *values], *_against(group, printed, run)]
+            rows += [[Cell(run.label), *values], *_against(group, run)]
     rows.append(cells(ours.reference_label, *[number(ours.reference_values[c]) for c in columns]))
     return table(["method", *columns], rows)
 
 
 def _unrun(group: Group, printed: PaperRow) -> list[list[Cell]]:
     blank = [UNRUN] * len(group.paper.columns)
-    judged = verdict(np.nan, None, origin=group.origin, complete=False)
+    not_run: Verdict = "not run"
     return [
         cells(_label(printed.method, group), *blank),
         cells(_difference_name(printed.method, group), *blank),
-        cells(f"{printed.method} verdict", *[judged] * len(blank)),
+        cells(f"{printed.method} verdict", *[not_run] * len(blank)),
     ]
 
 
@@ -181,55 +198,21 @@ def _difference_name(name: str, group: Group) -> str:
     return f"{name} difference ({group.origin_label} − paper)"
 
 
-def _against(group: Group, printed: PaperRow, run: Ours) -> list[list[Cell]]:
+def _against(group: Group, run: Ours) -> list[list[Cell]]:
     """Lines with difference and verdict of a row against the paper's; "-" where the paper prints no value."""
     differences, verdicts = [], []
     for column in group.paper.columns:
-        verdict = _verdict(group, printed, run, column)
-        if verdict is None:
+        cell = run.judged.get(column)
+        if cell is None:
             differences.append(UNRUN)
             verdicts.append(UNRUN)
             continue
-        shown = number(verdict.difference, sign=True)
+        shown = number(cell.difference, sign=True)
         differences.append(shown)
-        verdicts.append(f"differs by {shown}" if verdict.verdict == "differs" else verdict.verdict)
-    return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict", *verdicts)]
-
-
-class _Judged(NamedTuple):
-    difference: float
-    verdict: Verdict
-
-
-def _verdict(group: Group, printed: PaperRow, run: Ours, column: str) -> _Judged | None:
-    """Verdict on one of our cells against the paper's; None where the paper prints no value."""
-    paper = printed.values[column]
-    if paper is None:
-        return None
-    value, interval = run.values[column], run.intervals[column]
-    if column == AVE and any(math.isnan(run.values[c]) for c in group.paper.columns):
-        value, interval = math.nan, Interval(math.nan, math.nan)  # an average of fewer AUs than the paper's
-    judged = verdict(
-        paper,
-        interval,
-        origin=group.origin,
-        complete=group.is_complete(run.row),
-        protocol=group.is_protocol and not run.row.variant,
-        stale=bool(run.row.trials["stale"].any()),
-    )
-    return _Judged(value - paper, judged)
-
-
-def verdict_counts(ours: OursOfGroup) -> Counter[str]:
-    """Numbers of cells of the paper's multi-task rows by verdict; a row that we ran several times counts each time."""
-    counts: Counter[str] = Counter()
-    for printed in ours.group.paper.of_group("multitask"):
-        runs = ours.rows_of(printed)
-        judged = [_verdict(ours.group, printed, run, c) for run in runs for c in ours.group.paper.columns]
-        counts.update(cell.verdict for cell in judged if cell is not None)
-        if not runs:
-            counts["not run"] += sum(value is not None for value in printed.values.values())
-    return counts
+        verdicts.append(f"differs by {shown}" if cell.verdict == "differs" else cell.verdict)
+    # A row under one of several readings of the paper says which.
+    under = f" under {run.row.reading}" if run.row.reading else ""
+    return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict{under}", *verdicts)]
 
 
 def beyond_table(ours: OursOfGroup) -> Table | None:
@@ -251,7 +234,7 @@ def interval_table(ours: OursOfGroup) -> Table:
 
 
 def difference_table(ours: OursOfGroup) -> Table:
-    """Differences in `ave` F1, paired by subject, on the common parts and seeds of two rows."""
+    """Differences in `ave` F1 with both noises, on the common parts and seeds of two rows."""
     header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "p", "detectable", "parts", "seeds"]
     return table(header, [_pair_row(ours, *pair) for pair in ours.paired])
 
@@ -262,12 +245,12 @@ def au_difference_table(ours: OursOfGroup) -> Table:
     for a, b, pair in ours.paired:
         if b is None or pair is None:
             continue
-        p_values = holm(pair.scored.per_au_p)
+        p_values = holm(pair.difference.p_values[:-1])
         shown = [
             Cell(f"{number(100 * d, sign=True)} (p {number(p, digits=3)})", "bold" if p < ALPHA else None)
             if not math.isnan(p)
-            else Cell(UNDEFINED)
-            for d, p in zip(pair.scored.per_au.tolist(), p_values.tolist(), strict=True)
+            else Cell(number(100 * d, sign=True))
+            for d, p in zip(pair.difference.per_au.tolist(), p_values.tolist(), strict=True)
         ]
         rows.append([Cell(f"{a.name} − {b.name} ({ours.group.origin_label})"), *shown])
     return table(["pair", *ours.group.paper.aus], rows)
@@ -288,39 +271,40 @@ def _pairs(ours: OursOfGroup) -> Iterator[tuple[Ours, Ours | None]]:
 
 
 class _Pair(NamedTuple):
-    scored: Scored
+    difference: Difference
     parts: tuple[str, ...]
-    seeds: tuple[int, ...]
+    seeds: str
 
 
 def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
-    """Difference of a row and another (or all-positive) on their common parts and seeds; None if there are none."""
+    """Difference of a row and another (or all-positive) on their common parts; None if there are none."""
     if b is None:
-        parts, seeds = a.row.parts, a.row.seeds
-        theirs = ours.reference.select(parts, ours.reference.seeds)
-    else:
-        parts = tuple(part for part in a.row.parts if part in b.row.parts)
-        seeds = tuple(seed for seed in a.row.seeds if seed in b.row.seeds)
-        if not parts or not seeds:
-            return None
-        theirs = b.row.counts.select(parts, seeds)
-    return _Pair(difference(a.row.counts.select(parts, seeds), theirs), parts, seeds)
+        theirs = ours.reference.select(a.row.parts, ours.reference.seeds)
+        seeds = ", ".join(map(str, a.row.seeds))
+        return _Pair(difference(a.row.counts, theirs, "fixed"), a.row.parts, seeds)
+    paired = pair_rows(a.row, b.row)
+    return None if paired is None else _Pair(paired.difference, paired.parts, paired.seeds_in_words)
 
 
 def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: _Pair | None) -> list[Cell]:
     name = f"{a.name} − {ALL_POSITIVE if b is None else b.name} ({ours.group.origin_label})"
     if pair is None:
         return cells(name, *[UNRUN] * 4, "none in common", UNRUN)
-    interval = percent(pair.scored.ave_interval)
-    return cells(
-        name,
-        with_interval(100 * pair.scored.ave, interval, sign=True),
+    return cells(name, *difference_cells(pair.difference), ", ".join(pair.parts), pair.seeds)
+
+
+def difference_cells(found: Difference) -> list[str]:
+    """Difference in `ave` with its interval, whether that is without 0, p, and the detectable difference."""
+    interval = percent(found.ave_interval)
+    if math.isnan(interval.low):
+        why = ONE_TRAINING if found.trainings == 1 else UNDEFINED
+        return [number(100 * found.ave, sign=True), why, UNRUN, UNRUN]
+    return [
+        with_interval(100 * found.ave, interval, sign=True),
         "no" if interval.holds(0.0) else "yes",
-        number(pair.scored.ave_p, digits=4),
-        number(100 * detectable(pair.scored.draws.ave)),
-        ", ".join(pair.parts),
-        ", ".join(map(str, pair.seeds)),
-    )
+        number(float(found.p_values[-1]), digits=4),
+        number(100 * found.detectable()),
+    ]
 
 
 def summary_table(ours: OursOfGroup) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
 from benchmark.report.groups import Group, group_results, read_provenance, staleness
 from benchmark.report.ours import (
+    OursOfGroup,
     au_difference_table,
     beyond_table,
     compared_table,
@@ -24,11 +25,11 @@ from benchmark.report.ours import (
     difference_table,
     interval_table,
     printed_table,
-    score_group,
+    score_groups,
     summary_table,
-    verdict_counts,
 )
-from benchmark.stats.verdict import Verdict
+from benchmark.report.verdicts import VerdictCounts, count_verdicts, readings_in_words
+from benchmark.stats.verdict import JUDGED, Verdict
 from benchmark.store.results import Results
 
 UNKNOWN = "unknown"
@@ -51,6 +52,8 @@ class GroupContext:
     """Names and values of the settings and versions behind the numbers."""
     notes: tuple[str, ...]
     """Warnings about this group, one sentence each."""
+    readings: tuple[str, ...]
+    """Verdicts on averages under several readings of the paper, one sentence for each method."""
     printed: Table
     compared: Table
     beyond: Table | None
@@ -60,8 +63,7 @@ class GroupContext:
     summary: Table
     costs: Table
     trials: Table
-    verdicts: Mapping[str, int]
-    """Numbers of cells by verdict."""
+    verdicts: VerdictCounts
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def build_context(results: Results) -> ReportContext:
     faults: list[UserError] = []
     groups = group_results(results, faults)
     names = _figure_names(groups)
-    contexts = tuple(_group_context(group, name) for group, name in zip(groups, names, strict=True))
+    contexts = tuple(_group_context(ours, name) for ours, name in zip(score_groups(groups), names, strict=True))
     return ReportContext(
         groups=contexts,
         audit=_audit_context(audit()),
@@ -128,8 +130,9 @@ def build_context(results: Results) -> ReportContext:
     )
 
 
-def _group_context(group: Group, figure: str) -> GroupContext:
-    ours = score_group(group)
+def _group_context(ours: OursOfGroup, figure: str) -> GroupContext:
+    group = ours.group
+    judged = [row.judged for row in ours.rows]
     overrides = f", with {group.shared_overrides}" if group.shared_overrides else ""
     return GroupContext(
         group=group,
@@ -138,6 +141,7 @@ def _group_context(group: Group, figure: str) -> GroupContext:
         figure_heading=group.curves_name,
         facts=_facts(group),
         notes=_notes(group),
+        readings=tuple(readings_in_words(group, judged)),
         printed=printed_table(group),
         compared=compared_table(ours),
         beyond=beyond_table(ours),
@@ -147,7 +151,7 @@ def _group_context(group: Group, figure: str) -> GroupContext:
         summary=summary_table(ours),
         costs=cost_table(ours),
         trials=_trial_table(group),
-        verdicts=verdict_counts(ours),
+        verdicts=count_verdicts(group, judged),
     )
 
 
@@ -207,7 +211,26 @@ def _notes(group: Group) -> tuple[str, ...]:
         notes.append("Not all rows were tested on the same parts: their averages are not comparable.")
     if len({row.seeds for row in group.rows}) > 1:
         notes.append("Not all rows have the same seeds.")
+    notes += _machine_notes(group)
     return tuple(notes)
+
+
+def _machine_notes(group: Group) -> list[str]:
+    """Where the trainings ran, if not all on one machine: a difference of rows then holds that of the machines."""
+    rows: dict[str, list[str]] = {}
+    for row in group.rows:
+        seeds: dict[str, list[int]] = {}
+        for seed, machine in row.machines.items():
+            seeds.setdefault(machine, []).append(seed)
+        words = [
+            machine if len(seeds) == 1 else f"seed {', '.join(map(str, some))} on {machine}"
+            for machine, some in seeds.items()
+        ]
+        rows.setdefault("; ".join(words), []).append(f"{row.method}{f' [{row.variant}]' if row.variant else ''}")
+    if len(rows) < 2 and not any(";" in where for where in rows):
+        return []
+    where = ". ".join(f"{', '.join(methods)}: {place}" for place, methods in rows.items())
+    return [f"Not all trainings ran on one kind of machine with one version of torch. {where}."]
 
 
 def _audit_context(paper_audit: Audit) -> AuditContext:
@@ -282,10 +305,19 @@ def _our_outcome(our: OurOutcome) -> str:
 
 
 def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
+    """Cells by verdict; where cells were held against the paper, also the number of single AUs to differ by chance."""
     printed = [context for context in contexts if context.group.paper.is_printed]
-    names = [verdict for verdict in get_args(Verdict) if any(verdict in context.verdicts for context in printed)]
-    rows = [cells(context.title, *[str(context.verdicts.get(name, 0)) for name in names]) for context in printed]
-    return table(["runs", *names], rows)
+    names = [verdict for verdict in get_args(Verdict) if any(verdict in c.verdicts.cells for c in printed)]
+    chance = ["differ by chance alone"] if any(verdict in JUDGED for verdict in names) else []
+    rows = [
+        cells(
+            context.title,
+            *[str(context.verdicts.cells.get(name, 0)) for name in names],
+            *[number(context.verdicts.by_chance) for _ in chance],
+        )
+        for context in printed
+    ]
+    return table(["runs", *names, *chance], rows)
 
 
 def _trial_table(group: Group) -> Table:

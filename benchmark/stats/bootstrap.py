@@ -1,4 +1,4 @@
-"""The paired bootstrap over subjects, the jackknife, and intervals and p-values from them.
+"""The paired bootstrap over subjects, the jackknife, and intervals from them.
 
 Subjects are resampled within each test part. Intervals are bias-corrected and accelerated (Efron 1987), with Student's
 t in place of the normal distribution, since there are few subjects.
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from benchmark.core.f1 import FN, FP, TP, FloatArray, IntArray, f1, mean_defined
 from benchmark.stats.counts import MethodCounts
@@ -72,6 +72,11 @@ class Draws:
     def __sub__(self, other: Draws) -> Draws:
         return Draws(self.per_au - other.per_au, self.ave - other.ave)
 
+    @property
+    def columns(self) -> FloatArray:
+        """(D, J + 1), draws of each AU, then of the average."""
+        return np.column_stack([self.per_au, self.ave])
+
 
 @dataclass(frozen=True)
 class Jackknife:
@@ -84,9 +89,6 @@ class Jackknife:
 
     values: FloatArray
     parts: IntArray
-
-    def __sub__(self, other: Jackknife) -> Jackknife:
-        return Jackknife(self.values - other.values, self.parts)
 
 
 @lru_cache(maxsize=8)
@@ -211,6 +213,20 @@ def resampled(method: MethodCounts) -> Draws:
     return _once(method, "_resampled", bootstrap)
 
 
+def draws_of(method: MethodCounts, draws: int = DRAWS, seed: int = SEED) -> Draws:
+    """Draws of a method; those with the usual number and seed are kept for the next comparison.
+
+    Args:
+        method: Counts of the method.
+        draws: Number of draws.
+        seed: Seed of the draws.
+
+    Returns:
+        Draws of F1 as a fraction.
+    """
+    return resampled(method) if (draws, seed) == (DRAWS, SEED) else bootstrap(method, draws, seed)
+
+
 def left_out(method: MethodCounts) -> Jackknife:
     """`jackknife(method)`, computed once per object.
 
@@ -284,36 +300,6 @@ def bca_interval(
     reach = _quantile(terms.subjects, terms.parts, level)
     low, high = np.quantile(terms.draws, [terms.share(terms.shift + way * reach) for way in (-1, 1)])
     return Interval(float(low), float(high))
-
-
-def bca_p_value(draws: FloatArray, point: float, without: FloatArray, parts: IntArray) -> float:
-    """Two-sided p-value of the hypothesis that the value is 0: 1 − the level at which `bca_interval` just reaches 0.
-
-    Args:
-        draws: (D,), NaN where undefined.
-        point: Value of the whole sample.
-        without: (S,), value without each subject.
-        parts: (S,), part of each subject.
-
-    Returns:
-        The p-value, at least 2 / (D + 1), the least that D draws can show. NaN if no draw is defined or the value is
-        undefined; 1 if it depends on no subject.
-    """
-    terms = _Bca.from_draws(draws, point, without, parts)
-    if terms is None:
-        return math.nan if math.isnan(point) or np.isnan(draws).all() else 1.0
-    size = len(terms.draws)
-    below = float(((terms.draws < 0).sum() + (terms.draws == 0).sum() / 2) / size)
-    at = float(ndtri(min(max(below, 1 / (size + 1)), size / (size + 1)))) - terms.shift
-    left = 1 + terms.acceleration * at  # at or below 0, no level gives an interval that ends at 0
-    reach = abs(at / left - terms.shift) if left > 0 else math.inf
-    freedom, subjects_per_part = terms.subjects - terms.parts, terms.subjects / terms.parts
-    p = (
-        float(2 * ndtr(-reach))
-        if freedom < 1
-        else float(2 * stdtr(freedom, -reach / math.sqrt(subjects_per_part / (subjects_per_part - 1))))
-    )
-    return max(p, 2 / (size + 1))
 
 
 @dataclass(frozen=True)

@@ -94,12 +94,22 @@ class Average:
     Attributes:
         per_au: (J,), score of each AU.
         ave: Average over AUs.
-        ave_by_seed: (R,), average over AUs of each seed.
+        by_seed: (R, J + 1), scores of each seed; the last column is the average over AUs.
     """
 
     per_au: FloatArray
     ave: float
-    ave_by_seed: FloatArray
+    by_seed: FloatArray
+
+    @property
+    def ave_by_seed(self) -> FloatArray:
+        """(R,), average over AUs of each seed."""
+        return self.by_seed[:, -1]
+
+    @property
+    def columns(self) -> FloatArray:
+        """(J + 1,), score of each AU, then the average."""
+        return np.append(self.per_au, self.ave)
 
 
 def average(values: FloatArray) -> Average:
@@ -117,7 +127,11 @@ def average(values: FloatArray) -> Average:
     """
     by_seed = mean_defined(values, axis=1)
     ave_by_seed = mean_defined(by_seed, axis=1)
-    return Average(mean_defined(by_seed, axis=0), float(mean_defined(ave_by_seed, axis=0)), ave_by_seed)
+    return Average(
+        mean_defined(by_seed, axis=0),
+        float(mean_defined(ave_by_seed, axis=0)),
+        np.column_stack([by_seed, ave_by_seed]),
+    )
 
 
 def mean_over_parts(method: MethodCounts) -> Average:

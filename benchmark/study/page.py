@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,13 +17,13 @@ from benchmark.config.profile import load_profile
 from benchmark.config.trial import RENDERS, START
 from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Row, group_results
+from benchmark.report.groups import Row, group_results, machine_of
 from benchmark.report.render import markdown_template
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import average, mean_over_parts, seed_spread
 from benchmark.store.results import Results
 from benchmark.study.plan import Choice, Plan, Question, WeightSelection, candidate_name
-from benchmark.study.statistics import RowDifference, fe_share_ends, trial_weights
+from benchmark.study.statistics import BETTER, WORSE, RowDifference, fe_share_ends, trial_weights
 from benchmark.trials.expand import Selection, expand, shared_overrides
 from benchmark.trials.prepare import Chosen
 from methods import Registry
@@ -160,7 +161,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
 def _made_on(trials: pd.DataFrame) -> str:
     """Device and version of torch by method and seed, in words."""
     made: dict[str, dict[str, list[str]]] = {}
-    where = trials["provenance"].map(_machine)
+    where = trials["provenance"].map(machine_of)
     for (machine, method), trials_there in trials.assign(machine=where).groupby(["machine", "method"]):
         seeds = ", ".join(str(int(seed)) for seed in sorted(trials_there["seed"].unique()))
         made.setdefault(str(machine), {}).setdefault(seeds, []).append(str(method))
@@ -169,11 +170,6 @@ def _made_on(trials: pd.DataFrame) -> str:
         for machine, by_seeds in made.items()
     }
     return "; ".join(f"{machine} ({said})" for machine, said in by_machine.items())
-
-
-def _machine(provenance: str) -> str:
-    facts = json.loads(provenance)
-    return f"{facts.get('device', 'unknown')} with torch {facts.get('packages', {}).get('torch', 'unknown')}"
 
 
 def _pretraining(trials: pd.DataFrame) -> list[str]:
@@ -322,44 +318,32 @@ def _row_table(rows: Mapping[str, Row], heading: str) -> Table:
 
 
 _Pair = tuple[str, str, RowDifference | None]
-"""Names of two rows, and the first minus the second; None if they share no part or no seed."""
+"""Names of two rows, and the first minus the second; None if they share no part."""
 
 
 def _pair_table(pairs: Sequence[_Pair]) -> Table:
-    header = [
-        "pair",
-        "F1 [95 % over subjects]",
-        "F1 [95 % over seeds]",
-        "AUC × 100 [95 % over seeds]",
-        "seeds",
-        "so the first is",
-    ]
+    header = ["pair", "F1 [95 %]", "AUC × 100 [95 % over trainings]", "seeds", "so the first is"]
     rows = []
     for a, b, difference in pairs:
         if difference is None:
-            rows.append(cells(f"{a} − {b}", *[UNRUN] * 5))
+            rows.append(cells(f"{a} − {b}", *[UNRUN] * 4))
             continue
-        by_seed, auc = (
-            UNRUN if interval is None else with_interval(value, interval, sign=True)
-            for value, interval in ((difference.f1, difference.seeds), (difference.auc, difference.auc_seeds))
+        f1, auc = (
+            number(value, sign=True) if math.isnan(interval.low) else with_interval(value, interval, sign=True)
+            for value, interval in ((difference.f1, difference.interval), (difference.auc, difference.auc_interval))
         )
-        subjects = with_interval(difference.f1, difference.subjects, sign=True)
-        rows.append(cells(f"{a} − {b}", subjects, by_seed, auc, str(difference.count), difference.verdict))
+        rows.append(cells(f"{a} − {b}", f1, auc, difference.seeds, difference.verdict))
     return table(header, rows)
 
 
 def _sentence(a: str, b: str, difference: RowDifference) -> str:
-    subjects, seeds = (
-        "" if interval is None else f"[{number(interval.low, sign=True)}, {number(interval.high, sign=True)}]"
-        for interval in (difference.subjects, difference.seeds)
-    )
-    ends = f"{subjects} over subjects{f'; over {difference.count} seeds {seeds}' if seeds else ''}"
-    words = (
-        f"is {difference.verdict} than"
-        if difference.verdict.startswith(("better", "worse"))
-        else "is not told apart from"
-    )
-    return f"{a} {words} {b}: {number(difference.f1, sign=True)} F1 points {ends}."
+    f1 = number(difference.f1, sign=True)
+    if math.isnan(difference.interval.low):
+        return f"{a} against {b}: {f1} F1 points of {difference.verdict}, so nothing can be said of the methods."
+    low, high = (number(end, sign=True) for end in (difference.interval.low, difference.interval.high))
+    is_clear = difference.verdict in (BETTER, WORSE)
+    words = f"is {difference.verdict} than" if is_clear else "is not told apart from"
+    return f"{a} {words} {b}: {f1} F1 points [{low}, {high}], {difference.trainings} trainings each."
 
 
 def _weight_table(rows: Mapping[str, Row], results: Results, heading: str) -> Table | None:

@@ -1,19 +1,20 @@
-"""Statistics of a study: differences of rows over subjects and seeds, and weights of trials."""
+"""Statistics of a study: differences of rows, and weights of trials."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 
-from benchmark.core.f1 import FloatArray
+from benchmark.report.cells import percent
 from benchmark.report.groups import Row
+from benchmark.report.ours import ONE_TRAINING
+from benchmark.report.pairs import pair_rows
 from benchmark.stats.bootstrap import Interval
-from benchmark.stats.compare import difference
-from benchmark.stats.counts import average, mean_over_parts
 from benchmark.store.results import Results
+
+BETTER, WORSE = "better", "worse"
+"""Verdicts on a difference whose interval is on one side of 0."""
 
 END_SHARE = 0.1
 """Share of a training curve that counts as its start or its end."""
@@ -25,61 +26,44 @@ class RowDifference:
 
     Attributes:
         f1: Difference in F1 x 100.
-        subjects: Interval of `f1` over subjects.
-        seeds: Interval of `f1` over seeds; None for a single seed.
+        interval: Interval of `f1` over subjects and trainings; NaN at both ends for one training.
         auc: Difference in AUC x 100.
-        auc_seeds: Interval of `auc` over seeds; None for a single seed.
-        count: Number of seeds.
+        auc_interval: Interval of `auc` over trainings; NaN at both ends for one training.
+        seeds: Seeds, in words.
+        trainings: Number of trainings of each row; the smaller one if they differ.
     """
 
     f1: float
-    subjects: Interval
-    seeds: Interval | None
+    interval: Interval
     auc: float
-    auc_seeds: Interval | None
-    count: int
+    auc_interval: Interval
+    seeds: str
+    trainings: int
 
     @classmethod
     def between(cls, a: Row, b: Row) -> RowDifference | None:
-        """The difference `a` - `b`; None if they share no part or no seed."""
-        parts = tuple(part for part in a.parts if part in b.parts)
-        seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
-        if not parts or not seeds:
+        """The difference `a` - `b`; None if they share no part."""
+        paired = pair_rows(a, b)
+        if paired is None:
             return None
-        scored = difference(a.counts.select(parts, seeds), b.counts.select(parts, seeds))
-        f1 = 100 * np.subtract(*(mean_over_parts(row.counts.select(parts, seeds)).ave_by_seed for row in (a, b)))
-        auc = 100 * np.subtract(*(_auc_by_seed(row, parts, seeds) for row in (a, b)))
+        auc, auc_interval = paired.auc()
         return cls(
-            100 * scored.ave,
-            Interval(100 * scored.ave_interval.low, 100 * scored.ave_interval.high),
-            over_seeds(f1),
-            float(np.mean(auc)),
-            over_seeds(auc),
-            len(seeds),
+            f1=100 * paired.difference.ave,
+            interval=percent(paired.difference.ave_interval),
+            auc=100 * auc,
+            auc_interval=percent(auc_interval),
+            seeds=paired.seeds_in_words,
+            trainings=paired.difference.trainings,
         )
 
     @property
     def verdict(self) -> str:
-        """The difference in words. Both intervals, rounded as printed, must agree: an end of 0.0 counts as 0."""
-        intervals = [self.subjects, *([self.seeds] if self.seeds is not None else [])]
-        if all(round(interval.low, 1) > 0 for interval in intervals):
-            return "better" if self.seeds is not None else "better over subjects, of one seed"
-        if all(round(interval.high, 1) < 0 for interval in intervals):
-            return "worse" if self.seeds is not None else "worse over subjects, of one seed"
-        return "not told apart"
-
-
-def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:
-    chosen = row.auc[np.ix_([row.seeds.index(s) for s in seeds], [row.parts.index(p) for p in parts])]
-    return average(chosen).ave_by_seed
-
-
-def over_seeds(values: FloatArray) -> Interval | None:
-    """Student's 95 % interval of the mean over seeds; None for fewer than two."""
-    if len(values) < 2:
-        return None
-    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(float(values.mean()) - half, float(values.mean()) + half)
+        """The difference in words: `better` or `worse` if its interval is on one side of 0."""
+        if self.trainings == 1:
+            return ONE_TRAINING
+        if self.interval.low > 0:
+            return BETTER
+        return WORSE if self.interval.high < 0 else "not told apart"
 
 
 def trial_weights(results: Results, row: Row) -> dict[str, list[float]]:

@@ -1,0 +1,74 @@
+"""Two rows of a group on what they have in common: parts, and seeds or at least several trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.core.f1 import FloatArray
+from benchmark.report.groups import Row
+from benchmark.stats.bootstrap import LEVEL, Interval
+from benchmark.stats.counts import average
+from benchmark.stats.crossed import Difference, Pairing, difference, satterthwaite, t_interval, variance_of_mean
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """The difference of two rows, and the trials it comes from.
+
+    Attributes:
+        rows: Both rows.
+        difference: F1 of the first − F1 of the second, fractions.
+        parts: Common test parts.
+        seeds: Seeds of each row.
+        pairing: Whether the trainings are paired by seed.
+    """
+
+    rows: tuple[Row, Row]
+    difference: Difference
+    parts: tuple[str, ...]
+    seeds: tuple[tuple[int, ...], tuple[int, ...]]
+    pairing: Pairing
+
+    @property
+    def seeds_in_words(self) -> str:
+        """Seeds of the pair, and whether both rows were trained on the same machines."""
+        one, other = (", ".join(map(str, seeds)) for seeds in self.seeds)
+        seeds = one if self.pairing == "by seed" else f"{one} against {other}, not paired"
+        machines = [{row.machines[seed] for seed in chosen} for row, chosen in zip(self.rows, self.seeds, strict=True)]
+        return seeds if machines[0] == machines[1] else f"{seeds}; other machines"
+
+    def auc(self) -> tuple[float, Interval]:
+        """Difference in AUC, and its 95 % interval over trainings; fractions. NaN at both ends for one training."""
+        sides = [
+            _auc_by_seed(row, self.parts, seeds)[:, None] for row, seeds in zip(self.rows, self.seeds, strict=True)
+        ]
+        value = float(np.nanmean(sides[0]) - np.nanmean(sides[1]))
+        paired = [sides[0] - sides[1]] if self.pairing == "by seed" else sides
+        variances, freedom = zip(*map(variance_of_mean, paired), strict=True)
+        error, total = satterthwaite(np.stack(variances), np.stack(freedom))
+        return value, t_interval(value, float(error[0]), float(total[0]), LEVEL)
+
+
+def pair_rows(a: Row, b: Row) -> PairedRows | None:
+    """The difference of two rows on their common parts; None if there are none.
+
+    Trainings are paired by seed if the rows share two seeds or more, or have one each and it is the same. Otherwise
+    they are independent of one another, and all of them count.
+    """
+    parts = tuple(part for part in a.parts if part in b.parts)
+    if not parts:
+        return None
+    common = tuple(seed for seed in a.seeds if seed in b.seeds)
+    by_seed = len(common) > 1 or (len(common) == 1 and min(len(a.seeds), len(b.seeds)) == 1)
+    seeds = (common, common) if by_seed else (a.seeds, b.seeds)
+    pairing: Pairing = "by seed" if by_seed else "none"
+    ours, theirs = (row.counts.select(parts, chosen) for row, chosen in zip((a, b), seeds, strict=True))
+    return PairedRows((a, b), difference(ours, theirs, pairing), parts, seeds, pairing)
+
+
+def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:
+    chosen = row.auc[np.ix_([row.seeds.index(s) for s in seeds], [row.parts.index(p) for p in parts])]
+    return average(chosen).ave_by_seed

@@ -1,0 +1,223 @@
+"""The difference of two methods, with one interval that holds both noises: other test subjects, and other trainings.
+
+The variance of a difference is s²_subjects + s²_trainings: the variance over resampled subjects, and the variance over
+trainings of a mean of R of them. Both are estimates, with few degrees of freedom each; the degrees of freedom of their
+sum are Satterthwaite's (1946), and intervals and p-values are Student's t. With one training the second variance cannot
+be estimated, and there is no interval and no p-value.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from benchmark.core.f1 import FloatArray
+from benchmark.stats.bootstrap import DRAWS, LEVEL, SEED, Interval, draws_of
+from benchmark.stats.counts import MethodCounts, mean_over_parts
+
+POWER = 0.8
+"""Probability that a test finds a difference of the size called *detectable*."""
+
+Pairing = Literal["by seed", "none", "fixed"]
+"""Noise of trainings in a difference: of pairs with one seed each; of two methods apart; of the first method alone."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of F1 by column: each AU, then the average; fractions.
+
+    Attributes:
+        values: (J + 1,), the difference.
+        errors: (J + 1,), its standard error over subjects and trainings; NaN where it cannot be estimated.
+        freedom: (J + 1,), degrees of freedom of the standard error.
+        trainings: Number of trainings of each method; the smaller one if they differ.
+    """
+
+    values: FloatArray
+    errors: FloatArray
+    freedom: FloatArray
+    trainings: int
+
+    @property
+    def ave(self) -> float:
+        """Difference of the averages over AUs."""
+        return float(self.values[-1])
+
+    @property
+    def per_au(self) -> FloatArray:
+        """(J,), difference of each AU."""
+        return self.values[:-1]
+
+    @property
+    def ave_interval(self) -> Interval:
+        """95 % interval of `ave`; NaN at both ends if there is none."""
+        return self.interval(-1)
+
+    @property
+    def p_values(self) -> FloatArray:
+        """(J + 1,), two-sided p-values of the hypothesis that the difference is 0; NaN where there is none."""
+        return t_p_values(self.values, self.errors, self.freedom)
+
+    def interval(self, column: int, level: float = LEVEL) -> Interval:
+        """Interval of a column; NaN at both ends if there is none."""
+        value, error, freedom = (float(x[column]) for x in (self.values, self.errors, self.freedom))
+        return t_interval(value, error, freedom, level)
+
+    def detectable(self, column: int = -1, level: float = LEVEL, power: float = POWER) -> float:
+        """Smallest true difference that the test finds with this power; NaN if there is no test.
+
+        Example:
+            >>> three = Difference(np.zeros(1), np.array([1.0]), np.array([8.0]), 5)
+            >>> round(three.detectable(), 2)
+            3.2
+        """
+        error, freedom = float(self.errors[column]), float(self.freedom[column])
+        if math.isnan(error) or math.isnan(freedom):
+            return math.nan
+        return error * float(stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power))
+
+
+def t_interval(value: float, error: float, freedom: float, level: float = LEVEL) -> Interval:
+    """Student's interval; NaN at both ends without a standard error.
+
+    Example:
+        >>> interval = t_interval(1.0, 0.5, 10)
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (-0.11, 2.11)
+    """
+    half = error * float(stdtrit(freedom, (1 + level) / 2)) if freedom > 0 else math.nan
+    return Interval(value - half, value + half)
+
+
+def t_p_values(values: FloatArray, errors: FloatArray, freedom: FloatArray) -> FloatArray:
+    """Two-sided p-values of the hypothesis that the true values are 0.
+
+    Args:
+        values: (C,), estimates.
+        errors: (C,), their standard errors; NaN for none.
+        freedom: (C,), degrees of freedom of the errors.
+
+    Returns:
+        (C,), NaN without a standard error. A value of 0 without any spread has p = 1.
+
+    Example:
+        >>> t_p_values(np.array([2.228]), np.array([1.0]), np.array([10.0])).round(3)
+        array([0.05])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(values == 0, np.where(np.isnan(errors), np.nan, 0.0), np.abs(values) / errors)
+        p: FloatArray = 2 * stdtr(freedom, -ratio)
+    return np.where(np.isnan(errors), np.nan, p)
+
+
+def difference(
+    a: MethodCounts, b: MethodCounts, pairing: Pairing = "by seed", draws: int = DRAWS, seed: int = SEED
+) -> Difference:
+    """F1 of `a` − F1 of `b`, with the noise of subjects and of trainings.
+
+    Args:
+        a: Counts of one method.
+        b: Counts of the other, on the same AUs, parts and subjects.
+        pairing: `by seed`: both have the same seeds, and noise that both trainings of a seed share cancels. `none`:
+            trainings are independent, as between machines. `fixed`: `b` is not trained.
+        draws: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The difference as a fraction.
+
+    Raises:
+        ValueError: AUs, parts, subjects, or the seeds to pair differ.
+    """
+    if a.aus != b.aus:
+        raise ValueError(f"cannot pair AUs {a.aus} with {b.aus}")
+    if [(p.part, p.subjects) for p in a.parts] != [(p.part, p.subjects) for p in b.parts]:
+        raise ValueError(f"cannot pair: parts {a.part_names} and {b.part_names}, or their subjects, differ")
+    if pairing == "by seed" and a.seeds != b.seeds:
+        raise ValueError(f"cannot pair seeds {a.seeds} with {b.seeds}")
+    ours, theirs = mean_over_parts(a), mean_over_parts(b)
+    values = ours.columns - theirs.columns
+    terms = [_over_subjects(a, b, draws, seed), *_over_trainings(ours.by_seed, theirs.by_seed, pairing)]
+    variances, freedom = (np.stack(side) for side in zip(*terms, strict=True))
+    errors, total = satterthwaite(variances, freedom)
+    trainings = len(a.seeds) if pairing == "fixed" else min(len(a.seeds), len(b.seeds))
+    return Difference(values, errors, total, trainings)
+
+
+def satterthwaite(variances: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Standard error of a sum of estimated variances, and its degrees of freedom (Satterthwaite 1946).
+
+    Args:
+        variances: (K, C), K independent estimates for C columns.
+        freedom: (K, C), their degrees of freedom; an estimate with none makes the sum undefined.
+
+    Returns:
+        Standard errors and degrees of freedom, (C,) each; NaN where undefined.
+
+    Example:
+        >>> error, freedom = satterthwaite(np.array([[3.0], [1.0]]), np.array([[10.0], [2.0]]))
+        >>> float(error[0]), round(float(freedom[0]), 2)
+        (2.0, 11.43)
+    """
+    total = variances.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = (variances**2 / freedom).sum(axis=0)
+        # Without any spread every estimate agrees, and the degrees of freedom add up.
+        summed = np.where(total == 0, freedom.sum(axis=0), total**2 / below)
+    defined = (freedom > 0).all(axis=0) & ~np.isnan(total)
+    return np.where(defined, np.sqrt(total), np.nan), np.where(defined, summed, np.nan)
+
+
+def _over_subjects(a: MethodCounts, b: MethodCounts, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Variance (J + 1,) of the difference over resampled subjects, and its degrees of freedom.
+
+    Resamples of n subjects a part vary less than samples by n / (n − 1) (Hesterberg 2015, section 3.2).
+    """
+    drawn = (draws_of(a, draws, seed) - draws_of(b, draws, seed)).columns
+    subjects, parts = sum(len(part.subjects) for part in a.parts), len(a.parts)
+    freedom = subjects - parts
+    if freedom < 1:
+        return np.full(drawn.shape[1], np.nan), np.zeros(drawn.shape[1])
+    if np.isnan(drawn).any():
+        counts = (~np.isnan(drawn)).sum(axis=0)
+        middle = np.where(counts > 0, np.nansum(drawn, axis=0) / np.maximum(counts, 1), np.nan)
+        squares = np.nansum((drawn - middle) ** 2, axis=0)
+        variance = np.where(counts > 1, squares / np.maximum(counts - 1, 1), np.nan)
+    else:
+        variance = drawn.var(axis=0, ddof=1)
+    size = subjects / parts
+    return variance * size / (size - 1), np.full(drawn.shape[1], float(freedom))
+
+
+def _over_trainings(ours: FloatArray, theirs: FloatArray, pairing: Pairing) -> list[tuple[FloatArray, FloatArray]]:
+    """Variances of means over trainings, (J + 1,) each, and their degrees of freedom; values are (R, J + 1)."""
+    if pairing == "by seed":
+        return [variance_of_mean(ours - theirs)]
+    if pairing == "fixed":
+        return [variance_of_mean(ours)]
+    return [variance_of_mean(ours), variance_of_mean(theirs)]
+
+
+def variance_of_mean(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Variance of a mean over trainings, and its degrees of freedom.
+
+    Args:
+        values: (R, C), trainings × columns; NaN is left out.
+
+    Returns:
+        (C,) each; NaN and 0 for fewer than two values.
+
+    Example:
+        >>> variance, freedom = variance_of_mean(np.array([[1.0], [3.0]]))
+        >>> float(variance[0]), float(freedom[0])
+        (1.0, 1.0)
+    """
+    count = (~np.isnan(values)).sum(axis=0)
+    several = count > 1
+    mean = np.where(several, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.where(several, np.nansum((values - mean) ** 2, axis=0), np.nan)
+    return squares / np.maximum(count * (count - 1), 1), np.where(several, count - 1.0, 0.0)
