@@ -10,6 +10,8 @@ from benchmark.api.request import default_profile
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
+from benchmark.report.calibration import calibration_table
+from benchmark.report.cells import Table
 from benchmark.report.claims import JudgedClaim, judge_claims
 from benchmark.report.compare import write_comparison
 from benchmark.report.faces import WeighedFaces
@@ -196,6 +198,29 @@ def compare_results(a: Path, b: Path, out: Path) -> Path:
     """
     sides = [read_results(file) for file in (a, b)]
     return write_comparison(sides[0], sides[1], out, names=(str(a), str(b)))
+
+
+def calibrate_results(files: Sequence[Path]) -> Table:
+    """Count the false alarms of the suite's tests on trainings of the same methods.
+
+    Args:
+        files: Results files; a trial that stands in several counts once.
+
+    Returns:
+        A table with one row for each set of trials, and one for all.
+
+    Raises:
+        UserError: A file is no results file, or holds no trial.
+
+    Example:
+        >>> from pathlib import Path
+        >>> calibrate_results([Path("reports/results.parquet")]).header[0]  # doctest: +SKIP
+        'trials'
+    """
+    together = Results.empty()
+    for file in files:
+        together = together.beside(read_results(file))
+    return calibration_table(group_results(together))
 
 
 def judge_paper_claims(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:

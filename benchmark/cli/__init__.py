@@ -33,6 +33,7 @@ for command in (
     run.verify,
     report.score,
     report.claims,
+    report.calibrate,
     report.cost,
     status.status,
     status.methods,

@@ -114,6 +114,26 @@ def score(
     console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True)
 
 
+def calibrate(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files of results with several seeds; none for the report's.")
+    ] = None,
+) -> None:
+    """Count how often the suite's tests speak where nothing is to be said, on trainings of the same methods.
+
+    Half of a method's trainings against the other half: the interval over subjects and trainings should hold 0. One
+    training as the paper: its cells should lie in the prediction interval of the others. 5 % of the tests may raise an
+    alarm. Beside them stand the alarms of intervals over subjects alone.
+    """
+    from rich.console import Console
+
+    from benchmark.api.results import calibrate_results
+    from benchmark.report.markdown import markdown_table
+
+    table = calibrate_results(files or [DEFAULT_REPORTS / "results.parquet"])
+    Console().print(markdown_table(table), soft_wrap=True, markup=False, highlight=False)
+
+
 def claims(
     runs: Runs = DEFAULT_RUNS,
     out: Annotated[
@@ -140,12 +160,16 @@ def claims(
             f"[bold]{judgement.claim.id}[/bold] §{judgement.claim.section}: {escape(judgement.claim.text)}",
             soft_wrap=True,
         )
-        lines = [("printed tables", judgement.printed)]
-        lines += [(f"{our.runs}{f'; {our.standing}' if our.standing else ''}", our.outcome) for our in judgement.ours]
-        for name, outcome in lines:
-            chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of the draws)"
-            said = {True: "yes", False: "no", None: "cannot say"}[outcome.holds]
-            console.print(Padding(escape(f"{name}: {said}{chance}. {outcome.evidence}"), (0, 0, 0, 4)))
+        for reading in judgement.readings:
+            read = f", read as {reading.name}" if reading.name else ""
+            lines = [("printed tables", reading.printed)]
+            lines += [(f"{our.runs}{f'; {our.standing}' if our.standing else ''}", our.outcome) for our in reading.ours]
+            for name, outcome in lines:
+                chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of the draws)"
+                said = {True: "yes", False: "no", None: "cannot say"}[outcome.holds]
+                console.print(
+                    Padding(escape(f"{name}{read}: {said}{chance}. {outcome.evidence}"), (0, 0, 0, 4)),
+                )
 
 
 def cost(

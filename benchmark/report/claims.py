@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from benchmark import datasets
 from benchmark.core.f1 import FloatArray
-from benchmark.paper.expressions import Claim, Outcome, Printed, UnknownError, judge, paper_claims
+from benchmark.paper.claims import Claim, paper_claims
+from benchmark.paper.expressions import CELLS, Curve, Outcome, Printed, UnknownError, judge
 from benchmark.paper.tables import AVE, paper_table
 from benchmark.report.groups import Group, Row
-from benchmark.stats.bootstrap import resampled
+from benchmark.stats.bootstrap import left_out, resampled
 from benchmark.stats.counts import mean_over_parts
-
-CURVES_FIGURE = "Figure 3"
-"""The figure of training curves that §4.4 speaks of."""
+from benchmark.stats.samples import Sample
+from benchmark.stats.trainings import paired_variance
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,19 @@ class OurOutcome:
 
 
 @dataclass(frozen=True)
-class JudgedClaim:
-    """A claim with its outcome on the printed tables and on our runs."""
+class JudgedReading:
+    """A reading of a claim with its outcome on the printed tables and on our runs."""
 
-    claim: Claim
+    name: str
+    expression: str
     printed: Outcome
     ours: tuple[OurOutcome, ...]
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; `follows` is the outcome on the printed tables, `ours` that on our runs, if there are any."""
         plain: dict[str, Any] = {
-            "id": self.claim.id,
-            "section": self.claim.section,
-            "claim": self.claim.text,
-            "expression": self.claim.expression,
+            "reading": self.name,
+            "expression": self.expression,
             "follows": self.printed.holds,
             "evidence": self.printed.evidence,
         }
@@ -63,31 +60,83 @@ class JudgedClaim:
         return plain
 
 
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim with the outcomes of its readings, the strict one first."""
+
+    claim: Claim
+    readings: tuple[JudgedReading, ...]
+
+    @property
+    def printed(self) -> Outcome:
+        """Outcome of the strict reading on the printed tables."""
+        return self.readings[0].printed
+
+    @property
+    def ours(self) -> tuple[OurOutcome, ...]:
+        """Outcomes of the strict reading on our runs."""
+        return self.readings[0].ours
+
+    @property
+    def follows(self) -> bool | None:
+        """Whether the claim follows from the printed tables: by all readings, by none, or None for all else."""
+        said = {reading.printed.holds for reading in self.readings}
+        return said.pop() if len(said) == 1 else None
+
+    @property
+    def depends(self) -> bool:
+        """Whether the claim follows from the printed tables by one reading and not by another."""
+        return {True, False} <= {reading.printed.holds for reading in self.readings}
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values of the claim and of all its readings."""
+        return {
+            "id": self.claim.id,
+            "section": self.claim.section,
+            "claim": self.claim.text,
+            "readings": [reading.as_json() for reading in self.readings],
+        }
+
+
 def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:
     """Judge all claims on the printed tables, and on each set of runs with the same data, profile and settings."""
     printed, worlds = Printed(), _worlds(groups)
     return tuple(
         JudgedClaim(
             claim,
-            judge(claim, printed),
-            tuple(OurOutcome(name, world.standing, judge(claim, world)) for name, world in worlds.items()),
+            tuple(
+                JudgedReading(
+                    reading.name,
+                    reading.expression,
+                    judge(reading.expression, printed),
+                    tuple(
+                        OurOutcome(name, world.standing, judge(reading.expression, world))
+                        for name, world in worlds.items()
+                    ),
+                )
+                for reading in claim.readings
+            ),
         )
         for claim in paper_claims()
     )
 
 
 class OurRuns:
-    """Runs of one origin and profile, one group per dataset; only rows with default settings."""
+    """Runs of one origin and profile, one group per dataset; only rows with default settings.
+
+    Numbers of a dataset are over the seeds that all these rows share, so that differences are paired by seed.
+    """
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = {group.dataset: group for group in groups}
-        self._cells: dict[tuple[str, str], Mapping[str, FloatArray]] = {}
+        self._cells: dict[tuple[str, str], Mapping[str, Sample]] = {}
+        self._noise: dict[tuple[str, tuple[str, ...]], tuple[FloatArray, FloatArray]] = {}
 
     @property
     def standing(self) -> str:
         """Reason why these runs are no test of the paper's claims; "" if they are one."""
         groups = list(self._groups.values())
-        used = [(group, row) for group in groups for row in group.rows if row.paper_row and not row.variant]
+        used = [(group, row) for group in groups for row in _default_rows(group)]
         reasons = {
             f"other data ({groups[0].origin_label})": any(group.origin != "complete" for group in groups),
             "other settings": not all(group.is_protocol for group in groups),
@@ -96,33 +145,71 @@ class OurRuns:
         }
         return next((reason for reason, applies in reasons.items() if applies), "")
 
-    def cell(self, dataset: str, method: str, column: str) -> FloatArray | None:
-        """F1 × 100: the point value, then the bootstrap draws; NaN for an average over fewer AUs than the paper's."""
+    def cell(self, dataset: str, method: str, column: str) -> Sample | None:
+        """F1 × 100 of a cell; NaN for an average over fewer AUs than the paper's."""
         row = self._row(dataset, method)
         key = (dataset, method)
         if key not in self._cells:
-            point, draws = mean_over_parts(row.counts), resampled(row.counts)
-            values = {au: np.append(point.per_au[j], draws.per_au[:, j]) for j, au in enumerate(row.counts.aus)}
-            values[AVE] = np.append(math.nan if np.isnan(point.per_au).any() else point.ave, draws.ave)
-            self._cells[key] = {name: 100 * value for name, value in values.items()}
-        return self._cells[key][column]
+            self._cells[key] = self._samples(dataset, row)
+        return self._cells[key][AVE if column == CELLS else column]
 
-    def curve(self, method: str, series: str) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """Curves (steps, values) of all trials of the method on BP4D, so that two series cover the same trials."""
-        dataset = _dataset_of_curves()
+    def _samples(self, dataset: str, row: Row) -> Mapping[str, Sample]:
+        seeds = self._seeds(dataset)
+        counts = row.counts.select(row.parts, seeds)
+        point = mean_over_parts(counts)
+        values, by_seed, draws = 100 * point.columns, 100 * point.by_seed, 100 * resampled(counts).columns
+        if np.isnan(point.per_au).any():
+            values[-1] = math.nan
+        variance, freedom = self._paired(dataset, row.parts, seeds)
+        without = left_out(counts)
+        return {
+            column: Sample(
+                value=float(values[j]),
+                draws=draws[:, j],
+                trainings=by_seed[:, j],
+                left_out=100 * without.values[:, j],
+                parts=without.parts,
+                dataset=dataset,
+                paired=(float(variance[j]), float(freedom[j])),
+            )
+            for j, column in enumerate((*counts.aus, AVE))
+        }
+
+    def _seeds(self, dataset: str) -> tuple[int, ...]:
+        """Seeds that all default rows share."""
+        rows = _default_rows(self._groups[dataset])
+        shared = tuple(seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows))
+        if not shared:
+            raise UnknownError(f"the methods share no seed ({self._groups[dataset].paper.title})")
+        return shared
+
+    def _paired(self, dataset: str, parts: tuple[str, ...], seeds: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """Noise of training within a seed, pooled over the default rows with these parts."""
+        key = (dataset, parts)
+        if key not in self._noise:
+            rows = [row for row in _default_rows(self._groups[dataset]) if row.parts == parts]
+            values = [100 * mean_over_parts(row.counts.select(parts, seeds)).by_seed for row in rows]
+            self._noise[key] = paired_variance(values)
+        return self._noise[key]
+
+    def curves(self, dataset: str, method: str, series: str) -> Sequence[Curve]:
+        """Curves of all trials of the method, so that two series cover the same trials."""
         row = self._row(dataset, method)
         table = self._groups[dataset].results.curves
         table = table[(table["series"] == series) & table["trial"].isin(row.trials["trial"])].sort_values("step")
-        curves = [(t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64)) for _, t in table.groupby("trial")]
+        seeds = dict(zip(row.trials["trial"], row.trials["seed"], strict=True))
+        curves = [
+            Curve(int(seeds[trial]), t["step"].to_numpy(np.float64), t["value"].to_numpy(np.float64))
+            for trial, t in table.groupby("trial")
+        ]
         if not curves:
             raise UnknownError(f"{method} stored no curve {series}")
         if len(curves) < len(row.trials):
             raise UnknownError(f"{method} stored no curve {series} in {len(row.trials) - len(curves)} of its trials")
         return curves
 
-    def weight_statistic(self, method: str, name: str) -> FloatArray:
-        """A statistic of the weights, one value per trial of the method on BP4D."""
-        dataset = _dataset_of_curves()
+    def weight_statistic(self, dataset: str, method: str, name: str) -> Sequence[tuple[int, float]]:
+        """Seed and a statistic of the weights, for each trial of the method."""
         row = self._row(dataset, method)
         table = self._groups[dataset].results.weights
         table = table[(table["name"] == name) & table["trial"].isin(row.trials["trial"])].sort_values("trial")
@@ -130,7 +217,8 @@ class OurRuns:
             raise UnknownError(_WANTING.get(name, f"{method} stored no {name}"))
         if len(table) < len(row.trials):
             raise UnknownError(f"{method} stored no {name} in {len(row.trials) - len(table)} of its trials")
-        return table["value"].to_numpy(np.float64)
+        seeds = dict(zip(row.trials["trial"], row.trials["seed"], strict=True))
+        return [(int(seeds[trial]), float(value)) for trial, value in zip(table["trial"], table["value"], strict=True)]
 
     def _row(self, dataset: str, method: str) -> Row:
         group = self._groups.get(dataset)
@@ -149,19 +237,19 @@ class OurRuns:
         return matching[0]
 
 
+def _default_rows(group: Group) -> list[Row]:
+    """Rows of the paper's methods in default settings."""
+    return [row for row in group.rows if row.paper_row and not row.variant]
+
+
 _WANTING = {
     "spearman_consistency": "the FE data tell no consistency of their labels",
+    "spearman_consistency_within": "the FE data tell no consistency of their labels",
     **dict.fromkeys(
         ("with_au", "without_au", "with_related_au", "without_related_au"),
         "the AUs of the FE images are not known",
     ),
 }
-
-
-@cache
-def _dataset_of_curves() -> str:
-    """Name of the dataset of Figure 3."""
-    return next(name for name, cls in datasets.au_classes().items() if cls.curves == CURVES_FIGURE)
 
 
 def _worlds(groups: Iterable[Group]) -> dict[str, OurRuns]:

@@ -13,6 +13,7 @@ from benchmark.core.errors import UserError
 from benchmark.paper.audit import Audit, audit
 from benchmark.paper.expressions import Outcome
 from benchmark.paper.tables import ambiguities
+from benchmark.report.calibration import calibrate_group, calibration_sentence
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
 from benchmark.report.groups import Group, group_results, read_provenance, staleness
@@ -54,6 +55,8 @@ class GroupContext:
     """Warnings about this group, one sentence each."""
     readings: tuple[str, ...]
     """Verdicts on averages under several readings of the paper, one sentence for each method."""
+    calibration: str
+    """False alarms of the tests on these trials, in a sentence; "" if no method was trained often enough."""
     printed: Table
     compared: Table
     beyond: Table | None
@@ -81,6 +84,7 @@ class ClaimsContext:
     Attributes:
         follow: Number of claims that follow from the printed tables.
         fail: Number of claims that the printed tables contradict.
+        depend: Number of claims that follow by one fair reading and not by another.
         unknown: Number of claims that the printed tables cannot decide.
         table: All claims, judged on the printed tables and on our runs.
         short: All claims, judged on the printed tables only.
@@ -88,6 +92,7 @@ class ClaimsContext:
 
     follow: int
     fail: int
+    depend: int
     unknown: int
     table: Table
     short: Table
@@ -142,6 +147,7 @@ def _group_context(ours: OursOfGroup, figure: str) -> GroupContext:
         facts=_facts(group),
         notes=_notes(group),
         readings=tuple(readings_in_words(group, judged)),
+        calibration=calibration_sentence(calibrate_group(group, alone=False)),
         printed=printed_table(group),
         compared=compared_table(ours),
         beyond=beyond_table(ours),
@@ -267,31 +273,41 @@ _SAYS = {True: "yes", False: "no", None: "cannot say"}
 
 
 def _claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
-    held = [judgement.printed.holds for judgement in judged]
     worlds = [our.runs for our in judged[0].ours]
-    rows = [
-        cells(
-            f"{judgement.claim.id} (§{judgement.claim.section})",
-            judgement.claim.text,
-            _outcome(judgement.printed),
-            *[_our_outcome(our) for our in judgement.ours],
-        )
-        for judgement in judged
-    ]
+    rows = []
+    for judgement in judged:
+        for i, reading in enumerate(judgement.readings):
+            first = i == 0
+            rows.append(
+                cells(
+                    f"{judgement.claim.id} (§{judgement.claim.section})" if first else "",
+                    judgement.claim.text if first else "",
+                    reading.name,
+                    _outcome(reading.printed),
+                    *[_our_outcome(our) for our in reading.ours],
+                )
+            )
     short = [
-        cells(judgement.claim.id, f"§{judgement.claim.section}", _SAYS[judgement.printed.holds]) for judgement in judged
+        cells(judgement.claim.id, f"§{judgement.claim.section}", _follows_in_words(judgement)) for judgement in judged
     ]
     return ClaimsContext(
-        follow=held.count(True),
-        fail=held.count(False),
-        unknown=held.count(None),
+        follow=sum(judgement.follows is True for judgement in judged),
+        fail=sum(judgement.follows is False for judgement in judged),
+        depend=sum(judgement.depends for judgement in judged),
+        unknown=sum(judgement.follows is None and not judgement.depends for judgement in judged),
         table=table(
-            ["claim", "text", "follows from the printed tables", *[f"ours: {name}" for name in worlds]],
+            ["claim", "text", "read as", "follows from the printed tables", *[f"ours: {name}" for name in worlds]],
             rows,
             words=True,
         ),
         short=table(["claim", "section", "follows from the printed tables"], short, words=True),
     )
+
+
+def _follows_in_words(judgement: JudgedClaim) -> str:
+    if not judgement.depends:
+        return _SAYS[judgement.follows]
+    return "; ".join(f"{reading.name}: {_SAYS[reading.printed.holds]}" for reading in judgement.readings)
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -90,6 +90,9 @@ class Jackknife:
     values: FloatArray
     parts: IntArray
 
+    def __sub__(self, other: Jackknife) -> Jackknife:
+        return Jackknife(self.values - other.values, self.parts)
+
 
 @lru_cache(maxsize=8)
 def subject_weights(sizes: tuple[int, ...], draws: int = DRAWS, seed: int = SEED) -> tuple[FloatArray, ...]:

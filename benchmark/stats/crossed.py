@@ -1,9 +1,9 @@
 """The difference of two methods, with one interval that holds both noises: other test subjects, and other trainings.
 
-The variance of a difference is s²_subjects + s²_trainings: the variance over resampled subjects, and the variance over
-trainings of a mean of R of them. Both are estimates, with few degrees of freedom each; the degrees of freedom of their
-sum are Satterthwaite's (1946), and intervals and p-values are Student's t. With one training the second variance cannot
-be estimated, and there is no interval and no p-value.
+The variance of a difference is s²_subjects + s²_trainings: the jackknife's variance over subjects, drawn within each
+test part, and the variance over trainings of a mean of R of them. Both are estimates, with few degrees of freedom each;
+the degrees of freedom of their sum are Satterthwaite's (1946), and intervals and p-values are Student's t. With one
+training the second variance cannot be estimated, and there is no interval and no p-value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from benchmark.core.f1 import FloatArray
-from benchmark.stats.bootstrap import DRAWS, LEVEL, SEED, Interval, draws_of
+from benchmark.stats.bootstrap import LEVEL, Interval, Jackknife, left_out
 from benchmark.stats.counts import MethodCounts, mean_over_parts
 
 POWER = 0.8
@@ -114,9 +114,7 @@ def t_p_values(values: FloatArray, errors: FloatArray, freedom: FloatArray) -> F
     return np.where(np.isnan(errors), np.nan, p)
 
 
-def difference(
-    a: MethodCounts, b: MethodCounts, pairing: Pairing = "by seed", draws: int = DRAWS, seed: int = SEED
-) -> Difference:
+def difference(a: MethodCounts, b: MethodCounts, pairing: Pairing = "by seed") -> Difference:
     """F1 of `a` − F1 of `b`, with the noise of subjects and of trainings.
 
     Args:
@@ -124,8 +122,6 @@ def difference(
         b: Counts of the other, on the same AUs, parts and subjects.
         pairing: `by seed`: both have the same seeds, and noise that both trainings of a seed share cancels. `none`:
             trainings are independent, as between machines. `fixed`: `b` is not trained.
-        draws: Number of bootstrap draws.
-        seed: Seed of the draws.
 
     Returns:
         The difference as a fraction.
@@ -141,7 +137,7 @@ def difference(
         raise ValueError(f"cannot pair seeds {a.seeds} with {b.seeds}")
     ours, theirs = mean_over_parts(a), mean_over_parts(b)
     values = ours.columns - theirs.columns
-    terms = [_over_subjects(a, b, draws, seed), *_over_trainings(ours.by_seed, theirs.by_seed, pairing)]
+    terms = [over_subjects(left_out(a) - left_out(b)), *_over_trainings(ours.by_seed, theirs.by_seed, pairing)]
     variances, freedom = (np.stack(side) for side in zip(*terms, strict=True))
     errors, total = satterthwaite(variances, freedom)
     trainings = len(a.seeds) if pairing == "fixed" else min(len(a.seeds), len(b.seeds))
@@ -172,27 +168,6 @@ def satterthwaite(variances: FloatArray, freedom: FloatArray) -> tuple[FloatArra
     return np.where(defined, np.sqrt(total), np.nan), np.where(defined, summed, np.nan)
 
 
-def _over_subjects(a: MethodCounts, b: MethodCounts, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Variance (J + 1,) of the difference over resampled subjects, and its degrees of freedom.
-
-    Resamples of n subjects a part vary less than samples by n / (n − 1) (Hesterberg 2015, section 3.2).
-    """
-    drawn = (draws_of(a, draws, seed) - draws_of(b, draws, seed)).columns
-    subjects, parts = sum(len(part.subjects) for part in a.parts), len(a.parts)
-    freedom = subjects - parts
-    if freedom < 1:
-        return np.full(drawn.shape[1], np.nan), np.zeros(drawn.shape[1])
-    if np.isnan(drawn).any():
-        counts = (~np.isnan(drawn)).sum(axis=0)
-        middle = np.where(counts > 0, np.nansum(drawn, axis=0) / np.maximum(counts, 1), np.nan)
-        squares = np.nansum((drawn - middle) ** 2, axis=0)
-        variance = np.where(counts > 1, squares / np.maximum(counts - 1, 1), np.nan)
-    else:
-        variance = drawn.var(axis=0, ddof=1)
-    size = subjects / parts
-    return variance * size / (size - 1), np.full(drawn.shape[1], float(freedom))
-
-
 def _over_trainings(ours: FloatArray, theirs: FloatArray, pairing: Pairing) -> list[tuple[FloatArray, FloatArray]]:
     """Variances of means over trainings, (J + 1,) each, and their degrees of freedom; values are (R, J + 1)."""
     if pairing == "by seed":
@@ -200,6 +175,32 @@ def _over_trainings(ours: FloatArray, theirs: FloatArray, pairing: Pairing) -> l
     if pairing == "fixed":
         return [variance_of_mean(ours)]
     return [variance_of_mean(ours), variance_of_mean(theirs)]
+
+
+def over_subjects(without: Jackknife) -> tuple[FloatArray, FloatArray]:
+    """Jackknife variance over subjects, drawn within each part (Efron & Stein 1981), and its degrees of freedom.
+
+    Args:
+        without: Values without each subject, (S, C).
+
+    Returns:
+        (C,) each; NaN and 0 for fewer than two defined values in a part.
+
+    Example:
+        >>> variance, freedom = over_subjects(Jackknife(np.array([[1.0], [3.0]]), np.array([0, 0])))
+        >>> float(variance[0]), float(freedom[0])
+        (1.0, 1.0)
+    """
+    variance, freedom = np.zeros(without.values.shape[1]), np.zeros(without.values.shape[1])
+    for part in np.unique(without.parts):
+        values = without.values[without.parts == part]
+        count = (~np.isnan(values)).sum(axis=0)
+        several = count > 1
+        mean = np.where(several, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
+        squares = np.where(several, np.nansum((values - mean) ** 2, axis=0), np.nan)
+        variance += squares * (count - 1) / np.maximum(count, 1)
+        freedom += np.maximum(count - 1, 0)
+    return variance, np.where(np.isnan(variance), 0.0, freedom)
 
 
 def variance_of_mean(values: FloatArray) -> tuple[FloatArray, FloatArray]:

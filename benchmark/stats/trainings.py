@@ -122,3 +122,29 @@ def predictions(values: FloatArray, spread: Spread) -> tuple[Prediction, ...]:
         Prediction(float(m), float(e), float(f) if n else 0.0, int(n))
         for m, e, f, n in zip(mean, errors, spread.freedom, count, strict=True)
     )
+
+
+def paired_variance(methods: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Variance of training within a seed, pooled over methods that were trained with the same seeds.
+
+    What all methods of a seed share cancels in a difference of two, whose variance is twice this one.
+
+    Args:
+        methods: Values (R, C) of each of M methods, trainings × columns, in the same order of seeds.
+
+    Returns:
+        (C,) variances, and their (M − 1)(R − 1) degrees of freedom; NaN and 0 where a value is undefined.
+
+    Example:
+        >>> variance, freedom = paired_variance([np.array([[1.0], [2.0]]), np.array([[3.0], [6.0]])])
+        >>> float(variance[0]), float(freedom[0])
+        (2.25, 1.0)
+    """
+    values = np.stack(methods)  # (M, R, C)
+    freedom = float((values.shape[0] - 1) * (values.shape[1] - 1))
+    columns = values.shape[2]
+    if freedom < 1:
+        return np.full(columns, np.nan), np.zeros(columns)
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean(axis=(0, 1))
+    variance = (rest**2).sum(axis=(0, 1)) / freedom
+    return variance, np.where(np.isnan(variance), 0.0, freedom)
