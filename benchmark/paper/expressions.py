@@ -277,7 +277,7 @@ class _Walker:
             raise ValueError(f"not in the language of claims: {ast.unparse(node)}")
         left, right = self.number(self.value(node.left)), self.number(self.value(node.comparators[0]))
         rest = left.plus(right, -1.0)
-        self.evidence.append(f"{left.value:.3g} against {right.value:.3g}")
+        self.evidence.append(" against ".join(_shown(side.value) for side in (left, right)))
         decided = None
         if not rest.is_exact:
             interval = rest.interval()
@@ -422,6 +422,11 @@ class _Walker:
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         self.evidence.append(f"{held}; not in {', '.join(broken[:NAMED])}{more}" if broken else held)
         return wins
+
+
+def _shown(value: float) -> str:
+    """F1 × 100 with one decimal, smaller numbers with three digits."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
 def _leaf(value: object) -> _Value:

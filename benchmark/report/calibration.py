@@ -19,6 +19,8 @@ def calibrate_group(group: Group, *, alone: bool = True) -> Calibration:
     """
     by_parts: dict[tuple[str, ...], list[int]] = {}
     for number, row in enumerate(group.rows):
+        if not row.trials["parameters"].any():
+            continue  # a baseline without training has no noise of it
         by_parts.setdefault(row.parts, []).append(number)
     found = Calibration()
     for numbers in by_parts.values():

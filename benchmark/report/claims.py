@@ -130,7 +130,7 @@ class OurRuns:
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = {group.dataset: group for group in groups}
         self._cells: dict[tuple[str, str], Mapping[str, Sample]] = {}
-        self._noise: dict[tuple[str, tuple[str, ...]], tuple[FloatArray, FloatArray]] = {}
+        self._noise: dict[tuple[str, tuple[str, ...]], tuple[FloatArray, float]] = {}
 
     @property
     def standing(self) -> str:
@@ -170,7 +170,7 @@ class OurRuns:
                 left_out=100 * without.values[:, j],
                 parts=without.parts,
                 dataset=dataset,
-                paired=(float(variance[j]), float(freedom[j])),
+                paired=(float(variance[j]), freedom),
             )
             for j, column in enumerate((*counts.aus, AVE))
         }
@@ -183,13 +183,13 @@ class OurRuns:
             raise UnknownError(f"the methods share no seed ({self._groups[dataset].paper.title})")
         return shared
 
-    def _paired(self, dataset: str, parts: tuple[str, ...], seeds: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    def _paired(self, dataset: str, parts: tuple[str, ...], seeds: tuple[int, ...]) -> tuple[FloatArray, float]:
         """Noise of training within a seed, pooled over the default rows with these parts."""
         key = (dataset, parts)
         if key not in self._noise:
             rows = [row for row in _default_rows(self._groups[dataset]) if row.parts == parts]
             values = [100 * mean_over_parts(row.counts.select(parts, seeds)).by_seed for row in rows]
-            self._noise[key] = paired_variance(values)
+            self._noise[key] = paired_variance(np.stack(values))
         return self._noise[key]
 
     def curves(self, dataset: str, method: str, series: str) -> Sequence[Curve]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.core.f1 import FloatArray
 from benchmark.paper.tables import AVE
 from benchmark.report.groups import Group, Row
 from benchmark.stats.compare import holm
 from benchmark.stats.counts import mean_over_parts
-from benchmark.stats.trainings import Prediction, Spread, pooled_spread, predictions
+from benchmark.stats.trainings import Prediction, Spread, Trainings, pooled_spread, predictions
 from benchmark.stats.verdict import ALPHA, HALF_DIGIT, JUDGED, MARGIN_AU, MARGIN_AVE, Verdict, verdict
 
 
@@ -62,15 +61,15 @@ def _predictions(group: Group, row: Row) -> dict[str, Prediction]:
     if printed is None:
         return {}
     spread = spread_of(group, row)
-    columns = zip(group.paper.columns, predictions(by_training(row), spread), strict=True)
+    columns = zip(group.paper.columns, predictions(by_training(row).values, spread), strict=True)
     return {column: prediction for column, prediction in columns if printed.values[column] is not None}
 
 
-def by_training(row: Row) -> FloatArray:
-    """F1 × 100 of a row, (R, J + 1): trainings × columns. An average over fewer AUs than the paper's is NaN."""
+def by_training(row: Row) -> Trainings:
+    """F1 × 100 of a row by training and column. An average over fewer AUs than the paper's is NaN."""
     values = 100 * mean_over_parts(row.counts).by_seed
     values[np.isnan(values[:, :-1]).any(axis=1), -1] = np.nan
-    return values
+    return Trainings(row.seeds, values)
 
 
 def spread_of(group: Group, row: Row) -> Spread:

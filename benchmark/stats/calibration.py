@@ -17,7 +17,7 @@ from benchmark.stats.bootstrap import left_out
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import MethodCounts, mean_over_parts
 from benchmark.stats.crossed import difference, over_subjects, t_interval
-from benchmark.stats.trainings import pooled_spread, predictions
+from benchmark.stats.trainings import Trainings, pooled_spread, predictions
 from benchmark.stats.verdict import ALPHA
 
 SPLITS = 50
@@ -100,7 +100,9 @@ def _halves_differ(method: MethodCounts) -> Iterator[bool]:
     half = len(method.seeds) // 2
     if half < 2:
         return
-    for chosen in _some(combinations(method.seeds, half)):
+    first, *rest = method.seeds  # always on one side, so that no split comes twice
+    for more in _some(combinations(rest, half - 1)):
+        chosen = (first, *more)
         others = tuple(seed for seed in method.seeds if seed not in chosen)[:half]
         a, b = (_chosen(method, seeds) for seeds in (chosen, others))
         interval = difference(a, replace(b, seeds=a.seeds)).ave_interval
@@ -138,13 +140,13 @@ def _perfect_reproduction(methods: Sequence[MethodCounts], *, alone: bool) -> tu
     shared = [seed for seed in (methods[0].seeds if methods else ()) if all(seed in m.seeds for m in methods)]
     for seed in shared[:SPLITS]:
         rest = [_chosen(m, [other for other in m.seeds if other != seed]) for m in methods]
-        values = [mean_over_parts(m).by_seed for m in rest]
+        values = [Trainings(m.seeds, mean_over_parts(m).by_seed) for m in rest]
         spread = pooled_spread(values)
         papers = [mean_over_parts(_chosen(m, (seed,))).columns for m in methods]
         for method, ours, paper in zip(rest, values, papers, strict=True):
             alarms = [
                 bool(p.p_value(value) < ALPHA)
-                for p, value in zip(predictions(ours, spread), paper.tolist(), strict=True)
+                for p, value in zip(predictions(ours.values, spread), paper.tolist(), strict=True)
                 if not np.isnan(p.p_value(value))
             ]
             cells += _tally(alarms[:-1])

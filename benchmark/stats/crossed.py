@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 from benchmark.core.f1 import FloatArray
 from benchmark.stats.bootstrap import LEVEL, Interval, Jackknife, left_out
@@ -78,7 +78,9 @@ class Difference:
         error, freedom = float(self.errors[column]), float(self.freedom[column])
         if math.isnan(error) or math.isnan(freedom):
             return math.nan
-        return error * float(stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power))
+        critical = float(stdtrit(freedom, (1 + level) / 2))
+        # The other tail is negligible: with a true difference of this size, the wrong sign is never significant.
+        return error * float(nctdtrinc(freedom, 1 - power, critical))
 
 
 def t_interval(value: float, error: float, freedom: float, level: float = LEVEL) -> Interval:

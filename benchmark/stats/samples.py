@@ -103,8 +103,7 @@ class Sample:
         """The number that one more training would give, with the spread pooled over methods (`paired`)."""
         count = len(self.trainings)
         variance, freedom = self.paired
-        error = math.sqrt(variance * (1 + 1 / count)) if count else math.nan
-        return Prediction(self.value, error, freedom, count)
+        return Prediction(self.value, (variance * (1 + 1 / max(count, 1)),), (freedom,), count)
 
     def crossed_draws(self) -> FloatArray:
         """(D,), draws over subjects and trainings together; empty for one training.

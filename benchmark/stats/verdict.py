@@ -72,7 +72,7 @@ def verdict(
         the interval holds a value that rounds to the printed one and is narrow enough. Else `inconclusive`.
 
     Example:
-        >>> ours = Prediction(mean=50.0, error=0.5, freedom=10, trainings=3)
+        >>> ours = Prediction(mean=50.0, variances=(0.25,), freedom=(10,), trainings=3)
         >>> verdict(50.9, ours, margin=MARGIN_AVE, origin="complete", complete=True)
         'reproduced'
         >>> verdict(53.0, ours, margin=MARGIN_AVE, origin="complete", complete=True)
