@@ -1,4 +1,6 @@
-"""What the paper's networks and its training cost, counted on ours (`malbench methods --operations` recounts them).
+"""Parameters and operations of the paper's networks and of its training, counted on ours.
+
+`tests/methods/test_operations.py` counts them anew.
 
 The paper names a card and a time: 30 epochs in 54 hours on a Titan X of 12 GB (§4.1.2).
 """

@@ -19,8 +19,8 @@ def calibrate_group(group: Group, *, alone: bool = True) -> Calibration:
     """
     by_parts: dict[tuple[str, ...], list[int]] = {}
     for number, row in enumerate(group.rows):
-        if not row.trials["parameters"].any():
-            continue  # a baseline without training has no noise of it
+        if not row.is_trained:
+            continue
         by_parts.setdefault(row.parts, []).append(number)
     found = Calibration()
     for numbers in by_parts.values():

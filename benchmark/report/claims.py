@@ -14,10 +14,10 @@ from benchmark.paper.claims import Claim, paper_claims
 from benchmark.paper.expressions import CELLS, Curve, Outcome, Printed, UnknownError, judge
 from benchmark.paper.tables import AVE, paper_table
 from benchmark.report.groups import Group, Row
+from benchmark.report.pairs import paired_noise
 from benchmark.stats.bootstrap import left_out, resampled
 from benchmark.stats.counts import mean_over_parts
 from benchmark.stats.samples import Sample
-from benchmark.stats.trainings import paired_variance
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def judge_claims(groups: Iterable[Group] = ()) -> tuple[JudgedClaim, ...]:
 class OurRuns:
     """Runs of one origin and profile, one group per dataset; only rows with default settings.
 
-    Numbers of a dataset are over the seeds that all these rows share, so that differences are paired by seed.
+    Numbers of a dataset are over the parts and seeds that all these rows share, so that differences are paired.
     """
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = {group.dataset: group for group in groups}
         self._cells: dict[tuple[str, str], Mapping[str, Sample]] = {}
-        self._noise: dict[tuple[str, tuple[str, ...]], tuple[FloatArray, float]] = {}
+        self._noise: dict[str, tuple[FloatArray, float]] = {}
 
     @property
     def standing(self) -> str:
@@ -154,13 +154,13 @@ class OurRuns:
         return self._cells[key][AVE if column == CELLS else column]
 
     def _samples(self, dataset: str, row: Row) -> Mapping[str, Sample]:
-        seeds = self._seeds(dataset)
-        counts = row.counts.select(row.parts, seeds)
+        parts, seeds = self._shared(dataset)
+        counts = row.counts.select(parts, seeds)
         point = mean_over_parts(counts)
         values, by_seed, draws = 100 * point.columns, 100 * point.by_seed, 100 * resampled(counts).columns
         if np.isnan(point.per_au).any():
             values[-1] = math.nan
-        variance, freedom = self._paired(dataset, row.parts, seeds)
+        variance, freedom = self._paired(dataset)
         without = left_out(counts)
         return {
             column: Sample(
@@ -175,22 +175,25 @@ class OurRuns:
             for j, column in enumerate((*counts.aus, AVE))
         }
 
-    def _seeds(self, dataset: str) -> tuple[int, ...]:
-        """Seeds that all default rows share."""
+    def _shared(self, dataset: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Parts and seeds that all default rows share."""
         rows = _default_rows(self._groups[dataset])
-        shared = tuple(seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows))
-        if not shared:
-            raise UnknownError(f"the methods share no seed ({self._groups[dataset].paper.title})")
-        return shared
+        parts = tuple(part for part in rows[0].parts if all(part in row.parts for row in rows))
+        seeds = tuple(seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows))
+        if not parts or not seeds:
+            raise UnknownError(f"the methods share no part or no seed ({self._groups[dataset].paper.title})")
+        return parts, seeds
 
-    def _paired(self, dataset: str, parts: tuple[str, ...], seeds: tuple[int, ...]) -> tuple[FloatArray, float]:
-        """Noise of training within a seed, pooled over the default rows with these parts."""
-        key = (dataset, parts)
-        if key not in self._noise:
-            rows = [row for row in _default_rows(self._groups[dataset]) if row.parts == parts]
-            values = [100 * mean_over_parts(row.counts.select(parts, seeds)).by_seed for row in rows]
-            self._noise[key] = paired_variance(np.stack(values))
-        return self._noise[key]
+    def _paired(self, dataset: str) -> tuple[FloatArray, float]:
+        """Noise of training within a seed, F1 × 100 squared, pooled over the rows of the dataset."""
+        if dataset not in self._noise:
+            parts, seeds = self._shared(dataset)
+            pooled = paired_noise(self._groups[dataset].rows, parts, seeds)
+            columns = len(self._groups[dataset].paper.columns)
+            self._noise[dataset] = (
+                (np.full(columns, np.nan), 0.0) if pooled is None else (1e4 * pooled.variance, pooled.freedom)
+            )
+        return self._noise[dataset]
 
     def curves(self, dataset: str, method: str, series: str) -> Sequence[Curve]:
         """Curves of all trials of the method, so that two series cover the same trials."""

@@ -71,6 +71,11 @@ class Row:
         return str(self.trials["reading"].iloc[0]) if "reading" in self.trials else ""
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the method has parameters; one without has no noise of training."""
+        return bool(self.trials["parameters"].any())
+
+    @property
     def is_protocol(self) -> bool:
         """Whether the method's settings are the profile's own, or those of a reading that the profile names."""
         return not self.variant or bool(self.reading and self.variant == f"reading {self.reading}")

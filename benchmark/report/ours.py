@@ -282,7 +282,7 @@ def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
         theirs = ours.reference.select(a.row.parts, ours.reference.seeds)
         seeds = ", ".join(map(str, a.row.seeds))
         return _Pair(difference(a.row.counts, theirs, "fixed"), a.row.parts, seeds)
-    paired = pair_rows(a.row, b.row)
+    paired = pair_rows(a.row, b.row, [other.row for other in ours.rows])
     return None if paired is None else _Pair(paired.difference, paired.parts, paired.seeds_in_words)
 
 

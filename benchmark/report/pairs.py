@@ -10,8 +10,17 @@ import numpy as np
 from benchmark.core.f1 import FloatArray
 from benchmark.report.groups import Row
 from benchmark.stats.bootstrap import LEVEL, Interval
-from benchmark.stats.counts import average
-from benchmark.stats.crossed import Difference, Pairing, difference, satterthwaite, t_interval, variance_of_mean
+from benchmark.stats.counts import average, mean_over_parts
+from benchmark.stats.crossed import (
+    Difference,
+    PairedNoise,
+    Pairing,
+    difference,
+    satterthwaite,
+    t_interval,
+    variance_of_mean,
+)
+from benchmark.stats.trainings import paired_variance
 
 
 @dataclass(frozen=True)
@@ -36,24 +45,30 @@ class PairedRows:
     def seeds_in_words(self) -> str:
         """Seeds of the pair, and whether both rows were trained on the same machines."""
         one, other = (", ".join(map(str, seeds)) for seeds in self.seeds)
+        if self.pairing == "fixed":
+            return one
         seeds = one if self.pairing == "by seed" else f"{one} against {other}, not paired"
         machines = [{row.machines[seed] for seed in chosen} for row, chosen in zip(self.rows, self.seeds, strict=True)]
         return seeds if machines[0] == machines[1] else f"{seeds}; other machines"
 
     def auc(self) -> tuple[float, Interval]:
         """Difference in AUC, and its 95 % interval over trainings; fractions. NaN at both ends for one training."""
-        sides = [
-            _auc_by_seed(row, self.parts, seeds)[:, None] for row, seeds in zip(self.rows, self.seeds, strict=True)
-        ]
+        seeds = (self.seeds[0], self.rows[1].seeds[:1]) if self.pairing == "fixed" else self.seeds
+        sides = [_auc_by_seed(row, self.parts, some)[:, None] for row, some in zip(self.rows, seeds, strict=True)]
         value = float(np.nanmean(sides[0]) - np.nanmean(sides[1]))
-        paired = [sides[0] - sides[1]] if self.pairing == "by seed" else sides
+        paired = sides if self.pairing == "none" else [sides[0] - sides[1]]
         variances, freedom = zip(*map(variance_of_mean, paired), strict=True)
         error, total = satterthwaite(np.stack(variances), np.stack(freedom))
         return value, t_interval(value, float(error[0]), float(total[0]), LEVEL)
 
 
-def pair_rows(a: Row, b: Row) -> PairedRows | None:
+def pair_rows(a: Row, b: Row, rows: Sequence[Row] = ()) -> PairedRows | None:
     """The difference of two rows on their common parts; None if there are none.
+
+    Args:
+        a: One row.
+        b: The other.
+        rows: All rows of the table, whose noise of training is pooled.
 
     Trainings are paired by seed if the rows share two seeds or more, or have one each and it is the same. Otherwise
     they are independent of one another, and all of them count.
@@ -61,12 +76,31 @@ def pair_rows(a: Row, b: Row) -> PairedRows | None:
     parts = tuple(part for part in a.parts if part in b.parts)
     if not parts:
         return None
+    if not b.is_trained:
+        theirs = b.counts.select(parts, b.seeds[:1])
+        fixed = difference(a.counts.select(parts, a.seeds), theirs, "fixed")
+        return PairedRows((a, b), fixed, parts, (a.seeds, a.seeds), "fixed")
     common = tuple(seed for seed in a.seeds if seed in b.seeds)
     by_seed = len(common) > 1 or (len(common) == 1 and min(len(a.seeds), len(b.seeds)) == 1)
     seeds = (common, common) if by_seed else (a.seeds, b.seeds)
     pairing: Pairing = "by seed" if by_seed else "none"
     ours, theirs = (row.counts.select(parts, chosen) for row, chosen in zip((a, b), seeds, strict=True))
-    return PairedRows((a, b), difference(ours, theirs, pairing), parts, seeds, pairing)
+    pooled = paired_noise((a, b, *rows), parts, common) if by_seed else None
+    return PairedRows((a, b), difference(ours, theirs, pairing, pooled), parts, seeds, pairing)
+
+
+def paired_noise(rows: Sequence[Row], parts: Sequence[str], seeds: Sequence[int]) -> PairedNoise | None:
+    """Noise of training within a seed, as fractions, pooled over the trained rows with these parts and seeds.
+
+    None if there are fewer than two such rows, or one seed.
+    """
+    fitting = {
+        id(row): row for row in rows if row.is_trained and set(parts) <= set(row.parts) and set(seeds) <= set(row.seeds)
+    }
+    if len(fitting) < 2 or len(seeds) < 2:
+        return None
+    values = [mean_over_parts(row.counts.select(parts, seeds)).by_seed for row in fitting.values()]
+    return PairedNoise(*paired_variance(np.stack(values)))
 
 
 def _auc_by_seed(row: Row, parts: Sequence[str], seeds: Sequence[int]) -> FloatArray:

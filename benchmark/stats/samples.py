@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.stats.bootstrap import SEED, Interval, Jackknife
-from benchmark.stats.crossed import over_subjects, satterthwaite, t_interval, variance_of_mean
+from benchmark.stats.crossed import PairedNoise, larger, over_subjects, satterthwaite, t_interval, variance_of_mean
 from benchmark.stats.trainings import Prediction
 
 
@@ -33,7 +33,8 @@ class Sample:
         left_out: (S,), the number without each subject; empty like `draws`.
         parts: (S,), test part of each subject.
         dataset: Dataset that it belongs to; "" for none.
-        paired: Variance of training within a seed and its degrees of freedom, for `one_more`.
+        paired: Variance of training within a seed, pooled over methods, and its degrees of freedom; a difference of
+            two numbers has the sum of their variances.
     """
 
     value: float
@@ -92,7 +93,7 @@ class Sample:
 
     def interval(self) -> Interval:
         """95 % interval over subjects and trainings, as of a `crossed.Difference`; NaN ends for one training."""
-        terms = [variance_of_mean(self.trainings[:, None])]
+        terms = [self._over_trainings(1 / max(len(self.trainings), 1))]
         if len(self.left_out):
             terms.append(over_subjects(Jackknife(self.left_out[:, None], self.parts)))
         variances, degrees = (np.stack(side) for side in zip(*terms, strict=True))
@@ -100,10 +101,21 @@ class Sample:
         return t_interval(self.value, float(error[0]), float(total[0]))
 
     def one_more(self) -> Prediction:
-        """The number that one more training would give, with the spread pooled over methods (`paired`)."""
+        """The number that one more training would give."""
         count = len(self.trainings)
-        variance, freedom = self.paired
-        return Prediction(self.value, (variance * (1 + 1 / max(count, 1)),), (freedom,), count)
+        variance, freedom = self._over_trainings(1.0, scale=count)
+        widened = float(variance[0]) * (1 + 1 / max(count, 1))
+        return Prediction(self.value, (widened,), (float(freedom[0]),), count)
+
+    def _over_trainings(self, share: float, scale: float = 1.0) -> tuple[FloatArray, FloatArray]:
+        """Variance over trainings, the larger one of two estimates, and its degrees of freedom: (1,) each.
+
+        Args:
+            share: Share of the variance of one training.
+            scale: Factor from the variance of a mean to that share.
+        """
+        mean, freedom = variance_of_mean(self.trainings[:, None])
+        return larger((scale * mean, freedom), PairedNoise(np.array([self.paired[0]]), self.paired[1]), share)
 
     def crossed_draws(self) -> FloatArray:
         """(D,), draws over subjects and trainings together; empty for one training.

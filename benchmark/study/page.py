@@ -185,7 +185,11 @@ def _pretraining(trials: pd.DataFrame) -> list[str]:
 
 def _section(plan: Plan, question: Question, results: Results, digests: Mapping[str, Digests]) -> Section:
     rows = _rows(plan, question, results, digests)
-    pairs = [(a, b, RowDifference.between(rows[a], rows[b])) for a, b in question.pairs if a in rows and b in rows]
+    pairs = [
+        (a, b, RowDifference.between(rows[a], rows[b], rows.values()))
+        for a, b in question.pairs
+        if a in rows and b in rows
+    ]
     sentences = [_sentence(a, b, difference) for a, b, difference in pairs if difference is not None]
     sentences += [said for selection in question.selects if (said := _selected(selection, rows, results))]
     missing = _missing(plan, [(question, rows)])
@@ -207,7 +211,11 @@ def _choice_section(
         if rows
     }
     first = next(iter(named), "")
-    pairs = [(name, first, RowDifference.between(row, named[first])) for name, row in named.items() if name != first]
+    pairs = [
+        (name, first, RowDifference.between(row, named[first], named.values()))
+        for name, row in named.items()
+        if name != first
+    ]
     missing = _missing(plan, candidates)
     # The choice waits until all candidates are done.
     return _filled("Choice", asked, missing, named, pairs, [] if missing else _chosen(named, pairs), results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,9 +42,9 @@ class RowDifference:
     trainings: int
 
     @classmethod
-    def between(cls, a: Row, b: Row) -> RowDifference | None:
-        """The difference `a` - `b`; None if they share no part."""
-        paired = pair_rows(a, b)
+    def between(cls, a: Row, b: Row, rows: Iterable[Row] = ()) -> RowDifference | None:
+        """The difference `a` - `b`, with the noise of training of all `rows`; None if they share no part."""
+        paired = pair_rows(a, b, tuple(rows))
         if paired is None:
             return None
         auc, auc_interval = paired.auc()

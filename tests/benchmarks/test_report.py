@@ -14,7 +14,7 @@ import pytest
 from benchmark.core.places import PROJECT
 from benchmark.paper.tables import paper_tables
 from benchmark.report.groups import group_results
-from benchmark.report.ours import score_group
+from benchmark.report.ours import score_groups
 from benchmark.report.render import build_report
 from benchmark.stats.bootstrap import subject_weights
 from benchmark.store.results import COLUMNS, Results
@@ -89,5 +89,5 @@ def test_a_hundred_thousand_trials(benchmark, tmp_path: Path) -> None:
 def test_ten_thousand_draws_for_one_table(benchmark) -> None:
     (group,) = [g for g in group_results(make(63)) if g.dataset == "bp4d"]
     subject_weights.cache_clear()
-    scored = benchmark.pedantic(score_group, (group,), rounds=3)
+    scored = benchmark.pedantic(score_groups, ([group],), rounds=3)
     assert len(scored.rows) == len(METHODS)

@@ -484,21 +484,22 @@ def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None
     status, out, _ = malbench("report", "--compare", *sides, "--out", tmp_path / "both")
     assert status == 0
     text = (tmp_path / "both/compare.md").read_text(encoding="utf-8")
-    assert "+0.0 [+0.0, +0.0]" in text
+    assert "+0.0 (one training)" in text
     assert "mine, gft" in text
 
     status, out, _ = malbench("claims", "--json")
     claims = json.loads(out)
-    assert len(claims) == 30
-    assert claims[0]["ours"][0]["evidence"] == "nothing was run on BP4D"
+    assert len(claims) == 33
+    assert claims[0]["readings"][0]["ours"][0]["evidence"] == "nothing was run on BP4D"
 
 
 def test_claims_on_the_printed_tables_need_no_run(malbench, tmp_path: Path) -> None:
     status, out, _ = malbench("claims", "--paper", "--json")
     claims = json.loads(out)
     assert status == 0
-    assert [claim["follows"] for claim in claims].count(True) == 18
-    assert "ours" not in claims[0]
+    follows = [{reading["follows"] for reading in claim["readings"]} for claim in claims]
+    assert (follows.count({True}), follows.count({False}), follows.count({True, False})) == (21, 4, 2)
+    assert "ours" not in claims[0]["readings"][0]
     assert "C13 §4.3" in malbench("claims", "--paper")[1]
     status, _, error = malbench("claims", "--out", tmp_path)
     assert (status, "no finished trial" in error) == (2, True)

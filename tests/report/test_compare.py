@@ -11,7 +11,7 @@ import pytest
 from benchmark.core.errors import UserError
 from benchmark.report.compare import compare, write_comparison
 from benchmark.report.groups import group_results
-from benchmark.stats.compare import difference
+from benchmark.stats.crossed import difference
 from benchmark.store.results import Results
 from tests.report.conftest import TEMPLATES, make_results
 
@@ -29,20 +29,21 @@ def with_settings(results: Results, settings: dict[str, object], **made: object)
 
 def test_the_same_results() -> None:
     found = compare(make_results(), make_results())
-    assert [row[3] for row in texts(found.averages)] == ["+0.0 [+0.0, +0.0]"] * 3
+    assert [row[3] for row in texts(found.averages)] == ["+0.0 (one training)"] * 3
     assert not found.settings.rows
     assert not found.frames.rows
     assert not found.only.rows
 
 
 def test_a_difference_is_paired_by_subject() -> None:
-    a, b = make_results(("mal",)), make_results(("mal",), skills={"mal": 0.6})
+    seeds = (0, 1, 2)
+    a, b = make_results(("mal",), seeds=seeds), make_results(("mal",), skills={"mal": 0.6}, seeds=seeds)
     line = texts(compare(a, b).averages)[0]
     counts = [group_results(each)[0].rows[0].counts for each in (a, b)]
     expected = difference(counts[1], counts[0])
     assert line[0] == "MAL, BP4D"
     assert line[3].startswith(f"{100 * expected.ave:+.1f} [")
-    assert line[4:] == ["the same", "part1, part2, part3; 0"]
+    assert line[4:] == ["the same", "part1, part2, part3; 0, 1, 2"]
 
 
 def test_settings_that_differ_are_named() -> None:

@@ -91,7 +91,7 @@ def test_the_stand_in_is_named_in_every_section_and_table_of_ours(page: str) -> 
 def test_hover_tells_interval_seeds_and_trials(page: str) -> None:
     found = re.search(r'<td title="([^"]*)"', page)
     assert found is not None
-    assert re.fullmatch(r"\d+\.\d \[\d+\.\d, \d+\.\d\]; seeds 0; trials .+", found[1])
+    assert re.fullmatch(r"\d+\.\d \[\d+\.\d, \d+\.\d\] over subjects; seeds 0; trials .+", found[1])
 
 
 def test_html_by_hand() -> None:

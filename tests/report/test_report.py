@@ -45,7 +45,7 @@ def text(one: Results) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
     out = tmp_path_factory.mktemp("report")
-    return out, build_report(make_results(), out, templates=TEMPLATES)
+    return out, build_report(make_results(seeds=(0, 1, 2)), out, templates=TEMPLATES)
 
 
 def test_files(built: tuple[Path, list[Path]]) -> None:
@@ -181,7 +181,9 @@ def test_undefined_cells(one: Results) -> None:
 
 
 def test_complete_data_get_verdicts() -> None:
-    text = text_of(make_results(("stl", "mal"), origin="complete", profile="paper"))
+    once = text_of(make_results(("stl", "mal"), origin="complete", profile="paper"))
+    assert set(rows_of(once, "MAL verdict")[0][1:]) == {"needs seeds"}
+    text = text_of(make_results(("stl", "mal"), origin="complete", profile="paper", seeds=(0, 1, 2)))
     verdicts = set(rows_of(text, "MAL verdict")[0][1:]) | set(rows_of(text, "STL verdict")[0][1:])
     assert any(v.startswith("differs by ") for v in verdicts)
     assert {v for v in verdicts if not v.startswith("differs by ")} <= {"reproduced", "inconclusive"}
@@ -232,13 +234,15 @@ def test_seeds_variants_and_methods_beyond_the_paper() -> None:
 
 
 def test_pairs_are_compared_on_their_common_seeds() -> None:
-    text = text_of(Results.concat([make_results(("stl",), seeds=(1, 0)), make_results(("mal",), seeds=(1, 2))]))
-    both = text_of(make_results(("stl", "mal"), seeds=(1,)))
+    text = text_of(Results.concat([make_results(("stl",), seeds=(1, 0, 2)), make_results(("mal",), seeds=(1, 2))]))
+    both = text_of(make_results(("stl", "mal"), seeds=(1, 2)))
     row = rows_of(text, "MAL − STL")[0]
-    assert row[-1] == "1"
+    assert row[-1] == "1, 2"
     assert row == rows_of(both, "MAL − STL")[0]
-    apart = Results.concat([make_results(("stl",)), make_results(("mal",), seeds=(2,))])
-    assert rows_of(text_of(apart), "MAL − STL")[0][1:] == ["-", "-", "-", "-", "none in common", "-"]
+    apart = Results.concat([make_results(("stl",), seeds=(0, 1, 4)), make_results(("mal",), seeds=(1, 2))])
+    assert rows_of(text_of(apart), "MAL − STL")[0][-1] == "1, 2 against 0, 1, 4, not paired"
+    once = Results.concat([make_results(("stl",)), make_results(("mal",), seeds=(2,))])
+    assert rows_of(text_of(once), "MAL − STL")[0][2:4] == ["one training", "-"]
 
 
 def test_auc_is_averaged_per_seed_over_parts_and_aus() -> None:

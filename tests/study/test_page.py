@@ -16,11 +16,12 @@ from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
 from benchmark.core.places import PROJECT
 from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.report.groups import group_results
 from benchmark.stats.weights import weight_statistics
 from benchmark.store.results import Results
 from benchmark.study.page import Digests, digests_of, write_study
 from benchmark.study.plan import Plan, load_plan
-from benchmark.study.statistics import over_seeds
+from benchmark.study.statistics import RowDifference
 from benchmark.trials.expand import AuSource, Selection, Sources, expand, shared_overrides
 from methods import discover
 from tests.report.conftest import TEMPLATES, make_results
@@ -150,9 +151,11 @@ def test_in_short_a_pair_of_several_questions_is_gathered(tmp_path: Path) -> Non
     assert "## In short" not in page_of(base, tmp_path)
 
 
-def test_one_seed_decides_less(tmp_path: Path) -> None:
+def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     text = page_of(weighed(make_results(), 0.5), tmp_path)
-    assert "mal is better over subjects, of one seed than mtl" in text
+    assert "mal against mtl: +" in text
+    assert "F1 points of one training, so nothing can be said of the methods." in text
+    assert "better" not in text.split("## Who is best?")[1]
     assert "6 of 9 trials are not done" not in text  # all parts of seed 0: 18 of 27
     assert "18 of 27 trials are not done" in text
 
@@ -185,13 +188,16 @@ def test_trials_on_two_versions_of_the_data_do_not_answer_one_question(tmp_path:
     assert "drawn anew" in str(caught.value.found)
 
 
-def test_over_seeds_is_students_interval() -> None:
-    values = np.array([1.0, 2.5, 0.4])
-    found = over_seeds(values)
+def test_auc_has_students_interval_over_trainings() -> None:
+    results = make_results(("mal", "mtl"), seeds=(0, 1, 2), parts=("part1",))
+    auc = results.scores["auc"] + 0.01 * np.random.default_rng(0).random(len(results.scores))
+    (group,) = group_results(replace(results, scores=results.scores.assign(auc=auc)))
+    mal, mtl = (next(row for row in group.rows if row.method == name) for name in ("mal", "mtl"))
+    found = RowDifference.between(mal, mtl)
     assert found is not None
+    values = 100 * (mal.auc - mtl.auc).mean(axis=(1, 2))
     expected = scipy.stats.t.interval(0.95, 2, loc=values.mean(), scale=scipy.stats.sem(values))
-    assert (found.low, found.high) == pytest.approx(expected)
-    assert over_seeds(values[:1]) is None
+    assert (found.auc_interval.low, found.auc_interval.high) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["small", "more", "full"])
@@ -256,7 +262,7 @@ def test_a_choice_is_the_candidate_of_highest_f1(tmp_path: Path) -> None:
     chosen = text.split("## Which beta?")[1]
     assert "Choice `beta`." in chosen
     assert "- Of the highest F1, and so chosen: methods.mal.beta=0.01." in chosen
-    assert "- methods.mal.beta=0.01 is better over subjects, of one seed than as the profile has it: +" in chosen
+    assert "- methods.mal.beta=0.01 against as the profile has it: +" in chosen
     assert "| methods.mal.beta=0.01 − as the profile has it" in chosen
     assert "Incomplete" not in chosen
     # A candidate without its trials may be the best.
