@@ -80,7 +80,7 @@ class Row:
         """Whether the method's settings are the profile's own, or those of a reading that the profile names."""
         return not self.variant or bool(self.reading and self.variant == f"reading {self.reading}")
 
-    @property
+    @cached_property
     def machines(self) -> dict[int, str]:
         """Devices and versions of torch by seed, in words."""
         made = zip(self.trials["seed"], self.trials["provenance"], strict=True)
@@ -208,6 +208,13 @@ def machine_of(provenance: Any) -> str:
     packages = made.get("packages")
     torch = packages.get("torch") if isinstance(packages, dict) else None
     return f"{made.get('device') or 'an unknown device'} with torch {torch or 'of unknown version'}"
+
+
+def reserve_of(trials: pd.DataFrame) -> str:
+    """Number of AU validation frames, K, of the trials: the least and the most; "" if no trial says it."""
+    made = [read_provenance(text).get("frames") for text in trials["provenance"]]
+    sizes = [frames["au_val"] for frames in made if isinstance(frames, dict) and frames.get("au_val")]
+    return " to ".join(dict.fromkeys(f"{size:,}" for size in (min(sizes), max(sizes)))) if sizes else ""
 
 
 def staleness(trials: pd.DataFrame) -> str:

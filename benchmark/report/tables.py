@@ -16,7 +16,7 @@ from benchmark.paper.tables import ambiguities
 from benchmark.report.calibration import calibrate_group, calibration_sentence
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
-from benchmark.report.groups import Group, group_results, read_provenance, staleness
+from benchmark.report.groups import Group, group_results, read_provenance, reserve_of, staleness
 from benchmark.report.ours import (
     OursOfGroup,
     au_difference_table,
@@ -185,6 +185,7 @@ def _facts(group: Group) -> tuple[tuple[str, str], ...]:
         ("steps", _distinct(f"{steps:,}" for steps in sorted(set(trials["steps"])))),
         ("seeds", _distinct(sorted(set(trials["seed"])))),
         ("parts", _distinct(sorted(set(trials["part"])))),
+        ("AU validation frames (K; about 1,900 on BP4D in the paper)", reserve_of(trials) or UNKNOWN),
         ("data", _distinct(trials["data_note"])),
         ("fingerprint", group.fingerprint or UNKNOWN),
         ("device", _distinct(str(p.get("device") or UNKNOWN) for p in made)),

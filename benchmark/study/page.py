@@ -17,7 +17,7 @@ from benchmark.config.profile import load_profile
 from benchmark.config.trial import RENDERS, START
 from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Row, group_results, machine_of
+from benchmark.report.groups import Row, group_results, machine_of, reserve_of
 from benchmark.report.render import markdown_template
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import average, mean_over_parts, seed_spread
@@ -53,6 +53,8 @@ class Section:
     """Keys of the trials in the rows."""
     made_on: str = ""
     """Devices of the trials, in words."""
+    reserve: str = ""
+    """Number of AU validation frames of the trials, in words."""
 
 
 Digests = tuple[str, str]
@@ -245,6 +247,7 @@ def _filled(
         (*_pretraining(trials), *sentences),
         trials=tuple(trials["trial"]),
         made_on=_made_on(trials),
+        reserve=reserve_of(trials),
     )
 
 

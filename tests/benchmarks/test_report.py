@@ -90,4 +90,4 @@ def test_ten_thousand_draws_for_one_table(benchmark) -> None:
     (group,) = [g for g in group_results(make(63)) if g.dataset == "bp4d"]
     subject_weights.cache_clear()
     scored = benchmark.pedantic(score_groups, ([group],), rounds=3)
-    assert len(scored.rows) == len(METHODS)
+    assert len(scored[0].rows) == len(METHODS)
