@@ -196,21 +196,25 @@ class Made(Printed):
 
 
 def test_sizes_by_hand() -> None:
-    """Mean 2.0 of three; variance 2 × .5 with 8 degrees of freedom: ± 2.306 · √(4/3) = 2.66, too wide to confirm."""
+    """Mean 2.0 of three; variance 2 × .6 with 8 degrees of freedom: ± 2.306 · √1.6 = 2.92, too wide."""
     difference = "ave(BP4D, MAL) - ave(BP4D, MTL)"
-    wide = judge(f"about({difference}, 2.5)", Made([1.0, 2.0, 3.0]))
+    wide = judge(f"about({difference}, 2.5)", Made([1.0, 2.0, 3.0], paired=(0.6, 8.0)))
     assert wide.holds is None
-    assert wide.evidence == "+2.0, claimed +2.5; one more training [-0.7, +4.7]"
-    assert judge(f"about({difference}, 4.8)", Made([1.0, 2.0, 3.0])).holds is False
-    narrow = Made([1.0, 2.0, 3.0], paired=(0.28, 8.0))  # ± 2.306 · √(.56 · 4/3) = 1.99
+    assert wide.evidence == "+2.0, claimed +2.5; one more training [-0.9, +4.9]"
+    assert judge(f"about({difference}, 5.0)", Made([1.0, 2.0, 3.0], paired=(0.6, 8.0))).holds is False
+    narrow = Made([1.9, 2.0, 2.1], paired=(0.28, 8.0))  # ± 2.306 · √(.56 · 4/3) = 1.99
     assert MARGIN_AVE > 2.306 * (0.56 * 4 / 3) ** 0.5
     assert judge(f"about({difference}, 2.5)", narrow).holds is True
+    # The larger one of two estimates: the pair's own variance is 1 with 2 degrees of freedom, ± 4.303 · √(4/3) = 4.97.
+    own = judge(f"about({difference}, 2.5)", Made([1.0, 2.0, 3.0], paired=(0.28, 8.0)))
+    assert own.evidence.endswith("one more training [-3.0, +7.0]")
     assert judge(f"about({difference}, 2.5)", Made([1.0, 2.0])).evidence == "2 trainings; +1.5, claimed +2.5"
 
 
 def test_signs_and_margins_by_hand() -> None:
     """Student's interval of 1, 2, 3: 2 ± 4.303 · 1/√3 = 2 ± 2.48."""
-    three, clear = Made([1.0, 2.0, 3.0]), Made([1.9, 2.0, 2.1])
+    alone = (float("nan"), 0.0)
+    three, clear = Made([1.0, 2.0, 3.0], paired=alone), Made([1.9, 2.0, 2.1], paired=alone)
     assert judge("ave(BP4D, MAL) > ave(BP4D, MTL)", three).holds is None
     assert judge("ave(BP4D, MAL) > ave(BP4D, MTL)", clear).holds is True
     assert judge("ave(BP4D, MAL) < ave(BP4D, MTL)", clear).holds is False
