@@ -73,12 +73,20 @@ def by_training(row: Row) -> Trainings:
 
 
 def spread_of(group: Group, row: Row) -> Spread:
-    """Noise of training, pooled over the rows of the paper's methods on the same parts (those of the same group)."""
-    trained = [other for other in group.rows if other.parts == row.parts and _is_ours(group, other)]
-    return pooled_spread([by_training(other) for other in trained or [row]])
+    """Noise of training, pooled over the rows of the paper's methods that have the parts and all seeds of this row."""
+    alike = [
+        other
+        for other in group.rows
+        if other is not row
+        and _is_multitask(group, other)
+        and other.parts == row.parts
+        and set(other.seeds) >= set(row.seeds)
+    ]
+    trainings = [by_training(other) for other in (row, *alike)]
+    return pooled_spread([some.of_seeds(row.seeds) for some in trainings])
 
 
-def _is_ours(group: Group, row: Row) -> bool:
+def _is_multitask(group: Group, row: Row) -> bool:
     printed = group.paper.row(row.paper_row)
     return printed is not None and printed.group == "multitask"
 

@@ -55,6 +55,15 @@ class Trainings:
     seeds: tuple[int, ...]
     values: FloatArray
 
+    def of_seeds(self, seeds: Sequence[int]) -> Trainings:
+        """Trainings of these seeds alone, in their order.
+
+        Example:
+            >>> Trainings((0, 2), np.array([[1.0], [3.0]])).of_seeds([2]).values
+            array([[3.]])
+        """
+        return Trainings(tuple(seeds), self.values[[self.seeds.index(seed) for seed in seeds]])
+
 
 def pooled_spread(methods: Sequence[Trainings]) -> Spread:
     """Noise of one training, pooled over methods.
@@ -78,8 +87,7 @@ def pooled_spread(methods: Sequence[Trainings]) -> Spread:
     """
     shared = [seed for seed in methods[0].seeds if all(seed in method.seeds for method in methods)]
     if len(methods) > 1 and len(shared) > 1:
-        values = [method.values[[method.seeds.index(seed) for seed in shared]] for method in methods]
-        return _two_way(np.stack(values))
+        return _two_way(np.stack([method.of_seeds(shared).values for method in methods]))
     columns = methods[0].values.shape[1]
     squares, freedom = np.zeros(columns), 0.0
     for method in methods:
