@@ -60,7 +60,7 @@ class Grid:
     @property
     def waiting(self) -> list[Trial]:
         """Trials that are not done."""
-        return [trial for trial in self.trials if self.states[trial.key] not in {State.DONE, State.STALE}]
+        return [trial for trial in self.trials if not self.states[trial.key].is_finished]
 
     def needs(self) -> Needs:
         """Disk and memory that the waiting trials need."""

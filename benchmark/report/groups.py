@@ -23,6 +23,7 @@ from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
 from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
+from benchmark.store.identity import UNSEALED
 from benchmark.store.results import Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
@@ -179,10 +180,13 @@ def read_provenance(text: Any) -> dict[str, Any]:
 
 
 def staleness(trials: pd.DataFrame) -> str:
-    """Whether trials are stale: `yes`, `no`, or `no` with the verification that made them fresh."""
+    """Whether trials are stale: `yes`, `unsealed`, `no`, or `no` with the verification that made them fresh."""
+    made = [read_provenance(text) for text in trials["provenance"]]
+    if any(facts.get(UNSEALED) for facts in made):
+        return UNSEALED
     if trials["stale"].any():
         return "yes"
-    marks = [read_provenance(text).get("verified") for text in trials["provenance"]]
+    marks = [facts.get("verified") for facts in made]
     said = sorted({f"{mark['steps']} steps {mark['agreement']}" for mark in marks if isinstance(mark, dict)})
     return f"no: verified, {' and '.join(said)}" if said else "no"
 
