@@ -164,6 +164,7 @@ def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
         root=request.root,
         cache=request.cache,
         allow_incomplete=request.allow_incomplete,
+        check_pixels=request.check_pixels,
         registry=registry,
         listener=listener,
     )

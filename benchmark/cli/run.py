@@ -61,6 +61,10 @@ def run(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`; the report says so.")
     ] = False,
+    skip_pixel_check: Annotated[
+        bool,
+        typer.Option("--skip-pixel-check", help="Take packed frames as they are on disk; every result says so."),
+    ] = False,
     runs: Runs = DEFAULT_RUNS,
     cache: Cache = DEFAULT_CACHE,
     device: Device = "auto",
@@ -91,6 +95,7 @@ def run(
         overrides=(*(overrides or ()), *(("train.amp=true",) if amp else ())),
         root=data,
         allow_incomplete=allow_incomplete,
+        check_pixels=not skip_pixel_check,
         runs=runs,
         cache=cache,
         execution=Execution(device, threads, checkpoint_every),

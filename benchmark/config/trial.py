@@ -62,7 +62,11 @@ class Trial(Settings):
     @cached_property
     def key(self) -> str:
         """Digest of everything that can change the result, 16 hex digits."""
-        return key_of(self.model_dump(mode="json", ))
+        return key_of(
+            self.model_dump(
+                mode="json",
+            )
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy of the trial with a new key."""

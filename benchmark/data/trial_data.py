@@ -29,3 +29,8 @@ class TrialData:
     def fingerprints(self) -> tuple[str, str]:
         """Fingerprints of the AU and the FE frames."""
         return self.au.fingerprint, self.fe.fingerprint
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether the pixels of one of them were not compared with their digests."""
+        return self.au.unchecked or self.fe.unchecked

@@ -15,6 +15,7 @@ from PIL import Image
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
+from benchmark.data.images import rgb, turn_of
 from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
 
 ACROSS = 9
@@ -111,8 +112,11 @@ def thumbnail(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
-            image.thumbnail((THUMBNAIL, THUMBNAIL))
-            return image.convert("RGB")
+            turn = turn_of(image)
+            small = image if image.format == "JPEG" else rgb(image, path)
+            small.thumbnail((THUMBNAIL, THUMBNAIL))  # a JPEG is decoded at a reduced scale
+            small = rgb(small, path)
+            return small if turn is None else small.transpose(turn)
     except UNREADABLE as error:
         raise UserError(
             "an image cannot be read", where=path, found=str(error), remedy="copy this image from your dataset anew"

@@ -27,7 +27,8 @@ def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:
             expected="a finished trial of a method that weighs samples",
             remedy="name one that `malbench status` calls done, of mal for instance",
         )
-    table = folder.read_table(FE_WEIGHTS, folder.seals()).sort_values(["weight", "path"], kind="stable", ignore_index=True)
+    table = folder.read_table(FE_WEIGHTS, folder.seals())
+    table = table.sort_values(["weight", "path"], kind="stable", ignore_index=True)
     if fe.fingerprint != trial.fingerprints[1]:
         raise UserError(
             "these are not the FE images that the trial ran on",

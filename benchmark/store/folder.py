@@ -3,8 +3,8 @@
 Files of a finished trial: `trial.json provenance.json history.parquet scores.parquet counts.parquet
 predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` if the method weighs samples.
 `predictions.parquet` has one row per test frame and stays with the owner of the data. `DONE` holds the trial's key and
-a digest of each of these files, so that a later change is noticed; `provenance.json` says that it does, so that a `DONE`
-without digests is either of an earlier version, and the trial unsealed, or damaged.
+a digest of each of these files, so that a later change is noticed. `provenance.json` says that it does. A `DONE`
+without digests is of an earlier version, and the trial unsealed, or it is damaged.
 
 Two files beside them are not sealed. `slurm.json` names the job that the trial was last submitted as; the submitting
 process writes it, not the owner of the trial. `verified.json` says which sources last verified a finished trial; it has

@@ -124,8 +124,8 @@ def _summary(path: str, contents: Contents | None) -> TrialSummary | None:
     try:
         raw = read_bytes(f"{path}/{TRIAL}")
         trial = json_object(raw)
-        name = {key: str(trial[key]) for key in ("dataset", "method", "part", "profile")}
-        seen = TrialSummary(path, seed=int(trial["seed"]), key=path[-16:], is_done=done, **name)
+        dataset, method, part, profile = (str(trial[name]) for name in ("dataset", "method", "part", "profile"))
+        seen = TrialSummary(path, dataset, method, part, int(trial["seed"]), profile, path[-16:], done)
         return _finished(seen, trial, raw, contents) if done else seen
     except FileNotFoundError as error:
         if not os.path.exists(f"{path}/{DONE}"):  # noqa: PTH110  # no trial, or one that is being deleted

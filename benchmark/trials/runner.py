@@ -37,6 +37,8 @@ from methods.base import Method
 OnTrial = Callable[[Trial, State], None] | None
 """Callback before each trial, with the trial and its state; None for none."""
 
+UNCHECKED = "pixels not compared with their digests (--skip-pixel-check)"
+"""Note of trials that ran on packed frames as they were found."""
 LOOK_S = 1.0
 """Seconds between two checks of a waiting process: whether the trial is free, and whether to stop."""
 
@@ -167,8 +169,8 @@ def _run_owned(
     """Own a trial and train it.
 
     Returns:
-        None if it ran now, `done`, `stale` or `unsealed` if another process has finished it meanwhile, `running` if another
-        process runs it. With `wait`, `done` or None.
+        None if it ran now, `done`, `stale` or `unsealed` if another process has finished it meanwhile, `running` if
+        another process runs it. With `wait`, `done` or None.
 
     Raises:
         UserError: The trial failed; its folder holds the reason.
@@ -337,7 +339,8 @@ def run_trial(
             "prerequisites": {role: done.made for role, done in prerequisites.items()},
             "paper_row": trial.row or method_class.paper_row,
             "origin": joint_origin(data, *(done.made["origin"] for done in prerequisites.values())),
-            "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
+            "data_note": "; ".join([data.au.faces.note, data.fe.faces.note, *([UNCHECKED] if data.unchecked else [])]),
+            "pixels": UNCHECKED if data.unchecked else "as packed",
             **_about_data(data, protocol),
         },
     )

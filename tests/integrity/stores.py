@@ -56,7 +56,9 @@ def finish(runs: Path, method: str, seed: int = 0, **made: object) -> TrialFolde
     folder.write_table("history.parquet", pd.DataFrame({"step": [0, 1], "loss_au": [8.25, 7.0]}))
     folder.write_text("model.safetensors", "stands for weights")
     if method == "mal":
-        folder.write_table("fe_weights.parquet", pd.DataFrame({"path": ["a", "b"], "label": [0, 1], "weight": [1, 0.5]}))
+        folder.write_table(
+            "fe_weights.parquet", pd.DataFrame({"path": ["a", "b"], "label": [0, 1], "weight": [1, 0.5]})
+        )
     folder.finish(trial.key)
     return folder
 
