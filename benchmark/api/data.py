@@ -149,10 +149,10 @@ def load_data(
     if start is not None and start_protocol is not None and chosen.au.start is not None:
         subjects = [s for part in chosen.au.start.settings.parts for s in start_protocol.parts[part]]
         packed = pack_faces(start, settings, cache, listener.progress, check=check_pixels).of_subjects(subjects)
-        others[start.dataset] = (start_protocol, TrialData(packed, frames.fe, frames.fe_clear))
+        others[start.dataset] = (start_protocol, replace(frames, au=packed))
     if people is not None:  # the pre-training on rendered people uses no AU frame
         packed_people = pack_faces(people, settings, cache, listener.progress, check=check_pixels)
-        others[people.dataset] = (protocol, TrialData(frames.au, packed_people))
+        others[people.dataset] = (protocol, replace(frames, fe=packed_people, fe_clear=None))
     listener.note(_pixel_note([frames, *(data for _, data in others.values())]))
     return LoadedData(settings, changed, chosen, root, protocol, frames, others)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import Timeout
+
 from benchmark.api.listener import SILENT, Listener
 from benchmark.api.request import default_profile
 from benchmark.config.profile import load_profile
@@ -127,17 +129,22 @@ def write_report(
             f"no finished trial '{trial}' in the results", where=source, remedy="name one of `malbench status --all`"
         )
     if beside:
-        stored = Results.concat([stored, *[Results.read(file) for file in beside]])
+        stored = Results.merge({str(source): stored, **{str(file): read_results(file) for file in beside}})
     listener.note(f"from {source}")
+    unfinished = [folder for folder in trial_folders(runs) if not folder.is_done] if source == runs else []
+    if unfinished:
+        number = f"{len(unfinished)} trial{'' if len(unfinished) == 1 else 's'}"
+        listener.note(f"left out, because not done: {number} of the store; `malbench status` lists them")
     weighed = None
     if source == runs or trial:
         try:
             weighed = _weighed_faces(runs, trial, faces, cache or default_cache(), listener)
-        except UserError as error:
+        except (UserError, OSError, Timeout) as error:
             if trial or faces is not None:
                 raise
             # The images were not requested, and the rest of the report does not depend on them.
-            listener.note(f"Figures 5 and 6 are left out: {error.what}")
+            reason = error.what if isinstance(error, UserError) else str(error)
+            listener.note(f"Figures 5 and 6 are left out: {reason}")
     return build_report(stored, out, faces=weighed)
 
 
@@ -167,7 +174,7 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
     trial, made = read_trial(folder)
     if root is None and made["origin"] != "stand-in":
         return None
-    profile, _ = profile_of(trial)
+    profile, _ = profile_of(trial, made)
     chosen = Chosen.open(trial.dataset, profile)
     root = root or standin_root(cache, profile, chosen.all, listener.progress)
     faults: list[UserError] = []  # ignored: the fingerprint decides whether an incomplete root has the trial's images

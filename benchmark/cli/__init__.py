@@ -6,6 +6,7 @@ Modules here hold signatures and messages. Each command imports the rest inside 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -13,6 +14,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.cli import data, report, run, status, study
+from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, end_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
 USER_MISTAKE = 2
@@ -61,8 +63,14 @@ def options(
 
 def main() -> None:
     """Run the command line; a user error is printed as one block and ends with status 2."""
+    prepare_streams()
+    end_on_sigterm()
+    # A command draws into files alone, and must not depend on what the user's notebooks draw with.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         app()
+    except OutputClosed as error:
+        _fail(error, BROKEN_PIPE)
     except UserError as error:
         _fail(error)
     except OSError as error:
@@ -81,6 +89,6 @@ def main() -> None:
         _fail(too_little_memory(error))
 
 
-def _fail(error: UserError) -> NoReturn:
+def _fail(error: UserError, status: int = USER_MISTAKE) -> NoReturn:
     print(f"error: {error}", file=sys.stderr)  # noqa: T201
-    sys.exit(USER_MISTAKE)
+    sys.exit(status)

@@ -216,5 +216,10 @@ class Profile(Settings):
 
     @property
     def source(self) -> Source:
-        """Source of the settings, for error messages."""
-        return Source(Path(self.path), Path(self.path).read_text(encoding="utf-8"), self.overridden)
+        """Source of the settings, for error messages; without text if they come from a result."""
+        text = Path(self.path).read_text(encoding="utf-8-sig") if self.path else ""
+        return Source(Path(self.path or self.name), text, self.overridden)
+
+    def for_result(self) -> dict[str, Any]:
+        """The settings as JSON values for the provenance of a trial: all that its data and batches depend on."""
+        return self.model_dump(mode="json", exclude={"path", "overridden", "slurm"})

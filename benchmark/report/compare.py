@@ -15,6 +15,7 @@ from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.render import markdown_template
 from benchmark.stats.compare import difference, f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
+from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "compare.md"
@@ -64,7 +65,7 @@ def write_comparison(
     out.mkdir(parents=True, exist_ok=True)
     page = out / PAGE
     text = markdown_template(f"{PAGE}.j2", templates).render(found=comparison, names=names)
-    page.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(page, text.encode())
     return page
 
 

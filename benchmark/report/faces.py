@@ -16,7 +16,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
 from benchmark.data.images import rgb, turn_of
-from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
+from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin, own_style
 
 ACROSS = 9
 """Images in a row of Figure 5."""
@@ -65,6 +65,7 @@ def low_and_high_weights(faces: WeighedFaces) -> Figure:
     )
 
 
+@own_style()
 def _grid(
     faces: WeighedFaces,
     rows: Sequence[pd.DataFrame],

@@ -144,6 +144,37 @@ class Results:
             return cls.empty()
         return cls(**{f.name: pd.concat([getattr(p, f.name) for p in parts], ignore_index=True) for f in fields(cls)})
 
+    @classmethod
+    def merge(cls, parts: Mapping[str, Results]) -> Results:
+        """Join results that may have trials in common, for example those of a report and of predictions in it.
+
+        Args:
+            parts: The results, by the name of their source.
+
+        Raises:
+            UserError: A trial is in two of them with different counts, scores or settings.
+        """
+        merged, source_of = cls.empty(), dict[str, str]()
+        for source, part in parts.items():
+            common = [key for key in part.trials["trial"] if key in source_of]
+            for key in common:
+                if merged._facts(key) != part._facts(key):
+                    raise UserError(
+                        f"the trial {key} stands in two results files, and differs",
+                        where=source,
+                        found=f"another trial of this key in {source_of[key]}",
+                        remedy="leave one of the two files out; score predictions again that were scored on other data",
+                    )
+            merged = merged.beside(part)
+            source_of = dict.fromkeys(part.trials["trial"], source) | source_of
+        return merged
+
+    def _facts(self, key: str) -> list[str]:
+        """What makes two results of a trial the same: all but when they were verified, and whether they are stale."""
+        tables = [getattr(self, name) for name in COLUMNS]
+        rows = [table[table["trial"] == key].drop(columns=["stale", "provenance"], errors="ignore") for table in tables]
+        return [of_trial.to_csv(index=False) for of_trial in rows]
+
     def beside(self, other: Results) -> Results:
         """These results, and those of trials that only `other` has."""
         more = other.trials.loc[~other.trials["trial"].isin(self.trials["trial"]), "trial"]

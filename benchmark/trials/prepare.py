@@ -175,7 +175,7 @@ def prepare_data(
         UserError: An image, a pack or the stand-in's ground truth is damaged, or the disk is too small.
     """
     au, fe = (pack_faces(face_set, profile, cache, progress, check=check) for face_set in faces)
-    return TrialData(au, fe, known_clear(fe.faces))
+    return TrialData(au, fe, known_clear(fe.faces), profile.for_result())
 
 
 def pack_faces(

@@ -340,6 +340,7 @@ def run_trial(
             "paper_row": trial.row or method_class.paper_row,
             "origin": joint_origin(data, *(done.made["origin"] for done in prerequisites.values())),
             "data_note": "; ".join([data.au.faces.note, data.fe.faces.note, *([UNCHECKED] if data.unchecked else [])]),
+            **({} if data.profile is None else {"profile": data.profile}),
             "pixels": UNCHECKED if data.unchecked else "as packed",
             **_about_data(data, protocol),
         },
