@@ -21,7 +21,7 @@ from benchmark.core.machine import available_cores
 from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prerequisites
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
-from benchmark.trials.expand import AuSource, Selection, expand
+from benchmark.trials.expand import AuSource, Selection, expand, method_hparams
 from benchmark.trials.preflight import Needs, check_needs, existing, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
@@ -202,6 +202,9 @@ def check_selection(
         >>> [trial.method for trial in check_selection("bp4d", profile, changed, discover(), wanted, None)]
         ['stl']
     """
+    # Settings of methods that do not run are checked, too: a wrong one would be found at another run, or never.
+    for name in profile.methods:
+        method_hparams(profile, name, registry)
     chosen = Chosen.open(dataset, profile)
     sources = chosen.unread_sources
     if root is not None:

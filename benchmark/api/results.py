@@ -17,7 +17,7 @@ from benchmark.report.compare import write_comparison
 from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
-from benchmark.report.submitted import score_predictions
+from benchmark.report.submitted import read_predictions, score_predictions
 from benchmark.report.weighed import weighed_faces
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
@@ -230,7 +230,7 @@ def score_predictions_file(
     name: str,
     *,
     beside: Path,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     profile: str = "",
     overrides: Sequence[str] = (),
     root: Path | None = None,
@@ -244,7 +244,8 @@ def score_predictions_file(
         dataset: Name of the AU dataset.
         name: Name of the rows in the tables.
         beside: Results file on the same test frames.
-        threshold: Threshold of the scores in columns `AU1`, ...: an AU is active above it.
+        threshold: Threshold of the scores in columns `AU1`, ...: an AU is active above it. None: the scores are
+            probabilities, and the threshold is 0.5.
         profile: See `load_data`.
         overrides: Changes to the profile.
         root: The data root; None: the stand-in.
@@ -264,7 +265,11 @@ def score_predictions_file(
     """
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
     chosen = Chosen.open(dataset, settings)
+    results = Results.read(beside)
+    # Before the stand-in is drawn, which takes minutes. Its protocol is that of the dataset.
+    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
+    predictions = read_predictions(file, name, protocol, results, threshold=threshold)
     root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, settings, listener.progress)
-    return score_predictions(file, name, faces, protocol, Results.read(beside), threshold=threshold)
+    return score_predictions(predictions, faces, protocol, results)

@@ -20,6 +20,7 @@ from benchmark.config.protocol import ALL
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import f1
+from benchmark.core.hashing import digest_of_json
 from benchmark.core.machine import available_cores
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
@@ -193,7 +194,7 @@ class _Verifier:
         user = self._user_of(trial)
         if user is not trial:
             made = read_trial(self.finished[user.key][1])[1]
-        place = (user.dataset, user.profile, user.shared_overrides)
+        place = (user.dataset, user.profile, f"{user.shared_overrides} {digest_of_json(made.get('profile'))}")
         if place not in self._loaded:
             profile, changed = profile_of(user, made)
             settings = profile.model_copy(update={"data": user.data, "train": user.train})

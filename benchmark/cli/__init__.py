@@ -63,12 +63,16 @@ def options(
 
 def main() -> None:
     """Run the command line; a user error is printed as one block and ends with status 2."""
+    before = sys.stdout
     prepare_streams()
     end_on_sigterm()
     # A command draws into files alone, and must not depend on what the user's notebooks draw with.
     os.environ["MPLBACKEND"] = "agg"
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # at the end of the interpreter it would be too late to say that nobody reads it
     except OutputClosed as error:
         _fail(error, BROKEN_PIPE)
     except UserError as error:
@@ -87,6 +91,8 @@ def main() -> None:
         if not is_out_of_memory(error):
             raise
         _fail(too_little_memory(error))
+    finally:
+        sys.stdout = before if before is not None else sys.stdout
 
 
 def _fail(error: UserError, status: int = USER_MISTAKE) -> NoReturn:

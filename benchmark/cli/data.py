@@ -21,12 +21,13 @@ from benchmark.cli.options import (
     Overrides,
     ProfileName,
     given_root,
+    path_of,
 )
 
 
 def standin(
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Folder to write; it must be empty or absent.")],
+    out: Annotated[Path, typer.Option(parser=path_of, help="Folder to write; it must be empty or absent.")],
     profile: ProfileName = "standin",
     overrides: Overrides = None,
 ) -> None:

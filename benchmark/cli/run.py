@@ -27,6 +27,7 @@ from benchmark.cli.options import (
     Runs,
     Seeds,
     Threads,
+    path_of,
 )
 from benchmark.core.errors import Interrupted, UserError
 
@@ -196,7 +197,8 @@ def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path
 def verify(
     runs: Runs = DEFAULT_RUNS,
     results: Annotated[
-        Path | None, typer.Option(help="Verify the trials of this results.parquet, and mark them in it.")
+        Path | None,
+        typer.Option(parser=path_of, help="Verify the trials of this results.parquet, and mark them in it."),
     ] = None,
     key: Annotated[
         list[str] | None, typer.Option("--trial", metavar="KEY", help="Only this trial; may be repeated.")

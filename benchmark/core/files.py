@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,15 @@ def json_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"a JSON {type(content).__name__} in place of an object")
     return content
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Content of a TOML text.
+
+    Raises:
+        tomllib.TOMLDecodeError: The text is no TOML, or is nested too deep to be read.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("nested too deep") from None

@@ -12,6 +12,7 @@ from typing import Any
 from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
+from benchmark.report.readable import readable_results
 from benchmark.report.render import markdown_template
 from benchmark.stats.compare import difference, f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
@@ -61,7 +62,7 @@ def write_comparison(
     Raises:
         UserError: One of the two holds no trial, or they have no row in common.
     """
-    comparison = compare(a, b)
+    comparison = compare(readable_results(a), readable_results(b))
     out.mkdir(parents=True, exist_ok=True)
     page = out / PAGE
     text = markdown_template(f"{PAGE}.j2", templates).render(found=comparison, names=names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import json_object, read_bytes
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
 from benchmark.report.figures import BLUE, GREY, VERMILLION, own_style, write_figure
 from benchmark.report.render import markdown_template
@@ -107,7 +107,7 @@ def read_benchmarks(files: Sequence[Path]) -> Costs:
     rows = []
     for file in files:
         try:
-            benchmarks = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
+            benchmarks = json_object(read_bytes(file))["benchmarks"]
             if not benchmarks:
                 raise ValueError("no measurement")
             for benchmark in benchmarks:
@@ -136,7 +136,7 @@ def read_costs(file: Path) -> Costs:
         UserError: There is no such file, or it has another format.
     """
     try:
-        return Costs.model_validate_json(file.read_text(encoding="utf-8"))
+        return Costs.model_validate_json(read_bytes(file))
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise _not_costs(file, error) from error
 

@@ -16,7 +16,8 @@ from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
 from benchmark.data.images import rgb, turn_of
-from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin, own_style
+from benchmark.report.figures import LABEL, LONGEST_LINE, TICK, TITLE, WIDTH, mark_origin, own_style
+from benchmark.report.readable import readable
 
 ACROSS = 9
 """Images in a row of Figure 5."""
@@ -90,17 +91,33 @@ def _grid(
     for line, members, name in zip(grid, rows, names, strict=True):
         for axes in line:
             axes.set_axis_off()
-        line[0].text(-0.12, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK)
+        line[0].text(
+            -0.12,
+            0.5,
+            readable(name, 30),
+            transform=line[0].transAxes,
+            ha="right",
+            va="center",
+            fontsize=TICK,
+            parse_math=False,
+        )
         for axes, (_, face) in zip(line, members.iterrows(), strict=False):
             # SVG and PDF store the original pixels instead of an enlarged image.
             axes.imshow(thumbnail(faces.root / str(face["path"])), interpolation="none")
-            said = [faces.labels[int(face["label"])]] if classed else []
+            said = [readable(faces.labels[int(face["label"])], 30)] if classed else []
             said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in members else ""))
             axes.text(0.5, -0.04, "\n".join(said), transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
     unit = "weight | consistency" if "consistency" in faces.table else "weight"
     top = 1 - 0.06 / height
     figure.text(0.01, top, title, fontsize=TITLE, va="top")
-    figure.text(0.01, top - 0.16 / height, f"{faces.title}; {unit}", fontsize=LABEL, va="top", parse_math=False)
+    figure.text(
+        0.01,
+        top - 0.16 / height,
+        readable(f"{faces.title}; {unit}", LONGEST_LINE),
+        fontsize=LABEL,
+        va="top",
+        parse_math=False,
+    )
     mark_origin(figure, faces.origin, top)
     return figure
 

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from benchmark.core.f1 import FloatArray
 from benchmark.core.origin import Origin
 from benchmark.report.groups import ORIGINS, Group, Row
+from benchmark.report.readable import readable
 from benchmark.store.atomic import write_atomically
 
 # The palette of Okabe and Ito, which readers with any colour vision can distinguish.
@@ -29,6 +30,8 @@ WIDTH = 7.0
 """Width in inches, that of a page with two columns, so that text keeps its size in print."""
 TITLE, LABEL, TICK = 9, 8, 7
 """Font sizes in points."""
+LONGEST_LINE = 160
+"""Longest text in a figure, characters."""
 SMOOTHING_SHARE = 1 / 15
 """Width of the moving mean, as a share of the number of points."""
 
@@ -104,7 +107,10 @@ def training_curves(group: Group) -> Figure:
                 axes.set_title(column.title, fontsize=TITLE, loc="left")
             _panel(axes, column, panels[r][c], shared if column.log else limits[c])
             if c == 0:
-                axes.set_ylabel(f"{part} tested\n{column.ylabel}" if panels[r][c] else f"{part} tested", fontsize=LABEL)
+                axes.set_ylabel(
+                    f"{readable(part, 40)} tested\n{column.ylabel}" if panels[r][c] else f"{readable(part, 40)} tested",
+                    fontsize=LABEL,
+                )
             if r == len(parts) - 1 and panels[r][c]:
                 axes.set_xlabel("iteration", fontsize=LABEL)
     _titles(figure, group, height)
@@ -247,6 +253,7 @@ def _titles(figure: Figure, group: Group, height: float) -> None:
     top = 1 - 0.08 / height
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
     title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
+    title = readable(title, LONGEST_LINE)
     figure.text(0.01, top, title, fontsize=TITLE, va="top", parse_math=False)
     mark_origin(figure, group.origin, top)
 

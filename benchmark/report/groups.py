@@ -174,7 +174,7 @@ def read_provenance(text: Any) -> dict[str, Any]:
     """Provenance of a trial from JSON; empty if it cannot be read."""
     try:
         read = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 

@@ -16,6 +16,7 @@ from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high
 from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
 from benchmark.report.markdown import escape, markdown_table
+from benchmark.report.readable import readable_results
 from benchmark.report.tables import ReportContext, build_context
 from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
@@ -54,7 +55,7 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    context = build_context(results)
+    context = build_context(readable_results(results))
     texts = {TABLES: render_markdown(context, templates, faces), LATEX: render_latex(context, templates)}
     out.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, "report") as scratch:

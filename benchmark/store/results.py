@@ -20,8 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.store.atomic import write_atomically
 from benchmark.store.record import is_current
+from benchmark.store.shapes import check_shapes
 
 FORMAT = "mal-benchmark results 4"
 
@@ -85,7 +87,9 @@ MOST = {"f1": 1.0, "auc": 1.0}
 """Largest value of a column; others have none."""
 FREE = {"value"}
 """Columns that may be negative."""
-JSON_COLUMNS = ("settings", "provenance")
+NAMES = ("trial", "dataset", "part", "method", "subject", "au", "series", "name")
+"""Columns that identify something, and so are never cut short for readers."""
+LONGEST_NAME = 200
 
 _KINDS = {
     "string": (pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
@@ -207,9 +211,13 @@ class Results:
                 raise ValueError(f"{name}: rows of a trial that there is not")
             if table.duplicated(KEYS[name]).any():
                 raise ValueError(f"{name}: a row stands twice")
-        for column in JSON_COLUMNS:
-            if not all(isinstance(json.loads(text), dict) for text in self.trials[column]):
-                raise ValueError(f"trials: {column} holds no JSON object")
+            for column in set(NAMES) & set(table):
+                wrong = [text for text in table[column].unique() if not _is_name(str(text))]
+                if wrong:
+                    raise ValueError(f"{name}: {column} {wrong[0][:40]!r} is no name: it is empty, long or unprintable")
+        columns = ("trial", "settings", "provenance")
+        for trial, settings, provenance in zip(*(self.trials[column] for column in columns), strict=True):
+            check_shapes(trial, settings, provenance)
         return self
 
     def select(self, keys: Iterable[str]) -> Results:
@@ -288,7 +296,7 @@ class Results:
         if not path.is_file():
             raise UserError("no results file", where=path, remedy=remedy)
         try:
-            arrow = pq.read_table(path, page_checksum_verification=True)
+            arrow = pq.read_table(regular(path), page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise UserError("not a readable parquet file", where=path, found=str(error), remedy=remedy) from error
         file_format = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode(errors="replace")
@@ -296,7 +304,7 @@ class Results:
             raise UserError("not a results file", where=path, expected=FORMAT, found=file_format, remedy=remedy)
         try:
             return cls(**_tables_of(arrow)).validated()
-        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError, pa.ArrowException) as error:
             raise UserError(
                 "a results file holds what no report can be made of", where=path, found=str(error)[:200], remedy=remedy
             ) from error
@@ -354,6 +362,10 @@ def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
         if kind == "int64" and not pd.api.types.is_signed_integer_dtype(table[column]):
             _check_integers(table[column], name)
     return table[list(COLUMNS[name])].astype(COLUMNS[name])
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
 
 
 def _check_integers(values: pd.Series, name: str) -> None:
