@@ -23,7 +23,7 @@ from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
 from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
-from benchmark.store.identity import UNSEALED
+from benchmark.store.folder import UNSEALED
 from benchmark.store.results import Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
@@ -187,8 +187,16 @@ def staleness(trials: pd.DataFrame) -> str:
     if trials["stale"].any():
         return "yes"
     marks = [facts.get("verified") for facts in made]
-    said = sorted({f"{mark['steps']} steps {mark['agreement']}" for mark in marks if isinstance(mark, dict)})
+    found = [mark for mark in marks if isinstance(mark, dict)]
+    said = sorted(
+        {UNSEALED if m.get(UNSEALED) else f"{m.get('steps', 0)} steps {m.get('agreement', '')}" for m in found}
+    )
     return f"no: verified, {' and '.join(said)}" if said else "no"
+
+
+def _verification(mark: dict[str, Any]) -> str:
+    """A verification in words."""
+    return UNSEALED if mark.get(UNSEALED) else f"{mark.get('steps', 0)} steps {mark.get('agreement', '')}"
 
 
 def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:

@@ -68,7 +68,8 @@ def build_report(
             write_atomically(scratch / name, text.encode())
         images = [file.relative_to(scratch).as_posix() for files in figures for file in files]
         # The results last: whoever finds them finds the tables made of them.
-        return publish(scratch, out, [*images, *texts, RESULTS])
+        publish(scratch, out, [*images, *texts, RESULTS])
+    return [out / name for name in (*texts, *images, RESULTS)]
 
 
 def _write_figures(

@@ -51,7 +51,8 @@ _UNSEALED = {JOB, VERIFIED}
 _KEY = re.compile(r"[0-9a-f]{16}")
 SEALED = {"sealed": "blake2b"}
 """Part of the provenance of each trial whose `DONE` has digests."""
-PREDICTIONS = "predictions.parquet"
+UNSEALED = "unsealed"
+"""Field of the provenance of a trial, or of its verification, that nothing proves to be as it was written."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +321,7 @@ class TrialFolder:
         self.write_json(VERIFIED, {**content, "seal": self._seal_of(content)})
 
     def read_verification(self) -> dict[str, Any]:
-        """Content of `verified.json`; empty if there is none, or an earlier version wrote it without a seal.
+        """Content of `verified.json`; empty if there is none, `unsealed` alone if an earlier version wrote it.
 
         Raises:
             UserError: The file has changed, or is of another trial.
@@ -332,7 +333,7 @@ class TrialFolder:
             return {}
         seal = content.pop("seal", None)
         if seal is None:
-            return {}
+            return {UNSEALED: True}
         if seal != self._seal_of(content):
             raise UserError(
                 "the mark of a verification has changed, or is of another trial",

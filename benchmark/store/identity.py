@@ -8,9 +8,6 @@ from typing import Any
 from benchmark.core.errors import UserError
 from benchmark.store.folder import DONE, SEALED, Mark, TrialFolder
 
-UNSEALED = "unsealed"
-"""Field of the provenance of a trial that nothing proves to be as it was written."""
-
 
 def check_identity(folder: TrialFolder, keys: Iterable[str], place: tuple[str, str, str], mark: Mark) -> None:
     """Check that a finished trial is the one that its mark and its folder name.

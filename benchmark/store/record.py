@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from benchmark.config.key import key_of, place_of
 from benchmark.config.trial import Trial
 from benchmark.core.files import json_object
-from benchmark.store.folder import PROVENANCE, TRIAL, TrialFolder, unreadable
-from benchmark.store.identity import UNSEALED, check_identity, check_unsealed
+from benchmark.store.folder import PROVENANCE, TRIAL, UNSEALED, TrialFolder, unreadable
+from benchmark.store.identity import check_identity, check_unsealed
 
 
 def read_trial(folder: TrialFolder, seals: Mapping[str, str] | None = None) -> tuple[Trial, dict[str, Any]]:

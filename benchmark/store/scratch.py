@@ -54,16 +54,13 @@ def remove_dead(parent: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def publish(scratch: Path, out: Path, names: list[str]) -> list[Path]:
+def publish(scratch: Path, out: Path, names: list[str]) -> None:
     """Move files from a scratch folder to their places, each atomically and in this order.
 
     Args:
         scratch: The scratch folder, on the disk of `out`.
         out: Folder of the files; folders below it are made.
         names: Names below both, with "/".
-
-    Returns:
-        The files below `out`.
 
     Raises:
         OSError: A place is taken by a folder, and nothing was moved; or the disk fails.
@@ -75,4 +72,3 @@ def publish(scratch: Path, out: Path, names: list[str]) -> list[Path]:
             raise IsADirectoryError(21, "a folder is in the place of a file", str(file))
     for name, file in zip(names, files, strict=True):
         (scratch / name).replace(file)
-    return files

@@ -15,9 +15,9 @@ class _Facts(BaseModel, extra="allow"):
 
 
 class _Verified(_Facts):
-    source_hash: str
-    steps: int
-    agreement: str
+    source_hash: str = ""
+    steps: int = 0
+    agreement: str = ""
 
 
 class _Before(_Facts):

@@ -114,7 +114,7 @@ def test_one_part_alone(faces: FaceSet, predictions: pd.DataFrame, beside: Resul
         (lambda t: t.assign(frame=t["frame"] + 1000), "not coded"),
         (lambda t: t.assign(AU1=t["AU1"].mask(t["AU1"].index == 3)), "no finite number"),
         (lambda t: t.assign(AU1="high"), "no finite number"),
-        (lambda t: t.iloc[:0], "cover no test part"),
+        (lambda t: t.iloc[:0], "name no subject"),
     ],
     ids=["column", "key", "frame", "twice", "unknown", "nan", "text", "empty"],
 )
