@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmark.core.errors import UserError
-from benchmark.core.files import json_object, read_bytes
+from benchmark.core.files import json_object, read_bytes, regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Points
 
@@ -131,7 +131,7 @@ def is_standin(root: Path, table: pd.DataFrame) -> bool:
 
 def _has_comment(path: Path) -> bool:
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        with Image.open(regular(path), formats=IMAGE_FORMATS) as image:
             return image.info.get("comment") == JPEG_COMMENT
     except UNREADABLE:
         return False  # packing reports unreadable images

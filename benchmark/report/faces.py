@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
 from benchmark.data.images import rgb, turn_of
@@ -129,7 +130,7 @@ def thumbnail(path: Path) -> Image.Image:
         UserError: The file cannot be read.
     """
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        with Image.open(regular(path), formats=IMAGE_FORMATS) as image:
             turn = turn_of(image)
             small = image if image.format == "JPEG" else rgb(image, path)
             small.thumbnail((THUMBNAIL, THUMBNAIL))  # a JPEG is decoded at a reduced scale
