@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from benchmark import datasets
@@ -17,8 +18,9 @@ from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
 from benchmark.data.check import Report, check_au, check_fe
+from benchmark.data.deep import check_bytes
 from benchmark.data.faces import FaceSet
-from benchmark.data.frames import PackedFaces, needed_bytes
+from benchmark.data.frames import needed_bytes
 from benchmark.data.trial_data import TrialData
 from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Sources, StartSource
@@ -82,6 +84,7 @@ def load_data(
     root: Path | str | None = None,
     cache: Path | None = None,
     allow_incomplete: bool = False,
+    check_pixels: bool = True,
     registry: Registry | None = None,
     listener: Listener = SILENT,
 ) -> LoadedData:
@@ -95,6 +98,7 @@ def load_data(
         root: The data root; None: the stand-in, drawn into the cache the first time.
         cache: Folder of packed frames and stand-ins.
         allow_incomplete: Use data that fail the check; the note of the data says so.
+        check_pixels: Compare packed frames with their digests; if not, results say so.
         registry: All methods; None for those of the suite.
         listener: Receives progress.
 
@@ -140,15 +144,16 @@ def load_data(
         listener.note(face_set.note)
     for sentence in packing_notes(used, settings, cache):
         listener.note(sentence)
-    frames = prepare_data((au, fe), settings, cache, listener.progress)
+    frames = prepare_data((au, fe), settings, cache, listener.progress, check=check_pixels)
     others: dict[str, tuple[Protocol, TrialData]] = {}
     if start is not None and start_protocol is not None and chosen.au.start is not None:
         subjects = [s for part in chosen.au.start.settings.parts for s in start_protocol.parts[part]]
-        packed: PackedFaces = pack_faces(start, settings, cache, listener.progress).of_subjects(subjects)
-        others[start.dataset] = (start_protocol, TrialData(packed, frames.fe, frames.fe_clear))
+        packed = pack_faces(start, settings, cache, listener.progress, check=check_pixels).of_subjects(subjects)
+        others[start.dataset] = (start_protocol, replace(frames, au=packed))
     if people is not None:  # the pre-training on rendered people uses no AU frame
-        packed_people = pack_faces(people, settings, cache, listener.progress)
-        others[people.dataset] = (protocol, TrialData(frames.au, packed_people))
+        packed_people = pack_faces(people, settings, cache, listener.progress, check=check_pixels)
+        others[people.dataset] = (protocol, replace(frames, fe=packed_people, fe_clear=None))
+    listener.note(_pixel_note([frames, *(data for _, data in others.values())]))
     return LoadedData(settings, changed, chosen, root, protocol, frames, others)
 
 
@@ -174,6 +179,15 @@ def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> li
     return notes
 
 
+def _pixel_note(used: Sequence[TrialData]) -> str:
+    """One sentence: how many packed frames were compared with their digests, and how long it took."""
+    packs = {id(packed): packed for data in used for packed in (data.au, data.fe)}.values()
+    if any(packed.unchecked for packed in packs):
+        return "packed frames were not compared with their digests, and the results say so"
+    count, seconds = sum(len(packed.faces) for packed in packs), sum(packed.check_s for packed in packs)
+    return f"compared {count:,} packed frames with their digests in {seconds:.1f} s"
+
+
 @dataclass(frozen=True)
 class CheckedData:
     """Outcome of a check of data.
@@ -188,15 +202,26 @@ class CheckedData:
 
 
 def check_data(
-    dataset: str, root: Path, *, profile: str = "paper", overrides: Sequence[str] = (), listener: Listener = SILENT
+    dataset: str,
+    root: Path,
+    *,
+    profile: str = "paper",
+    overrides: Sequence[str] = (),
+    deep: bool = False,
+    cache: Path | None = None,
+    listener: Listener = SILENT,
 ) -> CheckedData:
     """Compare the files at a data root with the known contents of full copies.
+
+    Labels, file names and landmarks are read; images are not, unless `deep` is set.
 
     Args:
         dataset: Name of the AU dataset.
         root: The data root.
         profile: A profile of the suite or a TOML file.
         overrides: Changes to the profile, `KEY=VALUE` each.
+        deep: Hash every image and video as well, and compare it with the one that its frames were packed from.
+        cache: Folder of packed frames.
         listener: Receives progress.
 
     Returns:
@@ -219,7 +244,11 @@ def check_data(
     au = read_au(root, chosen.au, protocol, settings, listener.progress, faults)
     of_au, faults = check_au(au, chosen.au, protocol, faults), []
     fe = read_fe(root, chosen.fe, settings, faults)
-    return CheckedData(of_au + check_fe(fe, chosen.fe, faults), (au, fe))
+    report = of_au + check_fe(fe, chosen.fe, faults)
+    for face_set in (au, fe) if deep else ():
+        progress = partial(listener.progress, f"hashing {face_set.dataset}")
+        report += check_bytes(face_set, settings.data.frame_size, (cache or default_cache()) / "frames", progress)
+    return CheckedData(report, (au, fe))
 
 
 def pack_data(

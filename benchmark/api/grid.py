@@ -21,7 +21,7 @@ from benchmark.core.machine import available_cores
 from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prerequisites
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
-from benchmark.trials.expand import AuSource, Selection, expand
+from benchmark.trials.expand import AuSource, Selection, expand, method_hparams
 from benchmark.trials.preflight import Needs, check_needs, existing, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
@@ -60,7 +60,7 @@ class Grid:
     @property
     def waiting(self) -> list[Trial]:
         """Trials that are not done."""
-        return [trial for trial in self.trials if self.states[trial.key] not in {State.DONE, State.STALE}]
+        return [trial for trial in self.trials if not self.states[trial.key].is_finished]
 
     def needs(self) -> Needs:
         """Disk and memory that the waiting trials need."""
@@ -164,6 +164,7 @@ def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
         root=request.root,
         cache=request.cache,
         allow_incomplete=request.allow_incomplete,
+        check_pixels=request.check_pixels,
         registry=registry,
         listener=listener,
     )
@@ -201,6 +202,9 @@ def check_selection(
         >>> [trial.method for trial in check_selection("bp4d", profile, changed, discover(), wanted, None)]
         ['stl']
     """
+    # Settings of methods that do not run are checked, too: a wrong one would be found at another run, or never.
+    for name in profile.methods:
+        method_hparams(profile, name, registry)
     chosen = Chosen.open(dataset, profile)
     sources = chosen.unread_sources
     if root is not None:

@@ -52,6 +52,7 @@ class GridRequest:
         overrides: Changes to the profile, `KEY=VALUE` each.
         root: The data root; None: the stand-in.
         allow_incomplete: Use data that fail the check; reports say so.
+        check_pixels: Compare packed frames with their digests before the first trial; if not, results say so.
         runs: The store.
         cache: Folder of packed frames and stand-ins.
         execution: Device, threads, checkpoints.
@@ -73,6 +74,7 @@ class GridRequest:
     overrides: tuple[str, ...] = ()
     root: Path | None = None
     allow_incomplete: bool = False
+    check_pixels: bool = True
     runs: Path = field(default_factory=default_runs)
     cache: Path = field(default_factory=default_cache)
     execution: Execution = field(default_factory=Execution)

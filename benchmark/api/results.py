@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import Timeout
+
 from benchmark.api.listener import SILENT, Listener
 from benchmark.api.request import default_profile
 from benchmark.config.profile import load_profile
@@ -17,7 +19,7 @@ from benchmark.report.compare import write_comparison
 from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
-from benchmark.report.submitted import score_predictions
+from benchmark.report.submitted import read_predictions, score_predictions
 from benchmark.report.weighed import weighed_faces
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
@@ -129,17 +131,22 @@ def write_report(
             f"no finished trial '{trial}' in the results", where=source, remedy="name one of `malbench status --all`"
         )
     if beside:
-        stored = Results.concat([stored, *[Results.read(file) for file in beside]])
+        stored = Results.merge({str(source): stored, **{str(file): read_results(file) for file in beside}})
     listener.note(f"from {source}")
+    unfinished = [folder for folder in trial_folders(runs) if not folder.is_done] if source == runs else []
+    if unfinished:
+        number = f"{len(unfinished)} trial{'' if len(unfinished) == 1 else 's'}"
+        listener.note(f"left out, because not done: {number} of the store; `malbench status` lists them")
     weighed = None
     if source == runs or trial:
         try:
             weighed = _weighed_faces(runs, trial, faces, cache or default_cache(), listener)
-        except UserError as error:
+        except (UserError, OSError, Timeout) as error:
             if trial or faces is not None:
                 raise
             # The images were not requested, and the rest of the report does not depend on them.
-            listener.note(f"Figures 5 and 6 are left out: {error.what}")
+            reason = error.what if isinstance(error, UserError) else str(error)
+            listener.note(f"Figures 5 and 6 are left out: {reason}")
     return build_report(stored, out, faces=weighed)
 
 
@@ -169,7 +176,7 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
     trial, made = read_trial(folder)
     if root is None and made["origin"] != "stand-in":
         return None
-    profile, _ = profile_of(trial)
+    profile, _ = profile_of(trial, made)
     chosen = Chosen.open(trial.dataset, profile)
     root = root or standin_root(cache, profile, chosen.all, listener.progress)
     faults: list[UserError] = []  # ignored: the fingerprint decides whether an incomplete root has the trial's images
@@ -248,7 +255,7 @@ def score_predictions_file(
     name: str,
     *,
     beside: Path,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     profile: str = "",
     overrides: Sequence[str] = (),
     root: Path | None = None,
@@ -262,7 +269,8 @@ def score_predictions_file(
         dataset: Name of the AU dataset.
         name: Name of the rows in the tables.
         beside: Results file on the same test frames.
-        threshold: Threshold of the scores in columns `AU1`, ...: an AU is active above it.
+        threshold: Threshold of the scores in columns `AU1`, ...: an AU is active above it. None: the scores are
+            probabilities, and the threshold is 0.5.
         profile: See `load_data`.
         overrides: Changes to the profile.
         root: The data root; None: the stand-in.
@@ -282,7 +290,11 @@ def score_predictions_file(
     """
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
     chosen = Chosen.open(dataset, settings)
+    results = Results.read(beside)
+    # Before the stand-in is drawn, which takes minutes. Its protocol is that of the dataset.
+    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
+    predictions = read_predictions(file, name, protocol, results, threshold=threshold)
     root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, settings, listener.progress)
-    return score_predictions(file, name, faces, protocol, Results.read(beside), threshold=threshold)
+    return score_predictions(predictions, faces, protocol, results)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from benchmark.config.protocol import ALL
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import f1
+from benchmark.core.hashing import digest_of_json
 from benchmark.core.machine import available_cores
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
@@ -128,7 +130,7 @@ class _Verifier:
         outcomes, made = [], dict(zip(trials["trial"], trials["provenance"], strict=True))
         for number, row in enumerate(wanted.to_dict("records")):
             key = str(row["trial"])
-            outcome = self.outcome_of_row(str(row["settings"]), key, results)
+            outcome = self.outcome_of_row(str(row["settings"]), key, results, json.loads(made[key]))
             outcomes.append(outcome)
             if outcome.agreement.verifies:
                 mark = verification_mark(outcome, present[str(row["method"])], self.device)
@@ -148,7 +150,8 @@ class _Verifier:
             of_scores, detail = verify_scores(folder, folder.seals())
             if of_scores == Agreement.DIFFERS:
                 return Verification(trial.label, trial.key, of_scores, detail)
-            made = self._repeat(trial, folder.read_table("history.parquet", folder.seals()))
+            history = folder.read_table("history.parquet", folder.seals())
+            made = self._repeat(trial, history, read_trial(folder)[1])
         except UserError as error:
             return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
         if made.agreement == Agreement.EXACT:  # of scores and steps, the worse counts
@@ -157,7 +160,7 @@ class _Verifier:
             write_mark(folder, verification_mark(made, sources(self.registry.any(trial.method)), self.device))
         return made
 
-    def outcome_of_row(self, settings: str, key: str, results: Results) -> Verification:
+    def outcome_of_row(self, settings: str, key: str, results: Results, made: Mapping[str, Any]) -> Verification:
         """Verify one trial of a results file."""
         try:
             trial = Trial.model_validate_json(settings)
@@ -170,28 +173,30 @@ class _Verifier:
         curves = results.curves[results.curves["trial"] == key]
         history = curves.pivot_table("value", "step", "series", dropna=False).reset_index()
         try:
-            return self._repeat(trial, history)
+            return self._repeat(trial, history, made)
         except UserError as error:
             return Verification(trial.label, key, Agreement.UNKNOWN, error.what)
 
-    def _repeat(self, trial: Trial, history: pd.DataFrame) -> Verification:
+    def _repeat(self, trial: Trial, history: pd.DataFrame, made: Mapping[str, Any]) -> Verification:
         before = {}
         for role, prerequisite in trial.prerequisites.items():
             if prerequisite.key not in self.finished:
                 raise UserError(f"the trial {prerequisite.key} that it starts from is not in the store")
             before[role] = read_finished(self.finished[prerequisite.key][0], self.registry, self.runs)
-        loaded = self._load(trial)
+        loaded = self._load(trial, made)
         protocol, data = loaded.others.get(trial.dataset, (loaded.protocol, loaded.frames))
         return verify_steps(
             trial, self.registry.any(trial.method), protocol, data, history, self.steps, self.device, before
         )
 
-    def _load(self, trial: Trial) -> LoadedData:
+    def _load(self, trial: Trial, made: Mapping[str, Any]) -> LoadedData:
         """Data of a trial; for a stage, those of a trial that starts from it."""
         user = self._user_of(trial)
-        place = (user.dataset, user.profile, user.shared_overrides)
+        if user is not trial:
+            made = read_trial(self.finished[user.key][1])[1]
+        place = (user.dataset, user.profile, f"{user.shared_overrides} {digest_of_json(made.get('profile'))}")
         if place not in self._loaded:
-            profile, changed = profile_of(user)
+            profile, changed = profile_of(user, made)
             settings = profile.model_copy(update={"data": user.data, "train": user.train})
             self._loaded[place] = load_data(
                 user.dataset,

@@ -6,6 +6,7 @@ Modules here hold signatures and messages. Each command imports the rest inside 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -13,6 +14,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.cli import data, report, run, status, study
+from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, end_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
 USER_MISTAKE = 2
@@ -63,8 +65,18 @@ def options(
 
 def main() -> None:
     """Run the command line; a user error is printed as one block and ends with status 2."""
+    before = sys.stdout
+    prepare_streams()
+    end_on_sigterm()
+    # A command draws into files alone, and must not depend on what the user's notebooks draw with.
+    os.environ["MPLBACKEND"] = "agg"
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # at the end of the interpreter it would be too late to say that nobody reads it
+    except OutputClosed as error:
+        _fail(error, BROKEN_PIPE)
     except UserError as error:
         _fail(error)
     except OSError as error:
@@ -81,8 +93,10 @@ def main() -> None:
         if not is_out_of_memory(error):
             raise
         _fail(too_little_memory(error))
+    finally:
+        sys.stdout = before if before is not None else sys.stdout
 
 
-def _fail(error: UserError) -> NoReturn:
+def _fail(error: UserError, status: int = USER_MISTAKE) -> NoReturn:
     print(f"error: {error}", file=sys.stderr)  # noqa: T201
-    sys.exit(USER_MISTAKE)
+    sys.exit(status)

@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.api.listener import Listener
-from benchmark.store.summary import TrialSummary, summaries
+from benchmark.store.summary import Contents, TrialSummary, summaries
 from benchmark.trials.states import State, detail_of, summary_state
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ MOST_FINDINGS = 60
 WORDS = {
     State.DONE: "skipped: done before",
     State.STALE: "skipped: done before by other sources; `malbench verify`, or delete its folder to run it again",
+    State.UNSEALED: "skipped: done before, unsealed; delete its folder to run it again",
     State.AWAITED: "waiting for the process that runs it, because other trials start from it",
     State.RUNNING: "left to the process that runs it",
     State.TO_DO: "training",
@@ -50,9 +51,16 @@ LISTED = 40
 """Largest number of unfinished trials that `status` lists."""
 
 
-def standings(runs: Path, present: Mapping[str, str]) -> list[tuple[TrialSummary, State]]:
-    """Trials of a store with their states."""
-    return [(seen, summary_state(seen, present)) for seen in summaries(runs)]
+def standings(
+    runs: Path, present: Mapping[str, str], contents: Contents | None = None
+) -> list[tuple[TrialSummary, State]]:
+    """Trials of a store with their states; without `contents`, from their three small files alone."""
+    return [(seen, summary_state(seen, present)) for seen in summaries(runs, contents)]
+
+
+def detail(seen: TrialSummary, state: State) -> str:
+    """Details of a trial for a list: its damage, why it failed, or how far it is; "" for none."""
+    return seen.fault or detail_of(seen.folder, state)
 
 
 def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) -> RenderableType:
@@ -74,7 +82,7 @@ def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) 
         table = Table("dataset", "method", "part", "seed", "key", "state", "detail")
         for seen, state in listed if every else listed[:LISTED]:
             named = (seen.dataset, seen.method, seen.part, str(seen.seed), seen.key, state)
-            table.add_row(*map(escape, (*named, detail_of(seen.folder, state))))
+            table.add_row(*map(escape, (*named, detail(seen, state))))
         shown.append(table)
     if len(listed) > LISTED and not every:
         shown.append(Text(f"and {len(listed) - LISTED:,} more: --all or --json"))

@@ -21,12 +21,13 @@ from benchmark.cli.options import (
     Overrides,
     ProfileName,
     given_root,
+    path_of,
 )
 
 
 def standin(
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Folder to write; it must be empty or absent.")],
+    out: Annotated[Path, typer.Option(parser=path_of, help="Folder to write; it must be empty or absent.")],
     profile: ProfileName = "standin",
     overrides: Overrides = None,
 ) -> None:
@@ -73,6 +74,10 @@ def check(
     data: GivenRoot = None,
     profile: ProfileName = "paper",
     overrides: Overrides = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Hash every image, too, and compare it with the one that was packed.")
+    ] = False,
+    cache: Cache = DEFAULT_CACHE,
     as_json: JsonFlag = False,
 ) -> None:
     """Hold labels, file names and landmarks of a data root against known counts; status 1 if something is wrong."""
@@ -88,6 +93,8 @@ def check(
             given_root(data),
             profile=profile or "paper",
             overrides=overrides or [],
+            deep=deep,
+            cache=cache,
             listener=listener,
         )
     if as_json:

@@ -16,19 +16,51 @@ CHECK_FAILED = 1
 TRIAL_FAILED = 1
 """Exit status of `run` if a trial failed; the other trials ran."""
 
+
+def path_of(text: str) -> Path:
+    """Path of an option.
+
+    Raises:
+        UserError: The text is empty: it would mean the current folder, and is most often a variable that is not set.
+    """
+    if not text:
+        raise UserError(
+            "a path is empty",
+            expected="the name of a file or folder",
+            found="''",
+            remedy="give the option a name, or leave it out; the current folder is '.'",
+        )
+    return Path(text)
+
+
 Dataset = Annotated[str, typer.Argument(help=f"A dataset ({', '.join(dataset_names())}), or one of the profile.")]
 Root = Annotated[
     Path | None,
     typer.Option(
-        "--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/; none: the stand-in."
+        "--data",
+        envvar="MALBENCH_DATA",
+        help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/; none: the stand-in.",
+        parser=path_of,
+        metavar="PATH",
     ),
 ]
 GivenRoot = Annotated[
-    Path | None, typer.Option("--data", envvar="MALBENCH_DATA", help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/.")
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="MALBENCH_DATA",
+        help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/.",
+        parser=path_of,
+        metavar="PATH",
+    ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="All of it, for programs.")]
-Runs = Annotated[Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.")]
-Cache = Annotated[Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.")]
+Runs = Annotated[
+    Path, typer.Option(envvar="MALBENCH_RUNS", help="The store: one folder a trial.", parser=path_of, metavar="PATH")
+]
+Cache = Annotated[
+    Path, typer.Option(envvar="MALBENCH_CACHE", help="Packed frames and the stand-in.", parser=path_of, metavar="PATH")
+]
 ProfileName = Annotated[str | None, typer.Option("--profile", help="paper, standin, smoke, or a .toml file.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile.")
@@ -36,7 +68,7 @@ Overrides = Annotated[
 Seeds = Annotated[
     list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the profile's; may be repeated.")
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the report.")]
+Out = Annotated[Path, typer.Option(help="Folder of the report.", parser=path_of, metavar="PATH")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes the first GPU if there is one.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 for as many as there are cores.")]
 

@@ -21,15 +21,19 @@ from benchmark.cli.options import (
     ProfileName,
     Root,
     Runs,
+    path_of,
 )
 
 
 def report(
     runs: Runs = DEFAULT_RUNS,
     out: Out = DEFAULT_REPORTS,
-    results: Annotated[Path | None, typer.Option(help="Build from this results.parquet instead of the store.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(parser=path_of, help="Build from this results.parquet instead of the store.")
+    ] = None,
     beside: Annotated[
-        list[Path] | None, typer.Option("--with", help="More results, e.g. of `malbench score`; may be repeated.")
+        list[Path] | None,
+        typer.Option("--with", parser=path_of, help="More results, e.g. of `malbench score`; may be repeated."),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -38,7 +42,8 @@ def report(
     faces: Annotated[
         Path | None,
         typer.Option(
-            help="Data root that trials ran on: Figures 5 and 6 show its images. Those of a stand-in need no asking."
+            parser=path_of,
+            help="Data root that trials ran on: Figures 5 and 6 show its images. Those of a stand-in need no asking.",
         ),
     ] = None,
     trial: Annotated[
@@ -72,14 +77,22 @@ def report(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ...")],
+    file: Annotated[
+        Path, typer.Argument(parser=path_of, help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ...")
+    ],
     dataset: Dataset,
     name: Annotated[str, typer.Option(help="Name of the rows in the tables.")],
     results: Annotated[
-        Path, typer.Option(help="Results on the same test frames, beside which the predictions are to stand.")
+        Path,
+        typer.Option(
+            parser=path_of, help="Results on the same test frames, beside which the predictions are to stand."
+        ),
     ] = DEFAULT_REPORTS / "results.parquet",
-    out: Annotated[Path | None, typer.Option(help="The file to write; else NAME.parquet.")] = None,
-    threshold: Annotated[float, typer.Option(help="An AU is active above it; columns logit_AU1: above 0.")] = 0.5,
+    out: Annotated[Path | None, typer.Option(parser=path_of, help="The file to write; else NAME.parquet.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="An AU is active above it; none: scores are probabilities, 0.5. Columns logit_AU1: above 0."),
+    ] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
@@ -137,9 +150,11 @@ def calibrate(
 def claims(
     runs: Runs = DEFAULT_RUNS,
     out: Annotated[
-        Path, typer.Option(help="Folder of the report, whose results are read if the store has none.")
+        Path, typer.Option(parser=path_of, help="Folder of the report, whose results are read if the store has none.")
     ] = DEFAULT_REPORTS,
-    results: Annotated[Path | None, typer.Option(help="Read this results.parquet instead of the store.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(parser=path_of, help="Read this results.parquet instead of the store.")
+    ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's printed tables alone.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -174,7 +189,8 @@ def claims(
 
 def cost(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Files of pytest-benchmark; none for those that the report has.")
+        list[Path] | None,
+        typer.Argument(parser=path_of, help="Files of pytest-benchmark; none for those that the report has."),
     ] = None,
     out: Out = DEFAULT_REPORTS,
 ) -> None:

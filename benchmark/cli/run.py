@@ -27,6 +27,7 @@ from benchmark.cli.options import (
     Runs,
     Seeds,
     Threads,
+    path_of,
 )
 from benchmark.core.errors import Interrupted, UserError
 
@@ -64,6 +65,10 @@ def run(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`; the report says so.")
     ] = False,
+    skip_pixel_check: Annotated[
+        bool,
+        typer.Option("--skip-pixel-check", help="Take packed frames as they are on disk; every result says so."),
+    ] = False,
     runs: Runs = DEFAULT_RUNS,
     cache: Cache = DEFAULT_CACHE,
     device: Device = "auto",
@@ -95,6 +100,7 @@ def run(
         overrides=(*(overrides or ()), *(("train.amp=true",) if amp else ())),
         root=data,
         allow_incomplete=allow_incomplete,
+        check_pixels=not skip_pixel_check,
         runs=runs,
         cache=cache,
         execution=Execution(device, threads, checkpoint_every),
@@ -195,7 +201,8 @@ def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path
 def verify(
     runs: Runs = DEFAULT_RUNS,
     results: Annotated[
-        Path | None, typer.Option(help="Verify the trials of this results.parquet, and mark them in it.")
+        Path | None,
+        typer.Option(parser=path_of, help="Verify the trials of this results.parquet, and mark them in it."),
     ] = None,
     key: Annotated[
         list[str] | None, typer.Option("--trial", metavar="KEY", help="Only this trial; may be repeated.")

@@ -26,36 +26,41 @@ def status(
     runs: Runs = DEFAULT_RUNS,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing runs.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every trial, those that are done too.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare only the small files with their seals, for very large stores.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the grid of the store: what is done, what runs where and how long still, what failed and why."""
     from rich.console import Console
     from rich.live import Live
 
-    from benchmark.cli.console import standings
-    from benchmark.trials.states import State, detail_of, source_hashes
+    from benchmark.cli.console import detail, standings
+    from benchmark.store.summary import Contents
+    from benchmark.trials.states import State, source_hashes
 
     console, present = Console(), source_hashes()
+    contents = None if quick else Contents()
     if as_json:
         rows = [
             {
                 **_facts(seen),
                 "state": str(state),
-                "detail": detail_of(seen.folder, state),
+                "detail": detail(seen, state),
                 "owner": _owner_of(seen, state),
                 "folder": seen.path,
             }
-            for seen, state in standings(runs, present)
+            for seen, state in standings(runs, present, contents)
         ]
         console.out(json.dumps(rows, indent=2), highlight=False)
         return
     if not watch:
-        console.print(_page(standings(runs, present), runs, every=every))
+        console.print(_page(standings(runs, present, contents), runs, every=every))
         return
     with Live(console=console, auto_refresh=False) as live:
         running = True
         while running:
-            seen_now = standings(runs, present)
+            seen_now = standings(runs, present, contents)
             live.update(_page(seen_now, runs, every=every), refresh=True)
             running = any(state == State.RUNNING for _, state in seen_now)
             time.sleep(WATCH_S if running else 0)

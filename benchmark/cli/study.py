@@ -22,6 +22,7 @@ from benchmark.cli.options import (
     ProfileName,
     Root,
     Threads,
+    path_of,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 def study(
     plan: Annotated[str, typer.Argument(help="A plan: small, more, full, or a file.")] = "small",
     question: Annotated[list[str] | None, typer.Option(help="Only this question or choice; may be repeated.")] = None,
-    runs: Annotated[Path, typer.Option(help="Store of the study's trials.")] = Path("runs/study"),
+    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the study's trials.")] = Path("runs/study"),
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(help="Folder of the page, PLAN.md.")] = DEFAULT_REPORTS / "study",
+    out: Annotated[Path, typer.Option(parser=path_of, help="Folder of the page, PLAN.md.")] = DEFAULT_REPORTS / "study",
     device: Device = "auto",
     threads: Threads = 0,
     beside: Annotated[
-        list[Path] | None, typer.Option("--with", help="Results of another machine; may be repeated.")
+        list[Path] | None, typer.Option("--with", parser=path_of, help="Results of another machine; may be repeated.")
     ] = None,
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
     processes: Annotated[
@@ -126,7 +127,7 @@ def gradient_probe(
     every: Annotated[int, typer.Option(min=1, help="Steps between looks.")] = 100,
     window: Annotated[int, typer.Option(min=2, help="Steps of a look.")] = 20,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS / "study",
+    out: Annotated[Path, typer.Option(parser=path_of, help="Folder of the page.")] = DEFAULT_REPORTS / "study",
     device: Device = "auto",
     threads: Threads = 0,
 ) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from benchmark.config.names import PROFILES, dataset_names, profile_names
 from benchmark.config.settings import Profile, Source
 from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.files import parse_toml, regular
 
 _INTERNAL = ("name", "path", "sections", "overridden")
 """Fields of `Profile` that no file may set."""
@@ -54,11 +55,11 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     """Text and content of a TOML file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError("the profile is not text", where=path, expected="UTF-8", found=str(error)) from error
     try:
-        return text, tomllib.loads(text)
+        return text, parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         raise UserError(
@@ -93,7 +94,7 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
             remedy="for example --set train.steps=100",
         )
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        parsed = parse_toml(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
     return _Key(key.strip().split(".")), parsed

@@ -52,7 +52,7 @@ class DataSettings(Settings):
     """Input normalisation (A16)."""
     val_fraction: float = Field(default=0.02, gt=0, lt=0.5)
     """Share of each training subject's frames reserved as AU validation set (§4.1.1)."""
-    val_minimum: int = Field(default=16, ge=1)
+    val_minimum: int = Field(default=16, ge=1, le=1_000_000)
     """Minimum size of the AU validation set, frames (A18)."""
     fe_images: Literal["train", "all"] = "train"
     """The FE dataset's training images, or all its images (A10)."""
@@ -77,15 +77,15 @@ class DataSettings(Settings):
 class TrainSettings(Settings):
     """Training budget and batch sizes."""
 
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, le=100_000)
     """Epochs over the AU training set (§4.1.2, A7); exclusive with `steps`."""
-    steps: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     """Number of updates; exclusive with `epochs`."""
-    batch_au: int = Field(default=64, ge=2)
+    batch_au: int = Field(default=64, ge=2, le=65_536)
     """AU images in a batch (§4.1.2)."""
-    batch_fe: int = Field(default=64, ge=2)
+    batch_fe: int = Field(default=64, ge=2, le=65_536)
     """FE images in a batch (§4.1.2)."""
-    batch_val: int = Field(default=256, ge=2)
+    batch_val: int = Field(default=256, ge=2, le=65_536)
     """AU validation images in a meta-test batch (§4.1.2)."""
     amp: bool = False
     """Forward passes in bfloat16 autocast."""
@@ -238,5 +238,10 @@ class Profile(Settings):
 
     @property
     def source(self) -> Source:
-        """Source of the settings, for error messages."""
-        return Source(Path(self.path), Path(self.path).read_text(encoding="utf-8"), self.overridden)
+        """Source of the settings, for error messages; without text if they come from a result."""
+        text = Path(self.path).read_text(encoding="utf-8-sig") if self.path else ""
+        return Source(Path(self.path or self.name), text, self.overridden)
+
+    def for_result(self) -> dict[str, Any]:
+        """The settings as JSON values for the provenance of a trial: all that its data and batches depend on."""
+        return self.model_dump(mode="json", exclude={"path", "overridden", "slurm"})

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from benchmark.config.key import key_of
 from benchmark.config.protocol import PROTOCOL_VERSION
 from benchmark.config.settings import DataSettings, Settings, TrainSettings
 from benchmark.core.hashing import digest_of_json
@@ -19,9 +20,6 @@ RENDERS = "renders"
 """Value of `method.weights`, and dataset name, of the stage that is pre-trained on drawn people without AUs."""
 READING = "reading "
 """Start of `Trial.variant` of a reading that is not the profile's own settings."""
-
-LABELS = {"profile", "shared_overrides", "variant", "row", "reading"}
-"""Fields that only name a trial for readers; they are no part of its key."""
 
 
 class Prerequisite(Settings):
@@ -68,7 +66,11 @@ class Trial(Settings):
     @cached_property
     def key(self) -> str:
         """Digest of everything that can change the result, 16 hex digits."""
-        return digest_of_json(self.model_dump(mode="json", exclude=LABELS))
+        return key_of(
+            self.model_dump(
+                mode="json",
+            )
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy of the trial with a new key."""

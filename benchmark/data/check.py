@@ -20,6 +20,7 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import read_bytes
 from benchmark.core.hashing import digest_of_file
 from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.known import Known, Range, known_classes_of_standin, known_of_standin
@@ -369,4 +370,4 @@ def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:
 
 
 def _rows(files: list[Path]) -> int:
-    return max((file.read_bytes().count(b"\n") - 1 for file in files), default=0)
+    return max((read_bytes(file).count(b"\n") - 1 for file in files), default=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import json_object, read_bytes, regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Points
 
@@ -114,8 +114,8 @@ def is_standin(root: Path, table: pd.DataFrame) -> bool:
     marker = root / MARKER
     if marker.is_file():
         try:
-            marker_format = json.loads(marker.read_text(encoding="utf-8")).get("format")
-        except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+            marker_format = json_object(read_bytes(marker)).get("format")
+        except ValueError:
             marker_format = "something that is not JSON"
         if marker_format != MARKER_FORMAT:
             raise UserError(
@@ -131,7 +131,7 @@ def is_standin(root: Path, table: pd.DataFrame) -> bool:
 
 def _has_comment(path: Path) -> bool:
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        with Image.open(regular(path), formats=IMAGE_FORMATS) as image:
             return image.info.get("comment") == JPEG_COMMENT
     except UNREADABLE:
         return False  # packing reports unreadable images

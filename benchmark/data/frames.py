@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
 import os
 import shutil
 import time
@@ -17,25 +17,25 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Any, Literal, cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
-from PIL import Image
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import json_object, read_bytes
+from benchmark.core.hashing import digest_of_file, digest_of_json
 from benchmark.core.machine import available_cores
 from benchmark.data import align
 from benchmark.data.align import Points
-from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet
+from benchmark.data.decode import HASH_BYTES, Decoded, decode_video, is_gone, pack_video_frame, video_of
+from benchmark.data.decode import decode as _decode
+from benchmark.data.faces import FaceSet
+from benchmark.data.pixels import DIGEST_BYTES, check_pixels, portions_of
 
 PACK_FORMAT = 1
 """Version of decoding and resizing, a part of the data's fingerprint and so of every trial's key."""
 PORTION = 256
 """Number of images in one task."""
-HASH_BYTES = 16
-MAX_PIXELS = 64_000_000
-"""Maximum number of pixels of an image, checked before decoding; BP4D's frames have 1.4 million."""
 
 
 class RowsOf:
@@ -61,6 +61,8 @@ class PackedFaces:
         decoded: Number of frames that this call decoded: fewer than N after an interrupted attempt, 0 for a finished
             pack.
         seconds: Duration of the packing, seconds.
+        check_s: Duration of the comparison of the pixels with their digests, seconds.
+        unchecked: Whether the pixels were mapped without that comparison.
     """
 
     faces: FaceSet
@@ -68,6 +70,8 @@ class PackedFaces:
     fingerprint: str
     decoded: int = 0
     seconds: float = 0.0
+    check_s: float = 0.0
+    unchecked: bool = False
 
     def of_subjects(self, subjects: Collection[str]) -> PackedFaces:
         """Select the frames of some subjects; the subjects' names become a part of the fingerprint."""
@@ -82,11 +86,23 @@ class PackedFaces:
             left_out=None if out is None else out[out["subject"].isin(subjects)].reset_index(drop=True),
         )
         names = blake2b(f"{self.fingerprint} {sorted(subjects)}".encode(), digest_size=8).hexdigest()
-        return PackedFaces(faces, cast(npt.NDArray[np.uint8], RowsOf(self.frames, rows)), names)
+        frames = cast(npt.NDArray[np.uint8], RowsOf(self.frames, rows))
+        return PackedFaces(faces, frames, names, check_s=self.check_s, unchecked=self.unchecked)
 
 
-def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
-    """Decode every image once, aligned or resized; a later call with the same files maps the finished pack.
+def pack(
+    faces: FaceSet,
+    size: int,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    check: bool = True,
+    checking: Callable[[int, int], None] | None = None,
+) -> PackedFaces:
+    """Decode every image once, aligned or resized; a later call maps the finished pack.
+
+    A later call does not read the images again: it takes them for the same if their paths, sizes, times (of content and
+    of state) and inodes are. `data check --deep` reads them. The pixels of the pack are compared with their digests.
 
     Without alignment, every frame is resized to a square, as the paper resizes to 256x256 (§4.1.2). All cores decode.
     An interrupted call keeps its finished tasks, and the next call continues from them.
@@ -96,9 +112,12 @@ def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], 
         size: Side of a packed frame, pixels.
         cache: Folder of the packs, one folder a pack; a pack is complete or absent.
         progress: Called with (images packed, images), from the calling thread.
+        check: Whether to compare the pixels with their digests.
+        checking: Called with (frames compared, frames), from the calling thread.
 
     Raises:
-        UserError: An image is damaged or too large, or the disk is too small.
+        UserError: An image is damaged, too large or of a kind without a certain conversion; the disk is too small; the
+            pack is damaged.
     """
     folder = pack_folder(faces, size, cache)
     cache.mkdir(parents=True, exist_ok=True)
@@ -108,38 +127,102 @@ def pack(faces: FaceSet, size: int, cache: Path, progress: Callable[[int, int], 
     with FileLock(cache / f"{packing.making.name}.lock"):
         if not (folder / _META).is_file():
             decoded = packing.run(progress)
+            packing.remove_superseded()
     seconds = time.monotonic() - began if decoded else 0.0
     try:
-        fingerprint = str(json.loads((folder / _META).read_text(encoding="utf-8"))["fingerprint"])
+        meta = read_meta(folder)
+        fingerprint, portions = str(meta["fingerprint"]), portions_of(meta["portions"], len(faces))
         frames = np.load(folder / _FRAMES, mmap_mode="r", allow_pickle=False)
         if frames.shape != (len(faces), size, size, 3) or frames.dtype != np.uint8:
             raise ValueError(f"{frames.dtype} of shape {frames.shape}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            "packed frames are damaged",
-            where=folder,
-            found=f"{type(error).__name__}: {error}"[:160],
-            remedy="delete this folder: the frames are packed anew",
-        ) from error
-    return PackedFaces(faces, frames, fingerprint, decoded, seconds)
+        raise _damaged(folder, error) from error
+    began = time.monotonic()
+    if check:
+        check_pixels(folder / _FRAMES, frames.offset, size * size * 3, portions, checking)
+    check_s = time.monotonic() - began if check else 0.0
+    return PackedFaces(faces, frames, fingerprint, decoded, seconds, check_s, unchecked=not check)
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Facts of a finished pack: fingerprint, digests of the pixels, identity of its contents.
+
+    Raises:
+        OSError: There is no finished pack, or it cannot be read.
+        ValueError: The facts are not as they were written.
+    """
+    meta = json_object(read_bytes(folder / _META))
+    seal = meta.pop("seal", None)
+    if seal != digest_of_json(meta):
+        raise ValueError(f"{_META} has changed")
+    return meta
+
+
+def source_hashes_of(faces: FaceSet, size: int, cache: Path) -> list[bytes] | None:
+    """Hashes of the files that frames were packed from, one a row; None if these frames are not packed.
+
+    The pack may be of an earlier state of the files.
+
+    Raises:
+        UserError: The pack is damaged.
+    """
+    contents = _contents_digest(faces, size)
+    for folder in sorted(cache.glob(f"{faces.dataset}-{size}px-*")):
+        try:
+            meta = read_meta(folder)
+            if meta.get("contents") != contents:
+                continue
+            if digest_of_file(folder / _HASHES).hex() != meta["hashes"]:
+                raise ValueError(f"{_HASHES} has changed")
+            hashes = (folder / _HASHES).read_bytes()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(folder, error) from error
+        return [hashes[i : i + HASH_BYTES] for i in range(0, len(hashes), HASH_BYTES)]
+    return None
+
+
+def _damaged(folder: Path, error: Exception) -> UserError:
+    return UserError(
+        "packed frames are damaged",
+        where=folder,
+        found=f"{type(error).__name__}: {error}"[:160],
+        remedy="delete this folder: the frames are packed anew",
+    )
 
 
 def pack_folder(faces: FaceSet, size: int, cache: Path) -> Path:
-    """Folder of a pack; its name depends on the files, the labels, the landmarks and the frame size."""
-    digest = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode(), digest_size=8)
+    """Folder of a pack; its name depends on the state of the files, the labels, the landmarks and the frame size."""
+    digest = blake2b(_place_bytes(faces, size), digest_size=8)
     digest.update(_label_bytes(faces))
     for path in faces.table["path"]:
         digest.update(_file_state(faces.root, path))
     return cache / f"{faces.dataset}-{size}px-{digest.hexdigest()}"
 
 
+def _place_bytes(faces: FaceSet, size: int) -> bytes:
+    # A path may hold bytes that are no text.
+    return f"{PACK_FORMAT} {size} ".encode() + os.fsencode(faces.root.resolve()) + b"\n"
+
+
+def _contents_digest(faces: FaceSet, size: int) -> str:
+    """Identity of a pack's contents, which the state of the files is no part of."""
+    of = blake2b(_place_bytes(faces, size) + _label_bytes(faces), digest_size=8)
+    of.update("\n".join(map(str, faces.table["path"])).encode(errors="surrogateescape"))
+    return of.hexdigest()
+
+
 def _file_state(root: Path, path: str) -> bytes:
+    """What tells an unchanged file without reading it: size, times and inode.
+
+    Whoever sets the time of the content back cannot set that of the state.
+    """
     file = root / (video_of(path) or path)
     try:
         stat = file.stat()
     except FileNotFoundError as error:
-        raise _is_gone(file) from error
-    return f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode()
+        raise is_gone(file) from error
+    state = f" {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n"
+    return f"{path}{state}".encode(errors="surrogateescape")
 
 
 def needed_bytes(faces: FaceSet, size: int, cache: Path) -> int:
@@ -154,6 +237,7 @@ def _label_bytes(faces: FaceSet) -> bytes:
 
 
 _META, _FRAMES, _HASHES, _DONE = "pack.json", "frames.npy", "hashes.bin", "done.txt"
+_OLD = ".old-"
 
 
 class _Packing:
@@ -170,9 +254,8 @@ class _Packing:
         self.paths = [str(path) for path in faces.table["path"]]
         # The name depends on the contents of the pack and not on the state of its files, so that replacing one image
         # keeps the finished tasks of the others.
-        of = blake2b(f"{PACK_FORMAT} {size} {faces.root.resolve()}\n".encode() + _label_bytes(faces), digest_size=8)
-        of.update("\n".join(self.paths).encode())
-        self.making = folder.with_name(f".packing-{faces.dataset}-{size}px-{of.hexdigest()}")
+        self.contents = _contents_digest(faces, size)
+        self.making = folder.with_name(f".packing-{faces.dataset}-{size}px-{self.contents}")
         self.tasks = _tasks(self.paths)
         self.frame_bytes = size * size * 3
         self.stop = Event()
@@ -196,8 +279,8 @@ class _Packing:
                     progress(min(count, len(self.paths)), len(self.paths))
                 # Finished tasks are recorded before an error ends the loop.
                 for future in sorted(ended, key=lambda f: f.exception() is not None):
-                    future.result()
-                    self._record(running.pop(future))
+                    pixels = future.result()
+                    self._record(f"{running.pop(future)} {pixels}")
         finally:
             # After a damaged image or Ctrl-C, running tasks stop at the next frame, and finished tasks are kept.
             self.stop.set()
@@ -213,7 +296,8 @@ class _Packing:
         frames = self.making / _FRAMES
         shape = (len(self.paths), self.size, self.size, 3)
         written = self._records() if frames.is_file() and (self.making / _HASHES).is_file() else {}
-        done = {i for i, task in enumerate(self.tasks) if written.get(task.start) == self._state(task)}
+        states = {start: line.rpartition(" ")[0] for start, line in written.items()}
+        done = {i for i, task in enumerate(self.tasks) if states.get(task.start) == self._state(task)}
         already = sum(len(self.tasks[i]) for i in done) * self.frame_bytes
         needed, free = len(self.paths) * self.frame_bytes - already, shutil.disk_usage(self.making).free
         if needed > free:
@@ -252,17 +336,19 @@ class _Packing:
             state.update(_file_state(self.faces.root, self.paths[row]))
         return f"{task.start} {task.stop} {state.hexdigest()}"
 
-    def _do(self, task: range, header: int) -> None:
-        """Decode the rows of a task and write them to their places in the files."""
+    def _do(self, task: range, header: int) -> str:
+        """Decode the rows of a task, write them to their places in the files, and return the digest of their pixels."""
         video = video_of(self.paths[task.start])
         frames = self._of_video(video, task) if video is not None else self._of_images(task)
-        hashes = bytearray()
+        hashes, pixels = bytearray(), blake2b(digest_size=DIGEST_BYTES)
         with (self.making / _FRAMES).open("r+b") as stream:
             stream.seek(header + task.start * self.frame_bytes)
             for frame, file_hash in frames:
                 if self.stop.is_set():
-                    return
-                stream.write(frame.tobytes())
+                    return ""
+                content = frame.tobytes()
+                stream.write(content)
+                pixels.update(content)
                 hashes += file_hash
                 self.decoded.put(1)
             stream.flush()
@@ -272,6 +358,7 @@ class _Packing:
             stream.write(hashes)
             stream.flush()
             os.fsync(stream.fileno())
+        return pixels.hexdigest()
 
     def _of_images(self, task: range) -> Iterator[Decoded]:
         for row in task:
@@ -279,15 +366,15 @@ class _Packing:
 
     def _of_video(self, video: str, task: range) -> Iterator[Decoded]:
         indices = [int(self.paths[row].rpartition("#")[2]) for row in task]
-        frames = _decode_video(self.faces.root / video, indices)
+        frames = decode_video(self.faces.root / video, indices)
         for row, (image, file_hash) in zip(task, frames, strict=True):
-            yield _packed_video_frame(image, self.size, self._points(row)), file_hash
+            yield pack_video_frame(image, self.size, self._points(row)), file_hash
 
     def _points(self, row: int) -> Points | None:
         return None if self.faces.points is None else self.faces.points[row]
 
     def _finish(self) -> None:
-        hashes = (self.making / _HASHES).read_bytes()
+        hashes, records = (self.making / _HASHES).read_bytes(), self._records()
         digest = blake2b(f"{PACK_FORMAT} {self.size}\n".encode() + _label_bytes(self.faces), digest_size=8)
         digest.update(hashes)
         meta = {
@@ -295,15 +382,30 @@ class _Packing:
             "dataset": self.faces.dataset,
             "frames": len(self.paths),
             "size": self.size,
+            "contents": self.contents,
+            "hashes": digest_of_file(self.making / _HASHES).hex(),
+            "portions": [[task.start, task.stop, records[task.start].rpartition(" ")[2]] for task in self.tasks],
         }
-        (self.making / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        for name in (_HASHES, _DONE):
-            (self.making / name).unlink()
+        text = json.dumps({**meta, "seal": digest_of_json(meta)}, indent=1)
+        with (self.making / _META).open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
         self.making.rename(self.folder)
+        (self.folder / _DONE).unlink(missing_ok=True)  # not before: whoever is killed here would begin anew
 
-
-Decoded = tuple[npt.NDArray[np.uint8], bytes]
-"""One packed frame, and a hash of its source."""
+    def remove_superseded(self) -> None:
+        """Delete packs of earlier states of these files, which no later call would map."""
+        for left in self.folder.parent.glob(f"{_OLD}{self.contents}-*"):  # a process was killed while it deleted
+            shutil.rmtree(left, ignore_errors=True)
+        for other in self.folder.parent.glob(f"{self.faces.dataset}-{self.size}px-*"):
+            if other == self.folder:
+                continue
+            with contextlib.suppress(OSError, ValueError):  # damaged, or of an earlier version: it stays
+                if read_meta(other).get("contents") == self.contents:
+                    old = other.with_name(f"{_OLD}{self.contents}-{other.name}")
+                    other.rename(old)  # a reader sees a whole pack or none
+                    shutil.rmtree(old, ignore_errors=True)
 
 
 def _tasks(paths: list[str]) -> list[range]:
@@ -315,104 +417,3 @@ def _tasks(paths: list[str]) -> list[range]:
         tasks += [range(i, min(i + step, stop)) for i in range(start, stop, step)]
         start = stop
     return tasks
-
-
-def video_of(path: str) -> str | None:
-    """Video of a row whose path is `video.avi#17`; None for an image."""
-    video, mark, index = path.rpartition("#")
-    return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
-
-
-def _decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[np.uint8], bytes]]:
-    """Frames of a video (RGB) with their hashes, at ascending 0-based indices; seeking would not be exact."""
-    digest = blake2b(digest_size=HASH_BYTES)
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    source = cv2.VideoCapture(str(path))
-    try:
-        _check_size(path, int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        at = -1
-        for index in indices:
-            frame = None
-            while at < index:
-                at += 1
-                if at < index:
-                    whole = source.grab()
-                else:
-                    whole, frame = source.read()
-                if not whole:
-                    raise UserError(
-                        "a video is shorter than its labels, or damaged",
-                        where=path,
-                        expected=f"a frame number {index + 1}",
-                        found=f"{at} frames that can be decoded",
-                        remedy="copy this video from your dataset anew",
-                    )
-            assert frame is not None
-            frame_digest = blake2b(digest.digest() + str(index).encode(), digest_size=HASH_BYTES).digest()
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8), frame_digest
-    finally:
-        source.release()
-
-
-def _packed_video_frame(rgb: npt.NDArray[np.uint8], size: int, points: Points | None) -> npt.NDArray[np.uint8]:
-    if points is None:
-        small = Image.fromarray(rgb).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-        return np.asarray(small)
-    factor = align.reduction(points, size)
-    if factor > 1:
-        # Cropped to whole blocks, so that the scale equals the factor exactly.
-        height, width = (side // factor * factor for side in rgb.shape[:2])
-        shape = (width // factor, height // factor)
-        rgb = np.asarray(cv2.resize(rgb[:height, :width], shape, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return align.warp(rgb, points, size, factor)
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            "an image is too large",
-            where=path,
-            expected=f"at most {MAX_PIXELS:,} pixels",
-            found=f"{width} x {height}",
-            remedy="check that this file is the dataset's own",
-        )
-
-
-def _decode(path: Path, size: int, points: Points | None = None) -> Decoded:
-    try:
-        data = path.read_bytes()
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            _check_size(path, image.width, image.height)
-            if points is None:
-                image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale, not below this size
-                small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-                frame = np.asarray(small)
-            else:
-                width = image.width
-                factor = align.reduction(points, size)
-                image.draft("RGB", (-(-image.width // factor), -(-image.height // factor)))
-                # The factor 1, 2, 4 or 8 of the decoder; formats other than JPEG are not reduced.
-                frame = align.warp(
-                    np.asarray(image.convert("RGB")), points, size, 2 ** round(math.log2(width / image.width))
-                )
-    except FileNotFoundError as error:
-        raise _is_gone(path) from error
-    except UNREADABLE as error:
-        raise UserError(
-            "an image cannot be read",
-            where=path,
-            expected="a whole JPEG or PNG file",
-            found=str(error),
-            remedy="copy this image from your dataset anew",
-        ) from error
-    return frame, blake2b(data, digest_size=HASH_BYTES).digest()
-
-
-def _is_gone(path: Path) -> UserError:
-    return UserError(
-        "a file is gone that was there when its dataset was read",
-        where=path,
-        remedy="see that the disk of the data root is there, and run again: what is done is kept",
-    )

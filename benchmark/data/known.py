@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import CLEAR
 from benchmark.data.faces import FaceSet
 
@@ -148,7 +149,7 @@ def _reading(file: Path) -> Iterator[pd.DataFrame]:
         UserError: The file cannot be read, or has other contents.
     """
     try:
-        yield pd.read_parquet(file)
+        yield pd.read_parquet(regular(file))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise UserError(
             "the ground truth of a stand-in cannot be read",

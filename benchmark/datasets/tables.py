@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.data.files import CsvRows, listing, rows_below
 
 
@@ -92,7 +93,7 @@ def read_table(file: Path, *, what: str, needs: tuple[str, ...]) -> LabelTable:
             found=listing(file.parent),
             remedy="put the file there, or name another one with the setting `file`",
         )
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+    with regular(file).open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = CsvRows(stream, file, remedy=remedy)
         header = tuple(cell.strip() for cell in next(rows, []))
         _check_header(file, header, what, needs, remedy)

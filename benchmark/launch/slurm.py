@@ -104,11 +104,11 @@ def submit_trials(
     with FileLock(runs / f".{LOGS}.lock"):
         queued, present = queue.jobs(), source_hashes(registry)
         states = {trial.key: _state(trial, runs, present) for trial in trials}
-        unfinished = [trial for trial in trials if states[trial.key] not in (State.DONE, State.STALE)]
+        unfinished = [trial for trial in trials if not states[trial.key].is_finished]
         needed = {before.key for trial in unfinished for before in trial.prerequisites.values()}
         for trial in trials:
             state, job = states[trial.key], _last_job(trial, runs)
-            finished = state == State.DONE or (state == State.STALE and trial.key not in needed)
+            finished = state.is_trusted or (state.is_finished and trial.key not in needed)
             if not finished and job in queued:
                 submissions[trial.key] = Submission(trial, State.TO_DO, job)
             elif finished or state == State.RUNNING:

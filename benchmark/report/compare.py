@@ -13,11 +13,13 @@ from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.ours import ONE_TRAINING
+from benchmark.report.readable import readable_results
 from benchmark.report.render import markdown_template
 from benchmark.stats.compare import f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
 from benchmark.stats.crossed import difference
 from benchmark.stats.verdict import ALPHA
+from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "compare.md"
@@ -63,11 +65,11 @@ def write_comparison(
     Raises:
         UserError: One of the two holds no trial, or they have no row in common.
     """
-    comparison = compare(a, b)
+    comparison = compare(readable_results(a), readable_results(b))
     out.mkdir(parents=True, exist_ok=True)
     page = out / PAGE
     text = markdown_template(f"{PAGE}.j2", templates).render(found=comparison, names=names)
-    page.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(page, text.encode())
     return page
 
 

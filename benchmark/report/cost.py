@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,9 +12,11 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import json_object, read_bytes
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
-from benchmark.report.figures import BLUE, GREY, VERMILLION, write_figure
+from benchmark.report.figures import BLUE, GREY, VERMILLION, own_style, write_figure
 from benchmark.report.render import markdown_template
+from benchmark.store.atomic import write_atomically
 
 MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
 HIGHER, TORCHOPT = "MAL by higher", "MAL by TorchOpt"
@@ -106,7 +107,7 @@ def read_benchmarks(files: Sequence[Path]) -> Costs:
     rows = []
     for file in files:
         try:
-            benchmarks = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
+            benchmarks = json_object(read_bytes(file))["benchmarks"]
             if not benchmarks:
                 raise ValueError("no measurement")
             for benchmark in benchmarks:
@@ -135,7 +136,7 @@ def read_costs(file: Path) -> Costs:
         UserError: There is no such file, or it has another format.
     """
     try:
-        return Costs.model_validate_json(file.read_text(encoding="utf-8"))
+        return Costs.model_validate_json(read_bytes(file))
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise _not_costs(file, error) from error
 
@@ -161,9 +162,10 @@ def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> li
     text = markdown_template("cost.md.j2", templates).render(context)
     out.mkdir(parents=True, exist_ok=True)
     page, kept = out / "cost.md", out / "cost.json"
-    page.write_text(text, encoding="utf-8", newline="\n")
-    kept.write_text(costs.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
-    return [page, kept, *write_figure(_figure(costs.rows_of("curves")), out / "figures" / "cost")]
+    figures = write_figure(_figure(costs.rows_of("curves")), out / "figures" / "cost")
+    write_atomically(page, text.encode())
+    write_atomically(kept, (costs.model_dump_json(indent=1) + "\n").encode())
+    return [page, kept, *figures]
 
 
 def _not_costs(file: Path, error: Exception) -> UserError:
@@ -310,6 +312,7 @@ def _images(row: Measured) -> int:
     return row.au + row.fe + (row.val if row.form != MTL else 0)
 
 
+@own_style()
 def _figure(rows: list[Measured]) -> Figure:
     """Figure of time and peak memory of a step, against the batch size and against the validation batch size."""
     figure = Figure(figsize=(8.6, 5.2), layout="constrained")

@@ -13,9 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
-from benchmark.report.figures import LABEL, TICK, TITLE, WIDTH, mark_origin
+from benchmark.data.images import rgb, turn_of
+from benchmark.report.figures import LABEL, LONGEST_LINE, TICK, TITLE, WIDTH, mark_origin, own_style
+from benchmark.report.readable import readable
 
 ACROSS = 9
 """Images in a row of Figure 5."""
@@ -64,6 +67,7 @@ def low_and_high_weights(faces: WeighedFaces) -> Figure:
     )
 
 
+@own_style()
 def _grid(
     faces: WeighedFaces,
     rows: Sequence[pd.DataFrame],
@@ -88,17 +92,33 @@ def _grid(
     for line, members, name in zip(grid, rows, names, strict=True):
         for axes in line:
             axes.set_axis_off()
-        line[0].text(-0.12, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK)
+        line[0].text(
+            -0.12,
+            0.5,
+            readable(name, 30),
+            transform=line[0].transAxes,
+            ha="right",
+            va="center",
+            fontsize=TICK,
+            parse_math=False,
+        )
         for axes, (_, face) in zip(line, members.iterrows(), strict=False):
             # SVG and PDF store the original pixels instead of an enlarged image.
             axes.imshow(thumbnail(faces.root / str(face["path"])), interpolation="none")
-            said = [faces.labels[int(face["label"])]] if classed else []
+            said = [readable(faces.labels[int(face["label"])], 30)] if classed else []
             said.append(f"{face['weight']:.3f}" + (f" | {face['consistency']:.2f}" if "consistency" in members else ""))
             axes.text(0.5, -0.04, "\n".join(said), transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
     unit = "weight | consistency" if "consistency" in faces.table else "weight"
     top = 1 - 0.06 / height
     figure.text(0.01, top, title, fontsize=TITLE, va="top")
-    figure.text(0.01, top - 0.16 / height, f"{faces.title}; {unit}", fontsize=LABEL, va="top", parse_math=False)
+    figure.text(
+        0.01,
+        top - 0.16 / height,
+        readable(f"{faces.title}; {unit}", LONGEST_LINE),
+        fontsize=LABEL,
+        va="top",
+        parse_math=False,
+    )
     mark_origin(figure, faces.origin, top)
     return figure
 
@@ -110,9 +130,12 @@ def thumbnail(path: Path) -> Image.Image:
         UserError: The file cannot be read.
     """
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            image.thumbnail((THUMBNAIL, THUMBNAIL))
-            return image.convert("RGB")
+        with Image.open(regular(path), formats=IMAGE_FORMATS) as image:
+            turn = turn_of(image)
+            small = image if image.format == "JPEG" else rgb(image, path)
+            small.thumbnail((THUMBNAIL, THUMBNAIL))  # a JPEG is decoded at a reduced scale
+            small = rgb(small, path)
+            return small if turn is None else small.transpose(turn)
     except UNREADABLE as error:
         raise UserError(
             "an image cannot be read", where=path, found=str(error), remedy="copy this image from your dataset anew"

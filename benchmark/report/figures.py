@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,6 +20,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from benchmark.core.f1 import FloatArray
 from benchmark.core.origin import Origin
 from benchmark.report.groups import ORIGINS, Group, Row
+from benchmark.report.readable import readable
+from benchmark.store.atomic import write_atomically
 
 # The palette of Okabe and Ito, which readers with any colour vision can distinguish.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"
@@ -25,8 +30,21 @@ WIDTH = 7.0
 """Width in inches, that of a page with two columns, so that text keeps its size in print."""
 TITLE, LABEL, TICK = 9, 8, 7
 """Font sizes in points."""
+LONGEST_LINE = 160
+"""Longest text in a figure, characters."""
 SMOOTHING_SHARE = 1 / 15
 """Width of the moving mean, as a share of the number of points."""
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Matplotlib's own settings inside, whatever the user's `matplotlibrc` says: the same results, the same bytes.
+
+    As a decorator, it holds for each call of a function.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,7 @@ Curves = dict[str, tuple[FloatArray, FloatArray]]
 """Steps and values by series."""
 
 
+@own_style()
 def training_curves(group: Group) -> Figure:
     """The paper's grid: a row of panels per test part, from the first seed with default settings.
 
@@ -88,7 +107,10 @@ def training_curves(group: Group) -> Figure:
                 axes.set_title(column.title, fontsize=TITLE, loc="left")
             _panel(axes, column, panels[r][c], shared if column.log else limits[c])
             if c == 0:
-                axes.set_ylabel(f"{part} tested\n{column.ylabel}" if panels[r][c] else f"{part} tested", fontsize=LABEL)
+                axes.set_ylabel(
+                    f"{readable(part, 40)} tested\n{column.ylabel}" if panels[r][c] else f"{readable(part, 40)} tested",
+                    fontsize=LABEL,
+                )
             if r == len(parts) - 1 and panels[r][c]:
                 axes.set_xlabel("iteration", fontsize=LABEL)
     _titles(figure, group, height)
@@ -97,10 +119,11 @@ def training_curves(group: Group) -> Figure:
     return figure
 
 
+@own_style()
 def write_figure(
     figure: Figure, stem: Path, *, dpi: int = 200, kinds: tuple[str, ...] = ("png", "svg", "pdf")
 ) -> list[Path]:
-    """Write `stem`.png, .svg and .pdf (for README, page and LaTeX); the same figure gives the same bytes."""
+    """Write `stem`.png, .svg and .pdf (README, page, LaTeX), each atomically; the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     nameless: dict[str, dict[str, None]] = {
         "png": {"Software": None},
@@ -110,7 +133,9 @@ def write_figure(
     files = [stem.with_name(f"{stem.name}.{kind}") for kind in kinds]
     with mpl.rc_context({"svg.hashsalt": "mal-benchmark", "svg.fonttype": "path", "pdf.fonttype": 42}):
         for file, kind in zip(files, kinds, strict=True):
-            figure.savefig(file, dpi=dpi, metadata=nameless[kind])
+            content = BytesIO()
+            figure.savefig(content, format=kind, dpi=dpi, metadata=nameless[kind])
+            write_atomically(file, content.getvalue())
     return files
 
 
@@ -228,6 +253,7 @@ def _titles(figure: Figure, group: Group, height: float) -> None:
     top = 1 - 0.08 / height
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
     title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
+    title = readable(title, LONGEST_LINE)
     figure.text(0.01, top, title, fontsize=TITLE, va="top", parse_math=False)
     mark_origin(figure, group.origin, top)
 

@@ -23,6 +23,7 @@ from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
 from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
+from benchmark.store.folder import UNSEALED
 from benchmark.store.results import Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
@@ -197,7 +198,7 @@ def read_provenance(text: Any) -> dict[str, Any]:
     """Provenance of a trial from JSON; empty if it cannot be read."""
     try:
         read = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 
@@ -218,12 +219,23 @@ def reserve_of(trials: pd.DataFrame) -> str:
 
 
 def staleness(trials: pd.DataFrame) -> str:
-    """Whether trials are stale: `yes`, `no`, or `no` with the verification that made them fresh."""
+    """Whether trials are stale: `yes`, `unsealed`, `no`, or `no` with the verification that made them fresh."""
+    made = [read_provenance(text) for text in trials["provenance"]]
+    if any(facts.get(UNSEALED) for facts in made):
+        return UNSEALED
     if trials["stale"].any():
         return "yes"
-    marks = [read_provenance(text).get("verified") for text in trials["provenance"]]
-    said = sorted({f"{mark['steps']} steps {mark['agreement']}" for mark in marks if isinstance(mark, dict)})
+    marks = [facts.get("verified") for facts in made]
+    found = [mark for mark in marks if isinstance(mark, dict)]
+    said = sorted(
+        {UNSEALED if m.get(UNSEALED) else f"{m.get('steps', 0)} steps {m.get('agreement', '')}" for m in found}
+    )
     return f"no: verified, {' and '.join(said)}" if said else "no"
+
+
+def _verification(mark: dict[str, Any]) -> str:
+    """A verification in words."""
+    return UNSEALED if mark.get(UNSEALED) else f"{mark.get('steps', 0)} steps {mark.get('agreement', '')}"
 
 
 def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:

@@ -16,12 +16,16 @@ from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high
 from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
 from benchmark.report.markdown import escape, markdown_table
+from benchmark.report.readable import readable_results
 from benchmark.report.tables import ReportContext, build_context
+from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
+from benchmark.store.scratch import publish, scratch_folder
 
 TABLES = "tables.md"
 LATEX = "tables.tex"
 PAGE = "index.html"
+RESULTS, FIGURES = "results.parquet", "figures"
 FIGURE5, FIGURE6 = "figure5", "figure6"
 
 
@@ -35,7 +39,8 @@ def build_report(
 ) -> list[Path]:
     """Write `tables.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
-    The same results give the same bytes.
+    The same results give the same bytes. A write that fails leaves the last report as it was: files are made in a
+    scratch folder, and get their places when all are there.
 
     Args:
         results: Finished trials, in any order.
@@ -50,18 +55,21 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    context = build_context(results)
+    context = build_context(readable_results(results))
     texts = {TABLES: render_markdown(context, templates, faces), LATEX: render_latex(context, templates)}
     out.mkdir(parents=True, exist_ok=True)
-    stored = out / "results.parquet"
-    with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(results.write, stored)  # compresses on another core while Python draws
-        figures, drawn = _write_figures(context, faces, out / "figures")
-        written.result()
-    texts[PAGE] = render_html(context, templates, drawn, faces)
-    for name, text in texts.items():
-        (out / name).write_text(text, encoding="utf-8", newline="\n")
-    return [*[out / name for name in texts], *[file for files in figures for file in files], stored]
+    with scratch_folder(out, "report") as scratch:
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(results.write, scratch / RESULTS)  # compresses on another core while Python draws
+            figures, drawn = _write_figures(context, faces, scratch / FIGURES)
+            written.result()
+        texts[PAGE] = render_html(context, templates, drawn, faces)
+        for name, text in texts.items():
+            write_atomically(scratch / name, text.encode())
+        images = [file.relative_to(scratch).as_posix() for files in figures for file in files]
+        # The results last: whoever finds them finds the tables made of them.
+        publish(scratch, out, [*images, *texts, RESULTS])
+    return [out / name for name in (*texts, *images, RESULTS)]
 
 
 def _write_figures(

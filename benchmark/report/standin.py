@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
-from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, write_figure
+from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, own_style, write_figure
 from benchmark.report.render import markdown_template
 from benchmark.standin.anatomy import DRAWN_AUS
 from benchmark.standin.identity import Identity, Pose, draw_identity
 from benchmark.standin.render import Scene, render_face
 from benchmark.standin.sample import TASKS
+from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "standin.md"
@@ -36,6 +37,7 @@ NAMES = {
 """Names of the AUs in FACS."""
 
 
+@own_style()
 def au_sheet() -> Figure:
     """Figure of two people: neutral, then one AU at a time at full intensity."""
     people = [draw_identity(np.random.default_rng([seed])) for seed in (5, 8)]
@@ -63,6 +65,7 @@ def _alone(who: Identity, au: int | None) -> npt.NDArray[np.uint8]:
     return render_face(who, intensity, Pose(), Scene((150.0, 150.0, 145.0)), SHOWN)
 
 
+@own_style()
 def contact_sheet(root: Path) -> Figure:
     """Figure of four AU sequences over time, and of FE images of each kind, from a stand-in at `root`.
 
@@ -130,7 +133,7 @@ def write_standin_page(
         "network": len(network) > 0,
     }
     page = out / PAGE
-    page.write_text(markdown_template(f"{PAGE}.j2", templates).render(**context), encoding="utf-8", newline="\n")
+    write_atomically(page, markdown_template(f"{PAGE}.j2", templates).render(**context).encode())
     return [page, *drawn]
 
 

@@ -35,6 +35,8 @@ from benchmark.store.results import Results
 
 UNKNOWN = "unknown"
 
+LONGEST_STEM = 60
+"""Longest part of a figure's file name, characters."""
 LISTED = 300
 """Largest number of trials of a group that the page lists."""
 
@@ -166,8 +168,8 @@ def _figure_names(groups: Iterable[Group]) -> list[str]:
     names: list[str] = []
     seen: set[str] = set()
     for group in groups:
-        suffix = "-".join((group.profile, group.origin, group.fingerprint[:8]))
-        name = re.sub(r"[^a-z0-9]+", "", group.curves_name.lower())
+        suffix = "-".join((group.profile[:LONGEST_STEM], group.origin, group.fingerprint[:8]))
+        name = re.sub(r"[^a-z0-9]+", "", group.curves_name.lower())[:LONGEST_STEM]
         if group.dataset in seen:
             name = f"{name}-{re.sub(r'[^a-z0-9.]+', '-', suffix.lower()).strip('-.')}"
         seen.add(group.dataset)

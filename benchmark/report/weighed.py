@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from benchmark.core.errors import UserError
 from benchmark.data.frames import PackedFaces
 from benchmark.report.faces import WeighedFaces
@@ -22,15 +20,15 @@ def weighed_faces(folder: TrialFolder, fe: PackedFaces) -> WeighedFaces:
         UserError: The trial is not done, has no weights, or ran on other frames.
     """
     trial, made = read_trial(folder)
-    file = folder.path / FE_WEIGHTS
-    if not (folder.is_done and file.is_file()):
+    if not (folder.is_done and (folder.path / FE_WEIGHTS).is_file()):
         raise UserError(
             "the trial has no weights of FE images",
             where=folder.path,
             expected="a finished trial of a method that weighs samples",
             remedy="name one that `malbench status` calls done, of mal for instance",
         )
-    table = pd.read_parquet(file).sort_values(["weight", "path"], kind="stable", ignore_index=True)
+    table = folder.read_table(FE_WEIGHTS, folder.seals())
+    table = table.sort_values(["weight", "path"], kind="stable", ignore_index=True)
     if fe.fingerprint != trial.fingerprints[1]:
         raise UserError(
             "these are not the FE images that the trial ran on",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
+from multiprocessing import connection
 from pathlib import Path
 
 import cv2
@@ -115,8 +118,21 @@ def _batches(
         return
     # Spawned, not forked: a fork of a process with threads of torch or OpenCV can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(batches)), context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(min(workers, len(batches)), context, initializer=_begin_worker) as pool:
         yield from pool.map(_write_batch, [home] * len(batches), [settings] * len(batches), batches)
+
+
+def _begin_worker() -> None:
+    """One thread for OpenCV, and the end of this process with that of its parent, which may be killed."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
 
 
 def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) -> dict[str, Drawn]:

@@ -7,10 +7,8 @@ processes has no effect, since every image has its own seed.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +18,7 @@ from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.faces import MARKER, MARKER_FORMAT
 from benchmark.data.known import TRUTH
+from benchmark.store.scratch import scratch_folder
 
 
 class Written(Protocol):
@@ -62,7 +61,7 @@ def write_standin_root(
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Temporary folder that becomes `out` at the end, or is deleted after an error.
+    """Temporary folder that becomes `out` at the end, or is deleted: after an error at once, after a kill by the next.
 
     Raises:
         UserError: `out` exists and is not an empty folder, or its parent cannot be written to.
@@ -73,19 +72,16 @@ def whole_folder(out: Path) -> Iterator[Path]:
             where=out,
             remedy="name a new folder, or remove this one",
         )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            scratch = stack.enter_context(scratch_folder(out.parent, out.name))
+        except OSError as error:
+            raise UserError(f"cannot write beside the output folder: {error.strerror}", where=out) from error
         yield scratch
-        scratch.chmod(0o755)  # mkdtemp creates a private folder; the data get the usual permissions
         if out.exists():
             out.rmdir()
         scratch.rename(out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def mark_standin(home: Path, settings: StandinSettings) -> None:

@@ -3,10 +3,12 @@
 Files of a finished trial: `trial.json provenance.json history.parquet scores.parquet counts.parquet
 predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` if the method weighs samples.
 `predictions.parquet` has one row per test frame and stays with the owner of the data. `DONE` holds the trial's key and
-a digest of each of these files, so that a later change is noticed.
+a digest of each of these files, so that a later change is noticed. `provenance.json` says that it does. A `DONE`
+without digests is of an earlier version, and the trial unsealed, or it is damaged.
 
 Two files beside them are not sealed. `slurm.json` names the job that the trial was last submitted as; the submitting
-process writes it, not the owner of the trial. `verified.json` says which sources last verified a finished trial.
+process writes it, not the owner of the trial. `verified.json` says which sources last verified a finished trial; it has
+a seal of its own, which holds for this trial alone.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from benchmark.core.errors import UserError
-from benchmark.core.hashing import digest_of_bytes, digest_of_file
+from benchmark.core.files import json_object, read_bytes, regular
+from benchmark.core.hashing import digest_of_bytes, digest_of_file, digest_of_json
 from benchmark.store.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -46,6 +49,23 @@ _SEALED = ("*.json", "*.parquet", MODEL)
 """Patterns of the files that `DONE` seals, but for `_UNSEALED`."""
 _UNSEALED = {JOB, VERIFIED}
 _KEY = re.compile(r"[0-9a-f]{16}")
+SEALED = {"sealed": "blake2b"}
+"""Part of the provenance of each trial whose `DONE` has digests."""
+UNSEALED = "unsealed"
+"""Field of the provenance of a trial, or of its verification, that nothing proves to be as it was written."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Content of `DONE`.
+
+    Attributes:
+        key: Key of the trial.
+        seals: Digest by name of each sealed file; empty for a trial of a version that did not seal.
+    """
+
+    key: str
+    seals: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -207,9 +227,7 @@ class TrialFolder:
         Raises:
             OSError: A file cannot be read or written.
         """
-        files = sorted({file for pattern in _SEALED for file in self.path.glob(pattern)})
-        files = [file for file in files if file.name not in _UNSEALED and not file.name.startswith(".")]
-        seals = [f"{digest_of_file(file).hex()} {file.name}" for file in files]
+        seals = [f"{digest_of_file(self.path / name).hex()} {name}" for name in self._sealed_names()]
         self.write_text(DONE, "\n".join([key, *seals, ""]))
         self.prune()
 
@@ -242,10 +260,19 @@ class TrialFolder:
         Raises:
             UserError: `DONE` is damaged.
         """
+        mark = self.mark()
+        return {} if mark is None else mark.seals
+
+    def mark(self) -> Mark | None:
+        """Content of `DONE`; None if the trial is not finished.
+
+        Raises:
+            UserError: `DONE` is damaged.
+        """
         try:
-            text = (self.path / DONE).read_text(encoding="utf-8", errors="replace")
+            text = read_bytes(self.path / DONE).decode(errors="replace")
         except FileNotFoundError:
-            return {}
+            return None
         key, *lines = text.removesuffix("\n").split("\n")
         digests = {name: digest for digest, _, name in (line.partition(" ") for line in lines)}
         if not (text.endswith("\n") and _KEY.fullmatch(key) and all(digests)):
@@ -256,7 +283,67 @@ class TrialFolder:
                 found=text[:80] or "an empty file",
                 remedy="delete this trial's folder and run again",
             )
-        return digests
+        return Mark(key, digests)
+
+    def faults(self, seals: Mapping[str, str], matches: Callable[[Path, str], bool] | None = None) -> list[str]:
+        """Differences between the files of a finished trial and their seals, each in words.
+
+        Args:
+            seals: Result of `seals`, not empty.
+            matches: Whether a file has a digest; None: its bytes are hashed.
+        """
+        matches = matches or has_digest
+        wrong = []
+        for name, digest in seals.items():
+            try:
+                if not matches(self.path / name, digest):
+                    wrong.append(f"{name} has changed")
+            except FileNotFoundError:
+                wrong.append(f"{name} is gone")
+            except (OSError, UserError) as error:
+                wrong.append(f"{name} cannot be read: {getattr(error, 'found', None) or error}")
+        return wrong + [f"{name} has no seal" for name in self._sealed_names() if name not in seals]
+
+    def _sealed_names(self) -> list[str]:
+        """Names of the files that `finish` seals, and of whatever else no trial has."""
+        names = {file.name for pattern in _SEALED for file in self.path.glob(pattern)}
+        return sorted(name for name in names if name not in _UNSEALED and not name.startswith("."))
+
+    def write_verification(self, content: Mapping[str, Any]) -> None:
+        """Write `verified.json`, sealed for this finished trial.
+
+        Args:
+            content: JSON values.
+
+        Raises:
+            OSError: A file cannot be read or written.
+        """
+        self.write_json(VERIFIED, {**content, "seal": self._seal_of(content)})
+
+    def read_verification(self) -> dict[str, Any]:
+        """Content of `verified.json`; empty if there is none, `unsealed` alone if an earlier version wrote it.
+
+        Raises:
+            UserError: The file has changed, or is of another trial.
+            ValueError: The file is damaged.
+        """
+        try:
+            content = json_object(read_bytes(self.path / VERIFIED))
+        except FileNotFoundError:
+            return {}
+        seal = content.pop("seal", None)
+        if seal is None:
+            return {UNSEALED: True}
+        if seal != self._seal_of(content):
+            raise UserError(
+                "the mark of a verification has changed, or is of another trial",
+                where=self.path / VERIFIED,
+                remedy="delete this file, and run `malbench verify` again",
+            )
+        return content
+
+    def _seal_of(self, content: Mapping[str, Any]) -> str:
+        return digest_of_json({"trial": digest_of_bytes(read_bytes(self.path / DONE)), "content": dict(content)})
 
     def read(self, name: str, seals: Mapping[str, str]) -> bytes:
         """Read a file and compare it with its seal.
@@ -272,7 +359,7 @@ class TrialFolder:
             UserError: The file has changed since the trial was finished.
             OSError: The file cannot be read.
         """
-        content = (self.path / name).read_bytes()
+        content = read_bytes(self.path / name)
         if seals and digest_of_bytes(content) != seals.get(name):
             raise UserError(
                 "a file of a finished trial has changed since",
@@ -283,18 +370,34 @@ class TrialFolder:
 
     def read_table(self, name: str, seals: Mapping[str, str]) -> pd.DataFrame:
         """Read a table that `write_table` wrote; arguments and errors are those of `read`."""
-        import pandas as pd  # noqa: PLC0415  # as in `_tensor_files`
+        import pyarrow.parquet as pq  # noqa: PLC0415  # as in `_tensor_files`
 
-        return pd.read_parquet(io.BytesIO(self.read(name, seals)))
+        arrow = pq.read_table(io.BytesIO(self.read(name, seals)))
+        # Without its metadata: those are instructions for pandas, and a file may hold wrong ones.
+        table: pd.DataFrame = arrow.replace_schema_metadata(None).to_pandas()
+        return table
 
 
 def trial_folders(runs: Path) -> list[TrialFolder]:
     """All trial folders of a store, finished or not, in the order of their paths.
 
+    A folder without `trial.json` that has `DONE` is one of them, and so is one that was moved a level up.
+
     Args:
         runs: The store.
     """
-    return [TrialFolder(file.parent) for file in sorted(runs.glob(f"*/*/*/{TRIAL}"))]
+    marks = [file for depth in ("*", "*/*", "*/*/*") for name in (TRIAL, DONE) for file in runs.glob(f"{depth}/{name}")]
+    return [TrialFolder(path) for path in sorted({mark.parent for mark in marks})]
+
+
+def has_digest(file: Path, digest: str) -> bool:
+    """Whether a file's bytes have this digest.
+
+    Raises:
+        UserError: The path leads to no regular file.
+        OSError: The file cannot be read.
+    """
+    return digest_of_file(regular(file)).hex() == digest
 
 
 def unreadable(path: Path | str, reason: str) -> UserError:

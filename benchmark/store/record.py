@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from benchmark.config.key import key_of, place_of
 from benchmark.config.trial import Trial
-from benchmark.store.folder import PROVENANCE, TRIAL, VERIFIED, TrialFolder, unreadable
+from benchmark.core.files import json_object
+from benchmark.store.folder import PROVENANCE, TRIAL, UNSEALED, TrialFolder, unreadable
+from benchmark.store.identity import check_identity, check_unsealed
 
 
 def read_trial(folder: TrialFolder, seals: Mapping[str, str] | None = None) -> tuple[Trial, dict[str, Any]]:
@@ -20,20 +22,30 @@ def read_trial(folder: TrialFolder, seals: Mapping[str, str] | None = None) -> t
         seals: Result of `folder.seals()`, if it is known.
 
     Returns:
-        The trial, and the content of `provenance.json`, with that of `verified.json` under `verified` if there is one.
-        The provenance is empty while the trial runs.
+        The trial, and the content of `provenance.json`, with that of `verified.json` under `verified` if there is one,
+        and `unsealed` if a version made the trial that did not seal. The provenance is empty while the trial runs.
 
     Raises:
-        UserError: A file is damaged, or has changed since the trial was finished.
+        UserError: A file is damaged, or has changed since the trial was finished; the key of the settings, the key in
+            `DONE` and the place of the folder are not those of one trial.
     """
-    seals = folder.seals() if seals is None else seals
     try:
-        trial = Trial.model_validate_json(folder.read(TRIAL, seals))
+        mark = folder.mark()
+        seals = ({} if mark is None else mark.seals) if seals is None else seals
+        content = folder.read(TRIAL, seals)
+        trial = Trial.model_validate_json(content)
         made = _object(folder, PROVENANCE, seals)
-        verified = _object(folder, VERIFIED, {})  # written after the trial was sealed
-        return trial, made | {"verified": verified} if verified else made
-    except (ValidationError, ValueError) as error:
-        raise unreadable(folder.path, str(error).splitlines()[0]) from error
+        if mark is not None:
+            check_identity(folder, {trial.key, key_of(json_object(content))}, place_of(json_object(content)), mark)
+            if not mark.seals:
+                check_unsealed(folder, made)
+                made[UNSEALED] = True
+            verified = folder.read_verification()
+            made |= {"verified": verified} if verified else {}
+        return trial, made
+    except (ValidationError, ValueError, KeyError, OSError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError | OSError) else str(error)
+        raise unreadable(folder.path, reason.splitlines()[0]) from error
 
 
 def _object(folder: TrialFolder, name: str, seals: Mapping[str, str]) -> dict[str, Any]:
@@ -43,12 +55,9 @@ def _object(folder: TrialFolder, name: str, seals: Mapping[str, str]) -> dict[st
         UserError: The file has changed since the trial was finished.
         ValueError: The file is damaged.
     """
-    if not (folder.path / name).is_file():
+    if name not in seals and not (folder.path / name).exists():
         return {}
-    content = json.loads(folder.read(name, seals))
-    if not isinstance(content, dict):
-        raise ValueError(f"{name} holds no object")
-    return content
+    return json_object(folder.read(name, seals))
 
 
 def is_current(made: Mapping[str, Any], present: str | None) -> bool:
@@ -64,4 +73,4 @@ def is_current(made: Mapping[str, Any], present: str | None) -> bool:
         [True, True, False, False]
     """
     hashes = (made.get("source_hash"), made.get("verified", {}).get("source_hash"))
-    return present is not None and present in hashes
+    return present is not None and present in hashes and not made.get(UNSEALED)

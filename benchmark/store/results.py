@@ -20,8 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.store.atomic import write_atomically
 from benchmark.store.record import is_current
+from benchmark.store.shapes import check_shapes
 
 FORMAT = "mal-benchmark results 4"
 
@@ -89,7 +91,9 @@ MOST = {"f1": 1.0, "auc": 1.0}
 """Largest value of a column; others have none."""
 FREE = {"value"}
 """Columns that may be negative."""
-JSON_COLUMNS = ("settings", "provenance")
+NAMES = ("trial", "dataset", "part", "method", "subject", "au", "series", "name")
+"""Columns that identify something, and so are never cut short for readers."""
+LONGEST_NAME = 200
 
 _KINDS = {
     "string": (pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
@@ -148,6 +152,37 @@ class Results:
             return cls.empty()
         return cls(**{f.name: pd.concat([getattr(p, f.name) for p in parts], ignore_index=True) for f in fields(cls)})
 
+    @classmethod
+    def merge(cls, parts: Mapping[str, Results]) -> Results:
+        """Join results that may have trials in common, for example those of a report and of predictions in it.
+
+        Args:
+            parts: The results, by the name of their source.
+
+        Raises:
+            UserError: A trial is in two of them with different counts, scores or settings.
+        """
+        merged, source_of = cls.empty(), dict[str, str]()
+        for source, part in parts.items():
+            common = [key for key in part.trials["trial"] if key in source_of]
+            for key in common:
+                if merged._facts(key) != part._facts(key):
+                    raise UserError(
+                        f"the trial {key} stands in two results files, and differs",
+                        where=source,
+                        found=f"another trial of this key in {source_of[key]}",
+                        remedy="leave one of the two files out; score predictions again that were scored on other data",
+                    )
+            merged = merged.beside(part)
+            source_of = dict.fromkeys(part.trials["trial"], source) | source_of
+        return merged
+
+    def _facts(self, key: str) -> list[str]:
+        """What makes two results of a trial the same: all but when they were verified, and whether they are stale."""
+        tables = [getattr(self, name) for name in COLUMNS]
+        rows = [table[table["trial"] == key].drop(columns=["stale", "provenance"], errors="ignore") for table in tables]
+        return [of_trial.to_csv(index=False) for of_trial in rows]
+
     def beside(self, other: Results) -> Results:
         """These results, and those of trials that only `other` has."""
         more = other.trials.loc[~other.trials["trial"].isin(self.trials["trial"]), "trial"]
@@ -180,9 +215,13 @@ class Results:
                 raise ValueError(f"{name}: rows of a trial that there is not")
             if table.duplicated(KEYS[name]).any():
                 raise ValueError(f"{name}: a row stands twice")
-        for column in JSON_COLUMNS:
-            if not all(isinstance(json.loads(text), dict) for text in self.trials[column]):
-                raise ValueError(f"trials: {column} holds no JSON object")
+            for column in set(NAMES) & set(table):
+                wrong = [text for text in table[column].unique() if not _is_name(str(text))]
+                if wrong:
+                    raise ValueError(f"{name}: {column} {wrong[0][:40]!r} is no name: it is empty, long or unprintable")
+        columns = ("trial", "settings", "provenance")
+        for trial, settings, provenance in zip(*(self.trials[column] for column in columns), strict=True):
+            check_shapes(trial, settings, provenance)
         return self
 
     def select(self, keys: Iterable[str]) -> Results:
@@ -261,7 +300,7 @@ class Results:
         if not path.is_file():
             raise UserError("no results file", where=path, remedy=remedy)
         try:
-            arrow = pq.read_table(path, page_checksum_verification=True)
+            arrow = pq.read_table(regular(path), page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise UserError("not a readable parquet file", where=path, found=str(error), remedy=remedy) from error
         file_format = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode(errors="replace")
@@ -269,7 +308,7 @@ class Results:
             raise UserError("not a results file", where=path, expected=FORMAT, found=file_format, remedy=remedy)
         try:
             return cls(**_tables_of(arrow)).validated()
-        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError, pa.ArrowException) as error:
             raise UserError(
                 "a results file holds what no report can be made of", where=path, found=str(error)[:200], remedy=remedy
             ) from error
@@ -331,6 +370,10 @@ def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
         if kind == "int64" and not pd.api.types.is_signed_integer_dtype(table[column]):
             _check_integers(table[column], name)
     return table[list(COLUMNS[name])].astype(COLUMNS[name])
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
 
 
 def _check_integers(values: pd.Series, name: str) -> None:

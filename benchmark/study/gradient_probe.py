@@ -24,8 +24,20 @@ from benchmark.config.trial import Trial
 from benchmark.data.sampling import BatchOrder
 from benchmark.data.trial_data import TrialData
 from benchmark.report.cells import UNRUN, Table, cells, number, table
-from benchmark.report.figures import BLUE, GREY, LABEL, TICK, TITLE, VERMILLION, WIDTH, mark_origin, write_figure
+from benchmark.report.figures import (
+    BLUE,
+    GREY,
+    LABEL,
+    TICK,
+    TITLE,
+    VERMILLION,
+    WIDTH,
+    mark_origin,
+    own_style,
+    write_figure,
+)
 from benchmark.report.render import markdown_template
+from benchmark.store.atomic import write_atomically
 from benchmark.store.folder import TrialFolder
 from benchmark.study.plan import GRADIENT_PROBE_PAGE as PAGE
 from benchmark.trials.trainer import RunOptions, train_trial
@@ -173,6 +185,7 @@ def _said(mean: float, error: float, sd: float) -> str:
     return f"{number(mean, digits=2, sign=True)} ± {number(error, digits=2)} (sd {number(sd, digits=1)})"
 
 
+@own_style()
 def probe_figure(summary: pd.DataFrame, title: str) -> Figure:
     """The table as curves, with bars of one standard error."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
@@ -214,7 +227,7 @@ def write_gradient_probe(
     page, numbers = out / PAGE, out / "gradient_probe.csv"
     summary.to_csv(numbers, index=False, float_format="%.6g", lineterminator="\n")
     text = markdown_template(f"{PAGE}.j2", templates).render(command=command, window=window, found=probe_table(summary))
-    page.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(page, text.encode())
     return [page, numbers, *drawn]
 
 

@@ -21,6 +21,7 @@ from benchmark.report.groups import Row, group_results, machine_of, reserve_of
 from benchmark.report.render import markdown_template
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import average, mean_over_parts, seed_spread
+from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 from benchmark.study.plan import Choice, Plan, Question, WeightSelection, candidate_name
 from benchmark.study.statistics import BETTER, WORSE, RowDifference, fe_share_ends, trial_weights
@@ -134,7 +135,7 @@ def write_study(
     }
     out.mkdir(parents=True, exist_ok=True)
     page, kept = (out / f"{Path(name).stem}{suffix}" for suffix in (".md", ".parquet"))
-    page.write_text(markdown_template(TEMPLATE, templates).render(**context), encoding="utf-8", newline="\n")
+    write_atomically(page, markdown_template(TEMPLATE, templates).render(**context).encode())
     selected.write(kept)
     return [page, kept]
 

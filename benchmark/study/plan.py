@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.files import parse_toml, regular
 
 PLANS = Path(__file__).parent / "plans"
 """Folder of the suite's plans."""
@@ -183,7 +184,7 @@ def load_plan(name: str) -> Plan:
             remedy="name the file otherwise: its page has its name",
         )
     try:
-        plan = Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        plan = Plan.model_validate(parse_toml(regular(file).read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise UserError(
             "the plan of a study cannot be read",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from benchmark.config.names import profile_names
 from benchmark.config.profile import load_profile, settings_error
 from benchmark.config.protocol import ALL, PROTOCOL_VERSION, Protocol
 from benchmark.config.settings import Profile, StartSettings
@@ -102,7 +103,8 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
         UserError: An unknown setting or a wrong value.
 
     Example:
-        >>> from benchmark.config.profile import load_profile
+        >>> from benchmark.config.names import profile_names
+    from benchmark.config.profile import load_profile
         >>> from methods import discover
         >>> profile, _ = load_profile("smoke", ["methods.mal.beta=0.5"])
         >>> method_hparams(profile, "mal", discover()).beta
@@ -125,7 +127,8 @@ def shared_hparams(profile: Profile) -> Method.HParams:
         UserError: An unknown setting or a wrong value.
 
     Example:
-        >>> from benchmark.config.profile import load_profile
+        >>> from benchmark.config.names import profile_names
+    from benchmark.config.profile import load_profile
         >>> shared_hparams(load_profile("smoke")[0]).weights
         'scratch'
     """
@@ -170,7 +173,8 @@ def expand(
         UserError: An unknown method, part, row or setting.
 
     Example:
-        >>> from benchmark.config.profile import load_profile
+        >>> from benchmark.config.names import profile_names
+    from benchmark.config.profile import load_profile
         >>> from benchmark.datasets import open_au
         >>> from methods import discover
         >>> profile, changed = load_profile("smoke")
@@ -345,13 +349,37 @@ def shared_overrides(overrides: Sequence[str]) -> str:
     return "; ".join(o for o in overrides if not o.startswith(("methods.", "readings.", "seeds=")))
 
 
-def profile_of(trial: Trial) -> tuple[Profile, tuple[str, ...]]:
+def profile_of(trial: Trial, made: Mapping[str, Any]) -> tuple[Profile, tuple[str, ...]]:
     """The profile of a trial with its shared overrides, and these overrides.
 
+    Args:
+        trial: The trial.
+        made: Its provenance, which holds the profile. A trial of an earlier version names it only: then it is one of
+            the suite's, for a file of a user's may have changed, and another may have its name.
+
     Raises:
-        UserError: The profile is gone, or has other settings now.
+        UserError: The provenance holds no profile, and the suite has none of this name.
     """
-    return load_profile(trial.profile, [o for o in trial.shared_overrides.split("; ") if o])
+    overrides = tuple(o for o in trial.shared_overrides.split("; ") if o)
+    stored = made.get("profile")
+    if stored is None:
+        if trial.profile not in profile_names():
+            raise UserError(
+                f"the result does not hold its profile '{trial.profile}'",
+                where=f"trial {trial.key}",
+                expected="a trial of this version, or of a profile of the suite",
+                remedy="run the trial again",
+            )
+        return load_profile(trial.profile, overrides)
+    try:
+        return Profile.model_validate(stored), overrides
+    except ValidationError as error:
+        raise UserError(
+            "the profile in a result cannot be read",
+            where=f"trial {trial.key}",
+            found=str(error).splitlines()[0],
+            remedy="it is of another version: run the trial again",
+        ) from error
 
 
 def _protocol_digest(protocol: Protocol) -> str:

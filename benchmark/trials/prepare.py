@@ -162,24 +162,32 @@ def read_fe(root: Path, dataset: FeDataset, profile: Profile, faults: Faults = N
 
 
 def prepare_data(
-    faces: tuple[FaceSet, FaceSet], profile: Profile, cache: Path, progress: Progress | None = None
+    faces: tuple[FaceSet, FaceSet],
+    profile: Profile,
+    cache: Path,
+    progress: Progress | None = None,
+    *,
+    check: bool = True,
 ) -> TrialData:
-    """Pack the AU and the FE faces, unless they are packed.
+    """Pack the AU and the FE faces, unless they are packed, and compare the pixels with their digests if `check`.
 
     Raises:
-        UserError: An image or the stand-in's ground truth is damaged, or the disk is too small.
+        UserError: An image, a pack or the stand-in's ground truth is damaged, or the disk is too small.
     """
-    au, fe = (pack_faces(face_set, profile, cache, progress) for face_set in faces)
-    return TrialData(au, fe, known_clear(fe.faces))
+    au, fe = (pack_faces(face_set, profile, cache, progress, check=check) for face_set in faces)
+    return TrialData(au, fe, known_clear(fe.faces), profile.for_result())
 
 
-def pack_faces(faces: FaceSet, profile: Profile, cache: Path, progress: Progress | None = None) -> PackedFaces:
-    """Pack the frames of one dataset, unless they are packed.
+def pack_faces(
+    faces: FaceSet, profile: Profile, cache: Path, progress: Progress | None = None, *, check: bool = True
+) -> PackedFaces:
+    """Pack the frames of one dataset, unless they are packed, and compare the pixels with their digests if `check`.
 
     Raises:
-        UserError: An image is damaged, or the disk is too small.
+        UserError: An image or the pack is damaged, or the disk is too small.
     """
-    return pack(faces, profile.data.frame_size, cache / "frames", _named(progress, f"packing {faces.dataset}"))
+    packing, checking = (_named(progress, f"{work} {faces.dataset}") for work in ("packing", "checking the pixels of"))
+    return pack(faces, profile.data.frame_size, cache / "frames", packing, check=check, checking=checking)
 
 
 def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:

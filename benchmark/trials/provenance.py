@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import re
 import resource
@@ -18,6 +19,10 @@ from benchmark.core.places import PROJECT
 
 PACKAGES = ("torch", "torchvision", "timm", "torchjd", "numpy", "pillow")
 """Packages that can change a result."""
+_CODE = ("benchmark", "methods")
+"""Folders of the code of a checkout."""
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"})
+"""Variables that name another repository than that of a folder."""
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -29,8 +34,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     Returns:
         JSON values. `commit` is "unknown" and `dirty` is None where git cannot be asked.
     """
-    # Edits below the reports do not make a checkout dirty: they change no result.
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
+    commit, dirty = checkout()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -39,9 +43,26 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "device_type": device.type,
         "threads": torch.get_num_threads(),
-        "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": None if changed is None else bool(changed),
+        "commit": commit,
+        "dirty": dirty,
     }
+
+
+def checkout() -> tuple[str, bool | None]:
+    """Commit of the suite's code, and whether the code differs from it; "unknown" and None where git cannot tell."""
+    unknown = ("unknown", None)
+    # A repository around an installed package, or one that a variable names, says nothing about this code.
+    if _git("ls-files", "--error-unmatch", "--", "benchmark/trials/provenance.py") is None:
+        return unknown
+    commit, flags = _git("rev-parse", "--verify", "HEAD"), _git("ls-files", "-v", "--", *_CODE)
+    # Edits below the reports do not make a checkout dirty: they change no result. A new file of code does.
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
+    new = _git("ls-files", "--others", "--exclude-standard", "--", *(f"{folder}/*.py" for folder in _CODE))
+    if not commit or changed is None or new is None or flags is None:
+        return unknown
+    # Small letters and S: git was told not to look at these files.
+    hidden = any(line[:1].islower() or line.startswith("S") for line in flags.splitlines())
+    return commit, True if changed or new else None if hidden else False
 
 
 def cpu_name() -> str:
@@ -83,9 +104,12 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def _git(*arguments: str) -> str | None:
     """Output of a git command on the checkout; None if git cannot be asked."""
+    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    command = ["git", "-C", str(PROJECT), *arguments]
     try:
-        return subprocess.run(
-            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        ran = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10, env=environment
+        )
+        return ran.stdout.rstrip()
     except (OSError, subprocess.SubprocessError):
         return None

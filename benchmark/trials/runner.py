@@ -24,7 +24,7 @@ from benchmark.core.errors import Abandoned, Interrupted, UserError
 from benchmark.core.origin import Origin
 from benchmark.data.known import known_fe
 from benchmark.data.trial_data import TrialData
-from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, TRIAL, TrialFolder
+from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, SEALED, TRIAL, TrialFolder
 from benchmark.trials.memory import is_out_of_memory, too_little_memory
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.prerequisites import FinishedTrial, read_finished, starting_from
@@ -37,6 +37,8 @@ from methods.base import Method
 OnTrial = Callable[[Trial, State], None] | None
 """Callback before each trial, with the trial and its state; None for none."""
 
+UNCHECKED = "pixels not compared with their digests (--skip-pixel-check)"
+"""Note of trials that ran on packed frames as they were found."""
 LOOK_S = 1.0
 """Seconds between two checks of a waiting process: whether the trial is free, and whether to stop."""
 
@@ -103,7 +105,7 @@ def run_trials(
         if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
             state = State.BLOCKED
         # Trials that others start from must come from the present code, like these.
-        if state == State.TO_DO or (state == State.STALE and trial.key in needed):
+        if state == State.TO_DO or (state is not None and not state.is_trusted and trial.key in needed):
             before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
             where = elsewhere.get(trial.dataset, (protocol, data))
             train = partial(_train, trial, registry, *where, runs, before)
@@ -167,8 +169,8 @@ def _run_owned(
     """Own a trial and train it.
 
     Returns:
-        None if it ran now, `done` or `stale` if another process has finished it meanwhile, `running` if another
-        process runs it. With `wait`, never `stale` or `running`.
+        None if it ran now, `done`, `stale` or `unsealed` if another process has finished it meanwhile, `running` if
+        another process runs it. With `wait`, `done` or None.
 
     Raises:
         UserError: The trial failed; its folder holds the reason.
@@ -330,13 +332,16 @@ def run_trial(
         "provenance.json",
         {
             **made,
+            **SEALED,
             **learned,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "peak_memory_mb": round(peak_memory_mb(options.device), 1),
             "prerequisites": {role: done.made for role, done in prerequisites.items()},
             "paper_row": trial.row or method_class.paper_row,
             "origin": joint_origin(data, *(done.made["origin"] for done in prerequisites.values())),
-            "data_note": f"{data.au.faces.note}; {data.fe.faces.note}",
+            "data_note": "; ".join([data.au.faces.note, data.fe.faces.note, *([UNCHECKED] if data.unchecked else [])]),
+            **({} if data.profile is None else {"profile": data.profile}),
+            "pixels": UNCHECKED if data.unchecked else "as packed",
             **_about_data(data, protocol),
         },
     )

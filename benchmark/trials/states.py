@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from benchmark.core.errors import UserError
 from benchmark.store.folder import CHECKPOINT, ERROR, TRIAL, TrialFolder
 from benchmark.store.record import is_current, read_trial
 from benchmark.store.summary import TrialSummary
@@ -24,12 +25,24 @@ class State(StrEnum):
 
     DONE = "done"
     STALE = "stale"  # done, but by other sources than the present ones, under the same version
+    UNSEALED = "unsealed"  # done, by a version that did not seal: nothing proves that the files are as they were
+    DAMAGED = "damaged"  # done once, but a file has changed since, or the trial is another than its folder says
     RUNNING = "running"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"
     AWAITED = "awaited"  # another process runs a trial that this one starts from
     BLOCKED = "blocked"  # a trial that this one starts from failed
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a run leaves such a trial as it is, unless others start from it."""
+        return self in {State.DONE, State.STALE, State.UNSEALED}
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether other trials may start from such a trial."""
+        return self == State.DONE
 
 
 class OutcomeState(StrEnum):
@@ -38,6 +51,7 @@ class OutcomeState(StrEnum):
     RAN = "ran"
     DONE = "done before"
     STALE = "done before by other sources"
+    UNSEALED = "done before, unsealed"
     RUNNING = "left to other processes"
     FAILED = "failed"
     BLOCKED = "blocked by a failure"
@@ -57,15 +71,33 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     Args:
         folder: The trial's folder.
         present: Hash of the present sources by method, see `source_hashes`.
+
+    Raises:
+        UserError: A file of a finished trial is damaged or has changed, or it is another trial than its folder says.
     """
     if folder.is_done:
-        trial, made = read_trial(folder)
+        seals = folder.seals()
+        trial, made = read_trial(folder, seals)
+        faults = folder.faults(seals) if seals else []
+        if faults:
+            raise UserError(
+                "a finished trial has changed since",
+                where=folder.path,
+                found="; ".join(faults),
+                remedy="put the files back as they were, or delete this trial's folder and run again",
+            )
+        if not seals:
+            return State.UNSEALED
         return State.DONE if is_current(made, present.get(trial.method)) else State.STALE
     return unfinished_state(folder)
 
 
 def summary_state(seen: TrialSummary, present: Mapping[str, str]) -> State:
     """`state_of`, from the summary of a trial instead of its files."""
+    if seen.fault:
+        return State.DAMAGED
+    if seen.is_done and not seen.is_sealed:
+        return State.UNSEALED
     if seen.is_done:
         return State.DONE if present.get(seen.method) in {seen.source_hash, seen.verified_hash} else State.STALE
     return unfinished_state(seen.folder)
@@ -99,6 +131,8 @@ def detail_of(folder: TrialFolder, state: State) -> str:
             return ""
     if state == State.STALE:
         return "made by other sources than the present ones"
+    if state == State.UNSEALED:
+        return "made before files were sealed: nothing proves that they are as they were written"
     owner = read_owner(folder.path) if state == State.RUNNING else None
     if owner is not None:
         return owner.describe()

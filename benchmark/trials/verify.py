@@ -21,7 +21,7 @@ from benchmark.config.protocol import Protocol
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.data.trial_data import TrialData
-from benchmark.store.folder import VERIFIED, TrialFolder
+from benchmark.store.folder import TrialFolder
 from benchmark.trials.prerequisites import FinishedTrial, starting_from
 from benchmark.trials.provenance import cpu_name
 from benchmark.trials.scoring import tables_of_predictions
@@ -199,4 +199,4 @@ def verification_mark(outcome: Verification, source_hash: str, device: torch.dev
 
 def write_mark(folder: TrialFolder, mark: Mapping[str, Any]) -> None:
     """Record a verification in the trial's folder."""
-    folder.write_json(VERIFIED, dict(mark))
+    folder.write_verification(mark)

@@ -14,6 +14,7 @@ import pytest
 from benchmark.cli.console import standings, status_page
 from benchmark.config.profile import load_profile
 from benchmark.config.trial import Trial
+from benchmark.core.hashing import digest_of_file
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.store.folder import DONE, TrialFolder
 from benchmark.store.summary import summaries
@@ -49,7 +50,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         (folder / "provenance.json").write_text(json.dumps(made, indent=1))
         if number % 10:
-            (folder / DONE).write_text(f"{trial.key}\n")
+            names = ("provenance.json", "trial.json")
+            seals = [f"{digest_of_file(folder / name).hex()} {name}\n" for name in names]
+            (folder / DONE).write_text("".join([f"{trial.key}\n", *seals]))
         else:
             TrialFolder(folder).lock.touch()  # somebody began it
     return runs

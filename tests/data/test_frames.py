@@ -178,7 +178,7 @@ def test_an_image_that_changed_meanwhile_is_decoded_again(
 def test_a_huge_image_is_refused_before_it_is_decoded(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames_module, "MAX_PIXELS", 100)
+    monkeypatch.setattr("benchmark.data.decode.MAX_PIXELS", 100)
     with pytest.raises(UserError, match="too large"):
         pack(read_bp4d(data), 16, tmp_path / "cache")
 

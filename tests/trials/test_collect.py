@@ -11,7 +11,7 @@ from benchmark.config.settings import DataSettings, TrainSettings
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.datasets.rafdb.reader import EMOTIONS
-from benchmark.store.folder import DONE, FE_WEIGHTS, VERIFIED, TrialFolder
+from benchmark.store.folder import DONE, FE_WEIGHTS, TrialFolder
 from benchmark.store.results import Results
 from benchmark.trials.collect import read_store
 
@@ -91,7 +91,7 @@ def test_labels_are_named_by_the_trial(tmp_path: Path) -> None:
 def test_a_verified_trial_is_not_stale(tmp_path: Path) -> None:
     folder = finish_trial(tmp_path)
     assert read_store(tmp_path, {"mal": "b"}).trials["stale"].all()
-    folder.write_json(VERIFIED, {"source_hash": "b"})
+    folder.write_verification({"source_hash": "b"})
     assert not read_store(tmp_path, {"mal": "b"}).trials["stale"].any()
 
 

@@ -36,9 +36,10 @@ def test_an_outcome_says_what_was_done_with_the_trial() -> None:
     assert words == {
         "DONE": "done before",
         "STALE": "done before by other sources",
+        "UNSEALED": "done before, unsealed",
         "FAILED": "failed",
         "BLOCKED": "blocked by a failure",
-        **dict.fromkeys(("RUNNING", "INTERRUPTED", "TO_DO", "AWAITED"), "left to other processes"),
+        **dict.fromkeys(("RUNNING", "INTERRUPTED", "TO_DO", "AWAITED", "DAMAGED"), "left to other processes"),
     }
     assert OutcomeState.from_state(None).value == "ran"
 

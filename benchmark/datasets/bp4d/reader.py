@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import NEAREST, Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
@@ -107,7 +108,7 @@ def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
         UserError: The header, a row's length, a frame number or a code is wrong; a frame is repeated.
     """
     remedy = "copy this file from your BP4D anew"
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+    with regular(file).open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = CsvRows(stream, file, remedy=remedy)
         header = [cell.strip() for cell in next(rows, [])]
         # Other columns may hold anything: FERA-2015's scripts mention an occlusion flag at the end.
@@ -196,7 +197,7 @@ def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
         )
     by_frame: dict[int, Points] = {}
     try:
-        with h5py.File(file, "r") as content:
+        with h5py.File(regular(file), "r") as content:
             references = np.asarray(content["fit/pred"]).ravel()
             # Videos are longer than their coded ranges.
             first, last = (max(coded[0] - NEAREST, 1), coded[-1] + NEAREST) if coded else (1, 0)

@@ -29,6 +29,7 @@ from scipy.io.matlab import MatReadError
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed, points_of
 from benchmark.data.faces import FaceSet, is_standin
@@ -223,7 +224,7 @@ def read_labels(folder: Path, subject: str, aus: tuple[int, ...]) -> Labels:
 def _read_file(file: Path) -> dict[int, tuple[int, int]]:
     """Line number and intensity of each frame in one label file."""
     by_frame: dict[int, tuple[int, int]] = {}
-    for line, text in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
+    for line, text in enumerate(regular(file).read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
         if not text.strip():
             continue
         match = _LABEL_LINE.fullmatch(text.strip())
@@ -498,7 +499,7 @@ def read_mat_landmarks(folder: Path, labels: Labels) -> dict[int, Points]:
 
 def _read_points(file: Path, remedy: str) -> Points | None:
     try:
-        points = np.asarray(loadmat(file, variable_names=["pts"])["pts"], dtype=np.float64)
+        points = np.asarray(loadmat(regular(file), variable_names=["pts"])["pts"], dtype=np.float64)
     # scipy raises many kinds of errors for a file that is not from MATLAB.
     except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
         raise UserError(

@@ -24,6 +24,7 @@ from pydantic import field_validator
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
 from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
@@ -177,7 +178,7 @@ def read_annotations(file: Path, aus: tuple[int, ...], names: Mapping[str, str])
         UserError: The header is unknown; a row's length or a frame number is wrong; a frame is repeated.
     """
     remedy = "mend this row, or copy this file anew"
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+    with regular(file).open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = CsvRows(stream, file, remedy=remedy)
         header = [cell.strip() for cell in next(rows, [])]
         columns = _columns(file, header, (FRAME, *(f"AU{au}" for au in aus)), names)
@@ -281,7 +282,7 @@ def _read_map(file: Path) -> dict[str, str]:
     if not file.is_file():
         raise UserError("there is no column map", where=file, remedy="write it, or correct gft.columns")
     names: dict[str, str] = {}
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+    with regular(file).open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = CsvRows(stream, file, remedy=remedy)
         for row in rows:
             cells = [cell.strip() for cell in row]
@@ -327,7 +328,7 @@ def _read_split(file: Path, protocol: Protocol) -> dict[str, str]:
     remedy = "mend this line: each participant stands once, with train or test"
     sides: dict[str, str] = {}
     lines: dict[str, int] = {}
-    for line, text in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+    for line, text in enumerate(regular(file).read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         if not text.strip():
             continue
         subject, comma, side = (cell.strip() for cell in text.partition(","))

@@ -28,6 +28,7 @@ import pandas as pd
 from pydantic import field_validator
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed
 from benchmark.data.faces import FaceSet, is_standin
@@ -227,7 +228,7 @@ def read_list(file: Path, faults: list[UserError] | None) -> dict[str, Entry]:
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """Line number and text of each line that is not blank."""
-    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+    with regular(file).open(encoding="utf-8-sig", errors="replace") as stream:
         for number, text in enumerate(stream, start=1):
             if text.strip():
                 yield number, text.strip()
