@@ -71,6 +71,12 @@ class FaceSet:
         return len(self.table)
 
 
+def video_of(path: str) -> str | None:
+    """Video of a row whose path is `video.avi#17`; None for an image."""
+    video, mark, index = path.rpartition("#")
+    return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
+
+
 def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
     """Check that a data root holds the dataset folders `needs`.
 

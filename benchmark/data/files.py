@@ -16,6 +16,7 @@ import pandas as pd
 from benchmark.core.errors import UserError
 from benchmark.data.align import NEAREST, Points, nearest_points
 from benchmark.data.faces import FaceSet
+from benchmark.data.placement import placed
 
 
 class CsvRows:
@@ -158,6 +159,7 @@ class Rows:
         self.subjects.add(subject)
         self.sequences.add(sequence)
         if landmarks is not None:
+            landmarks = placed(landmarks, paths[0]) if paths else landmarks
             aligned = nearest_points(frames, landmarks)
             self._points.append(aligned.points)
             self.borrowed += aligned.borrowed

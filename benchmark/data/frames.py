@@ -27,7 +27,8 @@ from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
 from benchmark.data import align
 from benchmark.data.align import Points
-from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet
+from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet, video_of
+from benchmark.data.placement import Size, in_place, out_of_place, size_of
 
 PACK_FORMAT = 1
 """Version of decoding and resizing, a part of the data's fingerprint and so of every trial's key."""
@@ -177,6 +178,8 @@ class _Packing:
         self.frame_bytes = size * size * 3
         self.stop = Event()
         self.decoded: SimpleQueue[int] = SimpleQueue()
+        self.misplaced: SimpleQueue[tuple[int, Size]] = SimpleQueue()
+        """Rows whose landmarks do not lie in their image, with the image's size."""
 
     def run(self, progress: Callable[[int, int], None] | None) -> int:
         """Create the pack and return the number of frames that were decoded."""
@@ -196,12 +199,14 @@ class _Packing:
                     progress(min(count, len(self.paths)), len(self.paths))
                 # Finished tasks are recorded before an error ends the loop.
                 for future in sorted(ended, key=lambda f: f.exception() is not None):
-                    future.result()
-                    self._record(running.pop(future))
+                    whole, state = future.result(), running.pop(future)
+                    if whole:
+                        self._record(state)
         finally:
             # After a damaged image or Ctrl-C, running tasks stop at the next frame, and finished tasks are kept.
             self.stop.set()
             pool.shutdown(cancel_futures=True)
+        self._check_places()
         if progress is not None:
             progress(len(self.paths), len(self.paths))
         self._finish()
@@ -252,8 +257,9 @@ class _Packing:
             state.update(_file_state(self.faces.root, self.paths[row]))
         return f"{task.start} {task.stop} {state.hexdigest()}"
 
-    def _do(self, task: range, header: int) -> None:
-        """Decode the rows of a task and write them to their places in the files."""
+    def _do(self, task: range, header: int) -> bool:
+        """Decode the rows of a task and write them to their places in the files; False if landmarks are misplaced."""
+        before = self.misplaced.qsize()
         video = video_of(self.paths[task.start])
         frames = self._of_video(video, task) if video is not None else self._of_images(task)
         hashes = bytearray()
@@ -261,7 +267,7 @@ class _Packing:
             stream.seek(header + task.start * self.frame_bytes)
             for frame, file_hash in frames:
                 if self.stop.is_set():
-                    return
+                    return False
                 stream.write(frame.tobytes())
                 hashes += file_hash
                 self.decoded.put(1)
@@ -272,19 +278,41 @@ class _Packing:
             stream.write(hashes)
             stream.flush()
             os.fsync(stream.fileno())
+        # Another thread may add to the queue: this task is then decoded once more, which does no harm.
+        return self.misplaced.qsize() == before
 
     def _of_images(self, task: range) -> Iterator[Decoded]:
         for row in task:
+            if self.faces.points is not None:
+                self._note_place(row, size_of(self.faces.root / self.paths[row]))
             yield _decode(self.faces.root / self.paths[row], self.size, self._points(row))
 
     def _of_video(self, video: str, task: range) -> Iterator[Decoded]:
         indices = [int(self.paths[row].rpartition("#")[2]) for row in task]
         frames = _decode_video(self.faces.root / video, indices)
         for row, (image, file_hash) in zip(task, frames, strict=True):
+            self._note_place(row, (image.shape[1], image.shape[0]))
             yield _packed_video_frame(image, self.size, self._points(row)), file_hash
 
     def _points(self, row: int) -> Points | None:
         return None if self.faces.points is None else self.faces.points[row]
+
+    def _note_place(self, row: int, size: Size | None) -> None:
+        points = self._points(row)
+        if points is not None and size is not None and not in_place(points[None], size)[0]:
+            self.misplaced.put((row, size))
+
+    def _check_places(self) -> None:
+        """Refuse a pack with faces that would be mostly fill, counted over all images.
+
+        Raises:
+            UserError: Landmarks of at least one image lie outside it.
+        """
+        rows = [self.misplaced.get() for _ in range(self.misplaced.qsize())]
+        if rows:
+            first, size = min(rows)
+            points = np.stack([points for row, _ in rows if (points := self._points(row)) is not None])
+            raise out_of_place(self.faces.root / self.paths[first], size, points, len(self.paths))
 
     def _finish(self) -> None:
         hashes = (self.making / _HASHES).read_bytes()
@@ -315,12 +343,6 @@ def _tasks(paths: list[str]) -> list[range]:
         tasks += [range(i, min(i + step, stop)) for i in range(start, stop, step)]
         start = stop
     return tasks
-
-
-def video_of(path: str) -> str | None:
-    """Video of a row whose path is `video.avi#17`; None for an image."""
-    video, mark, index = path.rpartition("#")
-    return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
 
 
 def _decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[np.uint8], bytes]]:
