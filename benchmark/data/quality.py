@@ -125,4 +125,4 @@ def _chosen(quality: Quality) -> list[int]:
     if total:
         spaced = np.linspace(0, total - 1, min(total, CELLS - len(picked))).astype(int).tolist()
         picked += [row for row in dict.fromkeys(spaced) if row not in picked]
-    return picked
+    return [int(row) for row in picked]

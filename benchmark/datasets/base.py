@@ -34,6 +34,7 @@ from benchmark.config.settings import Align, StandinSettings, StartSettings
 from benchmark.core.errors import UserError
 from benchmark.data.check import Finding
 from benchmark.data.faces import FaceSet
+from benchmark.data.files import Missing
 from benchmark.data.known import Known
 
 Progress = Callable[[int, int], None] | None
@@ -55,12 +56,14 @@ class ReadOptions:
         images: Images of an FE dataset: `train` for the training images, `all` for all (A10).
         progress: Called with (sequences read, sequences).
         faults: Collects faults; the faulty part is left out. None: the first fault is raised.
+        missing: Coded frames without an image: `error`, or `leave_out` and count them.
     """
 
     alignment: Align = "as_is"
     images: Literal["train", "all"] = "train"
     progress: Progress = None
     faults: list[UserError] | None = None
+    missing: Missing = "error"
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,10 @@ class Dataset(ABC):
     def __init__(self, name: str, settings: DatasetSettings) -> None:
         self.name = name
         self.settings = settings
+
+    def alignment(self, wanted: Align) -> Align:
+        """Alignment of this dataset's faces, where the profile wants `wanted`."""
+        return wanted
 
     @abstractmethod
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from benchmark.config.settings import Profile
 from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.hashing import digest_of_bytes
+from benchmark.data.detect import align_detected
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.known import known_clear
@@ -146,7 +147,8 @@ def read_au(
     """
     data_root(root, needs=(dataset.folder,))
     report = _named(progress, f"reading {dataset.title}")
-    faces = dataset.read(root, protocol, ReadOptions(profile.data.alignment, progress=report, faults=faults))
+    alignment, missing = dataset.alignment(profile.data.alignment), profile.data.missing
+    faces = dataset.read(root, protocol, ReadOptions(alignment, progress=report, faults=faults, missing=missing))
     return replace(faces, dataset=dataset.name, title=dataset.title)
 
 
@@ -157,8 +159,23 @@ def read_fe(root: Path, dataset: FeDataset, profile: Profile, faults: Faults = N
         UserError: Something is missing or wrong.
     """
     data_root(root, needs=(dataset.folder,))
-    options = ReadOptions(profile.data.alignment, images=profile.data.fe_images, faults=faults)
+    alignment = dataset.alignment(profile.data.alignment)
+    options = ReadOptions(alignment, images=profile.data.fe_images, faults=faults, missing=profile.data.missing)
     return replace(dataset.read(root, options), dataset=dataset.name, title=dataset.title)
+
+
+def find_faces(
+    faces: FaceSet, dataset: Dataset, profile: Profile, cache: Path, progress: Progress | None = None
+) -> FaceSet:
+    """Faces with the points that a detector finds, where the dataset's alignment is `detected`; else the same faces.
+
+    Raises:
+        UserError: The detector is not installed, or finds no face.
+    """
+    if dataset.alignment(profile.data.alignment) != "detected":
+        return faces
+    report = _named(progress, f"finding faces in {dataset.title}")
+    return align_detected(faces, cache / "faces", continuous=dataset.kind == "au", progress=report)
 
 
 def prepare_data(

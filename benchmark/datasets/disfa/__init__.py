@@ -17,9 +17,12 @@ from benchmark.core.hashing import digest_of_file
 from benchmark.data.check import Finding, repeats
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_rates
+from benchmark.data.places import at, undoubled
 from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, Start, au_dataset
+from benchmark.datasets.disfa.labels import LABELS, read_labels
 from benchmark.datasets.disfa.protocol import DISFA
-from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, LABELS, DisfaSettings, read_disfa, read_labels
+from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, read_disfa
+from benchmark.datasets.disfa.settings import DisfaSettings
 from benchmark.datasets.disfa.standin import write_disfa
 
 HERE = Path(__file__).parent
@@ -61,6 +64,7 @@ class Disfa(AuDataset):
             options.progress,
             settings=self.settings,
             alignment=options.alignment,
+            missing=options.missing,
             faults=options.faults,
         )
 
@@ -75,13 +79,13 @@ class Disfa(AuDataset):
 
     def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
         """Frame numbers in one subject's label files."""
-        folder = root / self.folder / LABELS / sequence
+        folder = self._labels(root) / sequence
         return read_labels(folder, sequence, protocol.aus).frames if folder.is_dir() else None
 
     def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
         """Findings on videos of the wrong camera, repeated videos, and label files with equal content."""
-        home = root / self.folder
-        folders = sorted(p for p in (home / LABELS).iterdir() if p.is_dir())
+        home, labels = undoubled(root / self.folder), self._labels(root)
+        folders = sorted(p for p in labels.iterdir() if p.is_dir())
         return _videos(home) + repeats({f: sorted(f.glob("*.txt")) for f in folders})
 
     def is_read(self, truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -93,6 +97,10 @@ class Disfa(AuDataset):
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write videos of procedural faces in DISFA's layout; see `write_disfa`."""
         return write_disfa(home, settings.size, self.settings.standin_frames, settings.seed, progress)
+
+    def _labels(self, root: Path) -> Path:
+        home = undoubled(root / self.folder)
+        return at(home, LABELS) or home / LABELS
 
     def _is_kept(self, subject: str, frame: int) -> bool:
         bad = JAA_BAD_FRAMES.get(subject, ()) if self.settings.frames == "jaa_clean" else ()

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from benchmark.config.protocol import Protocol
-from benchmark.config.settings import StandinSettings
+from benchmark.config.settings import Align, StandinSettings
 from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, read_known_csv, read_known_rates
@@ -42,8 +42,20 @@ class Gft(AuDataset):
         return gft_protocol(root, self.protocol, self.settings)
 
     def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
-        """Read the coded frames; see `read_gft`. GFT has no landmarks, so faces are not aligned."""
-        return read_gft(root, protocol, options.progress, settings=self.settings, faults=options.faults)
+        """Read the coded frames; see `read_gft`. The format of GFT's landmarks is not known here."""
+        return read_gft(
+            root,
+            protocol,
+            options.progress,
+            settings=self.settings,
+            alignment=options.alignment,
+            missing=options.missing,
+            faults=options.faults,
+        )
+
+    def alignment(self, wanted: Align) -> Align:
+        """`gft.alignment`, or that of the profile."""
+        return wanted if self.settings.alignment == "profile" else self.settings.alignment
 
     def known(self, protocol: Protocol) -> Known:
         """Frame counts and base rates of Patch-MCD's lists, which may be subsampled."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.config.settings import StandinSettings
+from benchmark.config.settings import Align, StandinSettings
 from benchmark.data.check import Finding, few
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import read_known_csv
@@ -44,6 +44,10 @@ class Rafdb(FeDataset):
         return read_rafdb(
             root, options.images, settings=self.settings, alignment=options.alignment, faults=options.faults
         )
+
+    def alignment(self, wanted: Align) -> Align:
+        """None for RAF-DB's aligned images, which need none."""
+        return "as_is" if self.settings.source == "aligned" else wanted
 
     def known_classes(self) -> Mapping[str, Mapping[str, int]]:
         """Class counts of the official lists."""
