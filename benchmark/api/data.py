@@ -174,54 +174,6 @@ def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> li
     return notes
 
 
-@dataclass(frozen=True)
-class CheckedData:
-    """Outcome of a check of data.
-
-    Attributes:
-        report: Lines and findings.
-        faces: The AU and the FE faces that could be read.
-    """
-
-    report: Report
-    faces: tuple[FaceSet, FaceSet]
-
-
-def check_data(
-    dataset: str, root: Path, *, profile: str = "paper", overrides: Sequence[str] = (), listener: Listener = SILENT
-) -> CheckedData:
-    """Compare the files at a data root with the known contents of full copies.
-
-    Args:
-        dataset: Name of the AU dataset.
-        root: The data root.
-        profile: A profile of the suite or a TOML file.
-        overrides: Changes to the profile, `KEY=VALUE` each.
-        listener: Receives progress.
-
-    Returns:
-        The report of the check, and the faces.
-
-    Raises:
-        UserError: No file can be read, or a setting is wrong.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from benchmark import api
-        >>> checked = api.check_data("bp4d", Path("data"))  # doctest: +SKIP
-        >>> checked.report.faults  # doctest: +SKIP
-        []
-    """
-    settings, _ = load_profile(profile, list(overrides))
-    chosen = Chosen.open(dataset, settings)
-    protocol = chosen.au.protocol_at(root)
-    faults: list[UserError] = []
-    au = read_au(root, chosen.au, protocol, settings, listener.progress, faults)
-    of_au, faults = check_au(au, chosen.au, protocol, faults), []
-    fe = read_fe(root, chosen.fe, settings, faults)
-    return CheckedData(of_au + check_fe(fe, chosen.fe, faults), (au, fe))
-
-
 def pack_data(
     dataset: str,
     root: Path,

@@ -36,6 +36,7 @@ from benchmark.data.check import Finding
 from benchmark.data.faces import FaceSet
 from benchmark.data.files import Missing
 from benchmark.data.known import Known
+from benchmark.data.sighting import Sighting
 
 Progress = Callable[[int, int], None] | None
 """Called with (items done, items)."""
@@ -114,6 +115,14 @@ class Dataset(ABC):
     def __init__(self, name: str, settings: DatasetSettings) -> None:
         self.name = name
         self.settings = settings
+
+    def recognise(self, home: Path) -> Sighting | None:
+        """What a folder holds of this dataset, in whatever layout; None for nothing of it.
+
+        Args:
+            home: Any folder.
+        """
+        return None
 
     def alignment(self, wanted: Align) -> Align:
         """Alignment of this dataset's faces, where the profile wants `wanted`."""

@@ -12,8 +12,9 @@ from benchmark.config.settings import StandinSettings
 from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_csv, read_known_rates
+from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, DatasetSettings, PrintedTable, Progress, ReadOptions, au_dataset
-from benchmark.datasets.bp4d.layout import places_of
+from benchmark.datasets.bp4d.layout import places_of, sight
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.bp4d.reader import coding_files, read_bp4d, read_coding
 from benchmark.datasets.bp4d.selection import Frames, read_frame_list
@@ -76,6 +77,10 @@ class Bp4d(AuDataset):
         folders = {f"{p.parent.name}/{p.name}" for p in images.glob("[FM][0-9][0-9][0-9]/T*") if p.is_dir()}
         named = set(sequences) | {f.stem.replace("_", "/") for f in files}
         return [*repeats({f: [f] for f in files}), *unlabelled(sorted(folders - named), images)]
+
+    def recognise(self, home: Path) -> Sighting | None:
+        """Parts of BP4D in a folder; see `sight`."""
+        return sight(home)
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write procedural faces in BP4D's layout; see `write_bp4d`."""

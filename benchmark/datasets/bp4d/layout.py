@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.core.errors import UserError
 from benchmark.data.places import archives, first_holding, has_name, listed, subfolders, undoubled
+from benchmark.data.sighting import Sighting
 from benchmark.datasets.bp4d.protocol import BP4D
 
 SEQUENCES = "Sequences(2D+3D)"
@@ -43,7 +44,12 @@ class Places:
 
 def places_of(root: Path) -> Places:
     """Find the parts of BP4D below a data root."""
-    home = undoubled(root / BP4D.folder)
+    return places_in(root / BP4D.folder)
+
+
+def places_in(home: Path) -> Places:
+    """Find the parts of BP4D in the dataset's folder."""
+    home = undoubled(home)
     return Places(
         home,
         first_holding(home, _CODING_HOMES, has_name(_SUBJECT + r"_T\d+\.csv")),
@@ -130,3 +136,39 @@ def _holds_images(folder: Path) -> bool:
 def _entries(folder: Path) -> str:
     names = [p.name for p in listed(folder)]
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "an empty folder"
+
+
+def sight(home: Path) -> Sighting | None:
+    """What a folder holds of BP4D; None for nothing."""
+    places = places_in(home)
+    fault = cause(places)
+    if places.coding is None and places.images is None and not (fault and "not unpacked" not in fault.what):
+        return _sight_archives(places, fault)
+    coded = [p for p in listed(places.coding) if _CODING_NAME.fullmatch(p.name)] if places.coding else []
+    subjects = [p for p in subfolders(places.images) if re.fullmatch(_SUBJECT, p.name)] if places.images else []
+    if not coded and places.landmarks is None and (fault is None or fault.what.startswith("no AU")):
+        tasks = [task for subject in subjects[:3] for task in subfolders(subject) if re.fullmatch(r"T\d", task.name)]
+        if not tasks:
+            return None  # folders named F001 alone are not BP4D's
+    marks = [p for p in listed(places.landmarks) if p.suffix.lower() == ".mat"] if places.landmarks else []
+    relative = [p.relative_to(home).as_posix() or "." for p in (places.images, places.coding) if p is not None]
+    return Sighting(
+        "BP4D",
+        home,
+        f"images and codes in {' and '.join(relative)}",
+        (
+            f"coding files: {len(coded)} of {BP4D.sequences}",
+            f"subjects with images: {len(subjects)} of {len(BP4D.subjects)}",
+            f"landmark files: {len(marks)} of {BP4D.sequences}",
+        ),
+        fault,
+        BP4D.folder,
+    )
+
+
+def _sight_archives(places: Places, fault: UserError | None) -> Sighting | None:
+    packed = [p for p in archives(places.home) if re.match(rf"{_SUBJECT}|AUCoding|2DFeatures|BP4D", p.name)]
+    if not packed or fault is None:
+        return None
+    parts = (f"archives that are not unpacked: {len(packed)}",)
+    return Sighting("BP4D", places.home, "archives", parts, fault, BP4D.folder)

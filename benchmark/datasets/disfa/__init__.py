@@ -18,8 +18,10 @@ from benchmark.data.check import Finding, repeats
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_rates
 from benchmark.data.places import at, undoubled
+from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, Start, au_dataset
 from benchmark.datasets.disfa.labels import LABELS, read_labels
+from benchmark.datasets.disfa.layout import sight
 from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, read_disfa
 from benchmark.datasets.disfa.settings import DisfaSettings
@@ -93,6 +95,10 @@ class Disfa(AuDataset):
         return np.array(
             [self._is_kept(s, f) for s, f in zip(truth["subject"], truth["frame"], strict=True)], dtype=bool
         )
+
+    def recognise(self, home: Path) -> Sighting | None:
+        """Parts of DISFA in a folder; see `sight`."""
+        return sight(home)
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write videos of procedural faces in DISFA's layout; see `write_disfa`."""

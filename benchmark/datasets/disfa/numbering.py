@@ -13,6 +13,8 @@ from benchmark.data.footage import Footage
 
 FRAMES = 60
 """Number of frames that are tried: those between which the face moves most."""
+FEWEST = 3
+"""Minimum number of frames to try. A video of so few tracked frames is none of DISFA's, whose files count from 0."""
 CLEARLY = 0.97
 """Maximum ratio of the spreads of both readings at which the smaller one is believed."""
 _SIDE = 64
@@ -28,14 +30,13 @@ def first_by_motion(footage: Footage, tracked: Mapping[int, Points]) -> int | No
         footage: Frames of the subject, by index from 0.
         tracked: Points by the number of their file.
     """
-    usable = [
-        i for i in footage.paths if i in tracked and i + 1 in tracked and (i == 0 or i - 1 in tracked)
-    ]  # reading 0 takes the points of i, reading 1 those of i + 1
+    # Reading 0 takes the points of file i for frame i, and reading 1 those of file i + 1.
+    usable = [i for i in footage.paths if i in tracked and i + 1 in tracked]
     speed = {i: float(np.abs(tracked[i + 1] - tracked[i]).mean()) for i in usable}
     moving = sorted(sorted(usable, key=lambda i: -speed[i])[:FRAMES])
     images = _grey_frames(footage, moving)
-    if len(images) < 8:
-        return None
+    if len(images) < FEWEST:
+        return 0
     spread = [_spread([warp(image, tracked[i + first], _SIDE) for i, image in images.items()]) for first in (0, 1)]
     if min(spread) > CLEARLY * max(spread):
         return None
