@@ -58,6 +58,11 @@ class Chosen:
         return cls(au, datasets.open_fe(profile), start)
 
     @property
+    def without_start(self) -> str:
+        """What to do without the dataset that backbones start from."""
+        return f"backbones of {self.au.title} start from it (A14); without it: --set {self.au.name}.start.method="
+
+    @property
     def unread_sources(self) -> Sources:
         """Protocols of the datasets before any file is read, without fingerprints."""
         begun, start = None, self.au.start
@@ -131,6 +136,7 @@ def read_au(
     profile: Profile,
     progress: Progress | None = None,
     faults: Faults = None,
+    remedy: str = "",
 ) -> FaceSet:
     """Read the faces of an AU dataset.
 
@@ -141,11 +147,12 @@ def read_au(
         profile: Gives the alignment of faces.
         progress: Called while label files are read.
         faults: Collects faults; the faulty part is left out. None: the first fault is raised.
+        remedy: What to do if the root lacks the dataset, beside bringing it.
 
     Raises:
         UserError: Something is missing or wrong.
     """
-    data_root(root, needs=(dataset.folder,))
+    data_root(root, needs=(dataset.folder,), remedy=remedy)
     report = _named(progress, f"reading {dataset.title}")
     alignment, missing = dataset.alignment(profile.data.alignment), profile.data.missing
     faces = dataset.read(root, protocol, ReadOptions(alignment, progress=report, faults=faults, missing=missing))

@@ -21,6 +21,8 @@ from benchmark.datasets.bp4d.selection import Frames, read_frame_list
 from benchmark.datasets.bp4d.standin import write_bp4d
 
 HERE = Path(__file__).parent
+IMAGE_SIZE = (1040, 1392)
+"""Width and height of the distributed images (github.com/wiibrew/EAC-Net normalises landmarks by them)."""
 
 
 @au_dataset("bp4d")
@@ -62,7 +64,10 @@ class Bp4d(AuDataset):
             for row in read_known_csv(HERE / "known_ranges.csv").to_dict("records")
         }
         rates = read_known_rates(HERE / "known_rates.csv")
-        return Known(protocol.subjects, ranges, groups=groups_of_parts(protocol), rates=rates)
+        if self.settings.frames != "all":  # what a list of the user holds is not known
+            return Known(protocol.subjects, image_size=IMAGE_SIZE)
+        groups = groups_of_parts(protocol)
+        return Known(protocol.subjects, ranges, groups=groups, rates=rates, image_size=IMAGE_SIZE)
 
     def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
         """Frames of one coding file."""
