@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from benchmark.api.grid import Grid
     from benchmark.data.check import Report
     from benchmark.data.faces import FaceSet
+    from benchmark.data.lists import Comparison
     from benchmark.launch.slurm import Submission
 
 MOST_FINDINGS = 60
@@ -184,6 +185,23 @@ def show_diagnoses(console: Console, root: Path, diagnoses: Sequence[Diagnosis])
             escape(f"no dataset is recognised in {root}: {names}\n  next: docs/data.md shows what each dataset holds"),
             soft_wrap=True,
         )
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """Print a list of frames beside the known ones."""
+    table = Table("", "on the list", "known")
+    for name, listed, known in comparison.rows:
+        table.add_row(escape(name), f"{listed:,}", f"{known:,}")
+    console.print(table)
+    sentences = [f"{comparison.inside:.1%} of the frames are known ones, numbers taken {comparison.shift:+d}"]
+    if comparison.shift:
+        sentences[0] += ": the list counts frames in another way than the labels do"
+    sentences += [f"nearest known list: {comparison.nearest}"] if comparison.nearest else []
+    differing = comparison.differing
+    if differing:
+        more = f" and {len(differing) - 12} more" if len(differing) > 12 else ""
+        sentences.append(f"sequences of another length: {', '.join(differing[:12])}{more}")
+    console.print(escape("\n".join([*sentences, *comparison.remarks])), soft_wrap=True)
 
 
 def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...], steps: Sequence[str]) -> None:

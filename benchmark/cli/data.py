@@ -77,10 +77,23 @@ def check(
     profile: ProfileName = "paper",
     overrides: Overrides = None,
     as_json: JsonFlag = False,
+    frame_list: Annotated[
+        Path | None, typer.Option("--list", help="A list of frames to hold against the known ones, instead of data.")
+    ] = None,
 ) -> None:
     """Hold labels, file names and landmarks of a data root against known counts; status 1 if something is wrong."""
     from rich.console import Console
 
+    if frame_list is not None:
+        from benchmark.api.lists import compare_list
+        from benchmark.cli.console import show_comparison
+
+        comparison = compare_list(dataset, frame_list)
+        if as_json:
+            Console().print_json(json.dumps(asdict(comparison)))
+        else:
+            show_comparison(Console(), comparison)
+        return
     from benchmark.api.checks import check_data
     from benchmark.cli.console import listening, show_check
 
@@ -136,6 +149,29 @@ def prepare(
         warning = "WARNING, a run refuses these: " if looked.quality.too_many else ""
         console.print(escape(f"  {warning}{strange}; contact sheet: {looked.sheet}"), soft_wrap=True)
     console.print("look at the contact sheets before you train; they show the people of your data and stay with you")
+
+
+def import_lists(
+    dataset: Dataset,
+    images: Annotated[Path, typer.Option(help="Folder that the names on the lists are relative to.")],
+    lists: Annotated[list[Path], typer.Option("--list", help="List of image names; may be repeated.")],
+    labels: Annotated[list[Path], typer.Option(help="Labels, one row a name, for each list in turn.")],
+) -> None:
+    """Make a dataset of crops that come with lists of names and labels alone, as JAA-Net's and ME-GraphAU's."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from benchmark.api.lists import import_lists as write
+
+    table, profile = write(dataset, images, lists, labels)
+    name = f"{dataset}_crops"
+    Console().print(
+        escape(
+            f"wrote {table}\nwrote {profile}: add its table to a copy of benchmark/config/profiles/paper.toml\nnext:\n"
+            f"  malbench data check {name} --data {images.resolve().parent} --profile mine.toml"
+        ),
+        soft_wrap=True,
+    )
 
 
 def doctor(

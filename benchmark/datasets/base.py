@@ -16,6 +16,7 @@ The rest of the suite uses these classes only, so a new dataset needs no change 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,6 +155,12 @@ class AuDataset(Dataset):
     """Printed table of the paper; None: the report shows our rows alone."""
     curves: ClassVar[str] = ""
     """Name of the paper's figure of training curves on this dataset; "" for none."""
+    list_pattern: ClassVar[re.Pattern[str] | None] = None
+    """Expression for the frame that a name on a public list means: groups `subject`, `frame`, `task`; None for none."""
+    list_offset: ClassVar[int] = 0
+    """Label frame minus the number in a name on a public list."""
+    known_lists: ClassVar[Path | None] = None
+    """CSV file with the names and the numbers of frames of public lists; None for none."""
 
     @property
     def start(self) -> Start | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Bp4d(AuDataset):
     protocol = BP4D
     printed = PrintedTable(HERE / "printed.csv", number=1, folds=3)
     curves = "Figure 3"
+    list_pattern = re.compile(r"(?P<subject>[FM]\d{3})[/_](?P<task>T\d)[/_]0*(?P<frame>\d+)\.", re.ASCII)
+    known_lists = HERE / "known_lists.csv"
     settings: Settings
 
     class Settings(DatasetSettings):
