@@ -17,7 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmark.api.data import LoadedData, check_data, load_data, write_standin
+    from benchmark.api.checks import check_data
+    from benchmark.api.data import LoadedData, load_data, write_standin
+    from benchmark.api.doctor import diagnose
     from benchmark.api.grid import Grid, plan_grid, run
     from benchmark.api.request import Execution, GridRequest
     from benchmark.api.results import read_results, write_report
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "LoadedData": "data",
-    "check_data": "data",
+    "check_data": "checks",
+    "diagnose": "doctor",
     "load_data": "data",
     "write_standin": "data",
     "Execution": "request",
@@ -48,6 +51,7 @@ __all__ = [
     "LoadedData",
     "Training",
     "check_data",
+    "diagnose",
     "load_data",
     "plan_grid",
     "read_results",

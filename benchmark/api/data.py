@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from benchmark import datasets
 from benchmark.api.listener import SILENT, Listener
+from benchmark.api.looks import Looked, look_at, refuse_strange
 from benchmark.api.request import default_profile
 from benchmark.config.profile import load_profile
 from benchmark.config.protocol import Protocol
@@ -18,14 +18,15 @@ from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
 from benchmark.data.check import Report, check_au, check_fe
-from benchmark.data.deep import check_bytes
 from benchmark.data.faces import FaceSet
-from benchmark.data.frames import needed_bytes
+from benchmark.data.frames import PackedFaces, needed_bytes
 from benchmark.data.trial_data import TrialData
+from benchmark.datasets.base import Dataset
 from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Sources, StartSource
 from benchmark.trials.prepare import (
     Chosen,
+    find_faces,
     pack_faces,
     prepare_data,
     read_au,
@@ -133,22 +134,33 @@ def load_data(
     start, start_protocol = None, None
     if chosen.start is not None:
         start_protocol = chosen.start.protocol_at(root)
-        start = read_au(root, chosen.start, start_protocol, settings, listener.progress)
+        remedy = chosen.without_start
+        start = read_au(root, chosen.start, start_protocol, settings, listener.progress, remedy=remedy)
     people = read_people(cache, settings, registry or discover(), listener.progress)
     au = _checked(faces[0], check_au(faces[0], chosen.au, protocol), allow_incomplete)
     fe = _checked(faces[1], check_fe(faces[1], chosen.fe), allow_incomplete)
     if chosen.start is not None and start is not None and start_protocol is not None:
         start = _checked(start, check_au(start, chosen.start, start_protocol), allow_incomplete)
+    au = find_faces(au, chosen.au, settings, cache, listener.progress)
+    fe = find_faces(fe, chosen.fe, settings, cache, listener.progress)
+    if chosen.start is not None and start is not None:
+        start = find_faces(start, chosen.start, settings, cache, listener.progress)
     used = [face_set for face_set in (au, fe, start, people) if face_set is not None]
     for face_set in used:
         listener.note(face_set.note)
     for sentence in packing_notes(used, settings, cache):
         listener.note(sentence)
     frames = prepare_data((au, fe), settings, cache, listener.progress, check=check_pixels)
+    frames = replace(
+        frames,
+        au=refuse_strange(look_at(frames.au, cache, listener), allow_incomplete=allow_incomplete),
+        fe=refuse_strange(look_at(frames.fe, cache, listener), allow_incomplete=allow_incomplete),
+    )
     others: dict[str, tuple[Protocol, TrialData]] = {}
     if start is not None and start_protocol is not None and chosen.au.start is not None:
         subjects = [s for part in chosen.au.start.settings.parts for s in start_protocol.parts[part]]
-        packed = pack_faces(start, settings, cache, listener.progress, check=check_pixels).of_subjects(subjects)
+        whole = look_at(pack_faces(start, settings, cache, listener.progress, check=check_pixels), cache, listener)
+        packed: PackedFaces = refuse_strange(whole, allow_incomplete=allow_incomplete).of_subjects(subjects)
         others[start.dataset] = (start_protocol, replace(frames, au=packed))
     if people is not None:  # the pre-training on rendered people uses no AU frame
         packed_people = pack_faces(people, settings, cache, listener.progress, check=check_pixels)
@@ -188,69 +200,6 @@ def _pixel_note(used: Sequence[TrialData]) -> str:
     return f"compared {count:,} packed frames with their digests in {seconds:.1f} s"
 
 
-@dataclass(frozen=True)
-class CheckedData:
-    """Outcome of a check of data.
-
-    Attributes:
-        report: Lines and findings.
-        faces: The AU and the FE faces that could be read.
-    """
-
-    report: Report
-    faces: tuple[FaceSet, FaceSet]
-
-
-def check_data(
-    dataset: str,
-    root: Path,
-    *,
-    profile: str = "paper",
-    overrides: Sequence[str] = (),
-    deep: bool = False,
-    cache: Path | None = None,
-    listener: Listener = SILENT,
-) -> CheckedData:
-    """Compare the files at a data root with the known contents of full copies.
-
-    Labels, file names and landmarks are read; images are not, unless `deep` is set.
-
-    Args:
-        dataset: Name of the AU dataset.
-        root: The data root.
-        profile: A profile of the suite or a TOML file.
-        overrides: Changes to the profile, `KEY=VALUE` each.
-        deep: Hash every image and video as well, and compare it with the one that its frames were packed from.
-        cache: Folder of packed frames.
-        listener: Receives progress.
-
-    Returns:
-        The report of the check, and the faces.
-
-    Raises:
-        UserError: No file can be read, or a setting is wrong.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from benchmark import api
-        >>> checked = api.check_data("bp4d", Path("data"))  # doctest: +SKIP
-        >>> checked.report.faults  # doctest: +SKIP
-        []
-    """
-    settings, _ = load_profile(profile, list(overrides))
-    chosen = Chosen.open(dataset, settings)
-    protocol = chosen.au.protocol_at(root)
-    faults: list[UserError] = []
-    au = read_au(root, chosen.au, protocol, settings, listener.progress, faults)
-    of_au, faults = check_au(au, chosen.au, protocol, faults), []
-    fe = read_fe(root, chosen.fe, settings, faults)
-    report = of_au + check_fe(fe, chosen.fe, faults)
-    for face_set in (au, fe) if deep else ():
-        progress = partial(listener.progress, f"hashing {face_set.dataset}")
-        report += check_bytes(face_set, settings.data.frame_size, (cache or default_cache()) / "frames", progress)
-    return CheckedData(report, (au, fe))
-
-
 def pack_data(
     dataset: str,
     root: Path,
@@ -259,8 +208,10 @@ def pack_data(
     overrides: Sequence[str] = (),
     cache: Path | None = None,
     listener: Listener = SILENT,
-) -> TrialData:
-    """Pack the frames at a data root without a check, so that no trial has to decode an image.
+) -> tuple[Looked, ...]:
+    """Pack the frames at a data root, so that no trial has to decode an image, and look at all of them.
+
+    The outcome of the data check is a note, so that a copy with faults can be packed meanwhile.
 
     Args:
         dataset: Name of the AU dataset.
@@ -271,23 +222,34 @@ def pack_data(
         listener: Receives progress.
 
     Returns:
-        The packed frames.
+        The packed frames of the AU dataset, the FE dataset and the dataset that backbones start from, with their looks.
 
     Raises:
         UserError: A wrong name or setting; a file is missing or damaged; the disk is too small.
 
     Example:
         >>> from pathlib import Path
-        >>> frames = pack_data("bp4d", Path("data"))  # doctest: +SKIP
+        >>> looks = pack_data("bp4d", Path("data"))  # doctest: +SKIP
     """
     settings, _ = load_profile(profile, list(overrides))
     cache = cache or default_cache()
     chosen = Chosen.open(dataset, settings)
-    protocol = chosen.au.protocol_at(root)
-    faces = read_au(root, chosen.au, protocol, settings, listener.progress), read_fe(root, chosen.fe, settings)
-    for sentence in packing_notes(faces, settings, cache):
+    checked: list[tuple[Dataset, FaceSet, Report]] = []
+    for dataset_of_au in (chosen.au, *(() if chosen.start is None else (chosen.start,))):
+        protocol = dataset_of_au.protocol_at(root)
+        remedy = "" if dataset_of_au is chosen.au else chosen.without_start
+        faces = read_au(root, dataset_of_au, protocol, settings, listener.progress, remedy=remedy)
+        checked.append((dataset_of_au, faces, check_au(faces, dataset_of_au, protocol)))
+    fe = read_fe(root, chosen.fe, settings)
+    checked.append((chosen.fe, fe, check_fe(fe, chosen.fe)))
+    for known, _, report in checked:
+        if report.faults:
+            listener.note(f"{known.title}: {len(report.faults)} faults in `malbench data check`, which stop a run")
+    ready = [find_faces(faces, known, settings, cache, listener.progress) for known, faces, _ in checked]
+    for sentence in packing_notes(ready, settings, cache):
         listener.note(sentence)
-    return prepare_data(faces, settings, cache, listener.progress)
+    packs = [pack_faces(face_set, settings, cache, listener.progress) for face_set in ready]
+    return tuple(look_at(pack, cache, listener) for pack in packs)
 
 
 def write_standin(
@@ -338,4 +300,5 @@ def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet
     note = (
         f"{faces.note}; run with --allow-incomplete: {len(outcome.faults)} faults of the data check, the first: {first}"
     )
-    return replace(faces, note=note)
+    # A copy with a fault is not the dataset that verdicts are about.
+    return replace(faces, note=note, origin="partial" if faces.origin == "complete" else faces.origin)

@@ -42,8 +42,8 @@ for command in (
     status.datasets,
 ):
     app.command()(command)
-data_app = typer.Typer(help="Write the stand-in; check or prepare a data root.", no_args_is_help=True)
-for data_command in (data.standin, data.sheet, data.check, data.prepare):
+data_app = typer.Typer(help="Write the stand-in; recognise, check or prepare a data root.", no_args_is_help=True)
+for data_command in (data.standin, data.sheet, data.check, data.doctor, data.prepare, data.import_lists):
     data_app.command()(data_command)
 app.add_typer(data_app, name="data")
 

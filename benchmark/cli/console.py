@@ -27,9 +27,11 @@ from benchmark.store.summary import Contents, TrialSummary, summaries
 from benchmark.trials.states import State, detail_of, summary_state
 
 if TYPE_CHECKING:
+    from benchmark.api.doctor import Diagnosis
     from benchmark.api.grid import Grid
     from benchmark.data.check import Report
     from benchmark.data.faces import FaceSet
+    from benchmark.data.lists import Comparison
     from benchmark.launch.slurm import Submission
 
 MOST_FINDINGS = 60
@@ -175,14 +177,50 @@ def tell_jobs(console: Console, submissions: Iterable[Submission], logs: Path) -
     )
 
 
-def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) -> None:
-    """Print the table, the findings and the verdict of a data check."""
+def show_diagnoses(console: Console, root: Path, diagnoses: Sequence[Diagnosis]) -> None:
+    """Print the datasets that a folder holds, and what to do next."""
+    for diagnosis in diagnoses:
+        seen = diagnosis.sighting
+        lines = [f"{seen.title} in {seen.folder}", f"  layout: {seen.layout}", *(f"  {part}" for part in seen.parts)]
+        if seen.fault is not None:
+            facts = [("expected", seen.fault.expected), ("found", seen.fault.found), ("remedy", seen.fault.remedy)]
+            lines += [f"  not readable: {seen.fault.what}", *(f"    {name}: {text}" for name, text in facts if text)]
+        lines += [f"  next: {step}" for step in diagnosis.steps]
+        console.print(escape("\n".join(lines)), soft_wrap=True)
+    if not diagnoses:
+        names = ", ".join(sorted(p.name for p in root.iterdir())[:12]) or "an empty folder"
+        console.print(
+            escape(f"no dataset is recognised in {root}: {names}\n  next: docs/data.md shows what each dataset holds"),
+            soft_wrap=True,
+        )
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """Print a list of frames beside the known ones."""
+    table = Table("", "on the list", "known")
+    for name, listed, known in comparison.rows:
+        table.add_row(escape(name), f"{listed:,}", f"{known:,}")
+    console.print(table)
+    sentences = [f"{comparison.inside:.1%} of the frames are known ones, numbers taken {comparison.shift:+d}"]
+    if comparison.shift:
+        sentences[0] += ": the list counts frames in another way than the labels do"
+    sentences += [f"nearest known list: {comparison.nearest}"] if comparison.nearest else []
+    differing = comparison.differing
+    if differing:
+        more = f" and {len(differing) - 12} more" if len(differing) > 12 else ""
+        sentences.append(f"sequences of another length: {', '.join(differing[:12])}{more}")
+    console.print(escape("\n".join([*sentences, *comparison.remarks])), soft_wrap=True)
+
+
+def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...], steps: Sequence[str]) -> None:
+    """Print the table, the findings, the verdict of a data check, and the commands to do next."""
     for face_set in faces:
         console.print(escape(face_set.note), soft_wrap=True)
     table = Table("", "found", "known of a full copy")
     for line in outcome.lines:
         table.add_row(*(escape(text) for text in (line.name, line.found, line.known)))
-    console.print(table)
+    if outcome.lines:
+        console.print(table)
     for finding in outcome.findings[:MOST_FINDINGS]:
         facts = [("where", finding.where), ("expected", finding.expected), ("found", finding.found)]
         details = "".join(f"\n    {name}: {text}" for name, text in [*facts, ("remedy", finding.remedy)] if text)
@@ -194,3 +232,4 @@ def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...]) ->
     number = len(outcome.faults)
     verdict = f"{number} fault{'' if number == 1 else 's'}" if number else "passed: nothing is missing or damaged"
     console.print(verdict + (f", {remarks} remarks" if remarks else ""))
+    console.print(escape("next:\n" + "\n".join(f"  {step}" for step in steps)), soft_wrap=True)

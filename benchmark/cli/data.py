@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from benchmark.cli.options import (
     given_root,
     path_of,
 )
+
+if TYPE_CHECKING:
+    from benchmark.api.doctor import Diagnosis
 
 
 def standin(
@@ -79,11 +82,24 @@ def check(
     ] = False,
     cache: Cache = DEFAULT_CACHE,
     as_json: JsonFlag = False,
+    frame_list: Annotated[
+        Path | None, typer.Option("--list", help="A list of frames to hold against the known ones, instead of data.")
+    ] = None,
 ) -> None:
     """Hold labels, file names and landmarks of a data root against known counts; status 1 if something is wrong."""
     from rich.console import Console
 
-    from benchmark.api.data import check_data
+    if frame_list is not None:
+        from benchmark.api.lists import compare_list
+        from benchmark.cli.console import show_comparison
+
+        comparison = compare_list(dataset, frame_list)
+        if as_json:
+            Console().print_json(json.dumps(asdict(comparison)))
+        else:
+            show_comparison(Console(), comparison)
+        return
+    from benchmark.api.checks import check_data
     from benchmark.cli.console import listening, show_check
 
     console = Console()
@@ -98,9 +114,10 @@ def check(
             listener=listener,
         )
     if as_json:
-        console.print_json(json.dumps({"passed": not outcome.report.faults, **asdict(outcome.report)}))
+        content = {"passed": not outcome.report.faults, **asdict(outcome.report), "next": outcome.steps}
+        console.print_json(json.dumps(content))
     else:
-        show_check(console, outcome.report, outcome.faces)
+        show_check(console, outcome.report, outcome.faces, outcome.steps)
     if outcome.report.faults:
         raise typer.Exit(CHECK_FAILED)
 
@@ -114,13 +131,14 @@ def prepare(
 ) -> None:
     """Decode every image once into packed frames, so that no trial has to."""
     from rich.console import Console
+    from rich.markup import escape
 
     from benchmark.api.data import pack_data
     from benchmark.cli.console import listening
 
     console = Console()
     with listening(console) as listener:
-        ready = pack_data(
+        looks = pack_data(
             dataset,
             given_root(data),
             profile=profile or "paper",
@@ -128,8 +146,71 @@ def prepare(
             cache=cache,
             listener=listener,
         )
-    for packed in (ready.au, ready.fe):
+    for looked in looks:
+        packed = looked.packed
         size = f"{packed.frames.nbytes / 2**20:.0f} MiB, fingerprint {packed.fingerprint}"
         speed = f"{packed.seconds:.1f} s, {packed.decoded / max(packed.seconds, 1e-9):.0f} a second"
         made = f"{packed.decoded:,} frames decoded in {speed}" if packed.decoded else "nothing to decode"
-        console.print(f"{packed.faces.note}: {size}; {made}", soft_wrap=True)
+        console.print(escape(f"{packed.faces.note}: {size}; {made}"), soft_wrap=True)
+        strange = f"{looked.quality.sentence()} of {len(packed.faces):,} frames"
+        warning = "WARNING, a run refuses these: " if looked.quality.too_many else ""
+        console.print(escape(f"  {warning}{strange}; contact sheet: {looked.sheet}"), soft_wrap=True)
+    console.print("look at the contact sheets before you train; they show the people of your data and stay with you")
+
+
+def import_lists(
+    dataset: Dataset,
+    images: Annotated[Path, typer.Option(help="Folder that the names on the lists are relative to.")],
+    lists: Annotated[list[Path], typer.Option("--list", help="List of image names; may be repeated.")],
+    labels: Annotated[list[Path], typer.Option(help="Labels, one row a name, for each list in turn.")],
+) -> None:
+    """Make a dataset of crops that come with lists of names and labels alone, as JAA-Net's and ME-GraphAU's."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from benchmark.api.lists import import_lists as write
+
+    table, profile = write(dataset, images, lists, labels)
+    name = f"{dataset}_crops"
+    Console().print(
+        escape(
+            f"wrote {table}\nwrote {profile}: add its table to a copy of benchmark/config/profiles/paper.toml\nnext:\n"
+            f"  malbench data check {name} --data {images.resolve().parent} --profile mine.toml"
+        ),
+        soft_wrap=True,
+    )
+
+
+def doctor(
+    root: Annotated[Path, typer.Argument(help="Any folder, such as the one that holds your downloads.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at any folder: which datasets it holds, in which layout, how complete, and the next command."""
+    from rich.console import Console
+
+    from benchmark.api.doctor import diagnose
+    from benchmark.cli.console import show_diagnoses
+
+    diagnoses = diagnose(root)
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps([_as_json(diagnosis) for diagnosis in diagnoses]))
+    else:
+        show_diagnoses(console, root, diagnoses)
+    if not any(diagnosis.sighting.readable for diagnosis in diagnoses):
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _as_json(diagnosis: Diagnosis) -> dict[str, object]:
+    seen = diagnosis.sighting
+    return {
+        "dataset": diagnosis.name,
+        "folder": str(seen.folder),
+        "layout": seen.layout,
+        "parts": seen.parts,
+        "readable": seen.readable,
+        "fault": None if seen.fault is None else seen.fault.what,
+        "remedy": None if seen.fault is None else seen.fault.remedy,
+        "data": str(diagnosis.root),
+        "next": diagnosis.steps,
+    }

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-Align = Literal["landmarks", "as_is"]
-"""Alignment of faces on landmarks, or none (A12)."""
+Align = Literal["landmarks", "detected", "as_is"]
+"""Alignment of faces on the dataset's landmarks, on detected ones, or none (A12)."""
 Normalise = Literal["imagenet", "per_image"]
 """Normalisation of network input by the mean and standard deviation of ImageNet, or of the image itself (A16)."""
 DEFAULT_AU = "bp4d"
@@ -47,7 +47,8 @@ class DataSettings(Settings):
     crop_size: int = Field(default=224, ge=16, le=1024)
     """Side of the network's input, pixels (§4.1.2)."""
     alignment: Align = "landmarks"
-    """`landmarks`: on the landmark files of BP4D and DISFA and of RAF-DB's original images. `as_is`: none (A12)."""
+    """`landmarks`: on the landmark files of BP4D and DISFA and of RAF-DB's original images. `detected`: on the eyes
+    and mouth that a detector finds (`pip install 'mal-benchmark[faces]'`). `as_is`: none (A12)."""
     normalise: Normalise = "imagenet"
     """Input normalisation (A16)."""
     val_fraction: float = Field(default=0.02, gt=0, lt=0.5)
@@ -58,13 +59,16 @@ class DataSettings(Settings):
     """The FE dataset's training images, or all its images (A10)."""
     fe: str = DEFAULT_FE
     """Name of the FE dataset."""
+    missing: Literal["error", "leave_out"] = "error"
+    """Labelled frames without an image: an error, or left out and counted in the note of the data."""
 
     @model_serializer(mode="wrap")
     def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `fe` at its default, so that the keys of older trials stay valid."""
+        """Leave out `fe` and `missing` at their defaults, so that the keys of older trials stay valid."""
         content: dict[str, Any] = handler(self)
-        if content.get("fe") == DEFAULT_FE:
-            del content["fe"]
+        for name, default in (("fe", DEFAULT_FE), ("missing", "error")):
+            if content.get(name) == default:
+                del content[name]
         return content
 
     @model_validator(mode="after")

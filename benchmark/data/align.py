@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from benchmark.core.errors import UserError
 
-Align = Literal["landmarks", "as_is"]
+Align = Literal["landmarks", "detected", "as_is"]
 Points = npt.NDArray[np.float32]
 """(4, 2) or (N, 4, 2): x and y of left eye, right eye, left and right corner of the mouth, in pixels of the image on
 disk. The centre of the first pixel is at 0."""

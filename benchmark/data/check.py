@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from typing import Protocol as Interface
@@ -23,12 +23,16 @@ from benchmark.core.errors import UserError
 from benchmark.core.files import read_bytes
 from benchmark.core.hashing import digest_of_file
 from benchmark.data.faces import UNKNOWN, FaceSet
+from benchmark.data.files import kind_of
 from benchmark.data.known import Known, Range, known_classes_of_standin, known_of_standin
+from benchmark.data.placement import in_place, out_of_place, size_of
 
 FEW = 12
 """Maximum number of items that a line lists by name."""
 REPEATS_FROM = 5
 """Minimum number of coded frames with which equal label files count as copies."""
+SAMPLE = 200
+"""Number of images whose header a check reads."""
 THINNED = 0.05
 """Tolerance of the number of frames against a list that may be subsampled, as a share."""
 
@@ -138,11 +142,12 @@ def check_au(faces: FaceSet, dataset: CheckedAu, protocol: Protocol, faults: Seq
     coded = {s: r for s in unread if (r := _coded_range(dataset, faces.root, protocol, s)) is not None}
     rates, off = _rates(faces, known, ranges)
     findings = [
-        *map(_of_error, faults),
+        *map(of_error, faults),
         *_subjects(faces, known),
         *off,
         *_sequences(ranges, coded, known),
         *dataset.findings(faces.root, protocol, ranges.keys() | coded.keys()),
+        *places(faces, known),
     ]
     lines = [
         Line("subjects", str(faces.table["subject"].nunique()), str(len(known.subjects))),
@@ -166,7 +171,7 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
     """
     standin = faces.origin == "stand-in"
     known = known_classes_of_standin(faces.root, faces.dataset) if standin else dataset.known_classes()
-    lines, findings = [], [*map(_of_error, faults)]
+    lines, findings = [], [*map(of_error, faults)]
     for split in sorted(set(faces.table["sequence"])):
         codes = faces.labels[(faces.table["sequence"] == split).to_numpy()]
         counts = {name: int((codes == code).sum()) for code, name in enumerate(faces.label_names)}
@@ -187,7 +192,7 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
                     severity="fault" if certain else "remark",
                 )
             )
-    return Report(tuple(lines), (*findings, *dataset.findings(faces)))
+    return Report(tuple(lines), (*findings, *dataset.findings(faces), *places(faces)))
 
 
 def _ranges_of(faces: FaceSet) -> dict[str, Range]:
@@ -284,7 +289,7 @@ def _frame_lines(faces: FaceSet, protocol: Protocol, known: Known) -> list[Line]
         lost = 0 if out is None else int(out["subject"].isin(subjects).sum())
         full = sum(r.frames for name, r in known.ranges.items() if subject_of[name] in subjects)
         total = f"{full:,}" if known.ranges else f"about {protocol.frames:,}" if group == "all" else "?"
-        counted = f"{inside:,}" + (f" and {lost:,} without landmarks near" if lost else "")
+        counted = f"{inside:,}" + (f" and {lost:,} left out: no landmarks near, or no image" if lost else "")
         lines.append(Line("frames" if group == "all" else f"frames of {group}", counted, total))
     return lines
 
@@ -324,8 +329,28 @@ def _rates(faces: FaceSet, known: Known, ranges: Mapping[str, Range]) -> tuple[l
     return lines, findings
 
 
-def _of_error(error: UserError) -> Finding:
+def of_error(error: UserError) -> Finding:
+    """The finding of a fault that a reader raised."""
     return Finding(error.what, error.where or "", error.expected or "", error.found or "", error.remedy or "")
+
+
+def grouped(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings with those of one kind made one: the first of them, with the number and the places of the others.
+
+    Findings are of one kind where their sentences and remedies differ in names of subjects and numbers alone.
+    """
+    kinds: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        kinds[kind_of(finding.what), kind_of(finding.remedy), finding.severity].append(finding)
+    return tuple(_as_one(members) for members in kinds.values())
+
+
+def _as_one(members: Sequence[Finding]) -> Finding:
+    first = members[0]
+    if len(members) == 1:
+        return first
+    names = [Path(m.where.rsplit(":", 1)[0]).name if m.where else m.what.partition(":")[0] for m in members[1:]]
+    return replace(first, what=f"{first.what} (and {len(names)} more of this kind: {few(list(dict.fromkeys(names)))})")
 
 
 def few(items: Sequence[str]) -> str:
@@ -339,6 +364,40 @@ def _coded_range(dataset: CheckedAu, root: Path, protocol: Protocol, sequence: s
     except UserError:
         return None  # the reader has reported it
     return Range.from_frames(list(frames)) if frames else None
+
+
+def places(faces: FaceSet, known: Known | None = None) -> list[Finding]:
+    """Findings on landmarks that do not lie in their images, on a sample of image headers.
+
+    Args:
+        faces: The faces.
+        known: Known contents of a full copy, with the size of its images.
+    """
+    if faces.points is None or not len(faces):
+        return []
+    rows = np.unique(np.linspace(0, len(faces) - 1, SAMPLE).astype(int)).tolist()
+    sizes = {row: size_of(faces.root / str(faces.table["path"].iloc[row])) for row in rows}
+    outside = [row for row, size in sizes.items() if size is not None and not in_place(faces.points[[row]], size)[0]]
+    findings = []
+    if outside:
+        path, size = faces.root / str(faces.table["path"].iloc[outside[0]]), sizes[outside[0]]
+        assert size is not None
+        findings.append(of_error(out_of_place(path, size, faces.points[outside], len(rows))))
+    wanted = None if known is None or faces.origin == "stand-in" else known.image_size
+    others = [row for row, size in sizes.items() if wanted is not None and size not in {None, wanted}]
+    if others and wanted is not None:
+        path, size = faces.root / str(faces.table["path"].iloc[others[0]]), sizes[others[0]]
+        findings.append(
+            Finding(
+                f"images of another size than the dataset's, beside its landmarks: {len(others)} of a sample of"
+                f" {len(rows)}",
+                where=str(path),
+                expected=f"{wanted[0]} x {wanted[1]} pixels, to which the landmarks belong",
+                found="unknown" if size is None else f"{size[0]} x {size[1]} pixels",
+                remedy="bring the images as distributed; for crops that are ready: --set data.alignment=as_is",
+            )
+        )
+    return findings
 
 
 def unlabelled(names: list[str], where: Path) -> list[Finding]:

@@ -19,7 +19,7 @@ from benchmark.core.files import read_bytes, regular
 from benchmark.core.hashing import digest_of_file
 from benchmark.data import align
 from benchmark.data.align import Points
-from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
+from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, video_of
 from benchmark.data.images import kind_of, refused_turn, rgb, turn_of
 
 HASH_BYTES = 16
@@ -28,12 +28,6 @@ MAX_PIXELS = 64_000_000
 
 Decoded = tuple[npt.NDArray[np.uint8], bytes]
 """One packed frame, and a hash of its source."""
-
-
-def video_of(path: str) -> str | None:
-    """Video of a row whose path is `video.avi#17`; None for an image."""
-    video, mark, index = path.rpartition("#")
-    return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
 
 
 def decode_video(path: Path, indices: list[int]) -> Iterator[tuple[npt.NDArray[np.uint8], bytes]]:

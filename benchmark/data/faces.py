@@ -71,8 +71,14 @@ class FaceSet:
         return len(self.table)
 
 
-def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
-    """Check that a data root holds the dataset folders `needs`.
+def video_of(path: str) -> str | None:
+    """Video of a row whose path is `video.avi#17`; None for an image."""
+    video, mark, index = path.rpartition("#")
+    return video if mark and index.isdecimal() and not video.lower().endswith((".jpg", ".jpeg", ".png")) else None
+
+
+def data_root(path: Path, *, needs: tuple[str, ...], remedy: str = "") -> Path:
+    """Check that a data root holds the dataset folders `needs`; `remedy` says what else to do without them.
 
     Raises:
         UserError: The data root is no folder, or lacks one of the dataset folders.
@@ -93,7 +99,8 @@ def data_root(path: Path, *, needs: tuple[str, ...]) -> Path:
             where=path,
             expected=f"a folder that holds {layout}",
             found=", ".join(beside[:12]) + (", ..." if len(beside) > 12 else "") if beside else "no folders",
-            remedy=f"name its parent: --data {parent}" if parent else "put the datasets there under their usual names",
+            remedy=(f"name its parent: --data {parent}" if parent else "put the datasets there under their usual names")
+            + (f"; {remedy}" if remedy else f"; `malbench data doctor {path}` names what it recognises"),
         )
     return path
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ import pandas as pd
 from benchmark.core.errors import UserError
 from benchmark.data.align import NEAREST, Points, nearest_points
 from benchmark.data.faces import FaceSet
+from benchmark.data.placement import placed
 
 
 class CsvRows:
@@ -57,7 +60,9 @@ def caught(faults: list[UserError] | None) -> Iterator[None]:
         faults.append(error)
 
 
-_IMAGE_NAME = re.compile(r"0*(?P<frame>\d+)\.jpe?g", re.IGNORECASE)
+NO_ALIGNMENT = "images as they are on disk (no alignment, A12)"
+"""Sentence of the note of faces that are not aligned."""
+_IMAGE_NAME = re.compile(r"(?:[^.].*?[^\d])?0*(?P<frame>\d+)\.(?:jpe?g|png)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,11 @@ class Coding:
     frames: list[int]
     lines: list[int]
     codes: npt.NDArray[np.int8]
+
+    def only(self, frames: Collection[int]) -> Coding:
+        """The coding of some of the frames."""
+        kept = [i for i, frame in enumerate(self.frames) if frame in frames]
+        return Coding(self.file, [self.frames[i] for i in kept], [self.lines[i] for i in kept], self.codes[kept])
 
     @classmethod
     def from_frames(cls, file: Path, frames: Mapping[int, tuple[int, list[int]]], n_aus: int) -> Coding:
@@ -124,6 +134,8 @@ class Rows:
         """Sequences of all coded frames, including those left out."""
         self.borrowed = 0
         """Number of frames with the landmarks of another frame."""
+        self.absent = 0
+        """Number of coded frames without an image that were left out by the rule `data.missing`."""
 
     def add(
         self,
@@ -158,6 +170,7 @@ class Rows:
         self.subjects.add(subject)
         self.sequences.add(sequence)
         if landmarks is not None:
+            landmarks = placed(landmarks, paths[0]) if paths else landmarks
             aligned = nearest_points(frames, landmarks)
             self._points.append(aligned.points)
             self.borrowed += aligned.borrowed
@@ -167,16 +180,26 @@ class Rows:
         self._tables.append(table)
         self._labels.append(labels)
 
+    def skip(self, subject: str, sequence: str, frames: list[int]) -> None:
+        """Count coded frames of a sequence that have no image, and leave them out."""
+        if frames:
+            self.coded += len(frames)
+            self.absent += len(frames)
+            self.subjects.add(subject)
+            self.sequences.add(sequence)
+            self._left_out.append(pd.DataFrame({"subject": subject, "sequence": sequence, "frame": frames}))
+
     @property
     def alignment(self) -> str:
-        """Sentence for the note: alignment, and the number of frames without landmarks."""
+        """Sentence for the note: alignment, and the number of frames without landmarks or without an image."""
+        absent = f", {self.absent:,} left out without an image (data.missing=leave_out)" if self.absent else ""
         if not self._points:
-            return "images as they are on disk (no alignment, A12)"
+            return NO_ALIGNMENT + absent
         return (
             "aligned on eyes and mouth (A12): "
             f"{self.borrowed:,} frames with the landmarks of one at most {NEAREST} frames away, "
-            f"{self.coded - self.frames:,} left out with none so near"
-        )
+            f"{self.coded - self.frames - self.absent:,} left out with none so near"
+        ) + absent
 
     def face_set(self, dataset: str, root: Path, names: tuple[str, ...]) -> FaceSet:
         """The face set of all rows; the caller replaces its origin and note."""
@@ -193,35 +216,79 @@ class Rows:
         )
 
 
-def match_images(folder: Path, coded: Coding, *, remedy: str) -> list[Path]:
+def nothing_usable(faults: list[UserError] | None, otherwise: UserError) -> UserError:
+    """The error for a dataset of which no frame can be used: the most frequent fault, which is the true cause.
+
+    Args:
+        faults: Faults that the reader collected.
+        otherwise: The error if it collected none.
+    """
+    if not faults:
+        return otherwise
+    kinds = Counter(kind_of(fault.what) for fault in faults)
+    kind, times = kinds.most_common(1)[0]
+    first = next(fault for fault in faults if kind_of(fault.what) == kind)
+    what = first.what if times == 1 else f"{first.what}; {times} files have a fault of this kind"
+    error = UserError(what, expected=first.expected, found=first.found, remedy=first.remedy)
+    error.where = first.where
+    return error
+
+
+def kind_of(sentence: str) -> str:
+    """Sentence of a fault without names of subjects and numbers: equal for faults of one kind.
+
+    Example:
+        >>> kind_of("12 coded frames have no image, the first is frame 7")
+        '# coded frames have no image, the first is frame #'
+    """
+    return re.sub(r"\b(?:[FM]\d{3}|SN\d{3}|\d{3}[ABC]|T\d)\b(?:/T\d)?|\d[\d,]*", "#", sentence)
+
+
+Missing = Literal["error", "leave_out"]
+"""Coded frames without an image: an error, or left out and counted."""
+
+
+def match_images(folder: Path, coded: Coding, *, remedy: str, missing: Missing = "error") -> tuple[list[Path], Coding]:
     """Image of each coded frame, matched by integer value, because the zero padding of names varies.
 
     Args:
         folder: The images of one sequence.
         coded: The coded frames.
         remedy: Action that corrects a missing image, for an error.
+        missing: Rule for coded frames without an image.
+
+    Returns:
+        The images, and the coding of the frames that have one.
 
     Raises:
-        UserError: A coded frame has no image.
+        UserError: A coded frame has no image, and the rule is `error`; or an image is an empty file.
     """
+    by_frame = numbered_images(folder)
+    absent = [frame for frame in coded.frames if frame not in by_frame]
+    if absent and missing == "leave_out":
+        coded = coded.only(by_frame)
+    elif absent:
+        have = f"{len(by_frame)} images, frames {min(by_frame)} to {max(by_frame)}" if by_frame else "no image"
+        raise UserError(
+            f"{len(absent)} coded frames have no image, the first is frame {absent[0]}",
+            where=coded.file,
+            line=coded.lines[coded.frames.index(absent[0])],
+            expected=f"{folder}/{absent[0]}.jpg, with any zero padding",
+            found=have,
+            remedy=remedy,
+        )
+    return [by_frame[frame] for frame in coded.frames], coded
+
+
+def numbered_images(folder: Path) -> dict[int, Path]:
+    """Images in a folder by the last number in their names: `7.jpg`, `0007.png`, `001A_000007.png`."""
     by_frame: dict[int, Path] = {}
     # Sorted, so that 7.jpg and 007.jpg in one folder resolve to the same file on every system.
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _IMAGE_NAME.fullmatch(path.name)
         if match is not None:
             by_frame.setdefault(int(match["frame"]), path)
-    missing = [frame for frame in coded.frames if frame not in by_frame]
-    if missing:
-        have = f"{len(by_frame)} images, frames {min(by_frame)} to {max(by_frame)}" if by_frame else "no image"
-        raise UserError(
-            f"{len(missing)} coded frames have no image, the first is frame {missing[0]}",
-            where=coded.file,
-            line=coded.lines[coded.frames.index(missing[0])],
-            expected=f"{folder}/{missing[0]}.jpg, with any zero padding",
-            found=have,
-            remedy=remedy,
-        )
-    return [by_frame[frame] for frame in coded.frames]
+    return by_frame
 
 
 def listing(folder: Path) -> str:

@@ -27,10 +27,11 @@ from benchmark.core.hashing import digest_of_file, digest_of_json
 from benchmark.core.machine import available_cores
 from benchmark.data import align
 from benchmark.data.align import Points
-from benchmark.data.decode import HASH_BYTES, Decoded, decode_video, is_gone, pack_video_frame, video_of
+from benchmark.data.decode import HASH_BYTES, Decoded, decode_video, is_gone, pack_video_frame
 from benchmark.data.decode import decode as _decode
-from benchmark.data.faces import FaceSet
+from benchmark.data.faces import FaceSet, video_of
 from benchmark.data.pixels import DIGEST_BYTES, check_pixels, portions_of
+from benchmark.data.placement import Size, in_place, out_of_place, size_of
 
 PACK_FORMAT = 1
 """Version of decoding and resizing, a part of the data's fingerprint and so of every trial's key."""
@@ -260,6 +261,8 @@ class _Packing:
         self.frame_bytes = size * size * 3
         self.stop = Event()
         self.decoded: SimpleQueue[int] = SimpleQueue()
+        self.misplaced: SimpleQueue[tuple[int, Size]] = SimpleQueue()
+        """Rows whose landmarks do not lie in their image, with the image's size."""
 
     def run(self, progress: Callable[[int, int], None] | None) -> int:
         """Create the pack and return the number of frames that were decoded."""
@@ -279,12 +282,14 @@ class _Packing:
                     progress(min(count, len(self.paths)), len(self.paths))
                 # Finished tasks are recorded before an error ends the loop.
                 for future in sorted(ended, key=lambda f: f.exception() is not None):
-                    pixels = future.result()
-                    self._record(f"{running.pop(future)} {pixels}")
+                    pixels, state = future.result(), running.pop(future)
+                    if pixels:
+                        self._record(f"{state} {pixels}")
         finally:
             # After a damaged image or Ctrl-C, running tasks stop at the next frame, and finished tasks are kept.
             self.stop.set()
             pool.shutdown(cancel_futures=True)
+        self._check_places()
         if progress is not None:
             progress(len(self.paths), len(self.paths))
         self._finish()
@@ -337,7 +342,11 @@ class _Packing:
         return f"{task.start} {task.stop} {state.hexdigest()}"
 
     def _do(self, task: range, header: int) -> str:
-        """Decode the rows of a task, write them to their places in the files, and return the digest of their pixels."""
+        """Decode the rows of a task, write them to their places in the files, and return the digest of their pixels.
+
+        "" if the work was stopped, or landmarks do not lie in their images.
+        """
+        before = self.misplaced.qsize()
         video = video_of(self.paths[task.start])
         frames = self._of_video(video, task) if video is not None else self._of_images(task)
         hashes, pixels = bytearray(), blake2b(digest_size=DIGEST_BYTES)
@@ -358,20 +367,41 @@ class _Packing:
             stream.write(hashes)
             stream.flush()
             os.fsync(stream.fileno())
-        return pixels.hexdigest()
+        # Another thread may add to the queue: this task is then decoded once more, which does no harm.
+        return pixels.hexdigest() if self.misplaced.qsize() == before else ""
 
     def _of_images(self, task: range) -> Iterator[Decoded]:
         for row in task:
+            if self.faces.points is not None:
+                self._note_place(row, size_of(self.faces.root / self.paths[row]))
             yield _decode(self.faces.root / self.paths[row], self.size, self._points(row))
 
     def _of_video(self, video: str, task: range) -> Iterator[Decoded]:
         indices = [int(self.paths[row].rpartition("#")[2]) for row in task]
         frames = decode_video(self.faces.root / video, indices)
         for row, (image, file_hash) in zip(task, frames, strict=True):
+            self._note_place(row, (image.shape[1], image.shape[0]))
             yield pack_video_frame(image, self.size, self._points(row)), file_hash
 
     def _points(self, row: int) -> Points | None:
         return None if self.faces.points is None else self.faces.points[row]
+
+    def _note_place(self, row: int, size: Size | None) -> None:
+        points = self._points(row)
+        if points is not None and size is not None and not in_place(points[None], size)[0]:
+            self.misplaced.put((row, size))
+
+    def _check_places(self) -> None:
+        """Refuse a pack with faces that would be mostly fill, counted over all images.
+
+        Raises:
+            UserError: Landmarks of at least one image lie outside it.
+        """
+        rows = [self.misplaced.get() for _ in range(self.misplaced.qsize())]
+        if rows:
+            first, size = min(rows)
+            points = np.stack([points for row, _ in rows if (points := self._points(row)) is not None])
+            raise out_of_place(self.faces.root / self.paths[first], size, points, len(self.paths))
 
     def _finish(self) -> None:
         hashes, records = (self.making / _HASHES).read_bytes(), self._records()

@@ -50,6 +50,7 @@ class Known:
         rates: Percentage of active frames, by group and AU.
         tolerance: Percentage points by which a rate may differ.
         certain: Whether a different rate is a fault; False if the reference list may be the cause.
+        image_size: Width and height of the distributed images, in whose pixels landmarks are; None if not known.
     """
 
     subjects: frozenset[str]
@@ -59,6 +60,7 @@ class Known:
     rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     tolerance: float = 0.5
     certain: bool = True
+    image_size: tuple[int, int] | None = None
 
 
 def known_of_standin(

@@ -16,6 +16,7 @@ The rest of the suite uses these classes only, so a new dataset needs no change 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ from benchmark.config.settings import Align, StandinSettings, StartSettings
 from benchmark.core.errors import UserError
 from benchmark.data.check import Finding
 from benchmark.data.faces import FaceSet
+from benchmark.data.files import Missing
 from benchmark.data.known import Known
+from benchmark.data.sighting import Sighting
 
 Progress = Callable[[int, int], None] | None
 """Called with (items done, items)."""
@@ -55,12 +58,14 @@ class ReadOptions:
         images: Images of an FE dataset: `train` for the training images, `all` for all (A10).
         progress: Called with (sequences read, sequences).
         faults: Collects faults; the faulty part is left out. None: the first fault is raised.
+        missing: Coded frames without an image: `error`, or `leave_out` and count them.
     """
 
     alignment: Align = "as_is"
     images: Literal["train", "all"] = "train"
     progress: Progress = None
     faults: list[UserError] | None = None
+    missing: Missing = "error"
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,18 @@ class Dataset(ABC):
         self.name = name
         self.settings = settings
 
+    def recognise(self, home: Path) -> Sighting | None:
+        """What a folder holds of this dataset, in whatever layout; None for nothing of it.
+
+        Args:
+            home: Any folder.
+        """
+        return None
+
+    def alignment(self, wanted: Align) -> Align:
+        """Alignment of this dataset's faces, where the profile wants `wanted`."""
+        return wanted
+
     @abstractmethod
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write a stand-in of this dataset below `home`, in the dataset's official layout.
@@ -138,6 +155,12 @@ class AuDataset(Dataset):
     """Printed table of the paper; None: the report shows our rows alone."""
     curves: ClassVar[str] = ""
     """Name of the paper's figure of training curves on this dataset; "" for none."""
+    list_pattern: ClassVar[re.Pattern[str] | None] = None
+    """Expression for the frame that a name on a public list means: groups `subject`, `frame`, `task`; None for none."""
+    list_offset: ClassVar[int] = 0
+    """Label frame minus the number in a name on a public list."""
+    known_lists: ClassVar[Path | None] = None
+    """CSV file with the names and the numbers of frames of public lists; None for none."""
 
     @property
     def start(self) -> Start | None:

@@ -14,6 +14,7 @@ from benchmark.config.settings import Profile
 from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.hashing import digest_of_bytes
+from benchmark.data.detect import align_detected
 from benchmark.data.faces import MARKER, FaceSet, data_root
 from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.known import known_clear
@@ -55,6 +56,11 @@ class Chosen:
         au = datasets.open_au(name, profile)
         start = None if au.start is None else datasets.open_au(au.start.dataset, profile)
         return cls(au, datasets.open_fe(profile), start)
+
+    @property
+    def without_start(self) -> str:
+        """What to do without the dataset that backbones start from."""
+        return f"backbones of {self.au.title} start from it (A14); without it: --set {self.au.name}.start.method="
 
     @property
     def unread_sources(self) -> Sources:
@@ -130,6 +136,7 @@ def read_au(
     profile: Profile,
     progress: Progress | None = None,
     faults: Faults = None,
+    remedy: str = "",
 ) -> FaceSet:
     """Read the faces of an AU dataset.
 
@@ -140,13 +147,15 @@ def read_au(
         profile: Gives the alignment of faces.
         progress: Called while label files are read.
         faults: Collects faults; the faulty part is left out. None: the first fault is raised.
+        remedy: What to do if the root lacks the dataset, beside bringing it.
 
     Raises:
         UserError: Something is missing or wrong.
     """
-    data_root(root, needs=(dataset.folder,))
+    data_root(root, needs=(dataset.folder,), remedy=remedy)
     report = _named(progress, f"reading {dataset.title}")
-    faces = dataset.read(root, protocol, ReadOptions(profile.data.alignment, progress=report, faults=faults))
+    alignment, missing = dataset.alignment(profile.data.alignment), profile.data.missing
+    faces = dataset.read(root, protocol, ReadOptions(alignment, progress=report, faults=faults, missing=missing))
     return replace(faces, dataset=dataset.name, title=dataset.title)
 
 
@@ -157,8 +166,23 @@ def read_fe(root: Path, dataset: FeDataset, profile: Profile, faults: Faults = N
         UserError: Something is missing or wrong.
     """
     data_root(root, needs=(dataset.folder,))
-    options = ReadOptions(profile.data.alignment, images=profile.data.fe_images, faults=faults)
+    alignment = dataset.alignment(profile.data.alignment)
+    options = ReadOptions(alignment, images=profile.data.fe_images, faults=faults, missing=profile.data.missing)
     return replace(dataset.read(root, options), dataset=dataset.name, title=dataset.title)
+
+
+def find_faces(
+    faces: FaceSet, dataset: Dataset, profile: Profile, cache: Path, progress: Progress | None = None
+) -> FaceSet:
+    """Faces with the points that a detector finds, where the dataset's alignment is `detected`; else the same faces.
+
+    Raises:
+        UserError: The detector is not installed, or finds no face.
+    """
+    if dataset.alignment(profile.data.alignment) != "detected":
+        return faces
+    report = _named(progress, f"finding faces in {dataset.title}")
+    return align_detected(faces, cache / "faces", continuous=dataset.kind == "au", progress=report)
 
 
 def prepare_data(

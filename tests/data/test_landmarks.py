@@ -14,7 +14,8 @@ from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.align import TEMPLATE
 from benchmark.datasets.bp4d.reader import read_bp4d, read_hdf5_landmarks
-from benchmark.datasets.disfa.reader import Labels, read_mat_landmarks
+from benchmark.datasets.disfa.labels import Labels
+from benchmark.datasets.disfa.landmarks import read_mat_landmarks
 from benchmark.datasets.rafdb.reader import RafdbSettings, read_rafdb, read_text_landmarks, read_votes
 from tests.standins import draw
 

@@ -228,7 +228,7 @@ def test_a_subject_in_two_parts_is_named(tmp_path: Path) -> None:
 
 
 def test_landmarks(tmp_path: Path) -> None:
-    points = (100 * np.array(TEMPLATE)).ravel()
+    points = (12 * np.array(TEMPLATE)).ravel()
     table = [[*row, *(f"{value:.2f}" for value in points)] for row in rows()]
     table[1][len(HEADER) :] = [""] * 8
     write(tmp_path, table, [*HEADER, *POINT_COLUMNS])

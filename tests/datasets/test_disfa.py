@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import UserError
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT, FaceSet
+from benchmark.datasets.disfa.labels import read_labels
 from benchmark.datasets.disfa.protocol import DISFA
-from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, JAA_CLEAN_FRAMES, DisfaSettings, read_disfa, read_labels
+from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, JAA_CLEAN_FRAMES, DisfaSettings, read_disfa
 from benchmark.datasets.disfa.standin import BASE_RATES, labels_of, write_disfa
 from benchmark.standin.anatomy import DRAWN_AUS
 

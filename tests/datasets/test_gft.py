@@ -405,7 +405,8 @@ def test_only_a_full_copy_with_the_authors_split_is_complete(tmp_path: Path) -> 
     write_split(tmp_path, "".join(f"{s},{'test' if s > '028' else 'train'}\n" for s in people))
     for frames, origin in ((192, "complete"), (200, "complete"), (203, "partial"), (180, "partial")):
         protocol = GFT.model_copy(update={"frames": frames})
-        faces = read_gft(tmp_path, protocol)
+        assert read_gft(tmp_path, protocol).origin == "partial"  # whole frames are no faces
+        faces = read_gft(tmp_path, protocol, alignment="detected")
         assert faces.origin == origin
         assert "no alignment, A12" in faces.note
         guessed = read_gft(tmp_path, protocol, settings=INFERRED)

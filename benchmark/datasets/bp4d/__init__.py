@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,12 +13,17 @@ from benchmark.config.settings import StandinSettings
 from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_csv, read_known_rates
-from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, au_dataset
+from benchmark.data.sighting import Sighting
+from benchmark.datasets.base import AuDataset, DatasetSettings, PrintedTable, Progress, ReadOptions, au_dataset
+from benchmark.datasets.bp4d.layout import places_of, sight
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.datasets.bp4d.reader import CODING, SEQUENCES, coding_files, read_bp4d, read_coding
+from benchmark.datasets.bp4d.reader import coding_files, read_bp4d, read_coding
+from benchmark.datasets.bp4d.selection import Frames, read_frame_list
 from benchmark.datasets.bp4d.standin import write_bp4d
 
 HERE = Path(__file__).parent
+IMAGE_SIZE = (1040, 1392)
+"""Width and height of the distributed images (github.com/wiibrew/EAC-Net normalises landmarks by them)."""
 
 
 @au_dataset("bp4d")
@@ -29,10 +35,30 @@ class Bp4d(AuDataset):
     protocol = BP4D
     printed = PrintedTable(HERE / "printed.csv", number=1, folds=3)
     curves = "Figure 3"
+    list_pattern = re.compile(r"(?P<subject>[FM]\d{3})[/_](?P<task>T\d)[/_]0*(?P<frame>\d+)\.", re.ASCII)
+    known_lists = HERE / "known_lists.csv"
+    settings: Settings
+
+    class Settings(DatasetSettings):
+        """Choice of frames."""
+
+        frames: str = "all"
+        """`all` coded frames, or a file with one frame a line, `F001/T1/2440.jpg`, relative to the data root."""
 
     def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
         """Read the coded frames; see `read_bp4d`."""
-        return read_bp4d(root, protocol, options.progress, alignment=options.alignment, faults=options.faults)
+        return read_bp4d(
+            root,
+            protocol,
+            options.progress,
+            alignment=options.alignment,
+            missing=options.missing,
+            selection=self._selection(root),
+            faults=options.faults,
+        )
+
+    def _selection(self, root: Path) -> Frames | None:
+        return None if self.settings.frames == "all" else read_frame_list(root / self.settings.frames)
 
     def known(self, protocol: Protocol) -> Known:
         """Ranges and base rates of the lists published with MDHR."""
@@ -41,21 +67,28 @@ class Bp4d(AuDataset):
             for row in read_known_csv(HERE / "known_ranges.csv").to_dict("records")
         }
         rates = read_known_rates(HERE / "known_rates.csv")
-        return Known(protocol.subjects, ranges, groups=groups_of_parts(protocol), rates=rates)
+        if self.settings.frames != "all":  # what a list of the user holds is not known
+            return Known(protocol.subjects, image_size=IMAGE_SIZE)
+        groups = groups_of_parts(protocol)
+        return Known(protocol.subjects, ranges, groups=groups, rates=rates, image_size=IMAGE_SIZE)
 
     def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
         """Frames of one coding file."""
-        file = root / self.folder / CODING / f"{sequence.replace('/', '_')}.csv"
+        file = (places_of(root).coding or root / self.folder) / f"{sequence.replace('/', '_')}.csv"
         return read_coding(file, protocol.aus).frames if file.is_file() else None
 
     def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
         """Coding files with equal content, and folders of images without a coding file."""
-        home = root / self.folder
-        files = coding_files(home)
-        images = home / SEQUENCES if (home / SEQUENCES).is_dir() else home
+        places = places_of(root)
+        files = coding_files(places)
+        images = places.images or places.home
         folders = {f"{p.parent.name}/{p.name}" for p in images.glob("[FM][0-9][0-9][0-9]/T*") if p.is_dir()}
         named = set(sequences) | {f.stem.replace("_", "/") for f in files}
         return [*repeats({f: [f] for f in files}), *unlabelled(sorted(folders - named), images)]
+
+    def recognise(self, home: Path) -> Sighting | None:
+        """Parts of BP4D in a folder; see `sight`."""
+        return sight(home)
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write procedural faces in BP4D's layout; see `write_bp4d`."""

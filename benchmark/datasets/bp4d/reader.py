@@ -2,7 +2,7 @@
 
 Layout, from the path literals of public loaders (ME-GraphAU, JAA-Net, AU-Net, FERA-2015's scripts)::
 
-    BP4D/Sequences(2D+3D)/F001/T1/2440.jpg     or without the level `Sequences(2D+3D)`
+    BP4D/Sequences(2D+3D)/F001/T1/2440.jpg     or without the level `Sequences(2D+3D)`; see `layout`
     BP4D/AUCoding/AU_OCC/F001_T1.csv           one header row of AU numbers, first cell 0 = frame
     BP4D/2DFeatures/F001_T1.mat                landmarks, HDF5: `fit/pred` refers to one 2 x 49 array a frame, or none
 
@@ -26,19 +26,29 @@ from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import NEAREST, Align, Points, believed, points_of
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
+from benchmark.data.files import (
+    Coding,
+    CsvRows,
+    Missing,
+    Rows,
+    caught,
+    listing,
+    match_images,
+    nothing_usable,
+    rows_below,
+)
+from benchmark.datasets.bp4d.layout import LANDMARKS, Places, cause, images_of, places_of
 from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.datasets.bp4d.selection import Frames
 
-SEQUENCES = "Sequences(2D+3D)"
-CODING = "AUCoding/AU_OCC"
-LANDMARKS = "2DFeatures"
 EYES_OF_49, MOUTH_OF_49 = (slice(19, 25), slice(25, 31)), (31, 37)
 """Indices of the eyes and of the corners of the mouth in the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
 CODES = {"0": 0, "1": 1, "9": UNKNOWN}
 
 _CODING_NAME = re.compile(r"(?P<subject>[FM]\d{3})_(?P<task>T\d)\.csv")
-_MISSING = "copy the missing images from your BP4D, or take their rows out of the coding file"
-_LAYOUT = f"{BP4D.folder}/{CODING}/F001_T1.csv and {BP4D.folder}/{SEQUENCES}/F001/T1/*.jpg"
+_MISSING = "copy the missing images from your BP4D; or leave such frames out: --set data.missing=leave_out"
+USED = 0.95
+"""Minimum share of a full copy's frames that a complete copy uses; the others have no landmarks near, or no image."""
 
 
 def read_bp4d(
@@ -47,6 +57,8 @@ def read_bp4d(
     progress: Callable[[int, int], None] | None = None,
     *,
     alignment: Align = "as_is",
+    missing: Missing = "error",
+    selection: Frames | None = None,
     faults: list[UserError] | None = None,
 ) -> FaceSet:
     """Read the coded frames of BP4D below the data root `root`.
@@ -56,49 +68,72 @@ def read_bp4d(
         protocol: AUs to read and known subjects.
         progress: Called with (sequences read, sequences).
         alignment: `landmarks` also reads the landmarks in `2DFeatures/` and leaves out frames without any near (A12).
+        missing: Rule for coded frames without an image.
+        selection: Frames to read; None for all coded frames.
         faults: Collects faults; a faulty sequence is left out. None: the first fault is raised.
 
     Raises:
         UserError: A folder is missing; a coding file has a wrong header, a wrong code, a repeated frame or an
             unknown subject; a coded frame has no image.
     """
-    home = root / protocol.folder
-    coding = home / CODING
-    files = coding_files(home)
-    if not files:
-        raise UserError(
-            "no AU coding files",
-            where=coding,
-            expected=_LAYOUT,
-            found=listing(home),
-            remedy="copy AUCoding/AU_OCC of your BP4D there; or check that --data names the right dataset",
-        )
-    images = home / SEQUENCES if (home / SEQUENCES).is_dir() else home
-    rows = Rows()
+    places = places_of(root)
+    reason = cause(places)
+    if reason is not None:
+        raise reason
+    files = coding_files(places)
+    rows, labelled = Rows(), 0
     for done, file in enumerate(files):
         with caught(faults):
             subject, task = _sequence_of(file, protocol)
-            coded = read_coding(file, protocol.aus)
-            paths = match_images(images / subject / task, coded, remedy=_MISSING)
-            marks = home / LANDMARKS / f"{subject}_{task}.mat"
-            landmarks = None if alignment == "as_is" else read_hdf5_landmarks(marks, coded.frames)
-            rows.add(root, paths, subject, f"{subject}/{task}", coded.frames, coded.codes, landmarks)
+            sequence = f"{subject}/{task}"
+            whole = read_coding(file, protocol.aus)
+            wanted = whole if selection is None else _selected(whole, selection.get(sequence, frozenset()))
+            paths, coded = match_images(images_of(places, subject, task), wanted, remedy=_MISSING, missing=missing)
+            marks = (places.landmarks or places.home / LANDMARKS) / f"{subject}_{task}.mat"
+            landmarks = read_hdf5_landmarks(marks, coded.frames) if alignment == "landmarks" else None
+            rows.skip(subject, sequence, sorted(set(wanted.frames) - set(coded.frames)))
+            rows.add(root, paths, subject, sequence, coded.frames, coded.codes, landmarks)
+            labelled += len(whole.frames)
         if progress is not None:
             progress(done + 1, len(files))
     if not rows.frames:
-        raise UserError(
-            "the AU coding files hold no frame that can be used", where=coding, remedy="copy AUCoding/AU_OCC anew"
+        empty = UserError(
+            "the AU coding files hold no frame that can be used",
+            where=places.coding,
+            found=f"{labelled:,} coded frames in {len(files)} files",
+            remedy="copy AUCoding/AU_OCC anew",
         )
+        raise nothing_usable(faults, empty)
     faces = rows.face_set("bp4d", root, protocol.au_names)
-    origin, note = _origin(faces, rows, protocol)
+    origin, note = _origin(faces, rows, protocol, labelled)
+    if selection is not None:
+        note += f"; frames of a list: {rows.coded:,} of {labelled:,} coded ones"
     return replace(faces, origin=origin, note=note)
 
 
-def coding_files(home: Path) -> list[Path]:
-    """Coding files below the folder of BP4D, in order of names; none if their folder is missing."""
-    coding = home / CODING
+def coding_files(places: Places) -> list[Path]:
+    """Coding files of a copy, in order of names; none if their folder is missing."""
     # macOS adds a file ._NAME to each file that it copies.
-    return sorted(f for f in coding.glob("*.csv") if not f.name.startswith(".")) if coding.is_dir() else []
+    names = places.coding.glob("*.csv") if places.coding is not None else ()
+    return sorted(f for f in names if not f.name.startswith("."))
+
+
+def _selected(coded: Coding, frames: frozenset[int]) -> Coding:
+    """The listed frames of a sequence.
+
+    Raises:
+        UserError: A listed frame has no labels.
+    """
+    extra = sorted(frames - set(coded.frames))
+    if extra:
+        raise UserError(
+            f"{len(extra)} listed frames have no labels, the first is frame {extra[0]}",
+            where=coded.file,
+            expected="a row for each frame of the list",
+            found=f"frames {min(coded.frames, default=0)} to {max(coded.frames, default=0)}",
+            remedy="correct the list that bp4d.frames names; where all are off by one, its numbers start elsewhere",
+        )
+    return coded.only(frames)
 
 
 def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:
@@ -227,7 +262,7 @@ def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
     return believed(by_frame, file, "49 points, brows first, eyes 20 to 31, mouth from 32 on")
 
 
-def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str]:
+def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, labelled: int) -> tuple[Origin, str]:
     table = faces.table
     subjects, sequences = table["subject"].nunique(), table["sequence"].nunique()
     size = f"{len(table):,} frames of {subjects} subjects in {sequences} sequences"
@@ -235,9 +270,10 @@ def _origin(faces: FaceSet, rows: Rows, protocol: Protocol) -> tuple[Origin, str
         return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}; {rows.alignment}"
     # Public frame lists differ by up to 0.2 % (JAA-Net, AU-Net and ME-GraphAU).
     complete = (
-        rows.subjects == protocol.subjects
+        set(table["subject"]) == protocol.subjects
         and len(rows.sequences) == protocol.sequences
-        and abs(rows.coded - protocol.frames) <= 0.005 * protocol.frames
+        and abs(labelled - protocol.frames) <= 0.005 * protocol.frames
+        and len(table) >= USED * protocol.frames
     )
     if complete:
         return "complete", f"BP4D: {size}; {rows.alignment}"

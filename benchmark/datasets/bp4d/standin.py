@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.config.settings import StandinSettings
+from benchmark.datasets.bp4d.layout import CODING, LANDMARKS, SEQUENCES
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.datasets.bp4d.reader import CODING, LANDMARKS, SEQUENCES
 from benchmark.standin.anatomy import DRAWN_AUS
 from benchmark.standin.identity import draw_pose
 from benchmark.standin.landmarks import find_none, write_bp4d_landmarks

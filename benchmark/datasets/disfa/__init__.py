@@ -17,9 +17,14 @@ from benchmark.core.hashing import digest_of_file
 from benchmark.data.check import Finding, repeats
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_rates
+from benchmark.data.places import at, undoubled
+from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, Start, au_dataset
+from benchmark.datasets.disfa.labels import LABELS, read_labels
+from benchmark.datasets.disfa.layout import sight
 from benchmark.datasets.disfa.protocol import DISFA
-from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, LABELS, DisfaSettings, read_disfa, read_labels
+from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, read_disfa
+from benchmark.datasets.disfa.settings import DisfaSettings
 from benchmark.datasets.disfa.standin import write_disfa
 
 HERE = Path(__file__).parent
@@ -38,6 +43,9 @@ class Disfa(AuDataset):
     protocol = DISFA
     printed = PrintedTable(HERE / "printed.csv", number=2, folds=3)
     curves = "Figure 4"
+    list_pattern = re.compile(r"(?P<subject>SN\d{3})(?:_comp)?/(?:.*_)?0*(?P<frame>\d+)\.", re.ASCII)
+    list_offset = 1  # images on public lists count from 0
+    known_lists = HERE / "known_lists.csv"
     settings: Settings
 
     class Settings(DisfaSettings):
@@ -61,6 +69,7 @@ class Disfa(AuDataset):
             options.progress,
             settings=self.settings,
             alignment=options.alignment,
+            missing=options.missing,
             faults=options.faults,
         )
 
@@ -75,13 +84,13 @@ class Disfa(AuDataset):
 
     def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
         """Frame numbers in one subject's label files."""
-        folder = root / self.folder / LABELS / sequence
+        folder = self._labels(root) / sequence
         return read_labels(folder, sequence, protocol.aus).frames if folder.is_dir() else None
 
     def findings(self, root: Path, protocol: Protocol, sequences: Iterable[str]) -> list[Finding]:
         """Findings on videos of the wrong camera, repeated videos, and label files with equal content."""
-        home = root / self.folder
-        folders = sorted(p for p in (home / LABELS).iterdir() if p.is_dir())
+        home, labels = undoubled(root / self.folder), self._labels(root)
+        folders = sorted(p for p in labels.iterdir() if p.is_dir())
         return _videos(home) + repeats({f: sorted(f.glob("*.txt")) for f in folders})
 
     def is_read(self, truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -90,9 +99,17 @@ class Disfa(AuDataset):
             [self._is_kept(s, f) for s, f in zip(truth["subject"], truth["frame"], strict=True)], dtype=bool
         )
 
+    def recognise(self, home: Path) -> Sighting | None:
+        """Parts of DISFA in a folder; see `sight`."""
+        return sight(home)
+
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write videos of procedural faces in DISFA's layout; see `write_disfa`."""
         return write_disfa(home, settings.size, self.settings.standin_frames, settings.seed, progress)
+
+    def _labels(self, root: Path) -> Path:
+        home = undoubled(root / self.folder)
+        return at(home, LABELS) or home / LABELS
 
     def _is_kept(self, subject: str, frame: int) -> bool:
         bad = JAA_BAD_FRAMES.get(subject, ()) if self.settings.frames == "jaa_clean" else ()

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.core.errors import UserError
+from benchmark.datasets.disfa.landmarks import LANDMARKS
 from benchmark.datasets.disfa.protocol import DISFA
-from benchmark.datasets.disfa.reader import LANDMARKS
 from benchmark.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.standin.identity import draw_identity, draw_pose
 from benchmark.standin.landmarks import draw_landmarks, find_none, write_disfa_landmarks

@@ -9,11 +9,13 @@ import pandas as pd
 from pydantic import Field
 
 from benchmark.config.protocol import Protocol
-from benchmark.config.settings import StandinSettings
+from benchmark.config.settings import Align, StandinSettings
 from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import Known, read_known_csv, read_known_rates
+from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, au_dataset
+from benchmark.datasets.gft.layout import sight
 from benchmark.datasets.gft.protocol import GFT
 from benchmark.datasets.gft.reader import GftSettings, gft_protocol, read_gft
 from benchmark.datasets.gft.standin import write_gft
@@ -42,8 +44,20 @@ class Gft(AuDataset):
         return gft_protocol(root, self.protocol, self.settings)
 
     def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
-        """Read the coded frames; see `read_gft`. GFT has no landmarks, so faces are not aligned."""
-        return read_gft(root, protocol, options.progress, settings=self.settings, faults=options.faults)
+        """Read the coded frames; see `read_gft`. The format of GFT's landmarks is not known here."""
+        return read_gft(
+            root,
+            protocol,
+            options.progress,
+            settings=self.settings,
+            alignment=options.alignment,
+            missing=options.missing,
+            faults=options.faults,
+        )
+
+    def alignment(self, wanted: Align) -> Align:
+        """`gft.alignment`, or that of the profile."""
+        return wanted if self.settings.alignment == "profile" else self.settings.alignment
 
     def known(self, protocol: Protocol) -> Known:
         """Frame counts and base rates of Patch-MCD's lists, which may be subsampled."""
@@ -69,6 +83,10 @@ class Gft(AuDataset):
         folders = {p.name for p in images.glob("[0-9][0-9][0-9][ABC]") if p.is_dir()}
         named = set(sequences) | {f.name[:4] for f in files}
         return [*repeats({f: [f] for f in files}), *unlabelled(sorted(folders - named), images)]
+
+    def recognise(self, home: Path) -> Sighting | None:
+        """Parts of GFT in a folder; see `sight`."""
+        return sight(home, self.settings)
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write procedural faces in the layout of the reader; see `write_gft`."""

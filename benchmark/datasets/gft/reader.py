@@ -1,11 +1,14 @@
 """Reader of GFT, the Group Formation Task of Sayette's laboratory (Girard et al., FG 2017).
 
-The videos come by signed agreement. The names of the annotation files, their header, their code for unknown labels and
-the split are not public. Each assumption of this reader is a setting that it checks against the files; if the files
-contradict it or leave it open, the reader raises an error. Expected layout::
+The authors' project page (osf.io/7wcyz) says that frame-level annotations, landmark tracking, the partition and a wiki
+on the formats are public under CC BY 4.0, and that the videos come by signed agreement with the University of
+Pittsburgh. The pages on the formats were not at hand when this reader was written. So each assumption about them is a
+setting that it checks against the files; if the files contradict it or leave it open, the reader raises an error.
+Expected layout::
 
     GFT/annotations/001A_occ.csv     one file a participant, or 001A.csv; the header identifies columns
-    GFT/images/001A/1.jpg            frames extracted from the participant's video, any zero padding
+    GFT/videos/001A.avi              a participant's video, in any folder of GFT/, or
+    GFT/images/001A/1.jpg            its frames, extracted: 1.jpg, 0001.png, 001A_000001.png
     GFT/split.csv                    001A,train: the authors' split, one line a participant
 
 Frames count from 1. Occluded frames have no codes: rows are missing, or have values other than 0 and 1.
@@ -18,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import pandas as pd
 from pydantic import field_validator
@@ -26,8 +30,21 @@ from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.files import regular
 from benchmark.core.origin import Origin
+from benchmark.data.align import Align
 from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
-from benchmark.data.files import Coding, CsvRows, Rows, caught, listing, match_images, rows_below
+from benchmark.data.files import (
+    Coding,
+    CsvRows,
+    Missing,
+    Rows,
+    caught,
+    listing,
+    match_images,
+    nothing_usable,
+    rows_below,
+)
+from benchmark.data.footage import MOST_LOST, video_footage
+from benchmark.data.places import listed, subfolders, undoubled
 from benchmark.datasets.base import DatasetSettings
 from benchmark.datasets.gft.protocol import GFT
 
@@ -43,14 +60,17 @@ _FRAME_CELLS = frozenset({"frame", "frames", "frame_number", "0"})
 _AU_CELL = re.compile(r"(?:AU)?0*(?P<au>[1-9]\d*)", re.IGNORECASE)
 _ANNOTATION_NAME = re.compile(r"(?P<subject>\d{3}[ABC])(?:_occ)?\.csv")
 _MISSING = (
-    "extract the missing images from your GFT's videos, name their folder with gft.images=FOLDER, "
-    "or take their rows out of the annotation file"
+    "put the participant's video below GFT/, or name the folder of extracted images with gft.images=FOLDER; to leave "
+    "such frames out: --set data.missing=leave_out"
+)
+_VIDEO_NAME = re.compile(
+    r"(?:.*[^\dA-Za-z])?(?P<subject>\d{3}[ABC])(?:[^\dA-Za-z].*)?\.(?:avi|mp4|mov|mpe?g|wmv)", re.IGNORECASE | re.ASCII
 )
 _MAP_LINES = "lines `frame,HEADER CELL` and `AU1,HEADER CELL`"
 
 
 class GftSettings(DatasetSettings):
-    """Settings for the properties of GFT's files that are not public."""
+    """Settings for what is not known for sure about GFT's files, and the alignment of its faces."""
 
     split: str = ""
     """Split file with lines `001A,train` or `001A,test`, relative to the data root. Empty: `GFT/split.csv`. `inferred`:
@@ -62,6 +82,9 @@ class GftSettings(DatasetSettings):
     """Folder of the annotation files, below `GFT/`."""
     images: str = "images"
     """Folder of the participants' image folders, below `GFT/`."""
+    alignment: Literal["profile", "detected", "as_is"] = "profile"
+    """`detected`: on eyes and mouth that a detector finds; `as_is`: none. `profile`: as `data.alignment` says, where
+    `landmarks` is none, because the format of GFT's landmarks is not known here."""
 
     @field_validator("split", "columns", "annotations", "images")
     @classmethod
@@ -102,6 +125,8 @@ def read_gft(
     progress: Callable[[int, int], None] | None = None,
     *,
     settings: GftSettings = DEFAULTS,
+    alignment: Align = "as_is",
+    missing: Missing = "error",
     faults: list[UserError] | None = None,
 ) -> FaceSet:
     """Read the coded frames of GFT below the data root `root`.
@@ -113,6 +138,8 @@ def read_gft(
         protocol: AUs to read and known subjects.
         progress: Called with (participants read, participants).
         settings: Split, column map and folders.
+        alignment: `detected` says that faces will be detected: whole frames are no complete dataset of faces.
+        missing: Rule for coded frames without an image.
         faults: Collects faults; a faulty participant is left out. None: the first fault is raised.
 
     Raises:
@@ -121,34 +148,82 @@ def read_gft(
     """
     # Checked again, so that nothing is read without a split.
     protocol = gft_protocol(root, protocol, settings)
-    home = root / protocol.folder
+    home = undoubled(root / protocol.folder)
     files = _annotation_files(home, protocol, settings, faults)
     names = _read_map(root / settings.columns) if settings.columns else {}
     rows = Rows()
     unknown: Counter[str] = Counter()
     left_out = 0
+    videos = find_videos(home)
     for done, (subject, file) in enumerate(files):
         with caught(faults):
             read = read_annotations(file, protocol.aus, names)
             coded = read.coded
             if coded.frames:
-                paths = match_images(home / settings.images / subject, coded, remedy=_MISSING)
-                rows.add(root, paths, subject, subject, coded.frames, coded.codes, None)
+                paths, kept = _footage(home / settings.images, subject, videos, coded, missing)
+                rows.skip(subject, subject, sorted(set(coded.frames) - set(kept.frames)))
+                rows.add(root, paths, subject, subject, kept.frames, kept.codes, None)
             unknown += read.unknown
             left_out += read.left_out
         if progress is not None:
             progress(done + 1, len(files))
     if not rows.frames:
-        raise UserError(
+        empty = UserError(
             "no frame has an AU that is known",
             where=home / settings.annotations,
             expected="cells 0 (absent) and 1 (present)",
             found=f"{left_out:,} rows without any" if left_out else "no rows",
             remedy="copy the annotations anew, or name the columns of the occurrences with gft.columns=FILE",
         )
+        raise nothing_usable(faults, empty)
     faces = rows.face_set("gft", root, protocol.au_names)
-    origin, note = _origin(root, faces.table, protocol, settings, f"{rows.alignment}; {_count(unknown, left_out)}")
+    contents = f"{rows.alignment}; {_count(unknown, left_out)}"
+    origin, note = _origin(root, faces.table, protocol, settings, contents, alignment)
     return replace(faces, origin=origin, note=note)
+
+
+def find_videos(home: Path) -> dict[str, list[Path]]:
+    """Videos below the folder of GFT and its folders, by the participant in their names."""
+    videos: dict[str, list[Path]] = {}
+    for folder in (home, *subfolders(home)):
+        for path in listed(folder):
+            match = _VIDEO_NAME.fullmatch(path.name)
+            if match is not None and path.is_file():
+                videos.setdefault(match["subject"].upper(), []).append(path)
+    return videos
+
+
+def _footage(
+    images: Path, subject: str, videos: Mapping[str, list[Path]], coded: Coding, missing: Missing
+) -> tuple[list[Path], Coding]:
+    """Frames of a participant, from extracted images or from the video; frame f is the video's frame f - 1 from 0.
+
+    Raises:
+        UserError: There is neither, there are several videos, or a coded frame has no image.
+    """
+    folder = next((f for f in subfolders(images) if re.fullmatch(rf"{subject}(?:_.*)?", f.name)), images / subject)
+    if subject not in videos or folder.is_dir():
+        return match_images(folder, coded, remedy=_MISSING, missing=missing)
+    if len(videos[subject]) > 1:
+        raise UserError(
+            f"{len(videos[subject])} videos of participant {subject}",
+            where=videos[subject][0].parent,
+            expected="one video, of the participant's face",
+            found=" and ".join(path.name for path in videos[subject][:3]),
+            remedy="take out all but one",
+        )
+    footage = video_footage(videos[subject][0])
+    kept = coded.only(range(1, footage.length + 1))
+    gone = len(coded.frames) - len(kept.frames)
+    if gone > MOST_LOST and missing == "error":
+        raise UserError(
+            f"{gone} coded frames lie after the end of the video",
+            where=footage.where,
+            expected=f"{coded.frames[-1]} frames, as {coded.file.name} has, give or take {MOST_LOST}",
+            found=f"{footage.length} frames",
+            remedy="copy this participant's video and annotations anew, or " + _MISSING.rpartition("; ")[2],
+        )
+    return [footage.paths[frame - 1] for frame in kept.frames], kept
 
 
 @dataclass(frozen=True)
@@ -313,11 +388,11 @@ def _split_file(root: Path, settings: GftSettings) -> Path | None:
     file = root / (settings.split or SPLIT)
     if not file.is_file():
         raise UserError(
-            "there is no split file, and GFT's partition is not public",
+            "there is no split file",
             where=file,
             expected="lines 001A,train or 001A,test for all participants",
             found=listing(file.parent),
-            remedy=f"write {SPLIT} from what came with your copy; "
+            remedy=f"write {SPLIT} from the partition on the authors' page, osf.io/7wcyz; "
             f"or take the split that was inferred from image counts: gft.split={INFERRED}",
         )
     return file
@@ -412,7 +487,7 @@ def _annotation_files(
 
 
 def _origin(
-    root: Path, table: pd.DataFrame, protocol: Protocol, settings: GftSettings, unknown: str
+    root: Path, table: pd.DataFrame, protocol: Protocol, settings: GftSettings, unknown: str, alignment: Align
 ) -> tuple[Origin, str]:
     size = f"{len(table):,} frames of {table['subject'].nunique()} participants"
     file = _split_file(root, settings)
@@ -420,14 +495,15 @@ def _origin(
     if is_standin(root, table):
         return "stand-in", f"stand-in (procedural faces in GFT's layout): {size}; {split}; {unknown}"
     full = set(table["subject"]) == GFT.subjects and abs(len(table) - protocol.frames) <= TOLERANCE * protocol.frames
-    if full and file is not None:
+    if full and file is not None and alignment == "detected":
         return "complete", f"GFT: {size}; {split}; {unknown}"
-    reason = "all there but the authors' split" if full else f"of {protocol.frames:,} frames and {len(GFT.subjects)}"
+    lack = "the authors' split" if file is None else "aligned faces (gft.alignment=detected)"
+    reason = f"all there but {lack}" if full else f"of {protocol.frames:,} frames and {len(GFT.subjects)}"
     return "partial", f"partial data in GFT's layout: {size}, {reason}; {split}; {unknown}"
 
 
 def _count(unknown: Counter[str], left_out: int) -> str:
-    """Sentence for the note: number and values of unknown cells, because the code for unknown labels is not public."""
+    """Sentence for the note: number and values of unknown cells, because the code for unknown labels is not known here."""
     # Ties are sorted by text, so that the order of reading has no effect.
     common = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
     cells = ", ".join(f"{n:,} {cell[:12] or 'empty'}" for cell, n in common[:4]) + (", ..." if len(common) > 4 else "")

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.config.settings import StandinSettings
+from benchmark.config.settings import Align, StandinSettings
 from benchmark.data.check import Finding, few
 from benchmark.data.faces import FaceSet
 from benchmark.data.known import read_known_csv
+from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import FeDataset, Progress, ReadOptions, fe_dataset
+from benchmark.datasets.rafdb.layout import FOLDER, images_in, places_in, sight
 from benchmark.datasets.rafdb.reader import (
     EMOTIONS,
-    FOLDER,
     LABELS,
     RELATED_AUS,
     RafdbSettings,
-    images_of,
-    read_list,
+    read_entries,
     read_rafdb,
 )
 from benchmark.datasets.rafdb.standin import write_rafdb
@@ -42,8 +42,17 @@ class Rafdb(FeDataset):
     def read(self, root: Path, options: ReadOptions) -> FaceSet:
         """Read the images; see `read_rafdb`."""
         return read_rafdb(
-            root, options.images, settings=self.settings, alignment=options.alignment, faults=options.faults
+            root,
+            options.images,
+            settings=self.settings,
+            alignment=options.alignment,
+            missing=options.missing,
+            faults=options.faults,
         )
+
+    def alignment(self, wanted: Align) -> Align:
+        """None for RAF-DB's aligned images, which need none."""
+        return "as_is" if self.settings.source == "aligned" else wanted
 
     def known_classes(self) -> Mapping[str, Mapping[str, int]]:
         """Class counts of the official lists."""
@@ -56,22 +65,28 @@ class Rafdb(FeDataset):
 
     def label_source(self, root: Path) -> Path:
         """File of the label list."""
-        return root / FOLDER / LABELS
+        places = places_in(root / FOLDER)
+        return places.labels or places.classes or root / FOLDER / LABELS
 
     def findings(self, faces: FaceSet) -> list[Finding]:
         """Findings on images without a label line, and on images without votes."""
         home = faces.root / FOLDER
-        folder, suffix = images_of(self.settings)
-        named = {f"{stem}{suffix}" for stem in read_list(home / LABELS, [])}
-        surplus = sorted(p.name for p in (home / folder).glob("*.jpg") if p.name not in named and p.name[0] != ".")
+        places = places_in(home)
+        folder = images_in(places, self.settings.source)
+        named, files = read_entries(places, self.settings, [])
+        surplus = sorted(path.name for stem, path in files.items() if stem not in named)
         findings = []
         if surplus:
             what = f"images without a label line: {few(surplus)}"
-            findings.append(Finding(what, where=str(home / folder), severity="remark"))
+            findings.append(Finding(what, where=str(folder), severity="remark"))
         table = faces.table
         if "consistency" in table and (silent := table["subject"][table["consistency"].isna()].tolist()):
             findings.append(Finding(f"images without votes: {few(silent)}", where=str(home), severity="remark"))
         return findings
+
+    def recognise(self, home: Path) -> Sighting | None:
+        """Parts of RAF-DB in a folder; see `sight`."""
+        return sight(home)
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write procedural faces in RAF-DB's layout; see `write_rafdb`."""

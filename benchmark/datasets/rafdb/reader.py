@@ -32,8 +32,10 @@ from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed
 from benchmark.data.faces import FaceSet, is_standin
-from benchmark.data.files import caught
+from benchmark.data.files import NO_ALIGNMENT, Missing, caught, nothing_usable
+from benchmark.data.places import at, listed
 from benchmark.datasets.base import DatasetSettings
+from benchmark.datasets.rafdb.layout import FOLDER, Places, class_images, images_in, no_labels, places_in
 
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 """Names of the seven classes in the order of RAF-DB's codes 1 to 7."""
@@ -48,12 +50,15 @@ RELATED_AUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """AUs that the paper names for a class in its discussion of Figure 6 (§4.4)."""
-FOLDER = "RAF-DB"
 LABELS = "basic/EmoLabel/list_patition_label.txt"
 VOTES = "basic/EmoLabel/distribution.txt"
 ALIGNED = "basic/Image/aligned"
 ORIGINAL = "basic/Image/original"
 MANUAL = "basic/Annotation/manual"
+SUFFIX = MappingProxyType({"aligned": "_aligned.jpg", "original": ".jpg"})
+"""Ends of image names after the stem."""
+USED = 0.95
+"""Minimum share of the training images that a complete copy uses."""
 TRAIN_IMAGES = 12_271
 """Number of training images of the official basic subset; "about 12,300" in the paper."""
 
@@ -103,6 +108,7 @@ def read_rafdb(
     *,
     settings: RafdbSettings = DEFAULTS,
     alignment: Align = "as_is",
+    missing: Missing = "error",
     faults: list[UserError] | None = None,
 ) -> FaceSet:
     """Read the basic subset of RAF-DB below the data root `root`.
@@ -114,54 +120,61 @@ def read_rafdb(
         images: `train` for the training images, `all` for the test images, too (ambiguity A10).
         settings: Kind of images, and the file of votes.
         alignment: `landmarks` aligns original images on the manual landmarks (A12); aligned images stay as they are.
+        missing: Rule for labelled images that are missing.
         faults: Collects faults; a faulty image is left out. None: the first fault is raised.
 
     Raises:
         UserError: The list or an image is missing, a line of the list or of the votes is wrong or repeated, or
             landmarks are missing or wrong.
     """
-    home = root / FOLDER
-    lines = read_list(home / LABELS, faults)
+    places = places_in(root / FOLDER)
+    lines, files = read_entries(places, settings, faults)
     wanted = {stem: entry for stem, entry in sorted(lines.items()) if images == "all" or entry.split == "train"}
     if not wanted:
         raise UserError(
             "the RAF-DB label list names no training image",
-            where=home / LABELS,
+            where=places.labels or places.classes,
             remedy="copy the list from RAF-DB anew",
         )
-    folder, suffix = images_of(settings)
-    present = {path.name for path in (home / folder).iterdir()} if (home / folder).is_dir() else set()
+    folder = images_in(places, settings.source)
     turned = settings.source == "original" and alignment == "landmarks"
+    manual = at(places.basic, "Annotation/manual") or root / FOLDER / MANUAL
     points: dict[int, Points] = {}
     kept: list[str] = []
+    absent = 0
     for stem, entry in wanted.items():
         with caught(faults):
-            if f"{stem}{suffix}" not in present:
+            if stem not in files:
+                if missing == "leave_out":
+                    absent += 1
+                    continue
                 raise UserError(
                     "a labelled RAF-DB image is missing",
-                    where=home / LABELS,
+                    where=places.labels,
                     line=entry.line,
-                    expected=str(home / folder / f"{stem}{suffix}"),
-                    found=f"{len(present)} files in {Path(folder).name}/",
-                    remedy=f"unpack Image/{settings.source}.zip of the basic subset there",
+                    expected=str(folder / f"{stem}{SUFFIX[settings.source]}"),
+                    found=f"{len(files)} images in {folder.name}/",
+                    remedy=f"unpack Image/{settings.source}.zip of the basic subset there; or leave such images out: "
+                    "--set data.missing=leave_out",
                 )
             if turned:
-                points[len(kept)] = read_text_landmarks(home / MANUAL / f"{stem}_manu_attri.txt")
+                points[len(kept)] = read_text_landmarks(manual / f"{stem}_manu_attri.txt")
             kept.append(stem)
     if not kept:
-        raise UserError("no RAF-DB image can be used", where=home / folder, remedy="unpack the basic subset there")
-    believable = believed(points, home / MANUAL, "left eye, right eye, nose, left and right corner of the mouth")
+        empty = UserError("no RAF-DB image can be used", where=folder, remedy="unpack the basic subset there")
+        raise nothing_usable(faults, empty)
+    believable = believed(points, manual, "left eye, right eye, nose, left and right corner of the mouth")
     rows = [i for i in range(len(kept)) if not turned or i in believable]
     table = pd.DataFrame(
         {
-            "path": [f"{FOLDER}/{folder}/{kept[i]}{suffix}" for i in rows],
+            "path": [files[kept[i]].relative_to(root).as_posix() for i in rows],
             "subject": [kept[i] for i in rows],  # RAF-DB does not identify people: every image is its own subject
             "sequence": [wanted[kept[i]].split for i in rows],
             "frame": range(len(rows)),
         }
     )
     labels = np.array([wanted[kept[i]].code - 1 for i in rows], dtype=np.int8)
-    votes = _votes_file(root, settings)
+    votes = _votes_file(root, places, settings)
     if votes is not None:
         shares = read_votes(votes, lines.keys(), faults)
         nobody = np.full(len(EMOTIONS), np.nan)
@@ -169,7 +182,9 @@ def read_rafdb(
             float(shares.get(s, nobody)[label]) for s, label in zip(table["subject"], labels, strict=True)
         ]
     standin = is_standin(root, table)
-    complete = not standin and Counter(entry.split for entry in lines.values())["train"] == TRAIN_IMAGES
+    listed_all = Counter(entry.split for entry in lines.values())["train"] == TRAIN_IMAGES
+    used = int((table["sequence"] == "train").sum())
+    complete = not standin and listed_all and used >= USED * TRAIN_IMAGES
     note = f"{len(table):,} FE images, " + (
         "stand-in (procedural faces in RAF-DB's layout)"
         if standin
@@ -181,8 +196,10 @@ def read_rafdb(
         note += ", original images " + (
             f"aligned on eyes and mouth, {len(kept) - len(rows)} left out whose landmarks cannot be a face's"
             if turned
-            else "as they are on disk (no alignment, A12)"
+            else NO_ALIGNMENT.removeprefix("images ")
         )
+    if absent:
+        note += f", {absent:,} left out without an image (data.missing=leave_out)"
     if votes is not None:
         note += f", votes on {int(table['consistency'].notna().sum()):,} of them"
     origin: Origin = "stand-in" if standin else "complete" if complete else "partial"
@@ -190,9 +207,23 @@ def read_rafdb(
     return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note, points=aligned)
 
 
-def images_of(settings: RafdbSettings) -> tuple[str, str]:
-    """Folder of the images below `RAF-DB/`, and the suffix of their names after the stem."""
-    return (ALIGNED, "_aligned.jpg") if settings.source == "aligned" else (ORIGINAL, ".jpg")
+def read_entries(
+    places: Places, settings: RafdbSettings, faults: list[UserError] | None
+) -> tuple[dict[str, Entry], dict[str, Path]]:
+    """Labels and image files by image stem (`train_00001`), from the label list or from class folders.
+
+    Raises:
+        UserError: There are neither, or the list has a wrong line.
+    """
+    if places.labels is None and places.classes is not None and settings.source == "aligned":
+        images = list(class_images(places.classes))
+        entries = {stem: Entry(split, code, 0) for stem, split, code, _ in images}
+        return entries, {stem: path for stem, _, _, path in images}
+    if places.labels is None:
+        raise no_labels(places)
+    suffix = SUFFIX[settings.source]
+    there = listed(images_in(places, settings.source))
+    return read_list(places.labels, faults), {p.name.removesuffix(suffix): p for p in there if p.name.endswith(suffix)}
 
 
 def read_list(file: Path, faults: list[UserError] | None) -> dict[str, Entry]:
@@ -273,7 +304,7 @@ def read_text_landmarks(file: Path) -> Points:
     return np.array([points[i] for i in (0, 1, 3, 4)], dtype=np.float32)
 
 
-def _votes_file(root: Path, settings: RafdbSettings) -> Path | None:
+def _votes_file(root: Path, places: Places, settings: RafdbSettings) -> Path | None:
     if settings.votes:
         file = root / settings.votes
         if not file.is_file():
@@ -281,7 +312,7 @@ def _votes_file(root: Path, settings: RafdbSettings) -> Path | None:
                 "there is no file of votes", where=file, remedy="write it, or leave rafdb.votes empty to do without"
             )
         return file
-    file = root / FOLDER / VOTES
+    file = places.basic / "EmoLabel" / "distribution.txt"
     return file if file.is_file() else None
 
 

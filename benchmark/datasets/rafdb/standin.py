@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.config.settings import StandinSettings
-from benchmark.datasets.rafdb.reader import ALIGNED, EMOTIONS, FOLDER, LABELS, MANUAL, ORIGINAL, VOTES
+from benchmark.datasets.rafdb.layout import FOLDER
+from benchmark.datasets.rafdb.reader import ALIGNED, EMOTIONS, LABELS, MANUAL, ORIGINAL, VOTES
 from benchmark.standin.expressions import ANNOTATORS, Place, expressions_named, plan_expressions
 from benchmark.standin.pictures import Word, draw_pictures, seeded_generator, with_scenes
 

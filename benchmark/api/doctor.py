@@ -1,0 +1,101 @@
+"""Look at any folder: which datasets it holds, in which layout, how complete, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import datasets
+from benchmark.config.profile import load_profile
+from benchmark.core.errors import UserError
+from benchmark.data.places import subfolders
+from benchmark.data.sighting import Sighting
+
+DEPTH = 3
+"""Number of levels below the given folder that are searched."""
+MOST_FOLDERS = 60
+"""Number of folders in one folder that are looked into; one with more holds subjects, not datasets."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A dataset that was recognised, and what to do next.
+
+    Attributes:
+        name: Name of the dataset on the command line.
+        sighting: What was recognised, and where.
+        root: The data root to name with `--data`.
+        steps: Commands, in order.
+    """
+
+    name: str
+    sighting: Sighting
+    root: Path
+    steps: tuple[str, ...]
+
+
+def diagnose(root: Path) -> list[Diagnosis]:
+    """Recognise the datasets in a folder and below it.
+
+    Args:
+        root: Any folder.
+
+    Returns:
+        One diagnosis a dataset, of the folder nearest to `root` that holds it; readable ones first.
+
+    Raises:
+        UserError: The folder does not exist.
+
+    Example:
+        >>> from pathlib import Path
+        >>> diagnose(Path("data"))  # doctest: +SKIP
+        [Diagnosis(name='bp4d', ...)]
+    """
+    if not root.is_dir():
+        raise UserError("there is no such folder", where=root, remedy="name the folder that holds your data")
+    profile, _ = load_profile("paper", [])
+    known = [
+        *(datasets.open_au(name, profile) for name in datasets.names("au")),
+        *(datasets.open_fe(profile, name) for name in datasets.names("fe")),
+    ]
+    best: dict[str, Sighting] = {}
+    for folder in _folders(root, DEPTH):
+        for dataset in known:
+            seen = dataset.recognise(folder)
+            if seen is not None and (dataset.name not in best or (seen.readable and not best[dataset.name].readable)):
+                best[dataset.name] = seen
+    kinds = {dataset.name: dataset.kind for dataset in known}
+    found = [_diagnosis(name, seen, kinds[name]) for name, seen in best.items()]
+    return sorted(found, key=lambda d: (not d.sighting.readable, d.name))
+
+
+def next_steps(name: str, root: Path) -> tuple[str, ...]:
+    """The commands from a data root to the first training step."""
+    return (
+        f"malbench data check {name} --data {root}",
+        f"malbench data prepare {name} --data {root}",
+        f"malbench run {name} --data {root}",
+    )
+
+
+def _diagnosis(name: str, seen: Sighting, kind: str) -> Diagnosis:
+    named = seen.folder.name == seen.place
+    root = seen.folder.parent
+    if seen.fault is not None:
+        steps: tuple[str, ...] = (f"malbench data doctor {root if named else seen.folder}",)
+    elif kind == "fe":
+        steps = (f"malbench data check bp4d --data {root}   # an FE dataset is checked beside an AU dataset",)
+    else:
+        steps = next_steps(name, root)
+    link = () if named else (f"ln -s {seen.folder.resolve()} {root / seen.place}",)
+    return Diagnosis(name, seen, root, (*link, *steps))
+
+
+def _folders(folder: Path, depth: int) -> Iterator[Path]:
+    """The folder and those below it, level by level."""
+    level = [folder]
+    for _ in range(depth + 1):
+        yield from level
+        inner = [subfolders(f) for f in level]
+        level = [p for names in inner if len(names) <= MOST_FOLDERS for p in names]
