@@ -6,17 +6,21 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 DEFAULT = "bp4d"
 nox.options.sessions = [DEFAULT]
 
 ROOT = Path(__file__).parent
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
+"""Exit statuses of a program that a signal stopped."""
 
 
 def load_registry() -> ModuleType:
@@ -50,9 +54,18 @@ def environment(session: nox.Session) -> None:
 
 
 def run(session: nox.Session, program: str, *arguments: str) -> None:
-    """Run a program of the shared environment."""
+    """Run a program of the shared environment. If a signal stops the program, no further session runs."""
     folder = "Scripts" if os.name == "nt" else "bin"
-    session.run(str(ROOT / ".nox" / "environment" / folder / program), *arguments, external=True)
+    path = str(ROOT / ".nox" / "environment" / folder / program)
+    # malbench stops if nox is killed. After Ctrl-C, nox waits until malbench has written its checkpoint.
+    env = {"MALBENCH_PARENT": str(os.getpid())} if program == "malbench" else {}
+    try:
+        session.run(path, *arguments, external=True, env=env, interrupt_timeout=None, terminate_timeout=None)
+    except CommandFailed as failed:
+        for status in STOPPED:
+            if failed.reason == f"Returned code {status}":
+                sys.exit(status)
+        raise
 
 
 def add_dataset_sessions(dataset: str) -> None:
@@ -76,8 +89,9 @@ for dataset in DATASETS:
 
 
 def run_method(session: nox.Session, dataset: str, method: str) -> None:
-    """One method in a process of its own; the report once, after the last."""
-    run(session, "malbench", "run", dataset, "--method", method, *session.posargs)
+    """One method apart from the others, in a process for each core; the report once, after the last."""
+    # One thread a process, as in `study`. A number of the user's own counts.
+    run(session, "malbench", "run", dataset, "--method", method, "--processes=0", *session.posargs)
     session.notify("report", posargs=store_arguments(session.posargs))
 
 

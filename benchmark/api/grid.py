@@ -13,19 +13,22 @@ import torch
 
 from benchmark.api.data import LoadedData, load_data
 from benchmark.api.listener import SILENT, Listener
-from benchmark.api.request import Execution, GridRequest, check_request
+from benchmark.api.request import GridRequest, check_request
 from benchmark.config.settings import Profile
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
+from benchmark.launch.processes import Others, Sharing, beside, orphaned, share, sharing, since_start
 from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prerequisites
+from benchmark.launch.watch import Watch, watching
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
 from benchmark.trials.expand import AuSource, Selection, expand, method_hparams
+from benchmark.trials.order import in_order
 from benchmark.trials.preflight import Needs, check_needs, existing, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
-from benchmark.trials.states import State, source_hashes, state_of
+from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions
 from methods import Registry, discover
 
@@ -38,18 +41,21 @@ class Grid:
         trials: The trials, each after those that it starts from.
         data: Frames and settings.
         registry: All methods.
-        runs: The store.
+        request: The request that the trials are of.
         device: Device of the trials; None on a cluster.
-        execution: Threads and checkpoints.
     """
 
     trials: tuple[Trial, ...]
     data: LoadedData
     registry: Registry
-    runs: Path
+    request: GridRequest
     device: torch.device | None
-    execution: Execution = field(default_factory=Execution)
     listener: Listener = field(default=SILENT, repr=False)
+
+    @property
+    def runs(self) -> Path:
+        """The store."""
+        return self.request.runs
 
     @cached_property
     def states(self) -> dict[str, State]:
@@ -81,11 +87,12 @@ class Grid:
         """Free bytes on the disk of the store."""
         return shutil.disk_usage(existing(self.runs)).free
 
-    def run(self, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
-        """Run every trial that is not done.
+    def run(self, stop: Callable[[], bool] = lambda: False, others: Others | None = None) -> list[Outcome]:
+        """Run every trial that is not done, in as many processes as `execution` says.
 
         Args:
             stop: Called after every step; True makes the run write a checkpoint and raise `Interrupted`.
+            others: Processes beside this one that run these trials, too; None to start them here.
 
         Returns:
             One outcome per trial.
@@ -93,24 +100,86 @@ class Grid:
         Raises:
             OSError: The store cannot be written, or is gone; finished trials are kept.
             UserError: A finished trial is damaged.
-            Interrupted: `stop` returned True.
+            Interrupted: `stop` returned True, or the process that started this one is gone.
         """
-        options = RunOptions(
+        orphan = orphaned()
+
+        def stop_or_orphan() -> bool:
+            return stop() or orphan()
+
+        if others is not None:
+            with watching(Watch(self._in_order(), self.runs, others), self.listener.on_view):
+                options = self._options(others.stopping(stop_or_orphan), shared=True)
+                return self._run_here(self.trials, options, self.listener.on_trial, others.since)
+        shared = self.sharing()
+        torch.set_num_threads(shared.threads)
+        count = min(shared.processes, len(self.waiting))
+        if count <= 1:
+            options = self._options(stop_or_orphan, shared=False)
+            return self._run_here(self.trials, options, self.listener.on_trial, since_start())
+        with beside(count - 1, self.request.arguments(shared.threads), self.runs) as started:
+            return self._run_shared(started, started.stopping(stop_or_orphan))
+
+    def sharing(self) -> Sharing:
+        """Number of processes that `run` uses for the waiting trials, and threads of each."""
+        wanted = self.request.execution
+        on_cpu = self.device is None or self.device.type == "cpu"
+        step_bytes = self.needs().memory if wanted.processes == 0 else 0
+        return sharing(wanted.processes, wanted.threads, on_cpu=on_cpu, step_bytes=step_bytes)
+
+    def _in_order(self) -> list[Trial]:
+        needed = {before.key for trial in self.waiting for before in trial.prerequisites.values()}
+        return in_order(self.waiting, needed, self.registry, self.runs)
+
+    def _run_shared(self, others: Others, stop: Callable[[], bool]) -> list[Outcome]:
+        """Run the trials beside other processes, until all have ended."""
+        outcomes: dict[str, Outcome] = {}
+        todo, told = {trial.key for trial in self.waiting}, set[tuple[str, State]]()
+        options = self._options(stop, shared=True)
+
+        def tell(trial: Trial, state: State) -> None:
+            """Report a trial once, and leave what the other processes do to the views."""
+            theirs = state == State.RUNNING or (state == State.DONE and trial.key in todo)
+            if not theirs and (trial.key, state) not in told:
+                self.listener.on_trial(trial, state)
+            told.add((trial.key, state))
+
+        def work() -> None:
+            left = {
+                t.key for t in self.trials if t.key not in outcomes or outcomes[t.key].state == OutcomeState.RUNNING
+            }
+            trials = with_prerequisites(self.trials, *left)
+            made = {o.trial.key: o for o in self._run_here(trials, options, tell, others.since)}
+            outcomes.update({key: outcome for key, outcome in made.items() if key in left})
+
+        with watching(Watch(self._in_order(), self.runs, others), self.listener.on_view):
+            share(work, others, stop, self.listener.note)
+            work()  # what the other processes have made of the trials that they ran
+        theirs = {key for key in todo if outcomes[key].state == OutcomeState.DONE}
+        return [
+            replace(outcome, state=OutcomeState.ELSEWHERE) if key in theirs else outcome
+            for key, outcome in ((trial.key, outcomes[trial.key]) for trial in self.trials)
+        ]
+
+    def _options(self, stop: Callable[[], bool], *, shared: bool) -> RunOptions:
+        return RunOptions(
             device=self.device or torch.device("cpu"),
-            checkpoint_s=self.execution.checkpoint_s,
-            on_step=self.listener.progress,
+            checkpoint_s=self.request.execution.checkpoint_s,
+            on_step=None if shared else self.listener.progress,  # views show the steps of all processes
             stop=stop,
         )
+
+    def _run_here(
+        self,
+        trials: Sequence[Trial],
+        options: RunOptions,
+        on_trial: Callable[[Trial, State], None],
+        since: int | None,
+    ) -> list[Outcome]:
+        """Run trials in this process."""
         data = self.data
         return run_trials(
-            self.trials,
-            self.registry,
-            data.protocol,
-            data.frames,
-            self.runs,
-            options,
-            self.listener.on_trial,
-            data.others,
+            trials, self.registry, data.protocol, data.frames, self.runs, options, on_trial, data.others, since
         )
 
     def submit(self, command: Sequence[str], queue: Queue) -> list[Submission]:
@@ -170,7 +239,7 @@ def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
     )
     trials = expand(profile, overrides, registry, data.sources, selection)
     trials = with_prerequisites(trials, request.only) if request.only else trials
-    return Grid(tuple(trials), data, registry, request.runs, device, request.execution, listener)
+    return Grid(tuple(trials), data, registry, request, device, listener)
 
 
 def check_selection(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmark.config.trial import Trial
+    from benchmark.launch.watch import View
     from benchmark.trials.states import State
 
 
@@ -23,6 +24,7 @@ class Listener:
         note: Called with one sentence.
         progress: Called with (name of the work, items done, items).
         on_trial: Called before each trial with the trial and its state.
+        on_view: Called every few seconds, from another thread, while several processes share the trials.
 
     Example:
         >>> Listener(note=print).note("packing bp4d")
@@ -32,6 +34,7 @@ class Listener:
     note: Callable[[str], None] = _ignore
     progress: Callable[[str, int, int], None] = _ignore
     on_trial: Callable[[Trial, State], None] = _ignore
+    on_view: Callable[[View], None] = _ignore
 
 
 SILENT = Listener()

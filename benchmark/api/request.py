@@ -24,17 +24,23 @@ METHOD_SETS: dict[str, Callable[[], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Execution:
-    """Device, threads and checkpoints of trials; none of them changes a result on one kind of hardware.
+    """Device, processes, threads and checkpoints of trials.
+
+    None of them changes a result on one kind of hardware, but for the number of threads, on which the order of sums in
+    floating point depends.
 
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` is the first GPU, or the CPU if there is none.
-        threads: CPU threads; 0 for all cores.
+        threads: CPU threads of each process; 0 to divide all cores among the processes.
         checkpoint_s: Seconds between checkpoints.
+        processes: Processes that share the trials; 0 for as many as there are cores, at most those that the free memory
+            holds, at most eight, and one on a GPU.
     """
 
     device: str = "auto"
     threads: int = 0
     checkpoint_s: float = 60.0
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class GridRequest:
         check_pixels: Compare packed frames with their digests before the first trial; if not, results say so.
         runs: The store.
         cache: Folder of packed frames and stand-ins.
-        execution: Device, threads, checkpoints.
+        execution: Device, processes, threads, checkpoints.
         only: Key of the one trial to keep, after the trials that it starts from; "" for all.
         on_cluster: The trials run on other machines, so the device of this one is not tested.
 
@@ -80,6 +86,38 @@ class GridRequest:
     execution: Execution = field(default_factory=Execution)
     only: str = ""
     on_cluster: bool = False
+
+    def arguments(self, threads: int) -> list[str]:
+        """Arguments of `malbench` that run these trials in one process of so many threads.
+
+        Example:
+            >>> GridRequest("bp4d", methods=("mal",), runs=Path("runs"), cache=Path("cache")).arguments(threads=1)[:3]
+            ['run', 'bp4d', '--method=mal']
+        """
+        repeated = {
+            "method": self.methods,
+            "row": self.rows,
+            "part": self.parts,
+            "seed": self.seeds,
+            "set": self.overrides,
+        }
+        once = {
+            "profile": self.profile,
+            "data": "" if self.root is None else self.root,
+            "runs": self.runs,
+            "cache": self.cache,
+            "device": self.execution.device,
+            "threads": threads,
+            "checkpoint-every": self.execution.checkpoint_s,
+            "processes": 1,
+            "trial": self.only,
+        }
+        return [
+            *("run", self.dataset),
+            *(f"--{name}={value}" for name, values in repeated.items() for value in values),
+            *(f"--{name}={value}" for name, value in once.items() if value != ""),
+            *(["--allow-incomplete"] if self.allow_incomplete else []),
+        ]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
 from benchmark.core.places import default_cache
 from benchmark.data.known import known_fe
+from benchmark.launch.processes import Sharing, sharing
 from benchmark.store.results import Results
 from benchmark.study.gradient_probe import probe_training, write_gradient_probe
 from benchmark.study.page import digests_of, write_study
@@ -32,8 +33,8 @@ from benchmark.trials.states import source_hashes
 from benchmark.trials.trainer import RunOptions
 from methods import discover
 
-MOST_PROCESSES = 8
-"""Default upper bound of the processes of a study: each takes about a gigabyte of memory."""
+STEP_BYTES = 400 * 2**20
+"""Memory of a step of the stand-in's networks, at most; trials of larger ones need a number of `--processes`."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,21 @@ def check_study(request: StudyRequest) -> Plan:
     return plan
 
 
+def study_sharing(request: StudyRequest) -> Sharing:
+    """Number of processes that share the trials of a study, and threads of each.
+
+    Args:
+        request: The study; `execution.processes` and `execution.threads` say what is asked for.
+
+    Example:
+        >>> study_sharing(StudyRequest("small", execution=Execution("cpu", threads=1, processes=2)))
+        Sharing(processes=2, threads=1)
+    """
+    asked = request.execution
+    on_cpu = find_device(asked.device).type == "cpu"
+    return sharing(asked.processes, asked.threads, on_cpu=on_cpu, step_bytes=STEP_BYTES)
+
+
 def run_study(
     request: StudyRequest, plan: Plan, run_grid: Callable[[Grid], list[Outcome]], listener: Listener = SILENT
 ) -> bool:
@@ -120,7 +136,7 @@ def run_study(
                 overrides=question.set,
                 runs=request.runs,
                 cache=request.cache,
-                execution=request.execution,
+                execution=replace(request.execution, processes=1),  # the processes share the whole study
             ),
             listener,
         )

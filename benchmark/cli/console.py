@@ -15,6 +15,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -24,6 +25,7 @@ from rich.text import Text
 
 from benchmark.api.listener import Listener
 from benchmark.store.summary import Contents, TrialSummary, summaries
+from benchmark.trials.ownership import duration
 from benchmark.trials.states import State, detail_of, summary_state
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from benchmark.data.faces import FaceSet
     from benchmark.data.lists import Comparison
     from benchmark.launch.slurm import Submission
+    from benchmark.launch.watch import View
 
 MOST_FINDINGS = 60
 """Largest number of findings that `data check` prints."""
@@ -93,12 +96,22 @@ def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) 
     return RenderGroup(*shown)
 
 
+class Eta(TimeRemainingColumn):
+    """Time left: the estimate of the task's field `eta`, or the one of its own pace if it has no such field."""
+
+    def render(self, task: Task) -> Text:
+        """See `ProgressColumn.render`."""
+        given = task.fields.get("eta")
+        return Text("ETA ").append_text(super().render(task)) if given is None else Text(given)
+
+
 class Bars:
     """Progress bars by name, updated by calls with (name, items done, items)."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
+        self._shared: dict[str, Any] = {}
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Show that `done` of `total` units of the work `name` are done; its bar goes when all are."""
@@ -107,6 +120,36 @@ class Bars:
         self._progress.update(self._tasks[name], completed=done)
         if done == total:
             self._progress.remove_task(self._tasks.pop(name))
+
+    def show(self, view: View) -> None:
+        """Show one bar for all trials that several processes share, with the time left, and one for each that runs."""
+        now = {f"process {r.process}: {r.trial.label}": (r.record.done, r.record.steps, "") for r in view.running}
+        if view.ended < view.total:
+            now["all trials"] = (view.ended, view.total, left_text(view))
+        for name in [name for name in self._shared if name not in now]:
+            self._progress.remove_task(self._shared.pop(name))
+        for name, (done, total, eta) in sorted(now.items()):
+            if name not in self._shared:
+                self._shared[name] = self._progress.add_task(escape(name), total=None, eta=eta)
+            self._progress.update(self._shared[name], completed=done, total=total or None, eta=eta)
+
+
+def left_text(view: View) -> str:
+    """Estimated time until all trials have ended, in words."""
+    return "ETA unknown" if view.left_s is None else f"ETA {duration(view.left_s)}"
+
+
+def tell_news(console: Console, view: View) -> None:
+    """Print a line for each trial that has ended since the last view."""
+    for number, news in enumerate(view.news, view.ended - len(view.news) + 1):
+        what = "failed" if news.failed else "done"
+        by = "" if news.process is None else f" by process {news.process}"
+        after = "" if news.seconds is None else f" in {duration(news.seconds)}"
+        left = f", {left_text(view)}" if number < view.total else ""
+        console.print(
+            f"{escape(news.trial.label)} ({news.trial.key}): {what}{by}{after}; {number} of {view.total}{left}",
+            soft_wrap=True,
+        )
 
 
 @contextmanager
@@ -117,8 +160,7 @@ def progress_bars(console: Console) -> Iterator[Bars]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
+        Eta(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bars(progress)
@@ -128,10 +170,16 @@ def progress_bars(console: Console) -> Iterator[Bars]:
 def listening(console: Console) -> Iterator[Listener]:
     """Listener that shows progress as bars, and notes and states of trials as lines."""
     with progress_bars(console) as bars:
+
+        def on_view(view: View) -> None:
+            tell_news(console, view)
+            bars.show(view)
+
         yield Listener(
             note=lambda sentence: console.print(escape(sentence), soft_wrap=True),
             progress=bars,
             on_trial=lambda trial, state: console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}"),
+            on_view=on_view,
         )
 
 

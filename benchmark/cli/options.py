@@ -70,7 +70,16 @@ Seeds = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the report.", parser=path_of, metavar="PATH")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes the first GPU if there is one.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 for as many as there are cores.")]
+Threads = Annotated[
+    int, typer.Option(min=0, help="CPU threads of each process; 0 to divide the cores among the processes.")
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="That share the trials; 0: one a core, at most eight and what the free memory holds; on a GPU one.",
+    ),
+]
 
 DEFAULT_RUNS = default_runs()
 DEFAULT_CACHE = default_cache()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ from benchmark.cli.options import (
     Dataset,
     Device,
     Overrides,
+    Processes,
     ProfileName,
     Root,
     Runs,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.api.grid import Grid
+    from benchmark.launch.processes import Others
     from benchmark.trials.runner import Outcome
 
 
@@ -73,6 +75,7 @@ def run(
     cache: Cache = DEFAULT_CACHE,
     device: Device = "auto",
     threads: Threads = 0,
+    processes: Processes = 1,
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16 (train.amp = true).")] = False,
     checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
     launcher: Annotated[
@@ -103,7 +106,7 @@ def run(
         check_pixels=not skip_pixel_check,
         runs=runs,
         cache=cache,
-        execution=Execution(device, threads, checkpoint_every),
+        execution=Execution(device, threads, checkpoint_every, processes),
         only=only,
         on_cluster=launcher is Launcher.SLURM,
     )
@@ -127,18 +130,30 @@ def run(
     tell_outcomes(console, outcomes, runs, only=only)
 
 
-def run_with_signals(console: Console, grid: Grid) -> list[Outcome]:
+def run_with_signals(console: Console, grid: Grid, others: Others | None = None) -> list[Outcome]:
     """Run a grid until it is done or a signal stops it.
 
     Raises:
         typer.Exit: A signal stopped the run; the status is 128 + its number, and a checkpoint holds the steps done.
     """
+    with stopped_by_signals(console) as stop:
+        return grid.run(stop, others)
+
+
+@contextmanager
+def stopped_by_signals(console: Console) -> Iterator[Callable[[], bool]]:
+    """Turn `Interrupted` into the end of the command; yields the function that tells whether a signal came.
+
+    Raises:
+        typer.Exit: The work in the block was interrupted; the status is 128 + the number of the signal.
+    """
     with _caught_signals() as signals:
         try:
-            return grid.run(stop=lambda: bool(signals))
+            yield lambda: bool(signals)
         except Interrupted as stopped:
             console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
-            raise typer.Exit(128 + signals[0]) from stopped
+            # No signal: the process that started this one is gone.
+            raise typer.Exit(128 + next(iter(signals), signal.SIGTERM)) from stopped
 
 
 def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only: str = "") -> None:
@@ -148,6 +163,7 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
         UserError: Another process runs the trial `only`, so that jobs which depend on it must not start.
         typer.Exit: A trial failed.
     """
+    from benchmark.launch.processes import since_start
     from benchmark.trials.states import OutcomeState
 
     if only and outcomes[-1].state == OutcomeState.RUNNING:
@@ -156,7 +172,8 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
     counted = [f"{numbers[state]} {state}" for state in OutcomeState if numbers[state]]
     console.print(f"{len(outcomes)} {'trial' if len(outcomes) == 1 else 'trials'}: {', '.join(counted)}")
     console.print(f"store: {runs}", soft_wrap=True)
-    failures = [outcome for outcome in outcomes if outcome.why is not None]
+    # What another process saw fail is told by the process that started all.
+    failures = [o for o in outcomes if o.why is not None and not (o.seen and since_start() is not None)]
     for outcome in failures:
         print(f"error: {outcome.trial.label} ({outcome.trial.key}): {outcome.why}", file=sys.stderr)  # noqa: T201
     if failures:
@@ -194,7 +211,7 @@ def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path
     assert isinstance(queue, Slurm)
     places = {"--runs": grid.runs, "--cache": cache, **({} if data is None else {"--data": data})}
     command = [*sys.argv[1:], *(f"{name}={path.absolute()}" for name, path in places.items())]
-    command.append(f"--launcher={Launcher.LOCAL}")
+    command += [f"--launcher={Launcher.LOCAL}", "--processes=1"]
     tell_jobs(console, grid.submit(command, queue), queue.logs)
 
 

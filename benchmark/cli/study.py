@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,13 +18,17 @@ from benchmark.cli.options import (
     Dataset,
     Device,
     Overrides,
+    Processes,
     ProfileName,
     Root,
     Threads,
     path_of,
 )
+from benchmark.core.errors import Interrupted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from benchmark.api.grid import Grid
     from benchmark.api.study import StudyRequest
     from benchmark.study.plan import Plan
@@ -44,10 +47,7 @@ def study(
         list[Path] | None, typer.Option("--with", parser=path_of, help="Results of another machine; may be repeated.")
     ] = None,
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
-    processes: Annotated[
-        int,
-        typer.Option(min=0, help="That share the trials, and the threads; 0 for one a core, at most eight."),
-    ] = 1,
+    processes: Processes = 1,
     no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
 ) -> None:
     """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped.
@@ -58,65 +58,51 @@ def study(
     from rich.console import Console
 
     from benchmark.api.request import Execution
-    from benchmark.api.study import MOST_PROCESSES, StudyRequest, check_study, write_study_page
-    from benchmark.core.machine import available_cores
-    from benchmark.launch.processes import runners
+    from benchmark.api.study import StudyRequest, check_study, study_sharing, write_study_page
 
-    processes = processes or min(available_cores(), MOST_PROCESSES)
-    each_threads = max(1, (threads or available_cores()) // processes)
-    request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, each_threads))
+    console = Console()
+    request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, threads, processes=processes))
     wanted = check_study(request)
     failed = False
     if not page_only:
-        others = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
-        others += [f"--threads={each_threads}", *(f"--question={name}" for name in question or wanted.names)]
-        with _end_on_sigterm(), runners(processes - 1, others, runs) as wait_for_others:
-            failed = _ask(request, wanted)
-            ended_badly = {log: status for log, status in wait_for_others().items() if status}
-        for log, status in ended_badly.items():
-            Console().print(f"a process ended with status {status}; its output: {log}", soft_wrap=True)
-        if ended_badly:  # this process runs the remaining trials; a failing trial fails again and shows its error
-            failed = _ask(request, wanted)
+        shared = study_sharing(request)
+        request = replace(request, execution=Execution(device, shared.threads))
+        arguments = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
+        arguments += [f"--threads={shared.threads}", *(f"--question={name}" for name in question or wanted.names)]
+        failed = _ask(console, request, wanted, shared.processes, arguments)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
     for path in write_study_page(plan, runs, out, beside=beside or []):
-        Console().print(f"wrote {path}", soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 
 
-@contextmanager
-def _end_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into an exit in order, so that the other processes stop, too."""
-
-    def leave(number: int, _: object) -> NoReturn:
-        raise typer.Exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _ask(request: StudyRequest, plan: Plan) -> bool:
-    """Run the trials of a study, and return whether one failed."""
-    from rich.console import Console
-
+def _ask(console: Console, request: StudyRequest, plan: Plan, processes: int, arguments: list[str]) -> bool:
+    """Run the trials of a study in several processes, and return whether one failed."""
     from benchmark.api.study import run_study
     from benchmark.cli.console import listening
-    from benchmark.cli.run import run_with_signals, tell_outcomes
+    from benchmark.cli.run import stopped_by_signals, tell_outcomes
+    from benchmark.launch.processes import beside, share
 
-    console = Console()
+    failed = False
+    with stopped_by_signals(console) as stop, beside(processes - 1, arguments, request.runs) as others:
 
-    def run_grid(grid: Grid) -> list[Outcome]:
-        outcomes = run_with_signals(console, grid)
-        with suppress(typer.Exit):  # a failure is printed, and the study goes on
-            tell_outcomes(console, outcomes, grid.runs)
-        return outcomes
+        def run_grid(grid: Grid) -> list[Outcome]:
+            if stop():  # also where nothing is left to do
+                raise Interrupted("no further question was begun")
+            outcomes = grid.run(stop, others if others.processes else None)
+            with suppress(typer.Exit):  # a failure is printed, and the study goes on
+                tell_outcomes(console, outcomes, grid.runs)
+            return outcomes
 
-    with listening(console) as listener:
-        return run_study(request, plan, run_grid, listener)
+        def work() -> None:
+            nonlocal failed
+            with listening(console) as listener:
+                failed |= run_study(request, plan, run_grid, listener)
+
+        share(work, others, others.stopping(stop), lambda sentence: console.print(sentence, soft_wrap=True))
+    return failed
 
 
 def gradient_probe(

@@ -135,19 +135,21 @@ def submit_trials(
     return [submissions[trial.key] for trial in trials]
 
 
-def with_prerequisites(trials: Sequence[Trial], key: str) -> list[Trial]:
-    """The trial with this key, after the trials that it starts from.
+def with_prerequisites(trials: Sequence[Trial], *keys: str) -> list[Trial]:
+    """The trials with these keys, each after the trials that it starts from.
 
     Raises:
-        UserError: No trial has this key.
+        UserError: No trial has one of the keys.
     """
-    if key not in {trial.key for trial in trials}:
-        raise UserError(
-            f"no trial with the key '{key}' among those chosen",
-            found=f"{len(trials)} others",
-            remedy="settings, data or code have changed since it was submitted: submit again",
-        )
-    wanted = {key}
+    known = {trial.key for trial in trials}
+    for key in keys:
+        if key not in known:
+            raise UserError(
+                f"no trial with the key '{key}' among those chosen",
+                found=f"{len(trials)} others",
+                remedy="settings, data or code have changed since it was submitted: submit again",
+            )
+    wanted = set(keys)
     for trial in reversed(trials):
         if trial.key in wanted:
             wanted |= {before.key for before in trial.prerequisites.values()}

@@ -131,17 +131,49 @@ def granted_memory(mounted: Path, membership: Path) -> list[int]:
         mounted: Folder of the control groups.
         membership: File that names the group of the process.
     """
+    return list(_limits(mounted, membership).values())
+
+
+def free_memory(
+    mounted: Path = CGROUP, membership: Path = Path("/proc/self/cgroup"), machine: Path = Path("/proc/meminfo")
+) -> int | None:
+    """Bytes of main memory that new processes can take; None where the system does not tell.
+
+    Pages of files that the system can drop count as free.
+
+    Args:
+        mounted: Folder of the control groups.
+        membership: File that names the group of the process.
+        machine: Linux's account of the machine's memory.
+    """
+    free = []
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        free.append(1024 * _numbers(machine)["MemAvailable:"])
+    for group, limit in _limits(mounted, membership).items():
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            held = int((group / "memory.current").read_text(encoding="utf-8"))
+            free.append(limit - held + _numbers(group / "memory.stat")["inactive_file"])
+    return max(0, min(free)) if free else None
+
+
+def _limits(mounted: Path, membership: Path) -> dict[Path, int]:
+    """Memory limits in bytes by folder of the control group; see `granted_memory`."""
     try:
         name = membership.read_text(encoding="utf-8").rpartition("0::/")[2].strip()
     except OSError:
-        return []
-    limits = []
+        return {}
+    limits = {}
     for group in [mounted / name, *(mounted / name).parents]:
         with contextlib.suppress(OSError, ValueError):  # "max", or a group that the container does not see
-            limits.append(int((group / "memory.max").read_text(encoding="utf-8")))
+            limits[group] = int((group / "memory.max").read_text(encoding="utf-8"))
         if group == mounted:
             break
     return limits
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    """First number of each line of a file of the kernel, by the line's first word."""
+    return {words[0]: int(words[1]) for words in map(str.split, file.read_text(encoding="utf-8").splitlines())}
 
 
 def size(count: int) -> str:

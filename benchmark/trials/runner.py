@@ -6,9 +6,9 @@ import contextlib
 import errno
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from benchmark.data.known import known_fe
 from benchmark.data.trial_data import TrialData
 from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, SEALED, TRIAL, TrialFolder
 from benchmark.trials.memory import is_out_of_memory, too_little_memory
+from benchmark.trials.order import in_order
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.prerequisites import FinishedTrial, read_finished, starting_from
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
@@ -40,7 +41,11 @@ OnTrial = Callable[[Trial, State], None] | None
 UNCHECKED = "pixels not compared with their digests (--skip-pixel-check)"
 """Note of trials that ran on packed frames as they were found."""
 LOOK_S = 1.0
-"""Seconds between two checks of a waiting process: whether the trial is free, and whether to stop."""
+"""Seconds between two checks of a waiting process: whether a trial is free, and whether to stop."""
+LOCK_S = 0.2
+"""Seconds that a process tries to lock a trial: `status` holds the lock for a moment."""
+LOST = {OutcomeState.FAILED, OutcomeState.BLOCKED}
+"""Outcomes of a trial that no other one can start from."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Outcome:
     state: OutcomeState
     why: UserError | None = None
     """Error of a failed trial."""
+    seen: bool = False
+    """Whether another process ran the trial and recorded the error."""
 
 
 def run_trials(
@@ -62,8 +69,12 @@ def run_trials(
     options: RunOptions,
     on_trial: OnTrial = None,
     elsewhere: Mapping[str, tuple[Protocol, TrialData]] = MappingProxyType({}),
+    since: int | None = None,
 ) -> list[Outcome]:
     """Run every trial that is not done, except those that another process runs.
+
+    Trials that others start from come first, then the longest (see `in_order`). While another process runs a trial that
+    others start from, the process runs what is free, and waits only when nothing is.
 
     An error of one trial (a diverging loss, too little memory on the device) does not stop the others. A failed trial
     has no result, and the next call tries it again. An error that concerns all trials, such as a full disk, ends the
@@ -78,9 +89,11 @@ def run_trials(
         options: Device, checkpoints, progress.
         on_trial: Called before each trial with its state.
         elsewhere: Protocol and frames, by dataset, of the trials on other datasets that these trials start from.
+        since: Time of the store's file system in nanoseconds: a failure recorded since then counts, and the trial is
+            not tried again. None: every failed trial is tried again.
 
     Returns:
-        One outcome per trial.
+        One outcome per trial, in the order of `trials`.
 
     Raises:
         OSError: The store cannot be written, or is gone; finished trials are kept.
@@ -89,40 +102,130 @@ def run_trials(
     """
     for trial in trials:
         TrialFolder(trial.folder(runs)).announce(trial)
-    outcomes = []
-    lost: set[str] = set()
-    by_key = {trial.key: trial for trial in trials}
-    waiting = [trial for trial in trials if not TrialFolder(trial.folder(runs)).is_done]
-    needed = {before.key for trial in waiting for before in trial.prerequisites.values()}
-    for trial in trials:
-        folder = TrialFolder(trial.folder(runs))
-        cls = registry.any(trial.method)
-        present = {trial.method: sources(cls)}
-        state: State | None = state_of(folder, present) if folder.is_done else State.TO_DO
-        why = None
+    done = {trial.key for trial in trials if TrialFolder(trial.folder(runs)).is_done}
+    needed = {before.key for trial in trials if trial.key not in done for before in trial.prerequisites.values()}
+    places = {trial.dataset: elsewhere.get(trial.dataset, (protocol, data)) for trial in trials}
+    run = _Run({trial.key: trial for trial in trials}, registry, places, runs, options, on_trial, needed, since)
+    queue, deferred = deque(in_order(trials, done | needed, registry, runs)), list[Trial]()
+    while queue:
+        trial = queue.popleft()
+        outcome = run.attempt(trial)
+        if outcome is None:
+            deferred.append(trial)
+        else:
+            run.outcomes[trial.key] = outcome
+            if outcome.state in {OutcomeState.RAN, OutcomeState.FAILED}:  # time has passed: others may be done
+                queue.extendleft(reversed(deferred))
+                deferred.clear()
+        if not queue and deferred:
+            run.wait(deferred)
+            queue.extend(deferred)
+            deferred.clear()
+    return [run.outcomes[trial.key] for trial in trials]
+
+
+@dataclass
+class _Run:
+    """One call of `run_trials`.
+
+    Attributes:
+        by_key: The trials by key.
+        registry: All methods.
+        places: Protocol and frames by dataset.
+        runs: The store.
+        options: Device, checkpoints, progress.
+        on_trial: Called before each trial with its state.
+        needed: Keys of the trials that others start from.
+        since: See `run_trials`.
+        outcomes: Outcomes so far, by key.
+        announced: Keys of the trials whose wait was reported.
+    """
+
+    by_key: Mapping[str, Trial]
+    registry: Registry
+    places: Mapping[str, tuple[Protocol, TrialData]]
+    runs: Path
+    options: RunOptions
+    on_trial: OnTrial
+    needed: Set[str]
+    since: int | None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
+
+    def attempt(self, trial: Trial) -> Outcome | None:
+        """Run a trial if it is to do and free; None: it has to wait for another process.
+
+        Raises:
+            OSError: As `run_trials`.
+            UserError: As `run_trials`.
+            Interrupted: As `run_trials`.
+        """
+        folder = TrialFolder(trial.folder(self.runs))
+        present = {trial.method: sources(self.registry.any(trial.method))}
+        before = {role: self.by_key[stage.key] for role, stage in trial.prerequisites.items()}
+        needed = trial.key in self.needed
+        state = state_of(folder, present) if folder.is_done else State.TO_DO
         if state == State.DONE:
             _prune(folder)
-        if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
-            state = State.BLOCKED
         # Trials that others start from must come from the present code, like these.
-        if state == State.TO_DO or (state is not None and not state.is_trusted and trial.key in needed):
-            before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
-            where = elsewhere.get(trial.dataset, (protocol, data))
-            train = partial(_train, trial, registry, *where, runs, before)
-            if options.stop():
-                raise Interrupted(f"{trial.label}: not begun")
-            if not runs.is_dir():  # a lock file would create the folder again
-                raise _gone(runs)
-            try:
-                state = _run_owned(trial, folder, present, train, options, on_trial, wait=trial.key in needed)
-            except UserError as error:
-                state, why = State.FAILED, error
-        if state in {State.FAILED, State.BLOCKED}:
-            lost.add(trial.key)
-        if state is not None and on_trial is not None:
-            on_trial(trial, state)
-        outcomes.append(Outcome(trial, OutcomeState.from_state(state), why))
-    return outcomes
+        if state != State.TO_DO and (state.is_trusted or not needed):
+            return self._end(trial, state)
+        if any(stage.key not in self.outcomes for stage in before.values()):
+            return None
+        if state == State.TO_DO and any(self.outcomes[stage.key].state in LOST for stage in before.values()):
+            return self._end(trial, State.BLOCKED)
+        failure = None if self.since is None else failure_since(folder, self.since)
+        if failure is not None:
+            return self._end(trial, State.FAILED, failure, seen=True)
+        if self.options.stop():
+            raise Interrupted(f"{trial.label}: not begun")
+        if not self.runs.is_dir():  # a lock file would create the folder again
+            raise _gone(self.runs)
+        train = partial(_train, trial, self.registry, *self.places[trial.dataset], self.runs, before)
+        try:
+            ended = _run_owned(trial, folder, present, train, self.options, self.on_trial, needed=needed)
+        except UserError as error:
+            return self._end(trial, State.FAILED, error)
+        return None if needed and ended == State.RUNNING else self._end(trial, ended)
+
+    def wait(self, deferred: Sequence[Trial]) -> None:
+        """Wait a moment for the processes that run these trials, or trials that they start from.
+
+        Raises:
+            Interrupted: `options.stop` returned True.
+        """
+        for trial in deferred:
+            ready = all(stage.key in self.outcomes for stage in trial.prerequisites.values())
+            if ready and trial.key not in self.announced and self.on_trial is not None:
+                self.on_trial(trial, State.AWAITED)
+            self.announced |= {trial.key} if ready else set()
+        if self.options.stop():
+            raise Interrupted(f"{deferred[0].label}: waited for the process that runs it")
+        time.sleep(LOOK_S)
+
+    def _end(self, trial: Trial, state: State | None, why: UserError | None = None, *, seen: bool = False) -> Outcome:
+        if state is not None and self.on_trial is not None:
+            self.on_trial(trial, state)
+        return Outcome(trial, OutcomeState.from_state(state), why, seen)
+
+
+def failure_since(folder: TrialFolder, since: int) -> UserError | None:
+    """Error that a process has recorded for a trial since a time; None if there is none.
+
+    Args:
+        folder: Folder of the trial.
+        since: Time of the store's file system, nanoseconds.
+    """
+    file = folder.path / ERROR
+    try:
+        if file.stat().st_mtime_ns < since:
+            return None
+        reason = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except FileNotFoundError:
+        return None
+    return UserError(
+        "a trial failed in another process", where=file, found=reason[:160], remedy="the next run tries it again"
+    )
 
 
 def _gone(folder: Path) -> FileNotFoundError:
@@ -164,44 +267,42 @@ def _run_owned(
     options: RunOptions,
     on_trial: OnTrial,
     *,
-    wait: bool,
+    needed: bool,
 ) -> State | None:
     """Own a trial and train it.
 
     Returns:
         None if it ran now, `done`, `stale` or `unsealed` if another process has finished it meanwhile, `running` if
-        another process runs it. With `wait`, `done` or None.
+        another process runs it. With `needed`, since others start from it, `done`, `running` or None.
 
     Raises:
         UserError: The trial failed; its folder holds the reason.
         Interrupted: `options.stop` returned True.
         FileNotFoundError: The store is gone.
     """
-    while True:
-        try:
-            with _owned(trial, folder, options, on_trial, wait=wait) as owner:
-                if folder.is_done:  # another process finished it; a stale trial stays, unless others wait for it
-                    state = state_of(folder, present)
-                    if state == State.DONE or not wait:
-                        return state
-                folder.reopen()
-                (folder.path / ERROR).unlink(missing_ok=True)
-                folder.sweep()
-                if on_trial is not None:
-                    begun = (folder.path / CHECKPOINT).is_file()
-                    on_trial(trial, State.INTERRUPTED if begun else State.TO_DO)
-                folder.write_json(TRIAL, trial.model_dump(mode="json"))
-                _recorded(trial, folder, train, _beating(options, owner))
-                return None
-        except (Timeout, OwnedError):
-            return State.RUNNING
-        except Abandoned as taken:
-            if not (folder.path / TRIAL).is_file():
-                raise _gone(folder.path) from taken
-            if options.stop():
-                raise Interrupted(str(taken)) from taken
-            if not wait:
-                return State.RUNNING
+    try:
+        with FileLock(folder.lock).acquire(timeout=LOCK_S), Ownership(folder.path, stop=options.stop) as owner:
+            if folder.is_done:  # another process finished it; a stale trial stays, unless others wait for it
+                state = state_of(folder, present)
+                if state == State.DONE or not needed:
+                    return state
+            folder.reopen()
+            (folder.path / ERROR).unlink(missing_ok=True)
+            folder.sweep()
+            if on_trial is not None:
+                begun = (folder.path / CHECKPOINT).is_file()
+                on_trial(trial, State.INTERRUPTED if begun else State.TO_DO)
+            folder.write_json(TRIAL, trial.model_dump(mode="json"))
+            _recorded(trial, folder, train, _beating(options, owner))
+            return None
+    except (Timeout, OwnedError):
+        return State.RUNNING
+    except Abandoned as taken:
+        if not (folder.path / TRIAL).is_file():
+            raise _gone(folder.path) from taken
+        if options.stop():
+            raise Interrupted(str(taken)) from taken
+        return State.RUNNING
 
 
 def _recorded(trial: Trial, folder: TrialFolder, train: Callable[[RunOptions], None], options: RunOptions) -> None:
@@ -239,51 +340,6 @@ def _beating(options: RunOptions, owner: Ownership) -> RunOptions:
             options.on_step(label, done, steps)
 
     return replace(options, on_step=on_step, abandoned=owner.is_lost)
-
-
-@contextmanager
-def _owned(
-    trial: Trial, folder: TrialFolder, options: RunOptions, on_trial: OnTrial, *, wait: bool
-) -> Iterator[Ownership]:
-    """Lock and own a trial. The timeout covers `status`, which holds the lock for a moment.
-
-    Raises:
-        Timeout: Without `wait`: another process of this machine runs the trial.
-        OwnedError: Without `wait`: another machine runs the trial.
-        Interrupted: `options.stop` returned True.
-    """
-    announced = False
-
-    def go_on_waiting() -> None:
-        nonlocal announced
-        if not announced and on_trial is not None:
-            on_trial(trial, State.AWAITED)
-        announced = True
-        if options.stop():
-            raise Interrupted(f"{trial.label}: waited for the process that runs it")
-
-    lock = FileLock(folder.lock)
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=LOOK_S)
-        except Timeout:
-            if not wait:
-                raise
-            go_on_waiting()
-    try:
-        with ExitStack() as stack:
-            owner = None
-            while owner is None:
-                try:
-                    owner = stack.enter_context(Ownership(folder.path, stop=options.stop))
-                except OwnedError:
-                    if not wait:
-                        raise
-                    go_on_waiting()
-                    time.sleep(LOOK_S)
-            yield owner
-    finally:
-        lock.release()
 
 
 def run_trial(

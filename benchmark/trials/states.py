@@ -49,6 +49,7 @@ class OutcomeState(StrEnum):
     """Outcome of a trial in a run, in the words of the run's summary."""
 
     RAN = "ran"
+    ELSEWHERE = "ran in other processes"
     DONE = "done before"
     STALE = "done before by other sources"
     UNSEALED = "done before, unsealed"
