@@ -69,18 +69,17 @@ def verdicts(probe: ReadingsResult) -> list[str]:
     for summary in probe.summaries():
         of_reading.setdefault(summary.reading.name, []).append(summary)
     return [
-        f"{name}: "
-        + "; ".join(f"{_verdict(summary)} with {summary.val_batch_norm} statistics" for summary in summaries)
+        f"{name}: " + "; ".join(f"with {made.val_batch_norm} statistics {_verdict(made)}" for made in summaries)
         for name, summaries in of_reading.items()
     ]
 
 
 def _verdict(summary: Summary) -> str:
     if summary.diverged:
-        return f"diverged in {summary.diverged} of {len(summary.rows)} trainings"
+        return f"it diverged in {summary.diverged} of {len(summary.rows)} trainings"
     if summary.is_inert:
-        return "inert"
-    return "weights move" if summary.moves_wandering else "weights move if their path keeps its direction"
+        return "it is inert"
+    return "its weights move" if summary.moves_wandering else "its weights move if ψ keeps its direction"
 
 
 def _people(setting: Setting) -> str:

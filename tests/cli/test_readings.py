@@ -73,10 +73,10 @@ def test_the_probe_writes_its_page_and_makes_it_again(tmp_path: Path, monkeypatc
     out = tmp_path / "reports"
     wanted = ["readings", "bp4d", *TINY, "--seed", "3", "--steps", "1", "--end", "50", "--out", str(out)]
     printed = malbench(*wanted, "--part", "part2")
-    assert "printed: inert with batch statistics; inert with running statistics" in printed
+    assert "printed: with batch statistics it is inert; with running statistics it is inert" in printed
     page = out / "readings.md"
     text = page.read_text(encoding="utf-8")
-    assert "Made by `malbench readings bp4d` on" in text
+    assert "by: malbench readings bp4d." in text
     assert "Stand-in: procedural faces" in text
     assert "part2 left out" in text
     assert "extrapolated to step 50 (the profile's training on these data ends at 2)" in text

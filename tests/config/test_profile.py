@@ -50,7 +50,7 @@ def test_the_paper_profile_is_the_papers_protocol() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["train.epochs=31", "train.amp=true", "data.crop_size=200", "method.lr=0.01", "methods.mal.normalise=mean"],
+    ["train.epochs=31", "train.amp=true", "data.crop_size=200", "method.lr=0.01", "methods.mal.normalise=sum"],
 )
 def test_a_setting_changes_the_key(override: str) -> None:
     (before,), (after,) = (trials("paper", *o, methods=("mal",), parts=("part1",)) for o in ((), (override,)))

@@ -389,8 +389,8 @@ def test_the_page_says_what_is_inert_and_the_file_makes_the_page_again(tmp_path:
     ]
     page, measured = write_readings(result(*rows), tmp_path / "out", templates=TEMPLATES)
     text = page.read_text(encoding="utf-8")
-    assert "- a: inert with batch statistics; weights move if their path keeps its direction with running" in text
-    assert r"- b\|c: weights move with batch statistics; diverged in 1 of 1 trainings with running statistics" in text
+    assert "- a: with batch statistics it is inert; with running statistics its weights move if ψ keeps its" in text
+    assert r"- b\|c: with batch statistics its weights move; with running statistics it diverged in 1 of 1" in text
     assert r"**The primary reading is b\|c**" in text
     assert "n/a [n/a, n/a]" in text
     assert "seeds 0, 1.\n\nOf 10 training people a fifth, 2, is held out" in text

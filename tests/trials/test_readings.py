@@ -127,11 +127,18 @@ def test_a_reading_wins_over_the_settings_of_its_method(tmp_path: Path) -> None:
 
 def test_a_factor_follows_the_setting_that_it_scales() -> None:
     for override, rate in (("method.lr=0.01", 0.005), ("methods.mtl.lr=0.02", 0.01)):
-        plain, half = trials(override, methods=("mtl",), readings=True)
+        plain, half = trials(override, methods=("mtl",), readings=True)[:2]
         assert half.hparams["lr"] == rate == plain.hparams["lr"] / 2
         assert {**half.hparams, "lr": 0} == {**plain.hparams, "lr": 0}
         assert half.reading == "half-step"
         assert plain.reading == ""
+
+
+def test_the_control_of_prose_has_its_step() -> None:
+    """A2 mean: every loss of a batch weighs 1/2 at equal weights, in place of 1/B."""
+    (control,) = (t for t in trials(methods=("mtl",), readings=True) if t.reading == "prose-step")
+    assert control.train.batch_au == control.train.batch_fe == 64
+    assert control.hparams["lr"] == 0.001 * 64 / 2
 
 
 def test_a_changed_reading_is_named_in_its_variant_alone() -> None:
