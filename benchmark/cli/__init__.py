@@ -14,8 +14,9 @@ import typer
 
 from benchmark import __version__
 from benchmark.cli import data, report, run, status, study
-from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, end_on_sigterm, prepare_streams
+from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, end_on_sigterm, end_with_parent, prepare_streams
 from benchmark.core.errors import UserError
+from benchmark.launch.processes import PARENT
 
 USER_MISTAKE = 2
 """Exit status of a user error; a signal ends with 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
@@ -66,6 +67,7 @@ def main() -> None:
     before = sys.stdout
     prepare_streams()
     end_on_sigterm()
+    end_with_parent(PARENT)
     # A command draws into files alone, and must not depend on what the user's notebooks draw with.
     os.environ["MPLBACKEND"] = "agg"
     try:

@@ -7,6 +7,8 @@ import io
 import os
 import signal
 import sys
+import threading
+import time
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -109,6 +111,20 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = Output(sys.stdout)
+
+
+def end_with_parent(variable: str) -> None:
+    """Send this process SIGTERM when the process that a variable names is no longer its parent."""
+    parent = os.environ.get(variable, "")
+    if not parent.isdecimal():
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def end_on_sigterm() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+PARENT = "MALBENCH_PARENT"
+"""Variable with the process that a runner ends with."""
 LOGS = "runners"
 """Folder of the store with the output of the processes."""
 
@@ -15,6 +18,8 @@ LOGS = "runners"
 @contextmanager
 def runners(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Callable[[], dict[Path, int]]]:
     """Start `malbench` several times; at the end, stop the processes that still run and wait for them.
+
+    If this process is killed, they notice within a second, write a checkpoint and stop.
 
     Their output goes to `RUNS/runners/<number>.log`.
 
@@ -36,7 +41,10 @@ def runners(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Callab
             log = stack.enter_context(file.open("wb"))
             command = [sys.executable, "-m", "benchmark.cli", *arguments]
             # In new sessions: Ctrl-C would reach them as well, and the later signal to stop would be their second.
-            started[file] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            environment = {**os.environ, PARENT: str(os.getpid())}
+            started[file] = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+            )
             stack.enter_context(started[file])
         try:
             yield lambda: {file: process.wait() for file, process in started.items()}

@@ -254,10 +254,9 @@ class Results:
         Args:
             sources: Hash of the present sources of each method.
         """
-        stale = [
-            not is_current(json.loads(made), sources.get(method))
-            for made, method in zip(self.trials["provenance"], self.trials["method"], strict=True)
-        ]
+        rows = zip(map(json.loads, self.trials["provenance"]), self.trials["method"], strict=True)
+        # Predictions that somebody else made have no sources here.
+        stale = ["scored_from" not in made and not is_current(made, sources.get(method)) for made, method in rows]
         return replace(self, trials=self.trials.assign(stale=stale))
 
     def _tables(self) -> dict[str, pd.DataFrame]:

@@ -137,10 +137,14 @@ def check(home: Path, scratch: Path, change: Change) -> str:
     Raises:
         AssertionError: They were silent, and the report is another; or one ended in a traceback.
     """
-    shutil.rmtree(scratch / "runs", ignore_errors=True)
+    for left in scratch.iterdir():  # also what a change moved out of the store
+        shutil.rmtree(left)
     runs = shutil.copytree(home / "runs", scratch / "runs")
     undisturbed = read_store(home / "runs", PRESENT)
-    words = apply(change, runs)
+    try:
+        words = apply(change, runs)
+    except OSError:  # for instance, a name that is taken
+        return "no change"
     status, said, error = malbench("status", "--runs", runs)
     before = (home / "status").read_text()
     status_silent = (status, error, said) == (0, "", before)
