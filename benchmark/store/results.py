@@ -174,7 +174,7 @@ class Results:
         return merged
 
     def _facts(self, key: str) -> list[str]:
-        """What makes two results of a trial the same: all but when they were verified, and whether they are stale."""
+        """Texts that are the same for the same result: all but its verification and whether it is stale."""
         tables = [getattr(self, name) for name in COLUMNS]
         rows = [table[table["trial"] == key].drop(columns=["stale", "provenance"], errors="ignore") for table in tables]
         return [of_trial.to_csv(index=False) for of_trial in rows]

@@ -66,7 +66,7 @@ def run_trials(
     """Run every trial that is not done, except those that another process runs.
 
     An error of one trial (a diverging loss, too little memory on the device) does not stop the others. A failed trial
-    has no result, and the next call tries it again. An error that concerns all trials, such as a full disk, ends the
+    has no result, and the next call tries it again. A damaged one stays as it is, and no trial starts from it. An error that concerns all trials, such as a full disk, ends the
     run.
 
     Args:
@@ -84,7 +84,6 @@ def run_trials(
 
     Raises:
         OSError: The store cannot be written, or is gone; finished trials are kept.
-        UserError: A finished trial is damaged.
         Interrupted: `options.stop` returned True.
     """
     for trial in trials:
@@ -98,14 +97,19 @@ def run_trials(
         folder = TrialFolder(trial.folder(runs))
         cls = registry.any(trial.method)
         present = {trial.method: sources(cls)}
-        state: State | None = state_of(folder, present) if folder.is_done else State.TO_DO
+        state: State | None = State.TO_DO
         why = None
+        if folder.is_done:
+            try:
+                state = state_of(folder, present)
+            except UserError as error:
+                state, why = State.DAMAGED, error
         if state == State.DONE:
             _prune(folder)
         if any(before.key in lost for before in trial.prerequisites.values()) and state == State.TO_DO:
             state = State.BLOCKED
         # Trials that others start from must come from the present code, like these.
-        if state == State.TO_DO or (state is not None and not state.is_trusted and trial.key in needed):
+        if state == State.TO_DO or (state in {State.STALE, State.UNSEALED} and trial.key in needed):
             before = {role: by_key[b.key] for role, b in trial.prerequisites.items()}
             where = elsewhere.get(trial.dataset, (protocol, data))
             train = partial(_train, trial, registry, *where, runs, before)
@@ -117,7 +121,7 @@ def run_trials(
                 state = _run_owned(trial, folder, present, train, options, on_trial, wait=trial.key in needed)
             except UserError as error:
                 state, why = State.FAILED, error
-        if state in {State.FAILED, State.BLOCKED}:
+        if state in {State.FAILED, State.BLOCKED, State.DAMAGED}:
             lost.add(trial.key)
         if state is not None and on_trial is not None:
             on_trial(trial, state)
