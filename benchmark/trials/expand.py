@@ -100,8 +100,7 @@ def method_hparams(profile: Profile, name: str, registry: Registry) -> Method.HP
         UserError: An unknown setting or a wrong value.
 
     Example:
-        >>> from benchmark.config.names import profile_names
-    from benchmark.config.profile import load_profile
+        >>> from benchmark.config.profile import load_profile
         >>> from methods import discover
         >>> profile, _ = load_profile("smoke", ["methods.mal.beta=0.5"])
         >>> method_hparams(profile, "mal", discover()).beta
@@ -124,8 +123,7 @@ def shared_hparams(profile: Profile) -> Method.HParams:
         UserError: An unknown setting or a wrong value.
 
     Example:
-        >>> from benchmark.config.names import profile_names
-    from benchmark.config.profile import load_profile
+        >>> from benchmark.config.profile import load_profile
         >>> shared_hparams(load_profile("smoke")[0]).weights
         'scratch'
     """
@@ -170,8 +168,7 @@ def expand(
         UserError: An unknown method, part, row or setting.
 
     Example:
-        >>> from benchmark.config.names import profile_names
-    from benchmark.config.profile import load_profile
+        >>> from benchmark.config.profile import load_profile
         >>> from benchmark.datasets import open_au
         >>> from methods import discover
         >>> profile, changed = load_profile("smoke")

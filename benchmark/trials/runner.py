@@ -66,8 +66,8 @@ def run_trials(
     """Run every trial that is not done, except those that another process runs.
 
     An error of one trial (a diverging loss, too little memory on the device) does not stop the others. A failed trial
-    has no result, and the next call tries it again. A damaged one stays as it is, and no trial starts from it. An error that concerns all trials, such as a full disk, ends the
-    run.
+    has no result, and the next call tries it again. A damaged one stays as it is, and no trial starts from it. An error
+    that concerns all trials, such as a full disk, ends the run.
 
     Args:
         trials: The trials, each after those that it starts from.
