@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -61,12 +61,14 @@ class Grid:
     def states(self) -> dict[str, State]:
         """States of the trials by key, at the time of the first access."""
         present = source_hashes(self.registry)
-        return {trial.key: state_of(TrialFolder(trial.folder(self.runs)), present) for trial in self.trials}
+        return {trial.key: _state(TrialFolder(trial.folder(self.runs)), present) for trial in self.trials}
 
     @property
     def waiting(self) -> list[Trial]:
         """Trials that are not done."""
-        return [trial for trial in self.trials if not self.states[trial.key].is_finished]
+        states = self.states
+        done = {trial.key for trial in self.trials if states[trial.key].is_finished}
+        return [trial for trial in self.trials if trial.key not in done and states[trial.key] != State.DAMAGED]
 
     def needs(self) -> Needs:
         """Disk and memory that the waiting trials need."""
@@ -99,7 +101,6 @@ class Grid:
 
         Raises:
             OSError: The store cannot be written, or is gone; finished trials are kept.
-            UserError: A finished trial is damaged.
             Interrupted: `stop` returned True, or the process that started this one is gone.
         """
         orphan = orphaned()
@@ -196,6 +197,14 @@ class Grid:
             UserError: The cluster takes no job, or a method in the settings is unknown.
         """
         return submit_trials(self.trials, self.registry, self.runs, self.data.profile.slurm, command, queue)
+
+
+def _state(folder: TrialFolder, present: Mapping[str, str]) -> State:
+    """State of a trial; the run says of a damaged one what is wrong."""
+    try:
+        return state_of(folder, present)
+    except UserError:
+        return State.DAMAGED
 
 
 def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:

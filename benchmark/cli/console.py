@@ -44,6 +44,7 @@ WORDS = {
     State.DONE: "skipped: done before",
     State.STALE: "skipped: done before by other sources; `malbench verify`, or delete its folder to run it again",
     State.UNSEALED: "skipped: done before, unsealed; delete its folder to run it again",
+    State.DAMAGED: "damaged: a file has changed since it was done",
     State.AWAITED: "waiting for the process that runs it, because other trials start from it",
     State.RUNNING: "left to the process that runs it",
     State.TO_DO: "training",

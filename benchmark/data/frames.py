@@ -213,7 +213,7 @@ def _contents_digest(faces: FaceSet, size: int) -> str:
 
 
 def _file_state(root: Path, path: str) -> bytes:
-    """What tells an unchanged file without reading it: size, times and inode.
+    """State of a file that is another after a change, without reading it: size, times and inode.
 
     Whoever sets the time of the content back cannot set that of the state.
     """

@@ -178,7 +178,7 @@ class Results:
         return merged
 
     def _facts(self, key: str) -> list[str]:
-        """What makes two results of a trial the same: all but when they were verified, and whether they are stale."""
+        """Texts that are the same for the same result: all but its verification and whether it is stale."""
         tables = [getattr(self, name) for name in COLUMNS]
         rows = [table[table["trial"] == key].drop(columns=["stale", "provenance"], errors="ignore") for table in tables]
         return [of_trial.to_csv(index=False) for of_trial in rows]
@@ -258,10 +258,9 @@ class Results:
         Args:
             sources: Hash of the present sources of each method.
         """
-        stale = [
-            not is_current(json.loads(made), sources.get(method))
-            for made, method in zip(self.trials["provenance"], self.trials["method"], strict=True)
-        ]
+        rows = zip(map(json.loads, self.trials["provenance"]), self.trials["method"], strict=True)
+        # Predictions that somebody else made have no sources here.
+        stale = ["scored_from" not in made and not is_current(made, sources.get(method)) for made, method in rows]
         return replace(self, trials=self.trials.assign(stale=stale))
 
     def _tables(self) -> dict[str, pd.DataFrame]:

@@ -44,7 +44,7 @@ LOOK_S = 1.0
 """Seconds between two checks of a waiting process: whether a trial is free, and whether to stop."""
 LOCK_S = 0.2
 """Seconds that a process tries to lock a trial: `status` holds the lock for a moment."""
-LOST = {OutcomeState.FAILED, OutcomeState.BLOCKED}
+LOST = {OutcomeState.FAILED, OutcomeState.BLOCKED, OutcomeState.DAMAGED}
 """Outcomes of a trial that no other one can start from."""
 
 
@@ -77,8 +77,8 @@ def run_trials(
     others start from, the process runs what is free, and waits only when nothing is.
 
     An error of one trial (a diverging loss, too little memory on the device) does not stop the others. A failed trial
-    has no result, and the next call tries it again. An error that concerns all trials, such as a full disk, ends the
-    run.
+    has no result, and the next call tries it again. A damaged one stays as it is, and no trial starts from it. An error
+    that concerns all trials, such as a full disk, ends the run.
 
     Args:
         trials: The trials, each after those that it starts from.
@@ -97,7 +97,6 @@ def run_trials(
 
     Raises:
         OSError: The store cannot be written, or is gone; finished trials are kept.
-        UserError: A finished trial is damaged.
         Interrupted: `options.stop` returned True.
     """
     for trial in trials:
@@ -164,12 +163,17 @@ class _Run:
         present = {trial.method: sources(self.registry.any(trial.method))}
         before = {role: self.by_key[stage.key] for role, stage in trial.prerequisites.items()}
         needed = trial.key in self.needed
-        state = state_of(folder, present) if folder.is_done else State.TO_DO
+        state, why = State.TO_DO, None
+        if folder.is_done:
+            try:
+                state = state_of(folder, present)
+            except UserError as error:
+                state, why = State.DAMAGED, error
         if state == State.DONE:
             _prune(folder)
         # Trials that others start from must come from the present code, like these.
-        if state != State.TO_DO and (state.is_trusted or not needed):
-            return self._end(trial, state)
+        if state != State.TO_DO and (state.is_trusted or state == State.DAMAGED or not needed):
+            return self._end(trial, state, why)
         if any(stage.key not in self.outcomes for stage in before.values()):
             return None
         if state == State.TO_DO and any(self.outcomes[stage.key].state in LOST for stage in before.values()):

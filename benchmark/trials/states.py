@@ -53,6 +53,7 @@ class OutcomeState(StrEnum):
     DONE = "done before"
     STALE = "done before by other sources"
     UNSEALED = "done before, unsealed"
+    DAMAGED = "damaged"
     RUNNING = "left to other processes"
     FAILED = "failed"
     BLOCKED = "blocked by a failure"

@@ -7,7 +7,8 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -18,22 +19,74 @@ CONTEXT.set_forkserver_preload(["benchmark.cli", "torch._dynamo"])
 _TRAINING = re.compile(r"\((?P<key>[0-9a-f]{16})\): training")
 
 
-def start(log: Path, *arguments: str | Path) -> BaseProcess:
-    """Start `malbench ARGUMENTS`; what it says is added to `log`."""
-    process = CONTEXT.Process(target=_main, args=(log, [str(argument) for argument in arguments]))
+TOKEN = "MALBENCH_TEST_TOKEN"
+"""Variable by which processes that a command started are known."""
+
+
+def start(log: Path, *arguments: str | Path, before: Callable[[], None] | None = None, token: str = "") -> BaseProcess:
+    """Start `malbench ARGUMENTS`; what it says is added to `log`.
+
+    `before` is called in the process first; processes that it starts are found by `token`.
+    """
+    process = CONTEXT.Process(target=_main, args=(log, [str(argument) for argument in arguments], before, token))
     process.start()
     return process
 
 
-def _main(log: Path, arguments: list[str]) -> None:
+def _main(log: Path, arguments: list[str], before: Callable[[], None] | None, token: str) -> None:
     from benchmark.cli import main
 
+    os.environ[TOKEN] = token
+    if before is not None:
+        before()
     log.parent.mkdir(parents=True, exist_ok=True)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
     sys.argv = ["malbench", *arguments]
     main()
+
+
+def started_with(token: str) -> list[int]:
+    """Processes that a command with this token started, and that still run."""
+    wanted, running = f"{TOKEN}={token}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                running.append(int(folder.name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    return running
+
+
+def as_another_machine() -> None:
+    """Let this process be one of another machine: it sees no lock of this one, and waits a second for a dead owner."""
+    from benchmark.trials import ownership, runner
+
+    class NoLock:
+        is_locked = False
+
+        def __init__(self, _path: Path) -> None:
+            pass
+
+        def acquire(self, timeout: float = 0) -> None:
+            self.is_locked = True
+
+        def release(self) -> None:
+            self.is_locked = False
+
+    ownership.machine.cache_clear()
+    ownership._BOOT = Path("/nowhere")
+    runner.FileLock = NoLock  # type: ignore[attr-defined, misc]
+    runner.Ownership = partial(ownership.Ownership, beat_s=0.2, dead_s=1.0)  # type: ignore[attr-defined, misc, assignment]
+
+
+def with_two_workers() -> None:
+    """Let this process draw with two workers, whatever cores it has."""
+    from benchmark.standin import pictures
+
+    pictures.available_cores = lambda: 2
+    pictures._SERIAL_BELOW = 0
 
 
 def trained(logs: Iterable[Path]) -> Counter[str]:

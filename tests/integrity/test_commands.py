@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +320,31 @@ def test_a_root_that_is_no_text_is_packed(data: Path, tmp_path: Path) -> None:
     ran = malbench_process("data", *command, "--set", "data.alignment=as_is")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert np.load(next((tmp_path / "cache").rglob("frames.npy")), mmap_mode="r").shape[0] > 0
+
+
+def test_runners_end_with_the_process_that_started_them(data: Path, tmp_path: Path) -> None:
+    run = (
+        *("run", "bp4d", "--data", data, "--allow-incomplete", "--profile", "smoke", "--method", "stl"),
+        *("--runs", tmp_path / "runs", "--cache", tmp_path / "cache", "--set", "data.alignment=as_is"),
+        *("--set", "method.backbone=test_resnet", "--set", "train.steps=100000", "--threads", "1"),
+    )
+    code = """
+import sys
+import time
+from pathlib import Path
+from benchmark.launch.processes import runners
+with runners(1, sys.argv[2:], Path(sys.argv[1])) as wait:
+    wait()
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "runs"), *map(str, run)]
+    (tmp_path / "runs").mkdir()
+    parent = subprocess.Popen(command)
+    log, until = tmp_path / "runs/runners/1.log", time.monotonic() + 100
+    while not (log.is_file() and "training" in log.read_text()) and time.monotonic() < until:
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    while "stopped: " not in log.read_text() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "stopped: " in log.read_text()
+    assert list((tmp_path / "runs").rglob("checkpoint.safetensors"))

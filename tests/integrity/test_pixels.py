@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmark.data.decode import decode, hash_source
 from benchmark.data.deep import check_bytes
 from benchmark.data.frames import pack
 from benchmark.datasets.bp4d.reader import read_bp4d
+from tests.fuzz.test_fuzz import malbench
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 """Every grey level once."""
@@ -233,3 +235,24 @@ def test_the_deep_check_hashes_every_file(data: Path, tmp_path: Path) -> None:
     (finding,) = check_bytes(faces, 16, cache).findings
     assert victim in finding.what
     assert finding.severity == "fault"
+
+
+def test_a_run_says_whether_it_compared_the_pixels(data: Path, tmp_path: Path) -> None:
+    command = (
+        *("run", "bp4d", "--data", data, "--allow-incomplete", "--profile", "smoke", "--threads", "1"),
+        *("--cache", tmp_path / "cache", "--method", "stl", "--part", "part1", "--set", "data.alignment=as_is"),
+        *("--set", "method.backbone=test_resnet", "--set", "train.steps=2", "--set", "train.batch_au=6"),
+    )
+    for runs, more, words in (("a", (), "as packed"), ("b", ("--skip-pixel-check",), "not compared")):
+        status, said, error = malbench(*command, "--runs", tmp_path / runs, *more)
+        assert (status, error) == (0, "")
+        assert ("packed frames with their digests in" if not more else "were not compared") in " ".join(said.split())
+        made = json.loads(next((tmp_path / runs).rglob("provenance.json")).read_text())
+        assert words in made["pixels"]
+        assert ("not compared" in made["data_note"]) == bool(more)
+        assert made["profile"]["train"]["steps"] == 2
+    for folder in (tmp_path / "cache/frames").glob("bp4d-*"):
+        zeroed(folder)
+    status, _, error = malbench(*command, "--runs", tmp_path / "c")
+    assert (status, error.partition("\n")[0]) == (2, "error: packed frames are damaged")
+    assert not list(tmp_path.joinpath("c").rglob("DONE"))

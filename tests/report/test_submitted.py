@@ -205,6 +205,13 @@ def test_another_threshold_is_another_trial(
     assert not set(one.trials["trial"]) & set(other.trials["trial"])
 
 
+def test_predictions_of_others_are_never_stale(
+    faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
+) -> None:
+    scored = scored_of(written(predictions, tmp_path / "p.csv"), "x", faces, BP4D, beside)
+    assert not scored.mark_stale({"mal": "a"}).trials["stale"].any()
+
+
 def test_the_same_predictions_twice_are_merged(
     faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
 ) -> None:

@@ -37,9 +37,10 @@ def test_an_outcome_says_what_was_done_with_the_trial() -> None:
         "DONE": "done before",
         "STALE": "done before by other sources",
         "UNSEALED": "done before, unsealed",
+        "DAMAGED": "damaged",
         "FAILED": "failed",
         "BLOCKED": "blocked by a failure",
-        **dict.fromkeys(("RUNNING", "INTERRUPTED", "TO_DO", "AWAITED", "DAMAGED"), "left to other processes"),
+        **dict.fromkeys(("RUNNING", "INTERRUPTED", "TO_DO", "AWAITED"), "left to other processes"),
     }
     assert OutcomeState.from_state(None).value == "ran"
 
