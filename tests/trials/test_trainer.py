@@ -339,7 +339,7 @@ def test_a_full_disk_ends_the_run(root: Path, tmp_path: Path, monkeypatch: pytes
         with pytest.raises(OSError, match="No space left"):
             run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     # MTL is the first, since its steps read more images.
-        assert [state_of(TrialFolder(t.folder(tmp_path)), {}) for t in trials] == [State.TO_DO, State.FAILED]
+    assert [state_of(TrialFolder(t.folder(tmp_path)), {}) for t in trials] == [State.TO_DO, State.FAILED]
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert [o.state for o in outcomes] == [OutcomeState.RAN, OutcomeState.RAN]  # both were run now
     assert all(o.is_done for o in (TrialFolder(t.folder(tmp_path)) for t in trials))
