@@ -352,9 +352,7 @@ def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "number"), [("study", signal.SIGINT), ("run", signal.SIGINT), ("run", signal.SIGTERM)]
-)
+@pytest.mark.parametrize(("command", "number"), [("run", signal.SIGINT), ("study", signal.SIGTERM)])
 def test_every_process_that_is_stopped_keeps_what_it_learned(tmp_path: Path, command: str, number: int) -> None:
     runs, long = tmp_path / "runs", [word.replace("steps=2", "steps=1000000") for word in SMALL_SET]
     plan = write_plan(tmp_path / "plan.toml", {"name": "long", "methods": ["stl", "mtl"], "set": long})

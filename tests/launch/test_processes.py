@@ -105,6 +105,25 @@ def test_a_process_that_ends_well_leaves_nothing(tmp_path: Path) -> None:
     assert (worked, notes) == ([1], [])
 
 
+def test_a_process_gets_one_signal_to_stop(tmp_path: Path) -> None:
+    """A second one would end it before its checkpoint is written."""
+    program = (
+        "import signal, sys, time; from pathlib import Path; said = Path(sys.argv[1])\n"
+        "def note(*_):\n"
+        "    with said.open('a') as file: file.write('stop ')\n"
+        "signal.signal(signal.SIGTERM, note); said.touch(); time.sleep(0.5); time.sleep(0.5)"
+    )
+    said = tmp_path / "said"
+    process = subprocess.Popen([sys.executable, "-c", program, str(said)])
+    others = Others({tmp_path / "1.log": process}, since=1)
+    wait_for(said.exists)
+    stop = others.stopping(lambda: True)
+    assert (stop(), stop()) == (True, True)
+    others.stop()
+    process.wait()
+    assert said.read_text() == "stop "
+
+
 @pytest.mark.slow
 def test_a_killed_child_of_a_run(tmp_path: Path, cache: Path) -> None:
     """The second process is killed in the middle of its trial; the first one takes the trial over."""
