@@ -56,29 +56,37 @@ def request_of(
     )
 
 
+def run_in(count: int, runs: Path, cache: Path) -> dict[str, bytes]:
+    """Files of a store after a run of two methods and a stage in so many processes."""
+    outcomes = api.run(request_of(runs, cache, methods=("stl", "l2t_ww"), parts=("part1", "part2"), count=count))
+    assert {outcome.state for outcome in outcomes} <= {OutcomeState.RAN, OutcomeState.ELSEWHERE}
+    assert [o.trial.label for o in outcomes] == [
+        "bp4d stl part1 seed 0",
+        "bp4d stl part2 seed 0",
+        "rafdb fe_source all seed 0",
+        "bp4d l2t_ww part1 seed 0",
+        "bp4d l2t_ww part2 seed 0",
+    ]
+    logs = list((runs / "runners").glob("*.log"))
+    assert len(logs) == count - 1
+    here = sum(outcome.state == OutcomeState.RAN for outcome in outcomes)
+    assert here + trained(logs).total() == 5
+    return {name: content for name, content in contents(runs).items() if not name.startswith("runners/")}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, bytes]:
+    """Files of the store of one process."""
+    return run_in(1, tmp_path_factory.mktemp("alone"), cache)
+
+
 @pytest.mark.slow
-def test_results_are_those_of_one_process(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.long)])
+def test_results_are_those_of_one_process(alone, tmp_path: Path, cache: Path, count: int) -> None:
     """Keys, history, counts, predictions and weights, bit for bit; every trial is trained once."""
-    stores: dict[int, dict[str, bytes]] = {}
-    for count in (1, 2, 4):
-        runs = tmp_path / str(count)
-        outcomes = api.run(request_of(runs, cache, methods=("stl", "l2t_ww"), parts=("part1", "part2"), count=count))
-        assert {outcome.state for outcome in outcomes} <= {OutcomeState.RAN, OutcomeState.ELSEWHERE}
-        assert [o.trial.label for o in outcomes] == [
-            "bp4d stl part1 seed 0",
-            "bp4d stl part2 seed 0",
-            "rafdb fe_source all seed 0",
-            "bp4d l2t_ww part1 seed 0",
-            "bp4d l2t_ww part2 seed 0",
-        ]
-        logs = list((runs / "runners").glob("*.log"))
-        assert len(logs) == count - 1
-        here = sum(outcome.state == OutcomeState.RAN for outcome in outcomes)
-        assert here + trained(logs).total() == 5
-        stores[count] = {name: content for name, content in contents(runs).items() if not name.startswith("runners/")}
-    files = {Path(name).name for name in stores[1]}
+    files = {Path(name).name for name in alone}
     assert {DONE, "history.parquet", "counts.parquet", "predictions.parquet", "model.safetensors"} <= files
-    assert stores[1] == stores[2] == stores[4]
+    assert run_in(count, tmp_path, cache) == alone
 
 
 def start_program(program: str) -> Callable[..., Others]:
@@ -124,7 +132,7 @@ def test_a_process_gets_one_signal_to_stop(tmp_path: Path) -> None:
     assert said.read_text() == "stop "
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_child_of_a_run(tmp_path: Path, cache: Path) -> None:
     """The second process is killed in the middle of its trial; the first one takes the trial over."""
     killed: list[int] = []
