@@ -161,8 +161,9 @@ def slurm(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def chaos(session: nox.Session) -> None:
-    """Kills at random moments, fifty of each kind of work; eight runners on one store; strange environments."""
-    run(session, "pytest", "tests/chaos", "tests/integrity/test_environment.py", "-m", "", "-rs", *session.posargs)
+    """Kills at random moments, fifty of each kind of work; shared trials; strange environments: the same bits at the end."""
+    files = ("tests/chaos", "tests/launch/test_processes.py", "tests/integrity/test_environment.py")
+    run(session, "pytest", *files, "-m", "", "-rs", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)

@@ -69,11 +69,13 @@ class Others:
         processes: The processes by log file.
         since: Time of the store's file system at their start, nanoseconds.
         ended: Log files of the processes whose end was reported.
+        stopped: Whether the processes were asked to stop.
     """
 
     processes: dict[Path, subprocess.Popen[bytes]]
     since: int
     ended: set[Path] = field(default_factory=set)
+    stopped: bool = False
 
     @property
     def pids(self) -> list[int]:
@@ -81,9 +83,10 @@ class Others:
         return [os.getpid(), *(process.pid for process in self.processes.values())]
 
     def stop(self) -> None:
-        """Ask the processes to write a checkpoint and end."""
-        for process in self.processes.values():
+        """Ask the processes, once, to write a checkpoint and end: a second signal would end them without one."""
+        for process in () if self.stopped else self.processes.values():
             process.terminate()
+        self.stopped = True
 
     def stopping(self, stop: Callable[[], bool]) -> Callable[[], bool]:
         """The function `stop`, which stops the other processes as soon as it returns True."""

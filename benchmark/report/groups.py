@@ -69,7 +69,9 @@ class Row:
     @property
     def reading(self) -> str:
         """Reading of the paper whose settings these are; "" if no reading has them."""
-        return str(self.trials["reading"].iloc[0]) if "reading" in self.trials else ""
+        # Trials of before readings had names have none, and the same settings.
+        names = self.trials["reading"] if "reading" in self.trials else ()
+        return next((str(name) for name in names if name), "")
 
     @property
     def is_trained(self) -> bool:

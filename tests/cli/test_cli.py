@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from benchmark.data.trial_data import TrialData
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.store.folder import CHECKPOINT
 from benchmark.store.results import Results
+from benchmark.trials.ownership import OWNER, read_owner
 from benchmark.trials.runner import joint_origin
 from tests.standins import draw
 
@@ -349,27 +351,41 @@ def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> No
     assert (status, out.count(": training"), out.count("skipped: done before")) == (0, 1, 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_every_process_of_a_study_that_is_stopped_keeps_what_it_learned(tmp_path: Path, number: int) -> None:
-    runs, long = tmp_path / "study", [word.replace("steps=2", "steps=1000000") for word in SMALL_SET]
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "number"), [("run", signal.SIGINT), ("study", signal.SIGTERM)])
+def test_every_process_that_is_stopped_keeps_what_it_learned(tmp_path: Path, command: str, number: int) -> None:
+    runs, long = tmp_path / "runs", [word.replace("steps=2", "steps=1000000") for word in SMALL_SET]
     plan = write_plan(tmp_path / "plan.toml", {"name": "long", "methods": ["stl", "mtl"], "set": long})
-    where = ["--processes=2", f"--runs={runs}", f"--cache={tmp_path / 'cache'}", f"--out={tmp_path / 'out'}"]
-    command = [sys.executable, "-m", "benchmark.cli", "study", str(plan), *where]
+    arguments = {
+        "study": ["study", str(plan), f"--out={tmp_path / 'out'}"],
+        "run": ["run", "bp4d", "--profile=smoke", "--method=stl", "--method=mtl", "--part=part1"]
+        + [f"--set={word}" for word in long],
+    }
+    where = ["--processes=2", "--threads=1", f"--runs={runs}", f"--cache={tmp_path / 'cache'}"]
     with (tmp_path / "log").open("wb") as log:
-        study = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    logs = (tmp_path / "log", runs / "runners" / "1.log")
+        first = subprocess.Popen(
+            [sys.executable, "-m", "benchmark.cli", *arguments[command], *where], stdout=log, stderr=subprocess.STDOUT
+        )
+    owners: set[int] = set()
     try:
-        while study.poll() is None and not all(each.is_file() and ": training" in each.read_text() for each in logs):
+        while len(owners) < 2 and first.poll() is None:
+            records = [read_owner(file.parent) for file in runs.glob(f"bp4d/*/*/{OWNER}")]
+            owners = {record.pid for record in records if record is not None and record.done}
             time.sleep(0.2)
-        time.sleep(1)  # some steps
-        study.send_signal(number)
-        assert study.wait(timeout=60) == 128 + number
+        assert len(owners) == 2, (tmp_path / "log").read_text()
+        first.send_signal(number)
+        assert first.wait(timeout=60) == 128 + number
     finally:
-        study.kill()
-    said = "\n".join(each.read_text() for each in logs)
+        first.kill()
+    assert first.pid in owners
+    for pid in owners:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    said = "\n".join(file.read_text() for file in [tmp_path / "log", *runs.glob("runners/*.log")])
     assert "Traceback" not in said
     assert said.count("steps done; the same command goes on from there") == 2
     assert len(list(runs.glob(f"bp4d/*/*/{CHECKPOINT}"))) == 2
+    assert not list(runs.glob(f"bp4d/*/*/{OWNER}"))
 
 
 def test_a_process_of_a_study_that_dies_is_told_of_and_its_trials_are_done(

@@ -19,6 +19,7 @@ from benchmark.trials.preflight import (
     check_needs,
     device_memory,
     existing,
+    free_memory,
     granted_memory,
     kept_bytes,
     needs,
@@ -145,3 +146,19 @@ def test_a_device_has_the_memory_that_its_control_group_grants(tmp_path: Path, m
     assert device_memory(CPU) == 2**20
     assert installed is not None
     assert installed > 2**20
+
+
+def test_free_memory_is_the_least_of_the_machine_and_of_the_groups(tmp_path: Path) -> None:
+    group, machine, membership = tmp_path / "cgroup/a", tmp_path / "meminfo", tmp_path / "membership"
+    group.mkdir(parents=True)
+    membership.write_text("0::/a\n")
+    assert free_memory(group.parent, membership, machine) is None
+    machine.write_text("MemTotal:  9000 kB\nMemAvailable:  4000 kB\n")
+    assert free_memory(group.parent, membership, machine) == 4000 * 1024
+    for name, text in (("max", "1000000"), ("current", "700000"), ("stat", "anon 500000\ninactive_file 150000\n")):
+        (group / f"memory.{name}").write_text(text)
+    assert free_memory(group.parent, membership, machine) == 1_000_000 - 700_000 + 150_000
+    (group / "memory.max").write_text("max")
+    assert free_memory(group.parent, membership, machine) == 4000 * 1024
+    (group / "memory.max").write_text("100000")
+    assert free_memory(group.parent, membership, machine) == 0

@@ -1,0 +1,97 @@
+"""The order of trials: what others start from, then the longest by what the store has measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from filelock import FileLock
+
+from benchmark.config.profile import load_profile
+from benchmark.config.trial import Trial
+from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.store.folder import TrialFolder
+from benchmark.trials import runner
+from benchmark.trials.order import images_of_step, in_order, measured_seconds
+from benchmark.trials.states import OutcomeState, State
+from benchmark.trials.trainer import RunOptions
+from methods import discover
+from tests.grids import expanded
+
+REGISTRY = discover()
+
+
+def trials_of(*methods: str, seeds: tuple[int, ...] = (0,), **changes: int) -> list[Trial]:
+    overrides = ["method.backbone=test_resnet", *(f"train.{name}={value}" for name, value in changes.items())]
+    profile, changed = load_profile("smoke", overrides)
+    return expanded(BP4D, profile, changed, REGISTRY, ("a", "b"), methods=methods, parts=("part1",), seeds=seeds)
+
+
+def finish(trial: Trial, runs: Path, seconds: float) -> None:
+    folder = TrialFolder(trial.folder(runs))
+    folder.announce(trial)
+    folder.write_json("provenance.json", {"time_train_s": seconds})
+    folder.finish(trial.key)
+
+
+def names(trials: list[Trial]) -> list[str]:
+    return [trial.method for trial in trials]
+
+
+def test_stages_come_first_then_steps_of_more_images(tmp_path: Path) -> None:
+    trials = trials_of("stl", "mtl", "mal", "l2t_ww", batch_au=4, batch_fe=5, batch_val=6)
+    images = {trial.method: images_of_step(trial, REGISTRY) for trial in trials}
+    assert (images["stl"], images["mtl"], images["mal"]) == (4, 9, 15)
+    stage = next(trial for trial in trials if trial.method == "fe_source")
+    ordered = names(in_order(trials, {stage.key}, REGISTRY, tmp_path))
+    assert ordered[:3] == ["fe_source", "mal", "mtl"]
+    assert sorted(ordered) == sorted(names(trials))
+
+
+def test_the_longest_measured_comes_first_and_an_unmeasured_one_before_it(tmp_path: Path) -> None:
+    for (trial,), seconds in ((trials_of("stl"), 30.0), (trials_of("mtl"), 10.0)):
+        finish(trial, tmp_path, seconds)
+    trials = trials_of("mtl", "stl", "uncertainty", seeds=(1, 2))
+    ordered = in_order(trials, set(), REGISTRY, tmp_path)
+    assert names(ordered) == ["uncertainty"] * 2 + ["stl"] * 2 + ["mtl"] * 2
+    assert [trial.seed for trial in ordered] == [1, 2] * 3  # equal trials keep their order
+
+
+def test_times_are_those_of_the_same_settings(tmp_path: Path) -> None:
+    for seed, seconds in ((0, 10.0), (1, 20.0)):
+        finish(trials_of("stl", seeds=(seed,))[0], tmp_path, seconds)
+    assert measured_seconds(trials_of("stl", seeds=(7,))[0], tmp_path) == 15.0
+    assert measured_seconds(trials_of("stl", steps=5)[0], tmp_path) == float("inf")
+    (broken,) = trials_of("stl", seeds=(1,))
+    (broken.folder(tmp_path) / "provenance.json").write_text("{")
+    assert measured_seconds(trials_of("stl", seeds=(7,))[0], tmp_path) == 10.0
+
+
+def test_what_is_free_runs_while_another_process_trains_a_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage that another process runs is left, what is free is run, and only then is it waited for."""
+    trials = trials_of("stl", "l2t_ww")
+    stage = next(trial for trial in trials if trial.method == "fe_source")
+    folder = TrialFolder(stage.folder(tmp_path))
+    folder.announce(stage)
+    lock, begun = FileLock(folder.lock), []
+    lock.acquire()
+
+    def train(trial: Trial, *_: object) -> None:
+        begun.append(trial.method)
+        finish(trial, tmp_path, 1.0)
+
+    def on_trial(trial: Trial, state: State) -> None:
+        if state == State.AWAITED:
+            begun.append("waited")
+            lock.release()
+
+    monkeypatch.setattr(runner, "_train", train)
+    monkeypatch.setattr(runner, "LOOK_S", 0.05)
+    options, nothing = RunOptions(torch.device("cpu")), SimpleNamespace()
+    outcomes = runner.run_trials(trials, REGISTRY, BP4D, nothing, tmp_path, options, on_trial)
+    assert begun == ["stl", "waited", "fe_source", "l2t_ww"]
+    assert {outcome.state for outcome in outcomes} == {OutcomeState.RAN}
