@@ -50,7 +50,9 @@ def as_videos(root: Path, *, size: int, frames: int, seed: int = 0) -> dict[tupl
             turned, _ = vary(np.random.default_rng([seed, standin._FRAME, p, f]), *base)
             intensity = [float(rows[f"AU{au}"].iloc[f]) for au in DRAWN_AUS]
             marks = draw_landmarks(np.random.default_rng(0), who, intensity, turned, SIDE)
-            points[str(subject), f + 1] = points_of(marks, (slice(36, 42), slice(42, 48)), (48, 54)) + np.float32((x, y))
+            points[str(subject), f + 1] = points_of(marks, (slice(36, 42), slice(42, 48)), (48, 54)) + np.float32(
+                (x, y)
+            )
         writer.release()
         for path in rows["path"]:
             (root / path).unlink()
