@@ -152,6 +152,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
+def owners(session: nox.Session) -> None:
+    """Mock copies of the licensed datasets in every layout, one of them with as many files as the real BP4D."""
+    run(session, "pytest", "tests/owners", "-m", "", "-rs", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
 def fuzz(session: nox.Session) -> None:
     """Three hundred damaged inputs through the command line: no traceback, no finished trial touched."""
     run(session, "pytest", "tests/fuzz", "-m", "", "-rs", *session.posargs)
