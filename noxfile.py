@@ -167,6 +167,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
+def owners(session: nox.Session) -> None:
+    """Mock copies of the licensed datasets in every layout, one of them with as many files as the real BP4D."""
+    run(session, "pytest", "tests/owners", "-m", "", "-rs", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
 def fuzz(session: nox.Session) -> None:
     """Three hundred damaged inputs, five hundred changed stores: no traceback, no false result, no trial touched."""
     run(session, "pytest", "tests/fuzz", "tests/integrity/test_property.py", "-m", "", "-rs", *session.posargs)

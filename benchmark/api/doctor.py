@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +59,19 @@ def diagnose(root: Path) -> list[Diagnosis]:
         *(datasets.open_fe(profile, name) for name in datasets.names("fe")),
     ]
     best: dict[str, Sighting] = {}
-    for folder in _folders(root, DEPTH):
-        for dataset in known:
-            seen = dataset.recognise(folder)
-            if seen is not None and (dataset.name not in best or (seen.readable and not best[dataset.name].readable)):
-                best[dataset.name] = seen
+    level = [root]
+    for _ in range(DEPTH + 1):
+        below: list[Path] = []
+        for folder in level:
+            seen = {d.name: sighting for d in known if (sighting := d.recognise(folder)) is not None}
+            for name, sighting in seen.items():
+                if name not in best or (sighting.readable and not best[name].readable):
+                    best[name] = sighting
+            inner = subfolders(folder)
+            # A dataset's own folders hold no other dataset, and there can be thousands of them.
+            if not any(sighting.readable for sighting in seen.values()) and len(inner) <= MOST_FOLDERS:
+                below += inner
+        level = below
     kinds = {dataset.name: dataset.kind for dataset in known}
     found = [_diagnosis(name, seen, kinds[name]) for name, seen in best.items()]
     return sorted(found, key=lambda d: (not d.sighting.readable, d.name))
@@ -90,12 +97,3 @@ def _diagnosis(name: str, seen: Sighting, kind: str) -> Diagnosis:
         steps = next_steps(name, root)
     link = () if named else (f"ln -s {seen.folder.resolve()} {root / seen.place}",)
     return Diagnosis(name, seen, root, (*link, *steps))
-
-
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    """The folder and those below it, level by level."""
-    level = [folder]
-    for _ in range(depth + 1):
-        yield from level
-        inner = [subfolders(f) for f in level]
-        level = [p for names in inner if len(names) <= MOST_FOLDERS for p in names]

@@ -289,7 +289,7 @@ def _frame_lines(faces: FaceSet, protocol: Protocol, known: Known) -> list[Line]
         lost = 0 if out is None else int(out["subject"].isin(subjects).sum())
         full = sum(r.frames for name, r in known.ranges.items() if subject_of[name] in subjects)
         total = f"{full:,}" if known.ranges else f"about {protocol.frames:,}" if group == "all" else "?"
-        counted = f"{inside:,}" + (f" and {lost:,} left out: no landmarks near, or no image" if lost else "")
+        counted = f"{inside:,}" + (f" and {lost:,} without landmarks near, or an image" if lost else "")
         lines.append(Line("frames" if group == "all" else f"frames of {group}", counted, total))
     return lines
 

@@ -94,13 +94,14 @@ def data_root(path: Path, *, needs: tuple[str, ...], remedy: str = "") -> Path:
     if missing:
         beside = sorted(p.name for p in path.iterdir() if p.is_dir())
         parent = path.name in needs and path.parent
+        other = remedy or ("" if parent else f"`malbench data doctor {path}` names what it recognises")
         raise UserError(
             f"the data root lacks {', '.join(missing)}",
             where=path,
             expected=f"a folder that holds {layout}",
             found=", ".join(beside[:12]) + (", ..." if len(beside) > 12 else "") if beside else "no folders",
             remedy=(f"name its parent: --data {parent}" if parent else "put the datasets there under their usual names")
-            + (f"; {remedy}" if remedy else f"; `malbench data doctor {path}` names what it recognises"),
+            + (f"; {other}" if other else ""),
         )
     return path
 

@@ -153,7 +153,7 @@ def source_files(dataset: Dataset) -> tuple[Path, ...]:
     Example:
         >>> from benchmark.config.profile import load_profile
         >>> [file.name for file in source_files(open_fe(load_profile("smoke")[0]))]
-        ['__init__.py', 'reader.py', 'standin.py']
+        ['__init__.py', 'layout.py', 'reader.py', 'standin.py']
     """
     file = read_marks(FOLDER, DATASET_DECORATORS)[dataset.registered].file
     return tuple(sorted(file.parent.glob("*.py"))) if file.name == "__init__.py" else (file,)

@@ -118,7 +118,7 @@ class Dataset(ABC):
         self.settings = settings
 
     def recognise(self, home: Path) -> Sighting | None:
-        """What a folder holds of this dataset, in whatever layout; None for nothing of it.
+        """Parts of this dataset in a folder, in whatever layout; None for nothing of it.
 
         Args:
             home: Any folder.

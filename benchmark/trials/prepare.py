@@ -59,7 +59,7 @@ class Chosen:
 
     @property
     def without_start(self) -> str:
-        """What to do without the dataset that backbones start from."""
+        """Remedy for a root without the dataset that backbones start from."""
         return f"backbones of {self.au.title} start from it (A14); without it: --set {self.au.name}.start.method="
 
     @property

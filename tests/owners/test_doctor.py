@@ -140,3 +140,10 @@ def test_two_steps_of_training_on_a_mock_copy(tmp_path: Path) -> None:
     assert "aligned on eyes and mouth found by MTCNN" in text
     record = next((tmp_path / "runs").rglob("*.json"))
     assert record.is_file()
+
+
+def test_disfa_without_bp4d_names_the_setting(tmp_path: Path) -> None:
+    mock.disfa(tmp_path)
+    mock.rafdb(tmp_path)
+    with pytest.raises(UserError, match=r"the data root lacks BP4D[\s\S]*--set disfa\.start\.method="):
+        load_data("disfa", profile="paper", root=tmp_path, cache=tmp_path / "cache", allow_incomplete=True)

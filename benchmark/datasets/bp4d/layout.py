@@ -139,7 +139,7 @@ def _entries(folder: Path) -> str:
 
 
 def sight(home: Path) -> Sighting | None:
-    """What a folder holds of BP4D; None for nothing."""
+    """Parts of BP4D in a folder; None for nothing."""
     places = places_in(home)
     fault = cause(places)
     if places.coding is None and places.images is None and not (fault and "not unpacked" not in fault.what):

@@ -1,4 +1,4 @@
-"""What a folder holds of DISFA, in the layouts that copies have."""
+"""Parts of DISFA in any folder, in the layouts that copies have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAYOUT = f"{DISFA.folder}/{LABELS}/SN001/SN001_au1.txt and {DISFA.folder}/Videos
 
 
 def sight(home: Path) -> Sighting | None:
-    """What a folder holds of DISFA; None for nothing."""
+    """Parts of DISFA in a folder; None for nothing."""
     home = undoubled(home)
     labels, marks = at(home, LABELS), at(home, LANDMARKS)
     labelled, marked = (_subjects(folder) if folder is not None else set() for folder in (labels, marks))

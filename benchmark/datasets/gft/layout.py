@@ -1,4 +1,4 @@
-"""What a folder holds of GFT."""
+"""Parts of GFT in any folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYOUT = "GFT/annotations/001A_occ.csv, GFT/videos/001A.avi or GFT/images/001A/1
 
 
 def sight(home: Path, settings: GftSettings) -> Sighting | None:
-    """What a folder holds of GFT; None for nothing."""
+    """Parts of GFT in a folder; None for nothing."""
     home = undoubled(home)
     annotated = {
         p.name[:4].upper()

@@ -503,7 +503,7 @@ def _origin(
 
 
 def _count(unknown: Counter[str], left_out: int) -> str:
-    """Sentence for the note: number and values of unknown cells. The code for unknown labels is not known here."""
+    """Sentence for the note: number and values of unknown cells, because their code is not known here."""
     # Ties are sorted by text, so that the order of reading has no effect.
     common = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
     cells = ", ".join(f"{n:,} {cell[:12] or 'empty'}" for cell, n in common[:4]) + (", ..." if len(common) > 4 else "")

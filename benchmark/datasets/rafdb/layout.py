@@ -108,7 +108,7 @@ def _has_classes(folder: Path) -> bool:
 
 
 def sight(home: Path) -> Sighting | None:
-    """What a folder holds of RAF-DB; None for nothing."""
+    """Parts of RAF-DB in a folder; None for nothing."""
     places = places_in(home)
     images = [p for p in listed(images_in(places, "aligned")) if _STEM.fullmatch(p.name)]
     originals = [p for p in listed(images_in(places, "original")) if _STEM.fullmatch(p.name)]

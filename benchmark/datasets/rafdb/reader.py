@@ -62,6 +62,13 @@ USED = 0.95
 TRAIN_IMAGES = 12_271
 """Number of training images of the official basic subset; "about 12,300" in the paper."""
 
+_KINDS: Mapping[Origin, str] = MappingProxyType(
+    {
+        "stand-in": "stand-in (procedural faces in RAF-DB's layout)",
+        "complete": "RAF-DB basic",
+        "partial": "partial data in RAF-DB's layout",
+    }
+)
 _LINE = re.compile(r"(?P<stem>(?P<split>train|test)_(?P<number>\d+))\.jpg\s+(?P<code>[1-7])")
 _VOTED = re.compile(r"(?P<stem>(?:train|test)_\d+)(?:_aligned)?(?:\.jpg)?")
 
@@ -181,17 +188,8 @@ def read_rafdb(
         table["consistency"] = [
             float(shares.get(s, nobody)[label]) for s, label in zip(table["subject"], labels, strict=True)
         ]
-    standin = is_standin(root, table)
-    listed_all = Counter(entry.split for entry in lines.values())["train"] == TRAIN_IMAGES
-    used = int((table["sequence"] == "train").sum())
-    complete = not standin and listed_all and used >= USED * TRAIN_IMAGES
-    note = f"{len(table):,} FE images, " + (
-        "stand-in (procedural faces in RAF-DB's layout)"
-        if standin
-        else "RAF-DB basic"
-        if complete
-        else "partial data in RAF-DB's layout"
-    )
+    origin = _origin(root, table, lines)
+    note = f"{len(table):,} FE images, {_KINDS[origin]}"
     if settings.source == "original":
         note += ", original images " + (
             f"aligned on eyes and mouth, {len(kept) - len(rows)} left out whose landmarks cannot be a face's"
@@ -202,9 +200,16 @@ def read_rafdb(
         note += f", {absent:,} left out without an image (data.missing=leave_out)"
     if votes is not None:
         note += f", votes on {int(table['consistency'].notna().sum()):,} of them"
-    origin: Origin = "stand-in" if standin else "complete" if complete else "partial"
     aligned = np.stack([believable[i] for i in rows]) if turned else None
     return FaceSet("rafdb", root, table, labels, EMOTIONS, origin, note, points=aligned)
+
+
+def _origin(root: Path, table: pd.DataFrame, lines: Mapping[str, Entry]) -> Origin:
+    if is_standin(root, table):
+        return "stand-in"
+    whole = Counter(entry.split for entry in lines.values())["train"] == TRAIN_IMAGES
+    used = int((table["sequence"] == "train").sum())
+    return "complete" if whole and used >= USED * TRAIN_IMAGES else "partial"
 
 
 def read_entries(
