@@ -70,8 +70,7 @@ class Row:
     def reading(self) -> str:
         """Reading of the paper whose settings these are; "" if no reading has them."""
         # Trials of before readings had names have none, and the same settings.
-        names = self.trials["reading"] if "reading" in self.trials else ()
-        return next((str(name) for name in names if name), "")
+        return next((str(name) for name in self.trials["reading"] if name), "")
 
     @property
     def is_trained(self) -> bool:
