@@ -6,15 +6,16 @@ predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` if the met
 a digest of each of these files, so that a later change is noticed. `provenance.json` says that it does. A `DONE`
 without digests is of an earlier version, and the trial unsealed, or it is damaged.
 
-Two files beside them are not sealed. `slurm.json` names the job that the trial was last submitted as; the submitting
-process writes it, not the owner of the trial. `verified.json` says which sources last verified a finished trial; it has
-a seal of its own, which holds for this trial alone.
+Two files beside them come from others than the owner of the trial. `slurm.json` names the job that the trial was last
+submitted as, and is not sealed. `verified.json` says which sources last verified a finished trial; `DONE` gets its
+digest then.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 
 from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes, regular
-from benchmark.core.hashing import digest_of_bytes, digest_of_file, digest_of_json
+from benchmark.core.hashing import digest_of_bytes, digest_of_file
 from benchmark.store.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -227,8 +228,7 @@ class TrialFolder:
         Raises:
             OSError: A file cannot be read or written.
         """
-        seals = [f"{digest_of_file(self.path / name).hex()} {name}" for name in self._sealed_names()]
-        self.write_text(DONE, "\n".join([key, *seals, ""]))
+        self._write_mark(key, {name: digest_of_file(self.path / name).hex() for name in self._sealed_names()})
         self.prune()
 
     def reopen(self) -> None:
@@ -310,40 +310,37 @@ class TrialFolder:
         return sorted(name for name in names if name not in _UNSEALED and not name.startswith("."))
 
     def write_verification(self, content: Mapping[str, Any]) -> None:
-        """Write `verified.json`, sealed for this finished trial.
+        """Write `verified.json`, and seal it in `DONE` of this finished trial, if that seals anything.
 
         Args:
             content: JSON values.
 
         Raises:
+            UserError: `DONE` is damaged.
             OSError: A file cannot be read or written.
         """
-        self.write_json(VERIFIED, {**content, "seal": self._seal_of(content)})
+        self.write_json(VERIFIED, content)
+        mark = self.mark()
+        if mark is not None and mark.seals:
+            self._write_mark(mark.key, {**mark.seals, VERIFIED: digest_of_file(self.path / VERIFIED).hex()})
 
-    def read_verification(self) -> dict[str, Any]:
-        """Content of `verified.json`; empty if there is none, `unsealed` alone if an earlier version wrote it.
+    def read_verification(self, seals: Mapping[str, str]) -> dict[str, Any]:
+        """Content of `verified.json`; empty if there is none, `unsealed` alone if `DONE` does not know it.
+
+        Args:
+            seals: Result of `seals`.
 
         Raises:
-            UserError: The file has changed, or is of another trial.
+            UserError: The file has changed, or is gone.
+            OSError: The file cannot be read.
             ValueError: The file is damaged.
         """
-        try:
-            content = json_object(read_bytes(self.path / VERIFIED))
-        except FileNotFoundError:
-            return {}
-        seal = content.pop("seal", None)
-        if seal is None:
-            return {UNSEALED: True}
-        if seal != self._seal_of(content):
-            raise UserError(
-                "the mark of a verification has changed, or is of another trial",
-                where=self.path / VERIFIED,
-                remedy="delete this file, and run `malbench verify` again",
-            )
-        return content
+        if VERIFIED in seals:
+            return json_object(self.read(VERIFIED, seals))
+        return {UNSEALED: True} if os.path.lexists(self.path / VERIFIED) else {}
 
-    def _seal_of(self, content: Mapping[str, Any]) -> str:
-        return digest_of_json({"trial": digest_of_bytes(read_bytes(self.path / DONE)), "content": dict(content)})
+    def _write_mark(self, key: str, seals: Mapping[str, str]) -> None:
+        self.write_text(DONE, "\n".join([key, *(f"{digest} {name}" for name, digest in seals.items()), ""]))
 
     def read(self, name: str, seals: Mapping[str, str]) -> bytes:
         """Read a file and compare it with its seal.

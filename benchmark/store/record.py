@@ -40,7 +40,7 @@ def read_trial(folder: TrialFolder, seals: Mapping[str, str] | None = None) -> t
             if not mark.seals:
                 check_unsealed(folder, made)
                 made[UNSEALED] = True
-            verified = folder.read_verification()
+            verified = folder.read_verification(seals)
             made |= {"verified": verified} if verified else {}
         return trial, made
     except (ValidationError, ValueError, KeyError, OSError, RecursionError) as error:

@@ -158,7 +158,7 @@ def _finished(seen: TrialSummary, trial: dict[str, Any], raw: bytes, contents: C
     return replace(
         seen,
         source_hash=str(made.get("source_hash", "")),
-        verified_hash=str(folder.read_verification().get("source_hash", "")),
+        verified_hash=str(folder.read_verification(mark.seals).get("source_hash", "")),
         is_sealed=bool(mark.seals),
         fault="; ".join(_faults(folder, mark, {TRIAL: raw, PROVENANCE: made_raw}, contents))[:160],
     )

@@ -141,7 +141,7 @@ def test_a_changed_trial_is_not_done_and_not_reported(tmp_path: Path, change: Ca
 def test_a_changed_verification_counts_for_nothing(tmp_path: Path) -> None:
     runs = finished_store(tmp_path / "runs")
     verification_edited(only_trial(runs, "mal"))
-    with pytest.raises(UserError, match="verification has changed"):
+    with pytest.raises(UserError, match="has changed since"):
         read_store(runs, PRESENT)
     assert [state for _, state in standings(runs, PRESENT)] == [State.DAMAGED, State.DONE, State.DONE]
 
@@ -149,8 +149,19 @@ def test_a_changed_verification_counts_for_nothing(tmp_path: Path) -> None:
 def test_a_verification_of_another_trial_counts_for_nothing(tmp_path: Path) -> None:
     runs = finished_store(tmp_path / "runs")
     shutil.copy(only_trial(runs, "mal") / VERIFIED, only_trial(runs, "stl"))
-    with pytest.raises(UserError, match="of another trial"):
+    (made,) = [
+        json.loads(row.provenance) for row in read_store(runs, PRESENT).trials.itertuples() if row.method == "stl"
+    ]
+    assert made["verified"] == {"unsealed": True}
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.rename(path.with_name("x.json"))])
+def test_a_verification_that_is_gone_is_missed(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    runs = finished_store(tmp_path / "runs")
+    change(only_trial(runs, "mal") / VERIFIED)
+    with pytest.raises(UserError, match="cannot be read"):
         read_store(runs, PRESENT)
+    assert [state for _, state in standings(runs, PRESENT)] == [State.DAMAGED, State.DONE, State.DONE]
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "predictions.parquet"])

@@ -25,7 +25,7 @@ def test_the_name_of_a_job_is_no_part_of_a_result(tmp_path: Path) -> None:
     assert folder.is_done
 
 
-def test_a_verification_is_not_sealed_and_goes_when_the_trial_runs_again(tmp_path: Path) -> None:
+def test_a_verification_that_others_wrote_is_not_sealed_and_goes_when_the_trial_runs_again(tmp_path: Path) -> None:
     folder = TrialFolder(tmp_path)
     folder.write_json("provenance.json", {"steps": 3})
     folder.write_json(VERIFIED, {"source_hash": "b"})
