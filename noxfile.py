@@ -89,9 +89,8 @@ for dataset in DATASETS:
 
 
 def run_method(session: nox.Session, dataset: str, method: str) -> None:
-    """One method apart from the others, in a process for each core; the report once, after the last."""
-    # One thread a process, as in `study`. A number of the user's own counts.
-    run(session, "malbench", "run", dataset, "--method", method, "--processes=0", *session.posargs)
+    """One method in a process of its own; the report once, after the last."""
+    run(session, "malbench", "run", dataset, "--method", method, *session.posargs)
     session.notify("report", posargs=store_arguments(session.posargs))
 
 
@@ -161,7 +160,7 @@ def slurm(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def chaos(session: nox.Session) -> None:
-    """Kills at random moments, fifty of each kind of work; shared trials; strange environments: the same bits at the end."""
+    """Kills at random moments, fifty of each kind of work; shared trials; strange environments."""
     files = ("tests/chaos", "tests/launch/test_processes.py", "tests/integrity/test_environment.py")
     run(session, "pytest", *files, "-m", "", "-rs", *session.posargs)
 

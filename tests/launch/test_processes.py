@@ -159,7 +159,7 @@ def test_a_killed_child_of_a_run(tmp_path: Path, cache: Path) -> None:
     assert "training" in log.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_fails_is_tried_once_and_does_not_stop_the_others(tmp_path: Path, cache: Path) -> None:
     wrong = ("methods.stl.lr=1e30", "methods.stl.optimizer=sgd")
     begun: list[str] = []

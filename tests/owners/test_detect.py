@@ -99,6 +99,7 @@ def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
         detect.Mtcnn()
 
 
+@pytest.mark.long
 def test_the_stand_in_of_gft_as_videos_is_found_and_aligned(tmp_path: Path) -> None:
     truth = as_videos(tmp_path, size=96, frames=2)
     profile, _ = load_profile("paper", ["data.frame_size=64", "data.crop_size=56"])

@@ -15,7 +15,7 @@ from benchmark.data.align import TEMPLATE, points_of
 from benchmark.data.frames import PackedFaces
 from benchmark.data.quality import look
 from benchmark.trials.prepare import find_faces, pack_faces, read_au, read_fe
-from tests.owners import mock
+from tests.owners import mock, sampled
 from tests.owners.mock import Mock
 
 SMALL = ("data.frame_size=64", "data.crop_size=56")
@@ -111,7 +111,7 @@ def hold_against_the_source(packed: PackedFaces, copy: Mock, folder: str, *, lea
     assert np.median(own) > middle
 
 
-@pytest.mark.parametrize("layout", BP4D_LAYOUTS)
+@pytest.mark.parametrize("layout", sampled(BP4D_LAYOUTS, whole=8))
 def test_bp4d(layout: str, tmp_path: Path) -> None:
     copy = BP4D_LAYOUTS[layout](tmp_path / "data")
     packed = packed_au(copy.root, "bp4d", tmp_path / "cache")
@@ -120,7 +120,7 @@ def test_bp4d(layout: str, tmp_path: Path) -> None:
     hold_against_the_source(packed, copy, "BP4D", least=BOUND, middle=MIDDLE)
 
 
-@pytest.mark.parametrize("layout", DISFA_LAYOUTS)
+@pytest.mark.parametrize("layout", sampled(DISFA_LAYOUTS, whole=8))
 def test_disfa(layout: str, tmp_path: Path) -> None:
     copy = DISFA_LAYOUTS[layout](tmp_path / "data")
     packed = packed_au(copy.root, "disfa", tmp_path / "cache")
@@ -128,7 +128,7 @@ def test_disfa(layout: str, tmp_path: Path) -> None:
     hold_against_the_source(packed, copy, "DISFA", least=BOUND, middle=MIDDLE)
 
 
-@pytest.mark.parametrize("layout", GFT_LAYOUTS)
+@pytest.mark.parametrize("layout", sampled(GFT_LAYOUTS, whole=8))
 def test_gft(layout: str, tmp_path: Path) -> None:
     copy = GFT_LAYOUTS[layout](tmp_path / "data")
     packed = packed_au(copy.root, "gft", tmp_path / "cache")
@@ -138,7 +138,7 @@ def test_gft(layout: str, tmp_path: Path) -> None:
     hold_against_the_source(packed, copy, "GFT", least=0.5, middle=0.8)
 
 
-@pytest.mark.parametrize("layout", RAFDB_LAYOUTS)
+@pytest.mark.parametrize("layout", sampled(RAFDB_LAYOUTS, whole=8))
 def test_rafdb(layout: str, tmp_path: Path) -> None:
     copy = RAFDB_LAYOUTS[layout](tmp_path / "data")
     profile, _ = load_profile("paper", SMALL)

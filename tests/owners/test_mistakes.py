@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from benchmark.api.checks import check_data
 from benchmark.core.errors import UserError
-from tests.owners import mock
+from tests.owners import mock, sampled
 
 LINES = 40
 """Most lines that findings may take: one screen."""
@@ -263,7 +263,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "make", "words"), CASES)
+@pytest.mark.parametrize(("name", "make", "words"), sampled(CASES, whole=4))
 def test_a_mistake_is_named_in_one_screen(name: str, make: Make, words: str, tmp_path: Path) -> None:
     make(tmp_path)
     if name != "rafdb":

@@ -168,7 +168,7 @@ def test_a_copied_folder_is_named(finished: tuple[Path, Trial, TrialData], tmp_p
     runs, trial, _ = finished
     for name in (trial.folder(runs).name, "backup"):
         shutil.copytree(trial.folder(runs), tmp_path / "bp4d" / "mal" / name)
-    with pytest.raises(UserError, match="stands twice"):
+    with pytest.raises(UserError, match="renamed or moved"):
         read_store(tmp_path, {})
 
 
