@@ -154,7 +154,11 @@ def test_commands_work(name: str, home: Path) -> None:
 
 def reachable_by_others() -> bool:
     """Whether another user may run this interpreter."""
-    ran = subprocess.run([sys.executable, "-c", ""], check=False, capture_output=True, preexec_fn=tried_by_another)
+    command = [sys.executable, "-c", "import numpy"]
+    try:
+        ran = subprocess.run(command, check=False, capture_output=True, preexec_fn=tried_by_another)
+    except PermissionError:  # its folder is root's alone
+        return False
     return ran.returncode == 0
 
 
