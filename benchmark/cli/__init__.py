@@ -14,7 +14,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.cli import data, report, run, status, study
-from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, end_on_sigterm, prepare_streams
+from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
 USER_MISTAKE = 2
@@ -67,12 +67,12 @@ def main() -> None:
     """Run the command line; a user error is printed as one block and ends with status 2."""
     before = sys.stdout
     prepare_streams()
-    end_on_sigterm()
     # A command draws into files alone, and must not depend on what the user's notebooks draw with.
     os.environ["MPLBACKEND"] = "agg"
     try:
         try:
-            app()
+            with ending_on_sigterm():
+                app()
         finally:
             sys.stdout.flush()  # at the end of the interpreter it would be too late to say that nobody reads it
     except OutputClosed as error:

@@ -7,6 +7,8 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -111,11 +113,18 @@ def prepare_streams() -> None:
         sys.stdout = Output(sys.stdout)
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end this process as an exception does, so that scratch folders are deleted."""
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this process inside as an exception does, so that scratch folders are deleted."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         sys.exit(TERMINATED)
 
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
