@@ -332,14 +332,14 @@ def test_runners_end_with_the_process_that_started_them(data: Path, tmp_path: Pa
 import sys
 import time
 from pathlib import Path
-from benchmark.launch.processes import runners
-with runners(1, sys.argv[2:], Path(sys.argv[1])) as wait:
-    wait()
+from benchmark.launch.processes import beside
+with beside(1, sys.argv[2:], Path(sys.argv[1])):
+    time.sleep(600)
 """
     command = [sys.executable, "-c", code, str(tmp_path / "runs"), *map(str, run)]
     (tmp_path / "runs").mkdir()
     parent = subprocess.Popen(command)
-    log, until = tmp_path / "runs/runners/1.log", time.monotonic() + 100
+    log, until = tmp_path / f"runs/runners/{parent.pid}-2.log", time.monotonic() + 100
     while not (log.is_file() and "training" in log.read_text()) and time.monotonic() < until:
         time.sleep(0.05)
     parent.kill()
