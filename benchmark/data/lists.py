@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,11 @@ class Entry:
     frame: int
 
 
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text file with their numbers, from 1."""
+    return enumerate(regular(file).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1)
+
+
 def read_names(file: Path, pattern: re.Pattern[str]) -> list[Entry]:
     """Read the names of a list.
 
@@ -50,7 +55,7 @@ def read_names(file: Path, pattern: re.Pattern[str]) -> list[Entry]:
     if not file.is_file():
         raise UserError("there is no list", where=file, found=listing(file.parent), remedy="name an existing file")
     entries = []
-    for line, text in enumerate(regular(file).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    for line, text in _lines(file):
         name = text.strip().replace("\\", "/").split(" ")[0]
         if not name:
             continue
@@ -88,7 +93,7 @@ def read_label_rows(file: Path, rows: int, aus: int) -> npt.NDArray[np.int8]:
         raise UserError("there is no file of labels", where=file, found=listing(file.parent))
     values = {"0": 0, "1": 1, "9": UNKNOWN, "-1": UNKNOWN}
     table = []
-    for line, text in enumerate(regular(file).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    for line, text in _lines(file):
         cells = text.replace(",", " ").split()
         if not cells:
             continue

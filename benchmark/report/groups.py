@@ -207,9 +207,13 @@ def read_provenance(text: Any) -> dict[str, Any]:
 def machine_of(provenance: Any) -> str:
     """Device and version of torch of a trial, in words."""
     made = read_provenance(provenance)
+    return f"{made.get('device') or 'an unknown device'} with torch {torch_of(made) or 'of unknown version'}"
+
+
+def torch_of(made: dict[str, Any]) -> str:
+    """Version of torch in a provenance; "" if it does not say one."""
     packages = made.get("packages")
-    torch = packages.get("torch") if isinstance(packages, dict) else None
-    return f"{made.get('device') or 'an unknown device'} with torch {torch or 'of unknown version'}"
+    return str(packages.get("torch") or "") if isinstance(packages, dict) else ""
 
 
 def reserve_of(trials: pd.DataFrame) -> str:
@@ -227,10 +231,7 @@ def staleness(trials: pd.DataFrame) -> str:
     if trials["stale"].any():
         return "yes"
     marks = [facts.get("verified") for facts in made]
-    found = [mark for mark in marks if isinstance(mark, dict)]
-    said = sorted(
-        {UNSEALED if m.get(UNSEALED) else f"{m.get('steps', 0)} steps {m.get('agreement', '')}" for m in found}
-    )
+    said = sorted({_verification(mark) for mark in marks if isinstance(mark, dict)})
     return f"no: verified, {' and '.join(said)}" if said else "no"
 
 

@@ -16,7 +16,7 @@ from benchmark.paper.tables import ambiguities
 from benchmark.report.calibration import calibrate_group, calibration_sentence
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
-from benchmark.report.groups import Group, group_results, read_provenance, reserve_of, staleness
+from benchmark.report.groups import Group, group_results, read_provenance, reserve_of, staleness, torch_of
 from benchmark.report.ours import (
     OursOfGroup,
     au_difference_table,
@@ -191,7 +191,7 @@ def _facts(group: Group) -> tuple[tuple[str, str], ...]:
         ("data", _distinct(trials["data_note"])),
         ("fingerprint", group.fingerprint or UNKNOWN),
         ("device", _distinct(str(p.get("device") or UNKNOWN) for p in made)),
-        ("torch", _distinct(_torch(p) for p in made)),
+        ("torch", _distinct(torch_of(p) or UNKNOWN for p in made)),
         ("trials", str(len(trials))),
     )
 
@@ -201,11 +201,6 @@ def _distinct(values: Iterable[object]) -> str:
     texts = list(dict.fromkeys(values))
     shown = sorted(texts) if all(isinstance(t, str) for t in texts) else texts  # type: ignore[type-var]
     return ", ".join(str(text) or UNKNOWN for text in shown)
-
-
-def _torch(provenance: dict[str, Any]) -> str:
-    packages = provenance.get("packages")
-    return str(packages.get("torch") or UNKNOWN) if isinstance(packages, dict) else UNKNOWN
 
 
 def _notes(group: Group) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def unpack(home: Path) -> None:
 
 
 def leave_files(home: Path) -> None:
-    """What a runner leaves that was killed right after it finished a trial."""
+    """Files of a runner that was killed right after it finished a trial."""
     for done in sorted((home / "runs").rglob("DONE")):
         for name in ("checkpoint.safetensors", "ERROR.txt", ".counts.parquet.0123.tmp"):
             (done.parent / name).write_bytes(b"left")
@@ -117,7 +117,7 @@ def nobody_left(token: str) -> bool:
 
 
 def finished(work: Work, home: Path) -> dict[str, bytes]:
-    """What an undisturbed command makes."""
+    """Files of an undisturbed command."""
     log = home / "log"
     process = start(log, *work.command(home), before=work.before)
     process.join(ENOUGH_S)

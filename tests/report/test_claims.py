@@ -52,7 +52,7 @@ FOLLOWS: dict[str, bool | dict[str, bool] | None] = {
 
 
 def said_of(claim: JudgedClaim) -> bool | dict[str, bool | None] | None:
-    """What the printed tables say of a claim; by reading if it depends on that."""
+    """Outcome of a claim on the printed tables; by reading if it depends on that."""
     if not claim.depends:
         return claim.follows
     return {reading.name: reading.printed.holds for reading in claim.readings}
