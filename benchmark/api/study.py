@@ -24,8 +24,10 @@ from benchmark.data.known import known_fe
 from benchmark.launch.processes import Sharing, sharing
 from benchmark.store.results import Results
 from benchmark.study.gradient_probe import probe_training, write_gradient_probe
-from benchmark.study.page import digests_of, write_study
-from benchmark.study.plan import Plan, Question, load_plan
+from benchmark.study.page import write_study
+from benchmark.study.plan import Plan, Question, load_plan, plan_file
+from benchmark.study.registration import register
+from benchmark.study.rows import digests_of
 from benchmark.trials.expand import Selection, expand
 from benchmark.trials.prepare import starts_from_renders
 from benchmark.trials.runner import Outcome
@@ -171,6 +173,27 @@ def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[
     for file in beside:
         results = results.beside(Results.read(file).mark_stale(present))
     return write_study(plan, results, out, digests=digests_of(plan, discover()), name=plan_name)
+
+
+def register_plan(plan_name: str) -> Path:
+    """Record the commit and the digest of a plan, before its trials run.
+
+    Args:
+        plan_name: A plan of the suite, or a TOML file.
+
+    Returns:
+        The file of the registration, to commit.
+
+    Raises:
+        UserError: The plan has a mistake, or is not committed as it stands.
+
+    Example:
+        >>> register_plan("small")  # doctest: +SKIP
+        PosixPath('benchmark/study/plans/small.registered')
+    """
+    plan = load_plan(plan_name)
+    digests_of(plan, discover())
+    return register(plan_file(plan_name))
 
 
 def _asked(plan: Plan, request: StudyRequest) -> list[Question]:

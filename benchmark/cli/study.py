@@ -49,6 +49,9 @@ def study(
     page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
     processes: Processes = 1,
     no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
+    register: Annotated[
+        bool, typer.Option("--register", help="Train nothing: record the commit that holds the plan.")
+    ] = False,
 ) -> None:
     """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped.
 
@@ -58,9 +61,12 @@ def study(
     from rich.console import Console
 
     from benchmark.api.request import Execution
-    from benchmark.api.study import StudyRequest, check_study, study_sharing, write_study_page
+    from benchmark.api.study import StudyRequest, check_study, register_plan, study_sharing, write_study_page
 
     console = Console()
+    if register:
+        console.print(f"wrote {register_plan(plan)}: commit it before the trials run", soft_wrap=True)
+        return
     request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, threads, processes=processes))
     wanted = check_study(request)
     failed = False

@@ -28,6 +28,10 @@ class RowDifference:
     Attributes:
         f1: Difference in F1 x 100.
         interval: Interval of `f1` over subjects and trainings; NaN at both ends for one training.
+        error: Standard error of `f1` over subjects and trainings; NaN for one training.
+        freedom: Degrees of freedom of `error`.
+        p: Two-sided p-value of the hypothesis that the true difference is 0; NaN for one training.
+        detectable: Smallest true difference that the test finds with a chance of 80 %; NaN for one training.
         auc: Difference in AUC x 100.
         auc_interval: Interval of `auc` over trainings; NaN at both ends for one training.
         seeds: Seeds, in words.
@@ -36,6 +40,10 @@ class RowDifference:
 
     f1: float
     interval: Interval
+    error: float
+    freedom: float
+    p: float
+    detectable: float
     auc: float
     auc_interval: Interval
     seeds: str
@@ -51,11 +59,20 @@ class RowDifference:
         return cls(
             f1=100 * paired.difference.ave,
             interval=percent(paired.difference.ave_interval),
+            error=100 * float(paired.difference.errors[-1]),
+            freedom=float(paired.difference.freedom[-1]),
+            p=float(paired.difference.p_values[-1]),
+            detectable=100 * paired.difference.detectable(),
             auc=100 * auc,
             auc_interval=percent(auc_interval),
             seeds=paired.seeds_in_words,
             trainings=paired.difference.trainings,
         )
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the interval is on one side of 0."""
+        return self.interval.low > 0 or self.interval.high < 0
 
     @property
     def verdict(self) -> str:

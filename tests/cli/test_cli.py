@@ -337,12 +337,12 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -
 def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> None:
     # Of the first few drawings, so small, this one has the known base rates within the data check's bounds.
     choice = {"name": "rate", "method": "stl", "set": [*SMALL_SET, "standin.seed=3"]}
-    choice["candidates"] = [[], ["methods.stl.lr=0.01"]]
+    choice |= {"title": "Which rate?", "candidates": [[], ["methods.stl.lr=0.01"]]}
     plan = write_plan(tmp_path / "plan.toml", {"name": "base", "methods": ["mtl"]}, choices=[choice])
     where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
     status, out, _ = malbench("study", plan, "--question", "rate", *where)
     assert (status, out.count(": training")) == (0, 2)
-    base, chosen = (tmp_path / "out/plan.md").read_text().split("Choice `rate`")
+    base, chosen = (tmp_path / "out/plan.md").read_text().split("## Which rate?")
     assert "no trial is done" in base
     assert "so chosen: " in chosen
     assert "Incomplete" not in chosen

@@ -19,8 +19,9 @@ from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.report.groups import group_results
 from benchmark.stats.weights import weight_statistics
 from benchmark.store.results import Results
-from benchmark.study.page import Digests, digests_of, write_study
+from benchmark.study.page import write_study
 from benchmark.study.plan import Plan, load_plan
+from benchmark.study.rows import Digests, digests_of
 from benchmark.study.statistics import RowDifference
 from benchmark.trials.expand import AuSource, Selection, Sources, expand, shared_overrides
 from methods import discover
@@ -74,7 +75,7 @@ def page_of(
     results: Results, tmp_path: Path, found: Mapping[str, Mapping[str, Digests]] | None = None, plan: Plan = PLAN
 ) -> str:
     found = found or digests(results, "base")
-    page, kept = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="x")
+    page, kept, *_ = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name="x")
     assert not Results.read(kept).trials.empty
     return page.read_text()
 
@@ -89,7 +90,7 @@ def test_a_clear_difference_is_said_in_words_and_tied_to_its_row(tmp_path: Path)
     assert "- mal finds marked images in 9 of 9 trials, asked was none: does not hold. AUC" in text
     base, dial = text.split("## And with fewer frames?")
     assert "Incomplete" not in base
-    assert "Question `base`. Trained on Some CPU with torch 2.9.0 (seed 0, 1, 2: mal, mtl, stl)." in text
+    assert "Question `base` of the plan. Trained on Some CPU with torch 2.9.0 (seed 0, 1, 2: mal, mtl, stl)." in text
     assert "no trial is done" in dial
 
 
@@ -132,23 +133,6 @@ def test_seeds_and_parts_that_a_question_does_not_ask_for_are_none_of_its_rows(t
     assert texts[0] == texts[1]
     kept = Results.read(tmp_path / "few" / "x.parquet").trials
     assert set(kept["part"]) == {"part1"}
-
-
-def test_in_short_a_pair_of_several_questions_is_gathered(tmp_path: Path) -> None:
-    _, changed = load_profile("standin", PLAN.questions[1].set)
-    base = make_results(seeds=(0, 1, 2))
-    dial = make_results(seeds=(0, 1, 2), shared_overrides=shared_overrides(changed), fingerprint="other")
-    found = digests(base, "base") | {"dial": digests(dial, "dial")["dial"]}
-    asked = PLAN.questions[1].model_copy(
-        update={"pairs": (("mal", "mtl"),), "methods": ("mal", "mtl"), "seeds": (0, 1, 2)}
-    )
-    plan = PLAN.model_copy(update={"questions": (PLAN.questions[0], asked)})
-    text = page_of(Results.concat([base, dial]), tmp_path, found, plan)
-    short = text.split("## In short")[1].split("\n## ")[0]
-    assert "- mal against mtl: better in base +" in short
-    assert ", dial +" in short
-    assert "stl against stl" not in short  # one question asks for it
-    assert "## In short" not in page_of(base, tmp_path)
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:
@@ -260,9 +244,9 @@ def test_a_choice_is_the_candidate_of_highest_f1(tmp_path: Path) -> None:
         made.append(make_results(("mal",), skills={"mal": skill}, **drawn, shared_digest=shared, own_digest=own))
     text = page_of(Results.concat(made), tmp_path, found, plan)
     chosen = text.split("## Which beta?")[1]
-    assert "Choice `beta`." in chosen
-    assert "- Of the highest F1, and so chosen: methods.mal.beta=0.01." in chosen
-    assert "- methods.mal.beta=0.01 against as the profile has it: +" in chosen
+    assert "Choice `beta` of the plan." in chosen
+    assert "**Of the highest F1, and so chosen: methods.mal.beta=0.01.**" in chosen
+    assert "**methods.mal.beta=0.01 against as the profile has it: +" in chosen
     assert "| methods.mal.beta=0.01 − as the profile has it" in chosen
     assert "Incomplete" not in chosen
     # A candidate without its trials may be the best.
@@ -324,8 +308,11 @@ def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path, nam
     plan, kept = load_plan(name), PROJECT / "reports" / "study"
     results = Results.read(kept / f"{name}.parquet")
     found = digests_of(plan, discover())
-    page, again = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name=name)
+    page, again, *drawn = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name=name)
     assert page.read_text() == (kept / f"{name}.md").read_text()
+    assert drawn
+    for figure in drawn:
+        assert figure.read_bytes() == (kept / "figures" / figure.name).read_bytes()
     assert set(Results.read(again).trials["trial"]) == set(results.trials["trial"])  # none that the page is not of
 
 
