@@ -35,7 +35,7 @@ myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # the generated reports begin some sections with a heading of the third level
 
 nb_execution_mode = "force"
-nb_execution_timeout = 120
+nb_execution_timeout = 300  # seconds a cell, on a machine that does other work, too
 nb_execution_raise_on_error = True
 
 html_theme = "furo"
@@ -44,5 +44,6 @@ html_baseurl = ""
 html_show_sphinx = False
 html_copy_source = False
 html_static_path: list[str] = []
+html_extra_path = ["site"]  # the start page of the folder, which leads to docs/index.html
 html_theme_options = {"navigation_with_keys": True}
 templates_path: list[str] = []

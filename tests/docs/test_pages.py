@@ -33,8 +33,7 @@ def test_every_page_is_in_the_contents() -> None:
         for line in block.splitlines()
         if line.strip() and not line.startswith((":", "..", "notebooks/"))
     }
-    of_data = {page for page in PAGES if page.startswith("docs/data/")}
-    assert listed | of_data | {"docs/index.md"} == set(PAGES)
+    assert listed | {"docs/index.md"} == set(PAGES)
 
 
 def test_the_sentences_of_a_page_are_found() -> None:
