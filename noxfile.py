@@ -142,6 +142,17 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs; a broken link, anchor or file, or a failing notebook, is an error."""
+    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[docs]")
+    site = ROOT / "build" / "docs"
+    shutil.rmtree(site, ignore_errors=True)  # pages that are gone must not stay
+    options = ("--quiet", "--fail-on-warning", "--keep-going", "--builder", "html", "--conf-dir", "docs")
+    run(session, "sphinx-build", *options, "--doctree-dir", "build/doctrees", ".", str(site))
+    run(session, "python", "docs/check_site.py", str(site))
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
 def browser(session: nox.Session) -> None:
     """Open the report's page in Chromium, which the system must have (Debian: apt-get install chromium)."""
     run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[browser]")

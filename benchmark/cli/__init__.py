@@ -36,6 +36,7 @@ for command in (
     report.score,
     report.claims,
     report.calibrate,
+    report.compute,
     report.cost,
     status.status,
     status.methods,

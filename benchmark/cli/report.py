@@ -1,4 +1,4 @@
-"""`malbench report | score | claims | cost`: pages from the results of trials."""
+"""`malbench report | score | claims | compute | cost`: pages from the results of trials."""
 
 from __future__ import annotations
 
@@ -145,6 +145,25 @@ def calibrate(
 
     table = calibrate_results(files or [DEFAULT_REPORTS / "results.parquet"])
     Console().print(markdown_table(table), soft_wrap=True, markup=False, highlight=False)
+
+
+def compute(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(parser=path_of, help="Stores and files of results; none for the report's."),
+    ] = None,
+) -> None:
+    """Add up the hours of training in stores and results, by machine, each training once.
+
+    Of a store all finished trials count, those that no table shows too.
+    """
+    from rich.console import Console
+
+    from benchmark.api.compute import add_up_compute
+    from benchmark.report.markdown import markdown_table
+
+    summed = add_up_compute(sources or [DEFAULT_REPORTS / "results.parquet"])
+    Console().print(markdown_table(summed), soft_wrap=True, markup=False, highlight=False)
 
 
 def claims(
