@@ -22,8 +22,8 @@ from methods import Registry
 from methods.base import Method
 
 STANDIN_WARNING = (
-    "This model was trained on drawn faces (the stand-in). It is no AU detector of real faces: on photographs its "
-    "numbers mean nothing."
+    "This model was trained on drawn faces (the stand-in). It is no AU detector of real faces: do not rely on "
+    "its numbers for photographs."
 )
 
 

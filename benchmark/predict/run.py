@@ -20,7 +20,7 @@ from benchmark.predict.annotate import annotated, even
 from benchmark.predict.crops import Cutter, Framing
 from benchmark.predict.media import Media, find_media, read_photograph
 from benchmark.predict.model import Model
-from benchmark.predict.outputs import Outputs
+from benchmark.predict.outputs import Outputs, outputs_in
 from benchmark.predict.page import PICTURES, Shown, as_jpeg, embedded, render_page
 from benchmark.predict.photographs import Rules, cut_photographs
 from benchmark.predict.table import face_row, prediction_table
@@ -116,23 +116,27 @@ def predict_path(
             remedy="predict photographs and videos apart; extract frames as images to see all faces of a video",
         )
     name = "images are faces already" if detector is None else f"faces found by {detector().name}"
-    outputs = Outputs.open(out, path)
-    work = _Work(model, media, cutter, detector, settings, progress, outputs)
-    tables = [work.photographs(), *(work.video(video) for video in media.videos)]
-    table = pd.concat(tables, ignore_index=True)
-    if table.empty:
-        reasons = "; ".join(f"{source}: {reason}" for source, reason in list(work.faults.items())[:3])
-        raise UserError(
-            "no face is found in any image",
-            where=path,
-            expected="images with a face that looks at the camera",
-            found=f"{len(media.photographs)} photographs" + (f"; {reasons}" if reasons else ""),
-            remedy="look at the images; if they are faces already: --faces whole",
-        )
-    facts = work.facts(name)
-    predicted = Predicted(out, table, model.aus, facts, model.warning, work.no_face, work.several, work.faults)
-    _write(outputs, predicted, work, settings.table)
+    with outputs_in(out, path) as outputs:
+        work = _Work(model, media, cutter, detector, settings, progress, outputs)
+        tables = [work.photographs(), *(work.video(video) for video in media.videos)]
+        table = pd.concat(tables, ignore_index=True)
+        if table.empty:
+            raise _no_face(path, media, work.faults)
+        facts = work.facts(name)
+        predicted = Predicted(out, table, model.aus, facts, model.warning, work.no_face, work.several, work.faults)
+        _write(outputs, predicted, work, settings.table)
     return predicted
+
+
+def _no_face(path: Path, media: Media, faults: dict[str, str]) -> UserError:
+    reasons = "; ".join(f"{source}: {reason}" for source, reason in list(faults.items())[:3])
+    return UserError(
+        "no face is found in any image",
+        where=path,
+        expected="images with a face that looks at the camera",
+        found=f"{len(media.photographs)} photographs" + (f"; {reasons}" if reasons else ""),
+        remedy="look at the images; if they are faces already: --faces whole",
+    )
 
 
 def _write(outputs: Outputs, predicted: Predicted, work: _Work, table_format: TableFormat) -> None:
@@ -282,8 +286,8 @@ class _Work:
         looked_at = pd.DataFrame({"frame": track.frames, "time_s": track.frames / track.rate})
         values = looked_at.merge(table[["frame", *aus]].astype({"frame": "int64"}), on="frame", how="left")
         figure = timeline(values, aus, name, self.model.warning)
-        files = write_figure(figure, self.outputs.folder / TIMELINES / name, dpi=150, kinds=("png", "svg"))
-        self.outputs.written += [file.relative_to(self.outputs.folder).as_posix() for file in files]
+        files = write_figure(figure, self.outputs.scratch / TIMELINES / name, dpi=150, kinds=("png", "svg"))
+        self.outputs.written += [file.relative_to(self.outputs.scratch).as_posix() for file in files]
         self.timelines.append(embedded(name, files[1].read_bytes(), "image/svg+xml"))
 
     def _over_batches(self, frames: Iterator[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
