@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, predict, report, run, status, study
+from benchmark.cli import data, predict, report, run, score, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -34,7 +34,7 @@ for command in (
     study.readings,
     run.verify,
     predict.predict,
-    report.score,
+    score.score,
     report.claims,
     report.calibrate,
     report.cost,
