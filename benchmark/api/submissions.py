@@ -148,8 +148,8 @@ def _remarks(outputs: Outputs, adapter: Adapter, protocol: Protocol) -> list[str
     said = [f"{adapter.title}: {adapter.remark}"] if adapter.remark else []
     if outputs.lacking:
         said.append(
-            f"{adapter.title} does not give {', '.join(outputs.lacking)} of {protocol.dataset} here: they are shown as "
-            "'-', and so is the average"
+            f"{adapter.title} does not give {', '.join(outputs.lacking)} of {protocol.dataset} here: shown as "
+            "'-', as is the average"
         )
     if outputs.no_face:
         said.append(f"{outputs.no_face:,} rows without a face count as no active AU")

@@ -36,7 +36,7 @@ def check_name(name: str) -> None:
             found=repr(name)[:80],
             remedy="choose another with --name",
         )
-    taken = {_spelling(known): known for known in _reserved()}
+    taken = {_spelling(known): known for known in sorted(_reserved(), reverse=True)}
     if _spelling(name) in taken or not _spelling(name):
         raise UserError(
             "the name of the rows is taken",

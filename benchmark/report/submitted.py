@@ -84,9 +84,9 @@ def read_predictions(
             remedy="say of each row which frame it is of",
         )
     keys = _keys(table, file)
-    scores = _scores(table, protocol, threshold, file)
     _check_subjects(keys, protocol, file)
     _check_once(keys, file)
+    scores = _scores(table, protocol, threshold, file)
     check_beside(beside, protocol, file)
     said = "" if threshold is None else f" above {threshold!r}"
     return Predictions(file, name, digest_of_bytes(content + said.encode(), size=8), keys, scores, protocol.au_names)

@@ -77,7 +77,7 @@ class _Sequences:
         length = shortest_ending({_parts(container) for container in containers})
         self._length, self._containers = length, {_parts(name)[-length:]: name for name in containers}
         self._named = {
-            f"{subject}_{sequence}": container
+            sequence_label(str(subject), str(sequence)): container
             for subject, sequence, container in zip(first["subject"], first["sequence"], containers, strict=True)
         }
         self._images: dict[str, list[str]] = {}
@@ -94,6 +94,17 @@ class _Sequences:
         if images is None:
             images = self._images[container] = _images_of(self._root, container)
         return self._row_of_path.get(images[order], MISSING) if 0 <= order < len(images) else MISSING
+
+
+def sequence_label(subject: str, sequence: str) -> str:
+    """Name of a sequence as a file has it.
+
+    Example:
+        >>> sequence_label("F001", "F001/T1"), sequence_label("F001", "T1"), sequence_label("SN001", "SN001")
+        ('F001_T1', 'F001_T1', 'SN001')
+    """
+    name = sequence.replace("/", "_")
+    return name if name.startswith(subject) else f"{subject}_{name}"
 
 
 def shortest_ending(paths: Iterable[tuple[str, ...]]) -> int:

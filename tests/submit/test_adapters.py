@@ -36,7 +36,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceSet:
                 Image.new("RGB", (4, 4)).save(folder / f"{FIRST[sequence] + k:04d}.png")
                 if k:
                     path = (folder / f"{FIRST[sequence] + k:04d}.png").relative_to(root).as_posix()
-                    rows.append((path, subject, sequence, FIRST[sequence] + k))
+                    rows.append((path, subject, f"{subject}/{sequence}", FIRST[sequence] + k))
     table = pd.DataFrame(rows, columns=["path", "subject", "sequence", "frame"])
     return FaceSet("bp4d", root, table, np.zeros((len(table), 12), np.int8), BP4D.au_names, "partial", "")
 
@@ -90,8 +90,8 @@ def test_openface2_by_folder_of_images(faces: FaceSet, tmp_path: Path, spaced: b
     keys, scores = with_keys(outputs, faces)
     # Frame 1 of each is the image before the coded ones.
     assert keys.to_numpy().tolist() == [
-        *(["F001", "T1", frame] for frame in (96, 97, 98)),
-        *(["M001", "T2", frame] for frame in (8, 9, 10)),
+        *(["F001", "F001/T1", frame] for frame in (96, 97, 98)),
+        *(["M001", "M001/T2", frame] for frame in (8, 9, 10)),
     ]
     au12 = scores[:, outputs.aus.index("AU12")]
     assert (au12 > 0).tolist() == [True, False, True] * 2
@@ -115,7 +115,7 @@ def test_openface2_by_image(faces: FaceSet, tmp_path: Path) -> None:
     outputs = read(tmp_path, "openface2")
     assert outputs.several == 1
     keys, scores = with_keys(outputs, faces)
-    assert keys.to_numpy().tolist() == [["F001", "T1", 96]]
+    assert keys.to_numpy().tolist() == [["F001", "F001/T1", 96]]
     assert scores[0, outputs.aus.index("AU12")] == 0.5  # of the surer face
 
 
