@@ -24,6 +24,7 @@ from benchmark.report.ours import (
     summary_table,
 )
 from benchmark.report.submitted import Predictions, read_predictions, score_predictions
+from benchmark.report.tables import build_context
 from benchmark.store.results import Results
 from benchmark.submit.template import template_of
 from tests.report.conftest import AUS, written
@@ -138,6 +139,12 @@ def test_rows_from_outside_are_submitted_and_lacking_aus_are_a_dash(partial: Res
     assert summary[label] == ["3 of 3", "-", "-", "-", "-", "-", "-"]
     everywhere = [row[0].text for made in (difference_table(ours), cost_table(ours)) for row in made.rows]
     assert not [text for text in everywhere if "a program" in text]
+
+
+def test_nothing_is_said_of_the_machine_of_rows_from_outside(partial: Results) -> None:
+    (section,) = build_context(partial).groups
+    assert not [note for note in section.notes if "kind of machine" in note]
+    assert [row[0].text for row in section.summary.rows][1] == "a program (submitted, partial data)"
 
 
 def test_the_all_positive_reference_comes_from_a_row_with_all_aus(partial: Results) -> None:
