@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmark.api.data import LoadedData, load_data, write_standin
     from benchmark.api.doctor import diagnose
     from benchmark.api.grid import Grid, plan_grid, run
+    from benchmark.api.prediction import load_predictor, predict
     from benchmark.api.request import Execution, GridRequest
     from benchmark.api.results import read_results, write_report
     from benchmark.api.training import Training, start_training
@@ -37,6 +38,8 @@ _MODULE_OF = {
     "Grid": "grid",
     "plan_grid": "grid",
     "run": "grid",
+    "load_predictor": "prediction",
+    "predict": "prediction",
     "read_results": "results",
     "write_report": "results",
     "Training": "training",
@@ -53,7 +56,9 @@ __all__ = [
     "check_data",
     "diagnose",
     "load_data",
+    "load_predictor",
     "plan_grid",
+    "predict",
     "read_results",
     "run",
     "start_training",

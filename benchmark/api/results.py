@@ -8,8 +8,6 @@ from pathlib import Path
 from filelock import Timeout
 
 from benchmark.api.listener import SILENT, Listener
-from benchmark.api.request import default_profile
-from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
 from benchmark.report.calibration import calibration_table
@@ -19,14 +17,13 @@ from benchmark.report.compare import write_comparison
 from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report
-from benchmark.report.submitted import read_predictions, score_predictions
 from benchmark.report.weighed import weighed_faces
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
 from benchmark.trials.collect import read_store
 from benchmark.trials.expand import profile_of
-from benchmark.trials.prepare import Chosen, pack_faces, read_au, read_fe, standin_root
+from benchmark.trials.prepare import Chosen, pack_faces, read_fe, standin_root
 from benchmark.trials.states import source_hashes
 
 
@@ -247,54 +244,3 @@ def judge_paper_claims(places: tuple[Path, Path, Path | None] | None) -> tuple[J
         'C01'
     """
     return judge_claims(() if places is None else group_results(find_results(*places)[1]))
-
-
-def score_predictions_file(
-    file: Path,
-    dataset: str,
-    name: str,
-    *,
-    beside: Path,
-    threshold: float | None = None,
-    profile: str = "",
-    overrides: Sequence[str] = (),
-    root: Path | None = None,
-    cache: Path | None = None,
-    listener: Listener = SILENT,
-) -> Results:
-    """Score predictions of every test frame of one or more parts.
-
-    Args:
-        file: CSV or parquet file of predictions.
-        dataset: Name of the AU dataset.
-        name: Name of the rows in the tables.
-        beside: Results file on the same test frames.
-        threshold: Threshold of the scores in columns `AU1`, ...: an AU is active above it. None: the scores are
-            probabilities, and the threshold is 0.5.
-        profile: See `load_data`.
-        overrides: Changes to the profile.
-        root: The data root; None: the stand-in.
-        cache: Folder of packed frames and stand-ins.
-        listener: Receives progress.
-
-    Returns:
-        Results with one trial per part that the predictions cover.
-
-    Raises:
-        UserError: A wrong name, setting or file, or nothing in `beside` has the same test labels.
-
-    Example:
-        >>> from pathlib import Path
-        >>> beside = Path("reports/results.parquet")
-        >>> score_predictions_file(Path("mine.csv"), "bp4d", "mine", beside=beside)  # doctest: +SKIP
-    """
-    settings, _ = load_profile(profile or default_profile(root), list(overrides))
-    chosen = Chosen.open(dataset, settings)
-    results = Results.read(beside)
-    # Before the stand-in is drawn, which takes minutes. Its protocol is that of the dataset.
-    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
-    predictions = read_predictions(file, name, protocol, results, threshold=threshold)
-    root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
-    protocol = chosen.au.protocol_at(root)
-    faces = read_au(root, chosen.au, protocol, settings, listener.progress)
-    return score_predictions(predictions, faces, protocol, results)

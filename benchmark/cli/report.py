@@ -1,9 +1,8 @@
-"""`malbench report | score | claims | compute | cost`: pages from the results of trials."""
+"""`malbench report | claims | calibrate | compute | cost`: pages from the results of trials."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +13,8 @@ from benchmark.cli.options import (
     DEFAULT_REPORTS,
     DEFAULT_RUNS,
     Cache,
-    Dataset,
     JsonFlag,
     Out,
-    Overrides,
-    ProfileName,
-    Root,
     Runs,
     path_of,
 )
@@ -74,57 +69,6 @@ def report(
         )
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)
-
-
-def score(
-    file: Annotated[
-        Path, typer.Argument(parser=path_of, help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ...")
-    ],
-    dataset: Dataset,
-    name: Annotated[str, typer.Option(help="Name of the rows in the tables.")],
-    results: Annotated[
-        Path,
-        typer.Option(
-            parser=path_of, help="Results on the same test frames, beside which the predictions are to stand."
-        ),
-    ] = DEFAULT_REPORTS / "results.parquet",
-    out: Annotated[Path | None, typer.Option(parser=path_of, help="The file to write; else NAME.parquet.")] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="An AU is active above it; none: scores are probabilities, 0.5. Columns logit_AU1: above 0."),
-    ] = None,
-    profile: ProfileName = None,
-    overrides: Overrides = None,
-    data: Root = None,
-    cache: Cache = DEFAULT_CACHE,
-) -> None:
-    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    from benchmark.api.results import score_predictions_file
-    from benchmark.cli.console import listening
-
-    console = Console()
-    target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'scored'}.parquet")
-    with listening(console) as listener:
-        scored = score_predictions_file(
-            file,
-            dataset,
-            name,
-            beside=results,
-            threshold=threshold,
-            profile=profile or "",
-            overrides=overrides or [],
-            root=data,
-            cache=cache,
-            listener=listener,
-        )
-    scored.write(target)
-    for trial in scored.trials.itertuples():
-        f1 = 100 * scored.scores.loc[scored.scores["trial"] == trial.trial, "f1"].mean()
-        console.print(f"{escape(name)}, {trial.part}: F1 ave {f1:.1f}")
-    console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True)
 
 
 def calibrate(

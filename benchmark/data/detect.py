@@ -42,6 +42,8 @@ MOST_GROWTH = 1.5
 _NEIGHBOURS = 4
 USED = 0.95
 """Minimum share of frames with a face of a complete dataset."""
+NO_FACE = "the detector finds no face"
+"""Error of images without a single face."""
 
 
 class Detector(Protocol):
@@ -160,7 +162,7 @@ def align_detected(
         borrowed += near.borrowed
     if not kept.any():
         raise UserError(
-            "the detector finds no face",
+            NO_FACE,
             where=faces.root / str(faces.table["path"].iloc[0]),
             expected="images with a face that looks at the camera",
             found=f"none in {len(faces):,} images",
@@ -235,7 +237,7 @@ def _search(root: Path, paths: list[str], detector: Detector, *, continuous: boo
             yield np.full((4, 2), np.nan, dtype=np.float32), 0
             continue
         if before is None or not continuous:
-            chosen = int(np.argmax(_scale(faces)))
+            chosen = int(np.argmax(face_scale(faces)))
         else:
             chosen = int(np.argmin(np.abs(faces - before).mean(axis=(1, 2))))
         before = faces[chosen]
@@ -270,7 +272,7 @@ def _jumps(points: Points) -> npt.NDArray[np.bool_]:
     """Faces that lie far from the median of their neighbours in time, or are much larger or smaller, (F,) bool."""
     jumps = np.zeros(len(points), dtype=bool)
     seen = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
-    centres, scales = points.mean(axis=1), _scale(points)
+    centres, scales = points.mean(axis=1), face_scale(points)
     for k, row in enumerate(seen):
         around = np.delete(seen[max(k - _NEIGHBOURS, 0) : k + _NEIGHBOURS + 1], min(k, _NEIGHBOURS))
         if len(around) < _NEIGHBOURS:
@@ -282,7 +284,7 @@ def _jumps(points: Points) -> npt.NDArray[np.bool_]:
     return jumps
 
 
-def _scale(points: Points) -> npt.NDArray[np.float32]:
+def face_scale(points: Points) -> npt.NDArray[np.float32]:
     """Distance of the eyes and of eyes and mouth, the larger of both, (N,): a turned head has close eyes."""
     eyes = np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
     height = np.linalg.norm(points[:, 2:].mean(axis=1) - points[:, :2].mean(axis=1), axis=1)

@@ -24,7 +24,7 @@ from benchmark.core.origin import Origin
 from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
 from benchmark.store.folder import UNSEALED
-from benchmark.store.results import Results
+from benchmark.store.results import LACKING, SUBMITTED, Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
 """Names of the origins of data in reports, in the order of the report."""
@@ -75,7 +75,17 @@ class Row:
     @property
     def is_trained(self) -> bool:
         """Whether the method has parameters; one without has no noise of training."""
-        return bool(self.trials["parameters"].any())
+        return self.is_submitted or bool(self.trials["parameters"].any())
+
+    @cached_property
+    def is_submitted(self) -> bool:
+        """Whether somebody else made the predictions; nothing is known of their training."""
+        return any(SUBMITTED in read_provenance(text) for text in self.trials["provenance"])
+
+    @cached_property
+    def lacking(self) -> frozenset[str]:
+        """AUs of the dataset that submitted predictions do not give."""
+        return frozenset(str(au) for text in self.trials["provenance"] for au in read_provenance(text).get(LACKING, ()))
 
     @property
     def is_protocol(self) -> bool:
@@ -136,9 +146,12 @@ class Group:
 
     @cached_property
     def reference(self) -> MethodCounts:
-        """Counts with the labels of every part, each from the first row that tested it, so predictions are mixed."""
+        """Counts with the labels of every part, each from the first row that tested it, so predictions are mixed.
+
+        A row that lacks AUs has no counts of their labels.
+        """
         sources: dict[str, PartCounts] = {}
-        for row in self.rows:
+        for row in sorted(self.rows, key=lambda row: bool(row.lacking)):
             for part in row.counts.parts:
                 sources.setdefault(part.part, PartCounts(part.part, part.subjects, part.counts[:1]))
         return MethodCounts(self.paper.aus, (0,), tuple(sources[name] for name in sorted(sources)))

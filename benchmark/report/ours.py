@@ -49,6 +49,17 @@ class Ours:
     judged: Cells
     """Verdicts by column, where the paper prints a value for this row."""
 
+    def shown(self, column: str) -> str:
+        """A value for readers; "-" for an AU that submitted predictions lack, and for an average without it."""
+        return UNRUN if self._is_blank(column) else number(self.values[column])
+
+    def shown_with_interval(self, column: str) -> str:
+        """As `shown`, with the interval over subjects."""
+        return UNRUN if self._is_blank(column) else with_interval(self.values[column], self.intervals[column])
+
+    def _is_blank(self, column: str) -> bool:
+        return column in self.row.lacking or (column == AVE and bool(self.row.lacking))
+
     def describe(self, column: str) -> str:
         """A value with its interval, seeds and trials."""
         seeds = ", ".join(map(str, self.row.seeds))
@@ -124,8 +135,11 @@ def _score(group: Group, row: Row, judged: Cells) -> Ours:
     scored = f1_with_intervals(row.counts)
     name = _name(group, row)
     parts = "" if group.is_complete(row) else f", {len(row.parts)} of {group.paper.folds} parts"
-    label = _label(name, group, parts)
-    return Ours(row, name, label, _values(group, scored), _intervals(group, scored), judged)
+    label = _label(name, group, parts, whose="submitted" if row.is_submitted else "ours")
+    values = _values(group, scored)
+    if row.lacking:
+        values[AVE] = math.nan  # an average over fewer AUs is another quantity
+    return Ours(row, name, label, values, _intervals(group, scored), judged)
 
 
 def _name(group: Group, row: Row) -> str:
@@ -138,8 +152,8 @@ def _name(group: Group, row: Row) -> str:
     return f"{name} [{row.variant}]" if row.variant else name
 
 
-def _label(name: str, group: Group, parts: str = "") -> str:
-    return f"{name} (ours, {group.origin_label}{parts})"
+def _label(name: str, group: Group, parts: str = "", whose: str = "ours") -> str:
+    return f"{name} ({whose}, {group.origin_label}{parts})"
 
 
 def _values(group: Group, scored: Scored) -> dict[str, float]:
@@ -218,19 +232,17 @@ def _against(group: Group, run: Ours) -> list[list[Cell]]:
 def beyond_table(ours: OursOfGroup) -> Table | None:
     """Our rows of methods that the paper's table lacks; None if there are none."""
     columns = ours.group.paper.columns
-    rows = [cells(o.label, *[number(o.values[c]) for c in columns]) for o in ours.beyond]
+    rows = [cells(o.label, *map(o.shown, columns)) for o in ours.beyond]
     return table(["method", *columns], rows) if rows else None
 
 
 def interval_table(ours: OursOfGroup) -> Table:
     """Our values with their 95 % intervals over subjects."""
     columns = ours.group.paper.columns
-    rows = [(o.label, o.values, o.intervals) for o in ours.rows]
-    rows.append((ours.reference_label, ours.reference_values, ours.reference_intervals))
-    return table(
-        ["method", *columns],
-        [cells(label, *[with_interval(values[c], ends[c]) for c in columns]) for label, values, ends in rows],
-    )
+    rows = [cells(o.label, *map(o.shown_with_interval, columns)) for o in ours.rows]
+    reference = zip(ours.reference_values.values(), ours.reference_intervals.values(), strict=True)
+    rows.append(cells(ours.reference_label, *[with_interval(value, ends) for value, ends in reference]))
+    return table(["method", *columns], rows)
 
 
 def difference_table(ours: OursOfGroup) -> Table:
@@ -257,14 +269,18 @@ def au_difference_table(ours: OursOfGroup) -> Table:
 
 
 def _pairs(ours: OursOfGroup) -> Iterator[tuple[Ours, Ours | None]]:
-    """Each row against all-positive (None), then against each baseline in its default setting."""
-    yield from ((o, None) for o in ours.rows)
+    """Each row against all-positive (None), then against each baseline in its default setting.
+
+    A row that lacks AUs has no average to compare.
+    """
+    rows = [o for o in ours.rows if not o.row.lacking]
+    yield from ((o, None) for o in rows)
     seen: set[tuple[str, str]] = set()
     for name in BASELINES:
         for base in ours.rows:
             if base.row.paper_row != name or base.row.variant:
                 continue
-            for other in ours.rows:
+            for other in rows:
                 if other is not base and (base.label, other.label) not in seen:
                     seen.add((other.label, base.label))
                     yield other, base
@@ -330,20 +346,21 @@ def summary_table(ours: OursOfGroup) -> Table:
 def _summary_row(group: Group, ours: Ours) -> list[Cell]:
     row, trials = ours.row, ours.row.trials
     spread = seed_spread(mean_over_parts(row.counts).ave_by_seed)
+    partial = bool(row.lacking)
     return cells(
         ours.label,
         _parts(row.parts, group),
-        ", ".join(map(str, row.seeds)),
-        with_interval(ours.values[AVE], ours.intervals[AVE]),
-        number(100 * pooled(row.counts).ave),
+        UNRUN if row.is_submitted else ", ".join(map(str, row.seeds)),
+        ours.shown_with_interval(AVE),
+        UNRUN if partial else number(100 * pooled(row.counts).ave),
         number(None if spread is None else 100 * spread),
-        number(average(row.auc).ave, digits=3),
-        staleness(trials),
+        UNRUN if partial else number(average(row.auc).ave, digits=3),
+        UNRUN if row.is_submitted else staleness(trials),
     )
 
 
 def cost_table(ours: OursOfGroup) -> Table:
-    """Cost of every row: parameters, time and memory."""
+    """Cost of every row of ours: parameters, time and memory."""
     header = [
         "method",
         "trained parameters",
@@ -355,7 +372,8 @@ def cost_table(ours: OursOfGroup) -> Table:
         "above the start (MiB)",
     ]
     stl = [_per_step(o) for o in ours.rows if o.row.paper_row == "STL" and not o.row.variant]
-    return table(header, [_cost_row(o, stl[0] if stl else float("nan")) for o in ours.rows])
+    known = [o for o in ours.rows if not o.row.is_submitted]
+    return table(header, [_cost_row(o, stl[0] if stl else float("nan")) for o in known])
 
 
 def _per_step(ours: Ours) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmark import datasets
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.files import read_bytes
 from benchmark.core.hashing import digest_of_bytes
 from benchmark.data.faces import FaceSet
+from benchmark.report.names import check_name
 from benchmark.stats.scores import confusion_counts, scores_by_au
-from benchmark.store.results import COLUMNS, Results
+from benchmark.store.results import COLUMNS, LACKING, SUBMITTED, Results
 
 KEYS = ["subject", "sequence", "frame"]
 PROBABLE = 0.5
 """Threshold of probabilities."""
-LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class Predictions:
         file: The file.
         name: Name of the rows in the tables.
         digest: Digest of the file and the threshold.
-        table: The file's table.
+        table: `subject`, `sequence` and `frame` of each row.
         scores: (N, J), shifted like logits: active above 0.
+        aus: Names of the J AUs; those of the dataset, or some of them.
+        about: Further facts for the provenance of the rows.
     """
 
     file: Path
@@ -46,6 +49,8 @@ class Predictions:
     digest: str
     table: pd.DataFrame
     scores: npt.NDArray[np.float32]
+    aus: tuple[str, ...]
+    about: Mapping[str, object] = field(default_factory=dict)
 
 
 def read_predictions(
@@ -66,16 +71,9 @@ def read_predictions(
             subject of the dataset; a score is no finite number, or no probability; `beside` has no trial of the
             dataset.
     """
-    if not (name and name.isprintable() and len(name) <= LONGEST_NAME):
-        raise UserError(
-            "the name of the rows cannot be used",
-            expected=f"1 to {LONGEST_NAME} printable characters",
-            found=repr(name)[:80],
-            remedy="choose another with --name",
-        )
-    if threshold is not None and not math.isfinite(threshold):
-        raise UserError("the threshold is no number", found=str(threshold), remedy="give a number with --threshold")
-    table, content = _read_predictions(file)
+    check_name(name)
+    check_threshold(threshold)
+    table, content = read_table(file)
     lacking = [key for key in KEYS if key not in table]
     if lacking:
         raise UserError(
@@ -85,16 +83,31 @@ def read_predictions(
             found=", ".join(map(str, table.columns))[:400],
             remedy="say of each row which frame it is of",
         )
+    keys = _keys(table, file)
+    _check_subjects(keys, protocol, file)
+    _check_once(keys, file)
     scores = _scores(table, protocol, threshold, file)
-    tested = {subject for subjects in protocol.parts.values() for subject in subjects}
-    if not tested & set(table["subject"].astype(str)):
-        raise UserError(
-            f"the predictions name no subject of {protocol.dataset}",
-            where=file,
-            expected=f"subjects such as {', '.join(sorted(tested)[:3])}",
-            found=", ".join(map(str, table["subject"].unique()[:3])) or "no row",
-            remedy="name the dataset that the predictions are of",
-        )
+    check_beside(beside, protocol, file)
+    said = "" if threshold is None else f" above {threshold!r}"
+    return Predictions(file, name, digest_of_bytes(content + said.encode(), size=8), keys, scores, protocol.au_names)
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse a threshold that is no number.
+
+    Raises:
+        UserError: It is infinite or not a number.
+    """
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError("the threshold is no number", found=str(threshold), remedy="give a number with --threshold")
+
+
+def check_beside(beside: Results, protocol: Protocol, file: Path) -> None:
+    """Refuse results without a trial of the dataset.
+
+    Raises:
+        UserError: `beside` has none.
+    """
     if not (beside.trials["dataset"] == protocol.dataset).any():
         raise UserError(
             f"no results of {protocol.dataset} to put these predictions beside",
@@ -103,8 +116,76 @@ def read_predictions(
             found=f"{len(beside.trials)} trials of {', '.join(sorted(set(beside.trials['dataset']))) or 'nothing'}",
             remedy="run a method on the same data first, and name its results with --results",
         )
-    said = "" if threshold is None else f" above {threshold!r}"
-    return Predictions(file, name, digest_of_bytes(content + said.encode(), size=8), table, scores)
+
+
+def _keys(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """The columns `KEYS`; whole numbers that a program wrote as `95.0` are `95` again.
+
+    Raises:
+        UserError: A key is empty.
+    """
+    keys = table[KEYS].copy()
+    empty = np.flatnonzero(keys.isna().any(axis=1))
+    if len(empty):
+        raise UserError(
+            "a row without subject, sequence or frame",
+            where=f"{file}, row {empty[0] + 1}",
+            remedy="say of each row which frame it is of; --template writes a file with all of them",
+        )
+    for key in KEYS:
+        if keys[key].dtype.kind == "f" and (keys[key] == np.floor(keys[key])).all():
+            keys[key] = keys[key].astype(np.int64)
+    return keys
+
+
+def _check_subjects(keys: pd.DataFrame, protocol: Protocol, file: Path) -> None:
+    """Refuse predictions of another dataset.
+
+    Raises:
+        UserError: A subject is none of the dataset's, or no test subject is there.
+    """
+    given = keys["subject"].astype(str)
+    tested = {subject for subjects in protocol.parts.values() for subject in subjects}
+    fits = given.isin(protocol.subjects | tested)
+    if not given.isin(tested).any():
+        others = [
+            name
+            for name, cls in datasets.au_classes().items()
+            if isinstance(known := vars(cls).get("protocol"), Protocol) and given.isin(known.subjects).any()
+        ]
+        raise UserError(
+            f"the predictions name no subject of {protocol.dataset}",
+            where=file,
+            expected=f"subjects such as {', '.join(sorted(tested)[:3])}",
+            found=", ".join(map(str, given.unique()[:3])) or "no row",
+            remedy=f"these are subjects of {' and '.join(others)}: name that dataset"
+            if others
+            else "name the dataset that the predictions are of",
+        )
+    if not fits.all():
+        at = int(np.flatnonzero(~fits)[0])
+        raise UserError(
+            f"predictions of a subject that {protocol.dataset} does not have",
+            where=f"{file}, row {at + 1}",
+            found=given.iloc[at],
+            remedy="leave these rows out, or correct the names; --template writes all of them",
+        )
+
+
+def _check_once(keys: pd.DataFrame, file: Path) -> None:
+    """Refuse a frame that stands twice.
+
+    Raises:
+        UserError: There is one.
+    """
+    twice = np.flatnonzero(keys.astype(str).duplicated())
+    if len(twice):
+        raise UserError(
+            "predictions of a frame twice",
+            where=f"{file}, row {twice[0] + 1}",
+            found=_frame(keys.iloc[twice[0]]),
+            remedy="name subject, sequence and frame as predictions.parquet of a trial does, each frame once",
+        )
 
 
 def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protocol, beside: Results) -> Results:
@@ -141,9 +222,9 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
                 remedy="predict every test frame; no method chooses the frames that it is tested on",
             )
         of_part = scores[position.to_numpy(dtype=np.int64)]
-        labels = faces.labels[test]
-        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], protocol.au_names)
-        by_au = scores_by_au(of_part, labels, counts, protocol.au_names)
+        labels = faces.labels[test][:, [protocol.au_names.index(au) for au in predictions.aus]]
+        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], predictions.aus)
+        by_au = scores_by_au(of_part, labels, counts, predictions.aus)
         made.append(_trial(predictions, part, counts, by_au, beside, protocol))
     if not made:
         raise UserError(
@@ -156,8 +237,14 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
     return Results.concat(made)
 
 
-def _read_predictions(file: Path) -> tuple[pd.DataFrame, bytes]:
-    """The table of a file, and its bytes."""
+def read_table(file: Path) -> tuple[pd.DataFrame, bytes]:
+    """The table of a CSV or parquet file, and its bytes.
+
+    Raises:
+        UserError: There is no such file, or it cannot be read.
+    """
+    if not file.exists():
+        raise UserError("no such file", where=file, remedy="name the file of the predictions")
     try:
         content = read_bytes(file)
         if file.suffix != ".parquet":
@@ -204,8 +291,8 @@ def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float | None, fi
             raise UserError(
                 f"a score of {au} is no finite number",
                 where=f"{file}, row {wrong[0] + 1}",
-                found=str(table[kind].iloc[wrong[0]]),
-                remedy="give every frame a number",
+                found="an empty cell" if pd.isna(table[kind].iloc[wrong[0]]) else str(table[kind].iloc[wrong[0]]),
+                remedy="give every frame a number; those of the template are to be filled in",
             )
         if kind == au and threshold is None and ((values < 0) | (values > 1)).any():
             worst = int(np.flatnonzero((values < 0) | (values > 1))[0])
@@ -242,15 +329,14 @@ def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.
     coded = pd.MultiIndex.from_frame(faces.table[KEYS].astype(str))
     given = pd.MultiIndex.from_frame(table[KEYS].astype(str))
     rows: npt.NDArray[np.int64] = coded.get_indexer(given)
-    for wrong, what in ((rows < 0, "a frame that is not coded"), (given.duplicated(), "a frame twice")):
-        if wrong.any():
-            at = int(np.flatnonzero(wrong)[0])
-            raise UserError(
-                f"predictions of {what}",
-                where=f"{file}, row {at + 1}",
-                found=_frame(table.iloc[at]),
-                remedy="name subject, sequence and frame as predictions.parquet of a trial does, each frame once",
-            )
+    if (rows < 0).any():
+        at = int(np.flatnonzero(rows < 0)[0])
+        raise UserError(
+            "predictions of a frame that is not coded",
+            where=f"{file}, row {at + 1}",
+            found=_frame(table.iloc[at]),
+            remedy="name subject, sequence and frame as predictions.parquet of a trial does; --template writes them",
+        )
     return rows
 
 
@@ -286,10 +372,24 @@ def _trial(
         "parameters": 0,
         **dict.fromkeys(("time_train_s", "time_before_s", "peak_memory_mb", "base_memory_mb"), float("nan")),
         "settings": "{}",
-        "provenance": json.dumps({**_about_dataset(like), "scored_from": file.name, "digest": digest}),
+        "provenance": json.dumps(
+            {
+                **_about_dataset(like),
+                **predictions.about,
+                SUBMITTED: file.name,
+                "digest": digest,
+                **_lacking(predictions, protocol),
+            }
+        ),
     }
     empty = {kind: pd.DataFrame(columns=list(COLUMNS[kind])) for kind in ("curves", "weights")}
     return Results(pd.DataFrame([row]), counts.assign(trial=key), scores.assign(trial=key), **empty)
+
+
+def _lacking(predictions: Predictions, protocol: Protocol) -> dict[str, list[str]]:
+    """The AUs that the predictions lack, for the provenance; empty if there are none."""
+    names = [au for au in protocol.au_names if au not in predictions.aus]
+    return {LACKING: names} if names else {}
 
 
 def _about_dataset(like: dict[str, object]) -> dict[str, object]:
@@ -300,10 +400,11 @@ def _about_dataset(like: dict[str, object]) -> dict[str, object]:
 
 def _like(part: str, counts: pd.DataFrame, beside: Results, file: Path, protocol: Protocol) -> dict[str, object]:
     """The trial in `beside` with the same test labels."""
-    ours = _labels(counts)
+    ours, aus = _labels(counts), set(counts["au"])
     closest = "no trial of this part"
     for trial in _trials_of(beside, protocol.dataset, part):
-        theirs = _labels(beside.counts[beside.counts["trial"] == trial["trial"]])
+        of_trial = beside.counts[(beside.counts["trial"] == trial["trial"]) & beside.counts["au"].isin(aus)]
+        theirs = _labels(of_trial)
         if ours.equals(theirs):
             return trial
         closest = f"other numbers of known or positive labels, as in trial {trial['trial']}"

@@ -222,7 +222,7 @@ def _notes(group: Group) -> tuple[str, ...]:
 def _machine_notes(group: Group) -> list[str]:
     """Where the trainings ran, if not all on one machine: a difference of rows then holds that of the machines."""
     rows: dict[str, list[str]] = {}
-    for row in group.rows:
+    for row in (row for row in group.rows if not row.is_submitted):
         seeds: dict[str, list[int]] = {}
         for seed, machine in row.machines.items():
             seeds.setdefault(machine, []).append(seed)

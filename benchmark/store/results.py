@@ -26,6 +26,10 @@ from benchmark.store.record import is_current
 from benchmark.store.shapes import check_shapes
 
 FORMAT = "mal-benchmark results 4"
+SUBMITTED = "scored_from"
+"""Field of the provenance of predictions that somebody else made; our trials lack it."""
+LACKING = "lacking"
+"""Field of their provenance with the AUs of the dataset that they do not give."""
 
 COLUMNS: dict[str, dict[str, str]] = {
     "trials": {
@@ -260,7 +264,7 @@ class Results:
         """
         rows = zip(map(json.loads, self.trials["provenance"]), self.trials["method"], strict=True)
         # Predictions that somebody else made have no sources here.
-        stale = ["scored_from" not in made and not is_current(made, sources.get(method)) for made, method in rows]
+        stale = [SUBMITTED not in made and not is_current(made, sources.get(method)) for made, method in rows]
         return replace(self, trials=self.trials.assign(stale=stale))
 
     def _tables(self) -> dict[str, pd.DataFrame]:

@@ -40,6 +40,7 @@ class _Provenance(_Facts):
     device: str | None = None
     profile: dict[str, Any] = {}
     unsealed: bool = False
+    lacking: list[str] = []
 
 
 class _Settings(_Facts):

@@ -493,7 +493,7 @@ def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None
     np.testing.assert_array_equal(*counts)
     assert malbench("report", "--with", scored, "--out", tmp_path / "more")[0] == 0
     text = (tmp_path / "more/tables.md").read_text(encoding="utf-8")
-    assert "| mine (ours, stand-in)" in text[text.index("### Beyond the paper") :]
+    assert "| mine (submitted, stand-in)" in text[text.index("### Beyond the paper") :]
 
     # Two results side by side: more rows, nothing else.
     sides = (tmp_path / "reports/results.parquet", tmp_path / "more/results.parquet")

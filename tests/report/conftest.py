@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.data.faces import FaceSet
 from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.stats.scores import confusion_counts
 from benchmark.store.results import COLUMNS, Results
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -125,3 +127,44 @@ def without_labels(results: Results, au: str) -> Results:
 @pytest.fixture
 def standin() -> Results:
     return make_results()
+
+
+AUS = list(BP4D.au_names)
+PER_SUBJECT = 5
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    rng = np.random.default_rng(0)
+    subjects = sorted(s for part in BP4D.parts.values() for s in part)
+    table = pd.DataFrame({"subject": np.repeat(subjects, PER_SUBJECT), "sequence": "T1"})
+    table["frame"] = np.arange(len(table)) % PER_SUBJECT + 95
+    table["path"] = table["subject"] + "/" + table["frame"].astype(str)
+    labels = rng.choice([-1, 0, 1], size=(len(table), len(AUS)), p=[0.1, 0.5, 0.4]).astype(np.int8)
+    return FaceSet("bp4d", Path(), table, labels, BP4D.au_names, "partial", "")
+
+
+@pytest.fixture(scope="module")
+def predictions(faces: FaceSet) -> pd.DataFrame:
+    found = faces.table[["subject", "sequence", "frame"]].copy()
+    found[AUS] = np.random.default_rng(1).random((len(found), len(AUS)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def beside(faces: FaceSet) -> Results:
+    """Trials of a method on these frames."""
+    made = make_results(("mal",), fingerprint="ours", origin="partial")
+    tables = []
+    for trial in made.trials.itertuples():
+        rows = faces.table["subject"].isin(BP4D.parts[trial.part]).to_numpy()
+        subjects = faces.table["subject"].to_numpy()[rows]
+        logits = np.zeros((rows.sum(), len(AUS)), np.float32)
+        counts = confusion_counts(logits, faces.labels[rows], subjects, BP4D.au_names)
+        tables.append(counts.assign(trial=trial.trial))
+    return Results(made.trials, pd.concat(tables), made.scores, made.curves, made.weights)
+
+
+def written(table: pd.DataFrame, file: Path) -> Path:
+    table.to_parquet(file) if file.suffix == ".parquet" else table.to_csv(file, index=False)
+    return file

@@ -1,0 +1,115 @@
+"""`malbench score`: predictions of others as rows of the tables, and the file to fill in."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_CACHE,
+    DEFAULT_REPORTS,
+    Cache,
+    Overrides,
+    ProfileName,
+    Root,
+    path_of,
+)
+from benchmark.config.names import dataset_names
+from benchmark.core.errors import UserError
+from benchmark.submit.adapters import adapter_names
+
+
+def score(
+    file: Annotated[
+        Path | None,
+        typer.Argument(parser=path_of, help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ..."),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Argument(help=f"A dataset ({', '.join(dataset_names())}), or one of the profile.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="Name of the rows in the tables, which call them submitted.")] = "",
+    template: Annotated[
+        str, typer.Option(metavar="DATASET", help="Write the file to fill in for a dataset, and nothing else.")
+    ] = "",
+    program: Annotated[
+        str,
+        typer.Option("--from", metavar="PROGRAM", help=f"FILE is a program's output: {', '.join(adapter_names())}."),
+    ] = "",
+    results: Annotated[
+        Path,
+        typer.Option(
+            parser=path_of, help="Results on the same test frames, beside which the predictions are to stand."
+        ),
+    ] = DEFAULT_REPORTS / "results.parquet",
+    out: Annotated[
+        Path | None, typer.Option(parser=path_of, help="The file to write; else NAME.parquet or DATASET-template.csv.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="An AU is active above it; none: probabilities, 0.5. With --from: of the intensities."),
+    ] = None,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    cache: Cache = DEFAULT_CACHE,
+) -> None:
+    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from benchmark.api.submissions import score_predictions_file, write_template
+    from benchmark.cli.console import listening
+    from benchmark.store.results import LACKING
+
+    console = Console()
+    if template:
+        if file is not None or program:
+            raise UserError("--template writes a file and reads none", remedy="leave FILE and --from out")
+        target = out or Path(f"{template}-template.csv")
+        with listening(console) as listener:
+            frames = write_template(
+                template,
+                target,
+                profile=profile or "",
+                overrides=overrides or [],
+                root=data,
+                cache=cache,
+                listener=listener,
+            )
+        console.print(
+            f"wrote {target}: {frames:,} test frames; fill in a probability of each AU, then: malbench score {target} "
+            f"{template} --name NAME",
+            soft_wrap=True,
+        )
+        return
+    if file is None or not dataset or not name:
+        raise UserError(
+            "nothing to score",
+            expected="malbench score FILE DATASET --name NAME",
+            remedy="name all three; malbench score --template DATASET writes a file to fill in",
+        )
+    target = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'scored'}.parquet")
+    with listening(console) as listener:
+        scored = score_predictions_file(
+            file,
+            dataset,
+            name,
+            beside=results,
+            threshold=threshold,
+            program=program,
+            profile=profile or "",
+            overrides=overrides or [],
+            root=data,
+            cache=cache,
+            listener=listener,
+        )
+    scored.write(target)
+    for trial in scored.trials.itertuples():
+        of_trial = scored.scores[scored.scores["trial"] == trial.trial]
+        average = "F1 ave" if LACKING not in json.loads(str(trial.provenance)) else f"mean F1 of {len(of_trial)} AUs"
+        console.print(f"{escape(name)}, {trial.part}: {average} {100 * of_trial['f1'].mean():.1f}")
+    console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True)

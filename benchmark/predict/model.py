@@ -1,0 +1,110 @@
+"""The trained network of a finished trial, and the facts about it that its predictions must be read with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmark.config.protocol import ALL
+from benchmark.config.trial import Trial
+from benchmark.core.errors import UserError
+from benchmark.core.origin import Origin
+from benchmark.data.augment import ImageInput
+from benchmark.store.folder import MODEL, TrialFolder
+from benchmark.store.record import read_trial
+from benchmark.trials.describe import Outputs, skeleton
+from methods import Registry
+from methods.base import Method
+
+STANDIN_WARNING = (
+    "This model was trained on drawn faces (the stand-in). It is no AU detector of real faces: do not rely on "
+    "its numbers for photographs."
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained AU detector.
+
+    Attributes:
+        trial: The trial that trained it.
+        made: Provenance of the trial.
+        method: The trained method, in evaluation mode.
+        images: Conversion of frames to network input, on the device of the method.
+    """
+
+    trial: Trial
+    made: Mapping[str, Any]
+    method: Method
+    images: ImageInput
+
+    @property
+    def aus(self) -> tuple[str, ...]:
+        """Names of the J AUs, in the order of the outputs."""
+        return tuple(self.made["aus"])
+
+    @property
+    def origin(self) -> Origin:
+        """Origin of the faces that it was trained on."""
+        origin: Origin = self.made["origin"]
+        return origin
+
+    @property
+    def warning(self) -> str:
+        """The sentence that every output shows; "" for a model of real faces."""
+        return STANDIN_WARNING if self.origin == "stand-in" else ""
+
+    @property
+    def training(self) -> str:
+        """The data that trained the model, in words."""
+        title = str(self.made.get("title", self.trial.dataset))
+        people = "all people" if self.trial.part == ALL else f"without the people of {self.trial.part}, who tested it"
+        kind = {"stand-in": "drawn faces in the layout of ", "partial": "a part of ", "complete": ""}[self.origin]
+        expressions = f", and expression images of {self.made['fe_title']}" if self.made.get("fe_title") else ""
+        return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps"
+
+    @torch.no_grad()
+    def probabilities(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Probabilities (B, J) of frames, uint8 (B, S, S, 3) with S = `trial.data.frame_size`."""
+        found: npt.NDArray[np.float32] = torch.sigmoid(self.logits(frames)).cpu().numpy()
+        return found
+
+    @torch.no_grad()
+    def logits(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Logits (B, J) of frames, as `probabilities`, by the centre crop of the tests."""
+        return self.method.predict(self.images.test(frames)).float()
+
+
+def load_model(folder: TrialFolder, registry: Registry, device: torch.device) -> Model:
+    """Load the network of a finished trial. Nothing is downloaded, and no image of the trial is read.
+
+    Args:
+        folder: Folder of the trial.
+        registry: All methods.
+        device: Device of the network.
+
+    Raises:
+        UserError: The trial is damaged, or is of another version of the suite.
+    """
+    trial, made = read_trial(folder)
+    cls = registry.any(trial.method)
+    try:
+        outputs = Outputs(len(made["aus"]), len(made["fe_labels"]))
+        method = skeleton(cls, cls.HParams.model_validate(trial.hparams), trial.data.crop_size, registry, outputs)
+        # The skeleton has no numbers yet, so the tensors of the file become its own.
+        method.load_state_dict(folder.load_model(), assign=True)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            "the network of a finished trial cannot be built",
+            where=folder.path / MODEL,
+            expected=f"a trial of {trial.method}, version {cls.version}",
+            found=f"version {trial.method_version}: {str(error).splitlines()[0][:160]}",
+            remedy="it is of another version of the suite: run the trial again",
+        ) from error
+    images = ImageInput(trial.data.crop_size, trial.data.normalise, device)
+    return Model(trial, made, method.to(device).eval(), images)

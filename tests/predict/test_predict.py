@@ -1,0 +1,184 @@
+"""From photographs and videos to table, pictures, timeline and page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmark.api.listener import SILENT
+from benchmark.core.errors import UserError
+from benchmark.predict.media import find_media, read_photograph
+from benchmark.predict.model import STANDIN_WARNING, Model
+from benchmark.predict.photographs import Rules
+from benchmark.predict.run import Predicted, Settings, predict_path
+from tests.predict.conftest import scripted
+
+SECRET = "taken at home"
+
+
+def photograph(file: Path, grey: int, exif: Image.Exif | None = None) -> Path:
+    """A photograph with a gradient around a grey level, whose EXIF and comment say where it was taken."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ramp = np.linspace(grey - 20, grey + 20, 100)
+    pixels = np.clip(np.stack([np.tile(ramp, (100, 1))] * 3, axis=-1), 0, 255).astype(np.uint8)
+    tags = Image.Exif() if exif is None else exif
+    tags[0x010E] = SECRET  # the description of the image
+    kind = {"comment": SECRET} if file.suffix == ".jpg" else {}
+    Image.fromarray(pixels).save(file, exif=tags, **kind)
+    return file
+
+
+def film(file: Path, greys: list[int], rate: float = 10.0) -> Path:
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), rate, (100, 100))
+    for grey in greys:
+        writer.write(np.full((100, 100, 3), grey, np.uint8))
+    writer.release()
+    return file
+
+
+def run(model: Model, path: Path, out: Path, **settings: object) -> Predicted:
+    return predict_path(model, path, out, Settings(**settings), SILENT.progress, scripted)  # type: ignore[arg-type]
+
+
+def test_a_folder_of_photographs(model: Model, tmp_path: Path) -> None:
+    home = tmp_path / "photos"
+    photograph(home / "b" / "one.jpg", 75)
+    photograph(home / "none.jpg", 25)
+    photograph(home / "two.png", 150)
+    (home / "damaged.jpg").write_bytes(b"no photograph")
+    (home / "notes.txt").write_text("left out")
+    predicted = run(model, home, tmp_path / "out")
+    assert predicted.table["source"].tolist() == ["b/one.jpg", "two.png"]
+    assert predicted.no_face == ["none.jpg"]
+    assert list(predicted.faults) == ["damaged.jpg"]
+    assert predicted.several == 1
+    stored = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    np.testing.assert_allclose(stored[list(model.aus)], predicted.table[list(model.aus)], rtol=1e-4)
+    assert stored[list(model.aus)].to_numpy().min() >= 0
+    assert stored[list(model.aus)].to_numpy().max() <= 1
+    about = json.loads((tmp_path / "out" / "about.json").read_text())
+    assert {"annotated/b/one.jpg", "annotated/none.jpg", "annotated/two.png", "index.html", "predictions.csv"} <= set(
+        about["files"]
+    )
+    assert "without the people of part1" in about["facts"]["trained on"]
+
+
+def test_all_faces_of_a_photograph_and_small_batches(model: Model, tmp_path: Path) -> None:
+    for name in "abc":
+        photograph(tmp_path / "p" / f"{name}.png", 150)
+    many = run(model, tmp_path / "p", tmp_path / "1", rules=Rules("all"), table="parquet")
+    assert many.table["face"].tolist() == [1, 2] * 3
+    assert (many.table["width"].to_numpy()[::2] > many.table["width"].to_numpy()[1::2]).all()
+    few = run(model, tmp_path / "p", tmp_path / "2", rules=Rules("all"), table="parquet", batch_size=2)
+    tables = [pd.read_parquet(tmp_path / out / "predictions.parquet") for out in "12"]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+    assert len(few.table) == 6
+
+
+def test_no_metadata_of_a_photograph_is_copied_and_a_turned_one_is_read_upright(model: Model, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # shown after a quarter turn
+    file = photograph(tmp_path / "p" / "a.png", 75, turned)
+    photograph(tmp_path / "p" / "b.jpg", 75)
+    np.testing.assert_array_equal(read_photograph(file), np.rot90(np.asarray(Image.open(file)), k=-1))
+    assert SECRET.encode() in (tmp_path / "p" / "b.jpg").read_bytes()
+    run(model, tmp_path / "p", tmp_path / "out")
+    made = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(made) == 5
+    for path in made:
+        content = path.read_bytes()
+        assert SECRET.encode() not in content, path
+        assert b"Exif" not in content, path
+        assert b"eXIf" not in content, path
+    for name in ("a.png", "b.jpg"):
+        with Image.open(tmp_path / "out" / "annotated" / name) as image:
+            assert not image.getexif()
+            assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+def test_a_video_follows_one_face(model: Model, tmp_path: Path) -> None:
+    video = film(tmp_path / "clip.avi", [75] * 4 + [25] * 2 + [75] * 6)
+    predicted = run(model, video, tmp_path / "out")
+    assert predicted.table["frame"].tolist() == list(range(12))  # frames without a face borrow the nearest one's points
+    assert predicted.table["time_s"].tolist() == [round(f / 10, 3) for f in range(12)]
+    written = cv2.VideoCapture(str(tmp_path / "out" / "annotated" / "clip.avi.mp4"))
+    assert int(written.get(cv2.CAP_PROP_FRAME_COUNT)) == 12
+    assert (tmp_path / "out" / "timelines" / "clip.avi.png").is_file()
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<figure>") == 2  # the timeline, and a picture
+    some = run(model, video, tmp_path / "some", every=3, faces="whole")
+    assert some.table["frame"].tolist() == [0, 3, 6, 9]
+
+
+def test_a_video_is_refused_where_each_face_is_wanted(model: Model, tmp_path: Path) -> None:
+    film(tmp_path / "clip.avi", [75] * 3)
+    with pytest.raises(UserError, match="a video follows one face"):
+        run(model, tmp_path / "clip.avi", tmp_path / "out", rules=Rules("all"))
+    film(tmp_path / "dark.avi", [5] * 3)
+    with pytest.raises(UserError, match="the detector finds no face") as caught:
+        run(model, tmp_path / "dark.avi", tmp_path / "out")
+    assert "--faces whole" in str(caught.value.remedy)
+
+
+def test_the_page_needs_no_network_and_escapes_names(model: Model, tmp_path: Path) -> None:
+    drawn = Model(model.trial, {**model.made, "origin": "stand-in"}, model.method, model.images)
+    photograph(tmp_path / "p" / "<b>&.png", 75)
+    run(drawn, tmp_path / "p", tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert STANDIN_WARNING in page
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;.png" in page
+    assert "default-src 'none'" in page
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "<script" not in page
+
+
+def test_only_outputs_of_the_command_are_replaced(model: Model, tmp_path: Path) -> None:
+    home, out = tmp_path / "p", tmp_path / "out"
+    photograph(home / "a.png", 75)
+    photograph(home / "b.png", 75)
+    run(model, home, out)
+    (out / "mine.txt").write_text("kept")
+    (home / "b.png").unlink()
+    run(model, home, out)
+    assert not (out / "annotated" / "b.png").exists()
+    assert (out / "annotated" / "a.png").exists()
+    assert (out / "mine.txt").read_text() == "kept"
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="holds other files"):
+        run(model, home, other)
+    with pytest.raises(UserError, match="among what is predicted on"):
+        run(model, out / "annotated", out)
+
+
+def test_what_there_is_nothing_to_predict_on(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file or folder"):
+        find_media(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.gif").write_bytes(b"")
+    with pytest.raises(UserError, match="no photograph and no video"):
+        find_media(tmp_path / "p", tmp_path / "out")
+    photograph(tmp_path / "dark.png", 5)
+    with pytest.raises(UserError, match="no face is found in any image"):
+        run(model, tmp_path / "dark.png", tmp_path / "out")
+    (tmp_path / "damaged.png").write_bytes(b"x")
+    with pytest.raises(UserError, match="cannot be read"):
+        run(model, tmp_path / "damaged.png", tmp_path / "out")
+    assert not (tmp_path / "out").exists()  # a prediction that failed leaves nothing
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["damaged.png", "dark.png", "p"]
+
+
+def test_outputs_within_the_searched_folder_are_no_photographs(model: Model, tmp_path: Path) -> None:
+    photograph(tmp_path / "a.png", 75)
+    for _ in range(2):
+        predicted = run(model, tmp_path, tmp_path / "predictions")
+        assert predicted.table["source"].tolist() == ["a.png"]
