@@ -43,15 +43,44 @@ def score_test(
         Interrupted: `stop` said so.
     """
     faces = au.faces
-    logits = _over_batches(trial, au.frames, fold.test, images, method, method.predict, stop)
-    if not np.isfinite(logits).all():
-        raise diverged(f"{trial.label}, after the last step", "logits that are not finite")
+    logits = predict_rows(trial, method, images, au, fold.test, stop)
     labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
     aus = faces.label_names
     predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
     predictions[[f"logit_{au}" for au in aus]] = logits
     predictions[[f"label_{au}" for au in aus]] = labels
     return {**tables_of_predictions(predictions, aus), "predictions.parquet": predictions}
+
+
+@torch.no_grad()
+def predict_rows(
+    trial: Trial,
+    method: Method,
+    images: ImageInput,
+    au: PackedFaces,
+    rows: npt.NDArray[np.int64],
+    stop: Callable[[], bool],
+    when: str = "after the last step",
+) -> npt.NDArray[np.float32]:
+    """Logits (N, J) of N frames; the method is in evaluation mode afterwards.
+
+    Args:
+        trial: The trial.
+        method: The method.
+        images: How frames become network input.
+        au: Frames of the AU dataset.
+        rows: (N,), numbers of the frames.
+        stop: Called between batches; True ends the predictions with `Interrupted`.
+        when: Time in the training, for the error.
+
+    Raises:
+        UserError: Logits are not finite.
+        Interrupted: `stop` said so.
+    """
+    logits = _over_batches(trial, au.frames, rows, images, method, method.predict, stop)
+    if not np.isfinite(logits).all():
+        raise diverged(f"{trial.label}, {when}", "logits that are not finite")
+    return logits
 
 
 def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> dict[str, pd.DataFrame]:
