@@ -12,8 +12,8 @@ from benchmark.core.f1 import FloatArray, IntArray, f1, mean_defined
 
 RADII = range(8)
 """Radii that are tried: windows of 1 to 15 frames, as in SSM's code."""
-GRID = np.log(np.arange(1, 100) / np.arange(99, 0, -1))
-"""Logits of the thresholds that are tried: probabilities .01 to .99, as in SSM's code."""
+PERCENTILES = np.arange(1, 100)
+"""Percentiles of the scores that are tried as thresholds, beside the default; SSM's code tries 99 probabilities."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,18 @@ def _window_sums(active: npt.NDArray[np.bool_], sequences: IntArray, radius: int
 
 
 def best_vote(scores: FloatArray, labels: npt.NDArray[np.int8], sequences: IntArray) -> tuple[float, Vote]:
-    """Common threshold and vote with the best average F1 on labelled frames, of all in `GRID` and `RADII`.
+    """Common threshold and vote with the best average F1 on labelled frames, of all `PERCENTILES` and `RADII`.
 
     Args:
-        scores: (N, J) logits.
+        scores: (N, J), active above 0 by default.
         labels: (N, J): 0, 1, or −1 for unknown.
         sequences: (N,), number of the sequence.
 
     Returns:
-        The logit of the threshold, and the vote; the first of equally good ones.
+        The threshold, and the vote; the first of equally good ones.
     """
     best, chosen = -1.0, (0.0, Vote(0, 1))
-    for threshold in GRID.tolist():
+    for threshold in [0.0, *np.unique(np.percentile(scores, PERCENTILES)).tolist()]:
         for radius, sums in enumerate(_window_sums(scores > threshold, sequences, RADII[-1])):
             averages = mean_defined(f1(_counts_by_votes(sums, labels, 2 * radius + 1)), axis=1)
             top = float(np.nanmax(np.append(averages, -1.0)))

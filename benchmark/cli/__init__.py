@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, report, run, status, study
+from benchmark.cli import audit, data, report, run, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -36,6 +36,7 @@ for command in (
     report.score,
     report.claims,
     report.calibrate,
+    audit.audit,
     report.cost,
     status.status,
     status.methods,

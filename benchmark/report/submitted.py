@@ -49,7 +49,7 @@ class Predictions:
 
 
 def read_predictions(
-    file: Path, name: str, protocol: Protocol, beside: Results, *, threshold: float | None = None
+    file: Path, name: str, protocol: Protocol, beside: Results | None = None, *, threshold: float | None = None
 ) -> Predictions:
     """Read predictions, and check all that needs no frame of the dataset.
 
@@ -58,7 +58,7 @@ def read_predictions(
             active above 0.5, or any number with a `threshold`; or `logit_AU1`, active above 0.
         name: Name of the rows in the tables.
         protocol: Protocol of the dataset.
-        beside: Results that the rows are to stand beside.
+        beside: Results that the rows are to stand beside; None for none.
         threshold: Threshold of the columns `AU1`, ...; None: they are probabilities.
 
     Raises:
@@ -95,7 +95,7 @@ def read_predictions(
             found=", ".join(map(str, table["subject"].unique()[:3])) or "no row",
             remedy="name the dataset that the predictions are of",
         )
-    if not (beside.trials["dataset"] == protocol.dataset).any():
+    if beside is not None and not (beside.trials["dataset"] == protocol.dataset).any():
         raise UserError(
             f"no results of {protocol.dataset} to put these predictions beside",
             where=file,
@@ -123,9 +123,35 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
         UserError: The predictions have an unknown frame or one twice, or lack a frame of a part; nothing in `beside`
             has the same test labels.
     """
-    file, table, scores = predictions.file, predictions.table, predictions.scores
-    rows = _rows_of(table, faces, file)
     made = []
+    for part, test, place in test_rows(predictions, faces, protocol):
+        of_part = predictions.scores[place]
+        labels = faces.labels[test]
+        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], protocol.au_names)
+        by_au = scores_by_au(of_part, labels, counts, protocol.au_names)
+        made.append(_trial(predictions, part, counts, by_au, beside, protocol))
+    return Results.concat(made)
+
+
+def test_rows(
+    predictions: Predictions, faces: FaceSet, protocol: Protocol
+) -> list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Test frames of each part that predictions cover.
+
+    Args:
+        predictions: The predictions.
+        faces: The dataset's frames.
+        protocol: Protocol of the dataset.
+
+    Returns:
+        Name of the part, numbers (N,) of its test frames in `faces`, and their rows (N,) in the predictions.
+
+    Raises:
+        UserError: The predictions have an unknown frame or one twice, lack a frame of a part, or cover no part.
+    """
+    file, table = predictions.file, predictions.table
+    rows = numbers_of_frames(table, faces, file)
+    covered = []
     for part, subjects in protocol.parts.items():
         test = np.flatnonzero(faces.table["subject"].isin(subjects).to_numpy())
         position = pd.Series(np.arange(len(rows)), index=rows).reindex(test)
@@ -140,12 +166,8 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
                 found=f"none for {_frame(missing)}, and {int(position.isna().sum()) - 1:,} others",
                 remedy="predict every test frame; no method chooses the frames that it is tested on",
             )
-        of_part = scores[position.to_numpy(dtype=np.int64)]
-        labels = faces.labels[test]
-        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], protocol.au_names)
-        by_au = scores_by_au(of_part, labels, counts, protocol.au_names)
-        made.append(_trial(predictions, part, counts, by_au, beside, protocol))
-    if not made:
+        covered.append((part, test, position.to_numpy(dtype=np.int64)))
+    if not covered:
         raise UserError(
             "the predictions cover no test part",
             where=file,
@@ -153,7 +175,7 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
             found=f"{len(table):,} rows",
             remedy="predict every frame of at least one part's test subjects",
         )
-    return Results.concat(made)
+    return covered
 
 
 def _read_predictions(file: Path) -> tuple[pd.DataFrame, bytes]:
@@ -237,8 +259,12 @@ def _check_logits(columns: list[npt.NDArray[np.float64]], file: Path) -> None:
         )
 
 
-def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.int64]:
-    """Row number in `faces` of each prediction, (N,)."""
+def numbers_of_frames(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.int64]:
+    """Row number in `faces` of each prediction, (N,).
+
+    Raises:
+        UserError: A frame is not coded, or stands twice.
+    """
     coded = pd.MultiIndex.from_frame(faces.table[KEYS].astype(str))
     given = pd.MultiIndex.from_frame(table[KEYS].astype(str))
     rows: npt.NDArray[np.int64] = coded.get_indexer(given)
@@ -247,7 +273,7 @@ def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.
             at = int(np.flatnonzero(wrong)[0])
             raise UserError(
                 f"predictions of {what}",
-                where=f"{file}, row {at + 1}",
+                where=f"{file}, row {int(table.index[at]) + 1}",
                 found=_frame(table.iloc[at]),
                 remedy="name subject, sequence and frame as predictions.parquet of a trial does, each frame once",
             )
