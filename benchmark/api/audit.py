@@ -22,9 +22,7 @@ from benchmark.store.results import Results
 from benchmark.trials.prepare import Chosen, read_au, standin_root
 
 
-def audit_trials(
-    runs: Path | str | None = None, out: Path | str | None = None, results: Path | None = None
-) -> str:
+def audit_trials(runs: Path | str | None = None, out: Path | str | None = None, results: Path | None = None) -> str:
     """Audit finished trials.
 
     Args:
@@ -63,8 +61,8 @@ def audit_file(
     """Audit predictions of every test frame of one or more parts.
 
     Args:
-        file: CSV or parquet file of predictions, as for `score_predictions_file`. AU validation frames may be in it, too:
-            the column `set` is then `test` or `au_val`, and `part` names the part that the row's network was tested on.
+        file: CSV or parquet file of predictions, as for `score_predictions_file`. AU validation frames may be there:
+            then the column `set` is `test` or `au_val`, and `part` names the part that the row's network was tested on.
         dataset: Name of the AU dataset.
         name: Name of the column in the tables; "" for that of the file.
         threshold: See `score_predictions_file`.

@@ -1,4 +1,4 @@
-"""Frames that a choice may be made on. AU-validation and test frames have types of their own, so that none is mistaken."""
+"""Frames that a choice may be made on. AU validation and test frames are of two types, so that none is mistaken."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def audit(
 ) -> None:
     """Show what the F1 would be if others chose the epoch and the threshold, on honest labels or on those of the test.
 
-    Rules that look at test labels are no valid protocol; released code does it all the same. `malbench report` writes the
-    same page of the finished trials, audit.md.
+    Rules that look at test labels are no valid protocol; released code does it all the same. `malbench report` writes
+    the same page of the finished trials, audit.md.
     """
     from rich.console import Console
 

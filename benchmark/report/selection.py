@@ -94,7 +94,7 @@ def audit_group(group: Group, names: Sequence[str]) -> AuditedGroup:
     Raises:
         UserError: Counts of a rule do not fit the labels.
     """
-    by_trial = dict(tuple(group.results.audit.groupby("trial")))
+    by_trial = {str(trial): rows for trial, rows in group.results.audit.groupby("trial")}
     rows, without = [], []
     for name, row in zip(names, group.rows, strict=True):
         if all(key in by_trial for key in row.trials["trial"]):
@@ -119,12 +119,10 @@ def _by_rule(row: Row, by_trial: Mapping[str, pd.DataFrame]) -> dict[str, Method
     return {rule: replace(row.counts, parts=tuple(parts)) for rule, parts in made.items()}
 
 
-def _counts_of(
-    audit: pd.DataFrame, part: PartCounts, ours: np.ndarray, aus: tuple[str, ...]
-) -> dict[str, np.ndarray]:
+def _counts_of(audit: pd.DataFrame, part: PartCounts, ours: np.ndarray, aus: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Counts (S, J, 4) of one trial by rule; known labels are those of its own counts `ours` (S, J, 4)."""
-    subject = pd.Index(part.subjects).get_indexer(audit["subject"])
-    au = pd.Index(aus).get_indexer(audit["au"])
+    subject = pd.Index(part.subjects).get_indexer(pd.Index(audit["subject"]))
+    au = pd.Index(aus).get_indexer(pd.Index(audit["au"]))
     rule, names = pd.factorize(audit["rule"])
     cells = np.zeros((len(names), *ours.shape), dtype=np.int64)
     cells[rule, subject, au, TP], cells[rule, subject, au, FP] = audit["tp"], audit["fp"]

@@ -121,12 +121,18 @@ def _order_table(audited: AuditedGroup) -> Table:
         rows.append(
             cells(
                 TITLES[rule],
-                " > ".join(row.name for row in _ordered(comparable, rule)),
+                ", ".join(row.name for row in _ordered(comparable, rule)),
                 ONE_TRAINING if audited.trainings == 1 else ("none" if not moved else "; ".join(moved)),
                 *_mal_against_mtl(audited, rule),
             )
         )
-    header = ["rule", "order by average F1", "pairs that change places", "MAL − MTL [95 %]", "its sign is kept"]
+    header = [
+        "rule",
+        "order by average F1, best first",
+        "pairs that change places",
+        "MAL − MTL [95 %]",
+        "its sign is kept",
+    ]
     return table(header, rows, words=True)
 
 
@@ -171,7 +177,7 @@ def _mal_against_mtl(audited: AuditedGroup, rule: str) -> list[str]:
 
 
 def _sign(found: Difference) -> float:
-    return float(np.sign(round(100 * found.ave, 1)))
+    return float(np.sign(found.ave))
 
 
 def _answer(audited: AuditedGroup) -> Iterator[str]:
@@ -214,13 +220,18 @@ def _about_methods(audited: AuditedGroup) -> Iterator[str]:
         yield "Every method was trained once, so nothing can be said about methods: repeat with more seeds"
         return
     changed = [rule for rule in others if _moved(audited.comparable(rule), rule)]
-    yield f"The order of the methods is another one under {len(changed)} of {len(others)} other rules"
+    yield f"The order of the methods, by their values, is another one under {len(changed)} of {len(others)} other rules"
     ours = _mal_minus_mtl(audited, OURS.name)
     if ours is not None:
         found = [(rule, _mal_minus_mtl(audited, rule)) for rule in others]
         lost = [TITLES[rule] for rule, other in found if other is not None and _sign(other) != _sign(ours)]
-        kept = f"not under: {'; '.join(lost)}" if lost else "under every other rule"
-        yield f"MAL − MTL is {_difference(ours)} under this suite's rule, and keeps its sign {kept}"
+        blurred = ", which does not tell them apart" if percent(ours.ave_interval).holds(0.0) else ""
+        yield f"MAL − MTL is {_difference(ours)} under this suite's rule{blurred}"
+        yield (
+            f"Its sign is another one under {len(lost)} of {len(others)} other rules: {'; '.join(lost)}"
+            if lost
+            else "Its sign is the same under every other rule"
+        )
 
 
 def _about_normalisation(audited: AuditedGroup) -> Iterator[str]:

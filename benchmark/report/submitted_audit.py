@@ -112,9 +112,7 @@ def _validation(reserved: Predictions, part: str, faces: FaceSet, protocol: Prot
     return ValidationFrames(reserved.scores[None].astype(np.float64), faces.labels[rows], subjects)
 
 
-def _trial(
-    predictions: Predictions, part: str, faces: FaceSet, protocol: Protocol, **tables: pd.DataFrame
-) -> Results:
+def _trial(predictions: Predictions, part: str, faces: FaceSet, protocol: Protocol, **tables: pd.DataFrame) -> Results:
     """The tables of one part, as of a trial that nothing is known about but its predictions."""
     key = f"{predictions.digest}-{part}"
     blank = {"string": "", "int64": 0, "bool": False, "float64": float("nan")}
@@ -126,6 +124,4 @@ def _trial(
         **{"settings": "{}", "provenance": json.dumps({**about, "scored_from": predictions.file.name})},
     }
     empty = {kind: pd.DataFrame(columns=list(COLUMNS[kind])) for kind in ("curves", "weights")}
-    return Results(
-        pd.DataFrame([row]), **{name: table.assign(trial=key) for name, table in tables.items()}, **empty
-    )
+    return Results(pd.DataFrame([row]), **{name: table.assign(trial=key) for name, table in tables.items()}, **empty)

@@ -23,7 +23,7 @@ def gain(pair: RulePair, methods: Sequence[RulePair] = ()) -> Difference:
 
     Args:
         pair: Counts of the method under both rules.
-        methods: Counts of all methods of the table under both rules, whose noise is pooled over those of the same seeds.
+        methods: Counts of all methods of the table under both rules. The noise of those with the same seeds is pooled.
 
     Returns:
         The difference as a fraction.

@@ -1,7 +1,8 @@
 """Results of finished trials: six tables, and one file for all of them.
 
 `results.parquet` has no image and no label of a frame. It has counts per subject and AU, scores per AU, training
-curves, statistics of the weights, counts under other rules of selection, and the provenance of each trial: enough for all but the images of Figures 5 and 6.
+curves, statistics of the weights, counts under other rules of selection, and the provenance of each trial: enough for
+all but the images of Figures 5 and 6.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Predictions under statistics of batch norm that are estimated anew: of both streams, or of AU images alone (A13).
 
-Training normalises by the statistics of batches of AU and FE images; at test time AU images pass alone. Running statistics
-are those of the last batches and of changing weights. So both are estimated anew in the same way: the mean over the same
-training batches, with the weights of the end.
+Training normalises by the statistics of batches of AU and FE images; at test time AU images pass alone. Running
+statistics are those of the last batches and of changing weights. So both are estimated anew in the same way: the mean
+over the same training batches, with the weights of the end.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from methods.base import Method, Stream
 
 TEST_BATCH = 128
 """Images in a batch of evaluation."""
+LEARNT = "after the last step"
+"""Time of an evaluation, for errors and messages."""
 
 
 @torch.no_grad()
@@ -60,7 +62,7 @@ def predict_rows(
     au: PackedFaces,
     rows: npt.NDArray[np.int64],
     stop: Callable[[], bool],
-    when: str = "after the last step",
+    when: str = LEARNT,
 ) -> npt.NDArray[np.float32]:
     """Logits (N, J) of N frames; the method is in evaluation mode afterwards.
 
@@ -77,7 +79,7 @@ def predict_rows(
         UserError: Logits are not finite.
         Interrupted: `stop` said so.
     """
-    logits = _over_batches(trial, au.frames, rows, images, method, method.predict, stop)
+    logits = _over_batches(trial, au.frames, rows, images, method, method.predict, stop, when)
     if not np.isfinite(logits).all():
         raise diverged(f"{trial.label}, {when}", "logits that are not finite")
     return logits
@@ -127,6 +129,7 @@ def _over_batches(
     method: Method,
     function: Callable[[torch.Tensor], torch.Tensor],
     stop: Callable[[], bool],
+    when: str = LEARNT,
 ) -> npt.NDArray[np.float32]:
     """Values of a function of frames, in evaluation mode.
 
@@ -137,7 +140,7 @@ def _over_batches(
     outputs = []
     for i in range(0, len(rows), TEST_BATCH):
         if stop():
-            raise Interrupted(f"{trial.label}: every step done, {i} of {len(rows)} images scored")
+            raise Interrupted(f"{trial.label}: {when}, {i} of {len(rows)} images scored")
         outputs.append(function(images.test(frames[rows[i : i + TEST_BATCH]])).float().cpu().numpy())
     return np.concatenate(outputs)
 

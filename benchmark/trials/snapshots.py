@@ -2,7 +2,7 @@
 
 Three files of a trial come from here. `snapshots.parquet` has logits, without a name or a label of a frame.
 `au_val.parquet` has the names and labels of the AU validation frames, in the order of their logits; those of the test
-frames are in `predictions.parquet`. `audit.parquet` has counts by test subject under every rule, made of the other three.
+frames are in `predictions.parquet`. `audit.parquet` has counts by test subject under every rule, made of these three.
 """
 
 from __future__ import annotations

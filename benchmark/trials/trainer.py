@@ -106,9 +106,7 @@ class _Running:
     def look(self, step: int) -> Looks:
         """Predictions of the AU validation and the test frames after so many steps."""
         assert self.setup.fold is not None
-        return look(
-            self.trial, self.method, self.setup.images, self.data.au, self.setup.fold, self.options.stop, step
-        )
+        return look(self.trial, self.method, self.setup.images, self.data.au, self.setup.fold, self.options.stop, step)
 
 
 def train_trial(
