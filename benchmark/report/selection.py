@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ from benchmark.audit.rules import HONEST, LOOKING, NORMALISED, OURS
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FN, FP, TN, TP
 from benchmark.report.groups import Group, Row
+from benchmark.report.pairs import pair_rows
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
-from benchmark.stats.crossed import Difference
-from benchmark.stats.gain import RulePair, gain
+from benchmark.stats.crossed import Difference, PairedNoise
+from benchmark.stats.gain import RulePair, gain, pooled_noise
+
+_SeedsAndParts = tuple[tuple[int, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,39 @@ class AuditedGroup:
         """F1 of a row under a rule − F1 under another; None if it lacks one of them."""
         if not {rule, base} <= set(audited.counts):
             return None
-        pairs = {other.name: _pair(other, rule, base) for other in self.rows if {rule, base} <= set(other.counts)}
-        rivals = [pairs[other.name] for other in self.comparable(rule) if other.name in pairs]
-        return gain(pairs[audited.name], rivals)
+        if (rule, base) not in self._noise:
+            self._noise[rule, base] = self._noise_of(rule, base)
+        noise = self._noise[rule, base].get((audited.row.seeds, audited.row.parts))
+        return gain((audited.counts[rule], audited.counts[base]), noise)
 
+    @cached_property
+    def _noise(self) -> dict[tuple[str, str], dict[_SeedsAndParts, PairedNoise | None]]:
+        """Noise of training of differences of two rules, by the rules; filled when it is asked for."""
+        return {}
 
-def _pair(audited: AuditedRow, rule: str, base: str) -> RulePair:
-    return audited.counts[rule], audited.counts[base]
+    def _noise_of(self, rule: str, base: str) -> dict[_SeedsAndParts, PairedNoise | None]:
+        """Noise of training of one difference, pooled over the rows with the same seeds and parts."""
+        alike: dict[_SeedsAndParts, list[RulePair]] = {}
+        for other in self.rows:
+            if {rule, base} <= set(other.counts):
+                pairs = alike.setdefault((other.row.seeds, other.row.parts), [])
+                pairs.append((other.counts[rule], other.counts[base]))
+        return {key: pooled_noise(pairs) for key, pairs in alike.items()}
+
+    @cached_property
+    def mal_minus_mtl(self) -> dict[str, Difference]:
+        """MAL − MTL, both in their default settings, by rule; empty if one of them is missing."""
+        named = {row.row.paper_row: row for row in reversed(self.rows) if not row.row.variant}
+        if not {"MAL", "MTL"} <= set(named):
+            return {}
+        mal, mtl = named["MAL"], named["MTL"]
+        made: dict[str, Difference] = {}
+        for rule in self.rules:
+            if {rule} <= set(mal.counts) & set(mtl.counts):
+                rows = [row.under(rule) for row in self.comparable(rule)]
+                paired = pair_rows(mal.under(rule), mtl.under(rule), rows)
+                made |= {} if paired is None else {rule: paired.difference}
+        return made
 
 
 def audit_group(group: Group, names: Sequence[str]) -> AuditedGroup:

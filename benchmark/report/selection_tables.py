@@ -10,12 +10,11 @@ import numpy as np
 
 from benchmark.audit.rules import HONEST, LOOKING, NORMALISED, OURS
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.pairs import pair_rows
+from benchmark.report.ours import ONE_TRAINING
 from benchmark.report.selection import AuditedGroup, AuditedRow
 from benchmark.stats.crossed import Difference
 
 NOTHING = "no snapshots stored: run with train.snapshots"
-ONE_TRAINING = "one training"
 TITLES = {rule.name: rule.title for rule in (*HONEST, *LOOKING)} | NORMALISED
 """Titles of the rules by name."""
 _LOOKING = {rule.name: rule for rule in LOOKING}
@@ -152,23 +151,9 @@ def _moved(rows: tuple[AuditedRow, ...], rule: str) -> list[str]:
     ]
 
 
-def _mal_and_mtl(audited: AuditedGroup) -> tuple[AuditedRow, AuditedRow] | None:
-    """The rows of MAL and MTL in their default settings; None if one is missing."""
-    named = {row.row.paper_row: row for row in reversed(audited.rows) if not row.row.variant}
-    return (named["MAL"], named["MTL"]) if {"MAL", "MTL"} <= set(named) else None
-
-
-def _mal_minus_mtl(audited: AuditedGroup, rule: str) -> Difference | None:
-    pair = _mal_and_mtl(audited)
-    if pair is None or any(rule not in row.counts for row in pair):
-        return None
-    found = pair_rows(pair[0].under(rule), pair[1].under(rule), [r.under(rule) for r in audited.comparable(rule)])
-    return None if found is None else found.difference
-
-
 def _mal_against_mtl(audited: AuditedGroup, rule: str) -> list[str]:
     """MAL − MTL under a rule, and whether its sign is that under this suite's rule."""
-    found, ours = (_mal_minus_mtl(audited, name) for name in (rule, OURS.name))
+    found, ours = (audited.mal_minus_mtl.get(name) for name in (rule, OURS.name))
     if found is None or ours is None:
         return [UNRUN, UNRUN]
     if found.trainings == 1:
@@ -221,9 +206,9 @@ def _about_methods(audited: AuditedGroup) -> Iterator[str]:
         return
     changed = [rule for rule in others if _moved(audited.comparable(rule), rule)]
     yield f"The order of the methods, by their values, is another one under {len(changed)} of {len(others)} other rules"
-    ours = _mal_minus_mtl(audited, OURS.name)
+    ours = audited.mal_minus_mtl.get(OURS.name)
     if ours is not None:
-        found = [(rule, _mal_minus_mtl(audited, rule)) for rule in others]
+        found = [(rule, audited.mal_minus_mtl.get(rule)) for rule in others]
         lost = [TITLES[rule] for rule, other in found if other is not None and _sign(other) != _sign(ours)]
         blurred = ", which does not tell them apart" if percent(ours.ave_interval).holds(0.0) else ""
         yield f"MAL − MTL is {_difference(ours)} under this suite's rule{blurred}"

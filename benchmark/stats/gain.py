@@ -15,7 +15,7 @@ RulePair = tuple[MethodCounts, MethodCounts]
 """Counts of one method under two rules: the same seeds, parts and subjects."""
 
 
-def gain(pair: RulePair, methods: Sequence[RulePair] = ()) -> Difference:
+def gain(pair: RulePair, noise: PairedNoise | None = None) -> Difference:
     """F1 under the first rule − F1 under the second, of the same trained networks.
 
     Of several trainings the interval holds the noise of subjects and of training, for which the larger one of two
@@ -23,7 +23,7 @@ def gain(pair: RulePair, methods: Sequence[RulePair] = ()) -> Difference:
 
     Args:
         pair: Counts of the method under both rules.
-        methods: Counts of all methods of the table under both rules. The noise of those with the same seeds is pooled.
+        noise: Noise of training of all methods, from `pooled_noise`; None for that of the method alone.
 
     Returns:
         The difference as a fraction.
@@ -33,7 +33,7 @@ def gain(pair: RulePair, methods: Sequence[RulePair] = ()) -> Difference:
     """
     first, second = pair
     if len(first.seeds) > 1:
-        return difference(first, second, "by seed", _noise([m for m in methods if m[0].seeds == first.seeds]))
+        return difference(first, second, "by seed", noise)
     if first.seeds != second.seeds or first.aus != second.aus:
         raise ValueError("two rules of one method have the same seeds and AUs")
     variance, freedom = over_subjects(left_out(first) - left_out(second))
@@ -42,9 +42,16 @@ def gain(pair: RulePair, methods: Sequence[RulePair] = ()) -> Difference:
     return Difference(values, errors, total, 1)
 
 
-def _noise(methods: Sequence[RulePair]) -> PairedNoise | None:
-    """Noise of training of a difference of rules, pooled over methods; None for fewer than two methods."""
-    if len(methods) < 2:
+def pooled_noise(methods: Sequence[RulePair]) -> PairedNoise | None:
+    """Noise of training of a difference of rules, pooled over methods.
+
+    Args:
+        methods: Counts of methods under both rules, all with the same seeds and AUs.
+
+    Returns:
+        The noise, as `crossed.difference` takes it; None for fewer than two methods or trainings.
+    """
+    if len(methods) < 2 or len(methods[0][0].seeds) < 2:
         return None
     moved = [mean_over_parts(a).by_seed - mean_over_parts(b).by_seed for a, b in methods]
     spread = pooled_spread([Trainings(m[0].seeds, values) for m, values in zip(methods, moved, strict=True)])

@@ -16,7 +16,7 @@ import torch
 from benchmark.config.protocol import Protocol
 from benchmark.config.trial import Trial
 from benchmark.core.errors import Abandoned, Interrupted
-from benchmark.data.sampling import generator
+from benchmark.data.sampling import Fold, generator
 from benchmark.data.trial_data import TrialData
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder
 from benchmark.trials.normalisation import predictions_by_statistics
@@ -103,10 +103,15 @@ class _Running:
             return ()
         return moments(self.setup.spec.steps, self.trial.train.snapshots)
 
+    @property
+    def fold(self) -> Fold:
+        """Split of a trial that learns from AU frames."""
+        assert self.setup.fold is not None
+        return self.setup.fold
+
     def look(self, step: int) -> Looks:
         """Predictions of the AU validation and the test frames after so many steps."""
-        assert self.setup.fold is not None
-        return look(self.trial, self.method, self.setup.images, self.data.au, self.setup.fold, self.options.stop, step)
+        return look(self.trial, self.method, self.setup.images, self.data.au, self.fold, self.options.stop, step)
 
 
 def train_trial(
@@ -240,21 +245,15 @@ def _audited(running: _Running, progress: _Progress, predictions: pd.DataFrame) 
     """Files of the audit by name, after a last look at the trained method; none without snapshots."""
     if not running.moments:
         return {}
-    setup, trial, method, au, stop = (
-        running.setup,
-        running.trial,
-        running.method,
-        running.data.au,
-        running.options.stop,
-    )
-    assert setup.fold is not None
+    trial, method, setup = running.trial, running.method, running.setup
+    au, fold, stop = running.data.au, running.fold, running.options.stop
     began = time.monotonic()
-    validated = predict_rows(trial, method, setup.images, au, setup.fold.val, stop)
+    validated = predict_rows(trial, method, setup.images, au, fold.val, stop)
     tested = predictions[[f"logit_{name}" for name in au.faces.label_names]].to_numpy(dtype=np.float32)
-    normalised = predictions_by_statistics(trial, method, setup.streams, setup.images, au, setup.fold.test, stop)
+    normalised = predictions_by_statistics(trial, method, setup.streams, setup.images, au, fold.test, stop)
     last = {VALIDATED: validated, TESTED: tested, **normalised}
     progress.looks[progress.step] = {kind: compact(logits) for kind, logits in last.items()}
-    tables = audit_tables(progress.looks, predictions, au, setup.fold)
+    tables = audit_tables(progress.looks, predictions, au, fold)
     progress.look_seconds += time.monotonic() - began
     return tables
 
