@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from methods.backbone import BaseNet
+from methods.backbone import BaseNet, Outputs
 from methods.build import build_net
 
 
@@ -184,6 +184,11 @@ class Method(nn.Module):
             Scalars for the history of the trial.
         """
         raise NotImplementedError
+
+    def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
+        """Outputs, for the images of both streams, of the network that `predict` uses."""
+        out: Outputs = self.net(au_images, fe_images)
+        return out
 
     def predict(self, images: Tensor) -> Tensor:
         """AU logits (B, J) of images (B, 3, H, W), in evaluation mode."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.core.f1 import f1, mean_defined
-from methods.backbone import BaseNet, evaluation_mode
+from methods.backbone import BaseNet, Outputs, evaluation_mode
 from methods.base import Batch, Method, Samples, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.multitask import task_losses
 
@@ -84,6 +84,11 @@ class MTLBestRho(Method):
         """Index of the best ρ so far; 0 before any validation batch."""
         scores = mean_defined(f1(self.counts.cpu().numpy()), axis=1)
         return int(np.nan_to_num(scores, nan=-1.0).argmax())
+
+    def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
+        """Outputs of the best network for the images of both streams."""
+        out: Outputs = self.nets[self.best()](au_images, fe_images)
+        return out
 
     def predict(self, images: Tensor) -> Tensor:
         """AU logits (B, J) of the best network."""

@@ -31,11 +31,6 @@ class Multitask(Method):
         more = self.learn(losses, step)
         return {"loss_au": losses.au.detach(), "loss_fe": losses.fe.detach(), **more}
 
-    def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
-        """Outputs of the network for the images of both streams."""
-        out: Outputs = self.net(au_images, fe_images)
-        return out
-
     def losses(self, out: Outputs, au: Samples, fe: Samples) -> TaskLosses:
         """Both losses of the outputs."""
         return task_losses(out, au.labels, fe.labels)

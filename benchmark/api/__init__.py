@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.api.audit import audit_file, audit_trials
     from benchmark.api.checks import check_data
     from benchmark.api.data import LoadedData, load_data, write_standin
     from benchmark.api.doctor import diagnose
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "LoadedData": "data",
+    "audit_file": "audit",
+    "audit_trials": "audit",
     "check_data": "checks",
     "diagnose": "doctor",
     "load_data": "data",
@@ -53,6 +56,8 @@ __all__ = [
     "GridRequest",
     "LoadedData",
     "Training",
+    "audit_file",
+    "audit_trials",
     "check_data",
     "diagnose",
     "load_data",

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, predict, report, run, score, status, study
+from benchmark.cli import audit, data, predict, report, run, score, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -38,6 +38,7 @@ for command in (
     report.claims,
     report.calibrate,
     report.compute,
+    audit.audit,
     report.cost,
     status.status,
     status.methods,

@@ -93,6 +93,15 @@ class TrainSettings(Settings):
     """AU validation images in a meta-test batch (§4.1.2)."""
     amp: bool = False
     """Forward passes in bfloat16 autocast."""
+    snapshots: int = Field(default=0, ge=0, le=1000)
+    """Evenly spaced moments, the end included, at which the AU validation and the test frames are predicted for the
+    audit of selection rules; 0 stores nothing. It changes no other result (A7)."""
+
+    @model_serializer(mode="wrap")
+    def _without_snapshots(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `snapshots` at 0, so that the keys of trials that have none stay valid."""
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if name != "snapshots" or value}
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:

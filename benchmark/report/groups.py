@@ -131,6 +131,12 @@ class Group:
         return ORIGINS[self.origin]
 
     @property
+    def title(self) -> str:
+        """Name of the group in the report."""
+        overrides = f", with {self.shared_overrides}" if self.shared_overrides else ""
+        return f"{self.paper.title}, {self.origin_label}, profile {self.profile}{overrides}"
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """All parts that at least one row tested."""
         return tuple(sorted({part for row in self.rows for part in row.parts}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
 from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.readable import readable_results
+from benchmark.report.selection_tables import NOTHING, SelectionContext
 from benchmark.report.tables import ReportContext, build_context
 from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
@@ -25,6 +26,7 @@ from benchmark.store.scratch import publish, scratch_folder
 TABLES = "tables.md"
 LATEX = "tables.tex"
 PAGE = "index.html"
+AUDIT = "audit.md"
 RESULTS, FIGURES = "results.parquet", "figures"
 FIGURE5, FIGURE6 = "figure5", "figure6"
 
@@ -37,7 +39,7 @@ def template_folder() -> Path:
 def build_report(
     results: Results, out: Path, *, templates: Path | None = None, faces: WeighedFaces | None = None
 ) -> list[Path]:
-    """Write `tables.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
+    """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
     The same results give the same bytes. A write that fails leaves the last report as it was: files are made in a
     scratch folder, and get their places when all are there.
@@ -56,7 +58,11 @@ def build_report(
     """
     templates = templates or template_folder()
     context = build_context(readable_results(results))
-    texts = {TABLES: render_markdown(context, templates, faces), LATEX: render_latex(context, templates)}
+    texts = {
+        TABLES: render_markdown(context, templates, faces),
+        LATEX: render_latex(context, templates),
+        AUDIT: render_audit([section.selection for section in context.groups], templates),
+    }
     out.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, "report") as scratch:
         with ThreadPoolExecutor(1) as pool:
@@ -99,6 +105,7 @@ def render_html(
     """
     environment = _environment(f"{PAGE}.j2", templates, autoescape=True)
     environment.filters["table"] = html_table
+    environment.globals["nothing"] = NOTHING
     images = {
         name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}" for name, file in figures.items()
     }
@@ -109,6 +116,7 @@ def render_latex(context: ReportContext, templates: Path) -> str:
     """Text of `tables.tex`."""
     environment = _environment(f"{LATEX}.j2", templates, autoescape=False)
     environment.filters.update(tex=latex.escape, table=latex.latex_table)
+    environment.globals["nothing"] = NOTHING
     return environment.get_template(f"{LATEX}.j2").render(report=context)
 
 
@@ -118,7 +126,20 @@ def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces
     Raises:
         UserError: The template is missing.
     """
-    return markdown_template(f"{TABLES}.j2", templates).render(report=context, faces=faces)
+    return markdown_template(f"{TABLES}.j2", templates).render(report=context, faces=faces, nothing=NOTHING)
+
+
+def render_audit(sections: Sequence[SelectionContext], templates: Path | None = None) -> str:
+    """Text of `audit.md`.
+
+    Args:
+        sections: The audit of each group.
+        templates: Folder of the template; None for the suite's.
+
+    Raises:
+        UserError: The template is missing.
+    """
+    return markdown_template(f"{AUDIT}.j2", templates).render(sections=sections, nothing=NOTHING)
 
 
 def markdown_template(name: str, templates: Path | None = None) -> Template:

@@ -26,6 +26,8 @@ from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import COLUMNS, LACKING, SUBMITTED, Results
 
 KEYS = ["subject", "sequence", "frame"]
+SET, PART = "set", "part"
+"""Columns that an audit reads beside: what a frame is for, and of which test part its network is."""
 PROBABLE = 0.5
 """Threshold of probabilities."""
 
@@ -54,7 +56,7 @@ class Predictions:
 
 
 def read_predictions(
-    file: Path, name: str, protocol: Protocol, beside: Results, *, threshold: float | None = None
+    file: Path, name: str, protocol: Protocol, beside: Results | None = None, *, threshold: float | None = None
 ) -> Predictions:
     """Read predictions, and check all that needs no frame of the dataset.
 
@@ -63,7 +65,7 @@ def read_predictions(
             active above 0.5, or any number with a `threshold`; or `logit_AU1`, active above 0.
         name: Name of the rows in the tables.
         protocol: Protocol of the dataset.
-        beside: Results that the rows are to stand beside.
+        beside: Results that the rows are to stand beside; None for none.
         threshold: Threshold of the columns `AU1`, ...; None: they are probabilities.
 
     Raises:
@@ -87,7 +89,8 @@ def read_predictions(
     _check_subjects(keys, protocol, file)
     _check_once(keys, file)
     scores = _scores(table, protocol, threshold, file)
-    check_beside(beside, protocol, file)
+    if beside is not None:
+        check_beside(beside, protocol, file)
     said = "" if threshold is None else f" above {threshold!r}"
     return Predictions(file, name, digest_of_bytes(content + said.encode(), size=8), keys, scores, protocol.au_names)
 
@@ -119,13 +122,13 @@ def check_beside(beside: Results, protocol: Protocol, file: Path) -> None:
 
 
 def _keys(table: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """The columns `KEYS`; whole numbers that a program wrote as `95.0` are `95` again.
+    """The columns `KEYS`, and `SET` and `PART` if present; whole numbers written as `95.0` are `95` again.
 
     Raises:
         UserError: A key is empty.
     """
-    keys = table[KEYS].copy()
-    empty = np.flatnonzero(keys.isna().any(axis=1))
+    keys = table[[*KEYS, *(name for name in (SET, PART) if name in table)]].copy()
+    empty = np.flatnonzero(keys[KEYS].isna().any(axis=1))
     if len(empty):
         raise UserError(
             "a row without subject, sequence or frame",
@@ -204,9 +207,35 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
         UserError: The predictions have an unknown frame or one twice, or lack a frame of a part; nothing in `beside`
             has the same test labels.
     """
-    file, table, scores = predictions.file, predictions.table, predictions.scores
-    rows = _rows_of(table, faces, file)
     made = []
+    for part, test, place in test_rows(predictions, faces, protocol):
+        of_part = predictions.scores[place]
+        labels = faces.labels[test][:, [protocol.au_names.index(au) for au in predictions.aus]]
+        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], predictions.aus)
+        by_au = scores_by_au(of_part, labels, counts, predictions.aus)
+        made.append(_trial(predictions, part, counts, by_au, beside, protocol))
+    return Results.concat(made)
+
+
+def test_rows(
+    predictions: Predictions, faces: FaceSet, protocol: Protocol
+) -> list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Test frames of each part that predictions cover.
+
+    Args:
+        predictions: The predictions.
+        faces: The dataset's frames.
+        protocol: Protocol of the dataset.
+
+    Returns:
+        Name of the part, numbers (N,) of its test frames in `faces`, and their rows (N,) in the predictions.
+
+    Raises:
+        UserError: The predictions have an unknown frame or one twice, lack a frame of a part, or cover no part.
+    """
+    file, table = predictions.file, predictions.table
+    rows = numbers_of_frames(table, faces, file)
+    covered = []
     for part, subjects in protocol.parts.items():
         test = np.flatnonzero(faces.table["subject"].isin(subjects).to_numpy())
         position = pd.Series(np.arange(len(rows)), index=rows).reindex(test)
@@ -221,12 +250,8 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
                 found=f"none for {_frame(missing)}, and {int(position.isna().sum()) - 1:,} others",
                 remedy="predict every test frame; no method chooses the frames that it is tested on",
             )
-        of_part = scores[position.to_numpy(dtype=np.int64)]
-        labels = faces.labels[test][:, [protocol.au_names.index(au) for au in predictions.aus]]
-        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], predictions.aus)
-        by_au = scores_by_au(of_part, labels, counts, predictions.aus)
-        made.append(_trial(predictions, part, counts, by_au, beside, protocol))
-    if not made:
+        covered.append((part, test, position.to_numpy(dtype=np.int64)))
+    if not covered:
         raise UserError(
             "the predictions cover no test part",
             where=file,
@@ -234,7 +259,7 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
             found=f"{len(table):,} rows",
             remedy="predict every frame of at least one part's test subjects",
         )
-    return Results.concat(made)
+    return covered
 
 
 def read_table(file: Path) -> tuple[pd.DataFrame, bytes]:
@@ -324,19 +349,24 @@ def _check_logits(columns: list[npt.NDArray[np.float64]], file: Path) -> None:
         )
 
 
-def _rows_of(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.int64]:
-    """Row number in `faces` of each prediction, (N,)."""
+def numbers_of_frames(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.NDArray[np.int64]:
+    """Row number in `faces` of each prediction, (N,).
+
+    Raises:
+        UserError: A frame is not coded, or stands twice.
+    """
     coded = pd.MultiIndex.from_frame(faces.table[KEYS].astype(str))
     given = pd.MultiIndex.from_frame(table[KEYS].astype(str))
     rows: npt.NDArray[np.int64] = coded.get_indexer(given)
-    if (rows < 0).any():
-        at = int(np.flatnonzero(rows < 0)[0])
-        raise UserError(
-            "predictions of a frame that is not coded",
-            where=f"{file}, row {at + 1}",
-            found=_frame(table.iloc[at]),
-            remedy="name subject, sequence and frame as predictions.parquet of a trial does; --template writes them",
-        )
+    for wrong, what in ((rows < 0, "a frame that is not coded"), (given.duplicated(), "a frame twice")):
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise UserError(
+                f"predictions of {what}",
+                where=f"{file}, row {int(table.index[at]) + 1}",
+                found=_frame(table.iloc[at]),
+                remedy="name subject, sequence and frame as predictions.parquet of a trial does; --template writes them",
+            )
     return rows
 
 

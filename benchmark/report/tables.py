@@ -29,6 +29,8 @@ from benchmark.report.ours import (
     score_groups,
     summary_table,
 )
+from benchmark.report.selection import audit_group
+from benchmark.report.selection_tables import SelectionContext, selection_context
 from benchmark.report.verdicts import VerdictCounts, count_verdicts, readings_in_words
 from benchmark.stats.verdict import JUDGED, Verdict
 from benchmark.store.results import Results
@@ -69,6 +71,8 @@ class GroupContext:
     costs: Table
     trials: Table
     verdicts: VerdictCounts
+    selection: SelectionContext
+    """The methods under other rules of selection."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,9 @@ def build_context(results: Results) -> ReportContext:
 def _group_context(ours: OursOfGroup, figure: str) -> GroupContext:
     group = ours.group
     judged = [row.judged for row in ours.rows]
-    overrides = f", with {group.shared_overrides}" if group.shared_overrides else ""
     return GroupContext(
         group=group,
-        title=f"{group.paper.title}, {group.origin_label}, profile {group.profile}{overrides}",
+        title=group.title,
         figure=figure,
         figure_heading=group.curves_name,
         facts=_facts(group),
@@ -160,6 +163,7 @@ def _group_context(ours: OursOfGroup, figure: str) -> GroupContext:
         costs=cost_table(ours),
         trials=_trial_table(group),
         verdicts=count_verdicts(group, judged),
+        selection=selection_context(audit_group(group, [row.name for row in ours.rows]), group.title),
     )
 
 

@@ -1,10 +1,11 @@
 """The folder of one trial: its files, the digests that seal them, and the state that they show.
 
 Files of a finished trial: `trial.json provenance.json history.parquet scores.parquet counts.parquet
-predictions.parquet model.safetensors DONE`, and `fe_weights.parquet` if the method weighs samples.
-`predictions.parquet` has one row per test frame and stays with the owner of the data. `DONE` holds the trial's key and
-a digest of each of these files, so that a later change is noticed. `provenance.json` says that it does. A `DONE`
-without digests is of an earlier version, and the trial unsealed, or it is damaged.
+predictions.parquet model.safetensors DONE`, `fe_weights.parquet` if the method weighs samples, and `snapshots.parquet
+au_val.parquet audit.parquet` if `train.snapshots` asks for them. `predictions.parquet` has one row per test frame,
+`au_val.parquet` one per AU validation frame: both hold labels and stay with the owner of the data. `DONE` holds the
+trial's key and a digest of each of these files, so that a later change is noticed. `provenance.json` says that it does.
+A `DONE` without digests is of an earlier version, and the trial unsealed, or it is damaged.
 
 Two files beside them come from others than the owner of the trial. `slurm.json` names the job that the trial was last
 submitted as, and is not sealed. `verified.json` says which sources last verified a finished trial; `DONE` gets its
@@ -43,6 +44,9 @@ PROVENANCE = "provenance.json"
 MODEL = "model.safetensors"
 ERROR = "ERROR.txt"
 FE_WEIGHTS = "fe_weights.parquet"
+SNAPSHOTS = "snapshots.parquet"
+AU_VAL = "au_val.parquet"
+AUDIT = "audit.parquet"
 JOB = "slurm.json"
 VERIFIED = "verified.json"
 

@@ -1,7 +1,8 @@
-"""Results of finished trials: five tables, and one file for all of them.
+"""Results of finished trials: six tables, and one file for all of them.
 
 `results.parquet` has no image and no label of a frame. It has counts per subject and AU, scores per AU, training
-curves, statistics of the weights, and the provenance of each trial: enough for all but the images of Figures 5 and 6.
+curves, statistics of the weights, counts under other rules of selection, and the provenance of each trial: enough for
+all but the images of Figures 5 and 6.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     "curves": {"trial": "string", "step": "int64", "series": "string", "value": "float64"},
     # Statistics of the final weights of FE images, for methods that weigh samples.
     "weights": {"trial": "string", "name": "string", "value": "float64"},
+    # Counts under other rules of selection. Known labels are those of `counts`, so these two say all.
+    "audit": {"trial": "string", "rule": "string", "subject": "string", "au": "string", "tp": "int64", "fp": "int64"},
 }
 
 KEYS = {
@@ -85,17 +88,21 @@ KEYS = {
     "scores": ["trial", "au"],
     "curves": ["trial", "step", "series"],
     "weights": ["trial", "name"],
+    "audit": ["trial", "rule", "subject", "au"],
 }
 """Columns that identify a row of each table."""
 
-ADDED = {"reading": ""}
+ADDED = {"reading": "", "rule": ""}
 """Columns that earlier files of this format lack, and the value that their rows have."""
+
+OPTIONAL = {"audit"}
+"""Tables that a file does not mention if they have no row, so that it is as it was before they existed."""
 
 MOST = {"f1": 1.0, "auc": 1.0}
 """Largest value of a column; others have none."""
 FREE = {"value"}
 """Columns that may be negative."""
-NAMES = ("trial", "dataset", "part", "method", "subject", "au", "series", "name")
+NAMES = ("trial", "dataset", "part", "method", "subject", "au", "series", "name", "rule")
 """Columns that identify something, and so are never cut short for readers."""
 LONGEST_NAME = 200
 
@@ -121,6 +128,7 @@ class Results:
         scores: One row per trial and AU.
         curves: One row per trial, logged step and series.
         weights: One row per trial and statistic.
+        audit: One row per trial, rule of selection, test subject and AU; none for trials without snapshots.
 
     Raises:
         ValueError: A column is missing, a value does not fit its type, or a trial stands twice.
@@ -131,6 +139,7 @@ class Results:
     scores: pd.DataFrame
     curves: pd.DataFrame
     weights: pd.DataFrame
+    audit: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS["audit"])))
 
     @classmethod
     def empty(cls) -> Results:
@@ -282,6 +291,7 @@ class Results:
         rows = [
             pa.Table.from_pandas(table.assign(table=name), schema=_stored(name), preserve_index=False)
             for name, table in self._tables().items()
+            if name not in OPTIONAL or len(table)
         ]
         arrow = pa.concat_tables(rows, promote_options="default").replace_schema_metadata({"format": FORMAT})
         content = io.BytesIO()

@@ -19,7 +19,7 @@ from benchmark.core.errors import UserError
 from benchmark.datasets.base import FeDataset
 from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.stats.weights import weight_statistics
-from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
+from benchmark.store.folder import AUDIT, FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
 
@@ -69,12 +69,15 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], s
             folder.read_table(f"{name}.parquet", seals) for name in ("counts", "scores", "history")
         )
         named = _weights_of(folder, trial, made, seals)
+        audited = AUDIT in seals or (folder.path / AUDIT).is_file()
+        more = {"audit": folder.read_table(AUDIT, seals).assign(trial=trial.key)} if audited else {}
         results = Results(
             trials=pd.DataFrame([_row_of(trial, made)]),
             counts=counts.assign(trial=trial.key),
             scores=scores.assign(trial=trial.key),
             curves=history.melt(id_vars="step", var_name="series", value_name="value").assign(trial=trial.key),
             weights=pd.DataFrame(named.items(), columns=["name", "value"]).assign(trial=trial.key),
+            **more,
         )
         return results if seals else results.validated()  # a seal proves that a file is as it was written
     except (OSError, KeyError, ValueError, TypeError, OverflowError, pa.ArrowException) as error:

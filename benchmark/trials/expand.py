@@ -239,9 +239,11 @@ class _Expansion:
         profile = self.profile
         shared = shared_hparams(profile)
         check_start(shared)
+        # A stage has no test frame to look at, and what it learns does not depend on looks.
+        self.unseen = profile.train.model_copy(update={"snapshots": 0})
         settings = {
             "data": profile.data.model_dump(mode="json"),
-            "train": profile.train.model_dump(mode="json"),
+            "train": self.unseen.model_dump(mode="json"),
             "method": shared.model_dump(mode="json"),
             "weights_hash": _weights_hash(shared.weights),
             "protocol": PROTOCOL_VERSION,
@@ -317,7 +319,7 @@ class _Expansion:
             method=cls.name,
             method_version=cls.version,
             data=self.profile.data,
-            train=self.profile.train,
+            train=self.profile.train if fields["part"] != ALL else self.unseen,
             profile=self.profile.name,
             shared_overrides=shared_overrides(self.overrides),
             **fields,
@@ -339,11 +341,14 @@ def own_overrides(overrides: Sequence[str], method: str) -> str:
 def shared_overrides(overrides: Sequence[str]) -> str:
     """Overrides of settings that all methods share, as `Trial.shared_overrides` holds them.
 
+    Snapshots are none of them: they change no score, so trials with and without may be compared.
+
     Example:
         >>> shared_overrides(["methods.mal.beta=0.1", "seeds=[0, 1]", "train.steps=5"])
         'train.steps=5'
     """
-    return "; ".join(o for o in overrides if not o.startswith(("methods.", "readings.", "seeds=")))
+    others = ("methods.", "readings.", "seeds=", "train.snapshots=")
+    return "; ".join(o for o in overrides if not o.startswith(others))
 
 
 def profile_of(trial: Trial, made: Mapping[str, Any]) -> tuple[Profile, tuple[str, ...]]:

@@ -66,6 +66,9 @@ def needs(
         states = 2 + STATES[trial.hparams["optimizer"]]
         # A row of predictions: a float and a byte for each AU, and the names of the frame.
         predictions = test_frames.get(trial.part, 0) * (outputs.aus * (FLOAT + 1) + 16)
+        # Of each look half a float, and as much for each of two other statistics of batch norm at the end.
+        looks = trial.train.snapshots + 2 if trial.train.snapshots else 0
+        predictions += test_frames.get(trial.part, 0) * outputs.aus * looks * FLOAT // 2
         disk += parameters * FLOAT + predictions + HISTORY_BYTES
         checkpoint = max(checkpoint, CHECKPOINTS * parameters * FLOAT * states)
         step = parameters * FLOAT * (states + 1) + held

@@ -19,6 +19,8 @@ from methods.base import Method, Stream
 
 TEST_BATCH = 128
 """Images in a batch of evaluation."""
+LEARNT = "after the last step"
+"""Time of an evaluation, for errors and messages."""
 
 
 @torch.no_grad()
@@ -43,15 +45,44 @@ def score_test(
         Interrupted: `stop` said so.
     """
     faces = au.faces
-    logits = _over_batches(trial, au.frames, fold.test, images, method, method.predict, stop)
-    if not np.isfinite(logits).all():
-        raise diverged(f"{trial.label}, after the last step", "logits that are not finite")
+    logits = predict_rows(trial, method, images, au, fold.test, stop)
     labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
     aus = faces.label_names
     predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
     predictions[[f"logit_{au}" for au in aus]] = logits
     predictions[[f"label_{au}" for au in aus]] = labels
     return {**tables_of_predictions(predictions, aus), "predictions.parquet": predictions}
+
+
+@torch.no_grad()
+def predict_rows(
+    trial: Trial,
+    method: Method,
+    images: ImageInput,
+    au: PackedFaces,
+    rows: npt.NDArray[np.int64],
+    stop: Callable[[], bool],
+    when: str = LEARNT,
+) -> npt.NDArray[np.float32]:
+    """Logits (N, J) of N frames; the method is in evaluation mode afterwards.
+
+    Args:
+        trial: The trial.
+        method: The method.
+        images: How frames become network input.
+        au: Frames of the AU dataset.
+        rows: (N,), numbers of the frames.
+        stop: Called between batches; True ends the predictions with `Interrupted`.
+        when: Time in the training, for the error.
+
+    Raises:
+        UserError: Logits are not finite.
+        Interrupted: `stop` said so.
+    """
+    logits = _over_batches(trial, au.frames, rows, images, method, method.predict, stop, when)
+    if not np.isfinite(logits).all():
+        raise diverged(f"{trial.label}, {when}", "logits that are not finite")
+    return logits
 
 
 def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> dict[str, pd.DataFrame]:
@@ -98,6 +129,7 @@ def _over_batches(
     method: Method,
     function: Callable[[torch.Tensor], torch.Tensor],
     stop: Callable[[], bool],
+    when: str = LEARNT,
 ) -> npt.NDArray[np.float32]:
     """Values of a function of frames, in evaluation mode.
 
@@ -108,7 +140,7 @@ def _over_batches(
     outputs = []
     for i in range(0, len(rows), TEST_BATCH):
         if stop():
-            raise Interrupted(f"{trial.label}: every step done, {i} of {len(rows)} images scored")
+            raise Interrupted(f"{trial.label}: {when}, {i} of {len(rows)} images scored")
         outputs.append(function(images.test(frames[rows[i : i + TEST_BATCH]])).float().cpu().numpy())
     return np.concatenate(outputs)
 

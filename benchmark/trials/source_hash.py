@@ -11,12 +11,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 """Folder of the package `benchmark`."""
 _SHARED = (
+    "audit/counts",
+    "audit/frames",
+    "audit/rules",
+    "audit/thresholds",
+    "audit/vote",
     "core/f1",
     "data/augment",
     "data/sampling",
     "stats/scores",
+    "trials/normalisation",
     "trials/scoring",
     "trials/setup",
+    "trials/snapshots",
     "trials/trainer",
 )
 """Modules that can change the results of every method."""

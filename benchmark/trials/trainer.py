@@ -6,20 +6,23 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from benchmark.config.protocol import Protocol
 from benchmark.config.trial import Trial
 from benchmark.core.errors import Abandoned, Interrupted
-from benchmark.data.sampling import generator
+from benchmark.data.sampling import Fold, generator
 from benchmark.data.trial_data import TrialData
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder
-from benchmark.trials.scoring import diverged, score_test, weigh_fe
+from benchmark.trials.normalisation import predictions_by_statistics
+from benchmark.trials.scoring import diverged, predict_rows, score_test, weigh_fe
 from benchmark.trials.setup import Setup, Streams, set_up
+from benchmark.trials.snapshots import TESTED, VALIDATED, Looks, audit_tables, compact, look, moments
 from methods.base import Finished, Method, Scalars, Stream
 
 LOG_EVERY = 20
@@ -65,12 +68,20 @@ class _Progress:
     Attributes:
         step: Number of steps done.
         history: One row of scalars every `LOG_EVERY` steps.
-        seconds: Training time in seconds.
+        seconds: Training time in seconds, without looks.
+        looks: Looks for the audit by number of steps done.
+        look_seconds: Time of the looks in seconds.
     """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    looks: dict[int, Looks] = field(default_factory=dict)
+    look_seconds: float = 0.0
+
+
+_STORED = [f.name for f in fields(_Progress)]
+"""Fields of the progress in a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,27 @@ class _Running:
     trial: Trial
     method: Method
     setup: Setup
+    data: TrialData
     folder: TrialFolder
     options: RunOptions
     sources: str
+
+    @property
+    def moments(self) -> tuple[int, ...]:
+        """Moments of the looks for the audit, as numbers of steps done; none without a test frame."""
+        if self.setup.fold is None or not len(self.setup.fold.test):
+            return ()
+        return moments(self.setup.spec.steps, self.trial.train.snapshots)
+
+    @property
+    def fold(self) -> Fold:
+        """Split of a trial that learns from AU frames."""
+        assert self.setup.fold is not None
+        return self.setup.fold
+
+    def look(self, step: int) -> Looks:
+        """Predictions of the AU validation and the test frames after so many steps."""
+        return look(self.trial, self.method, self.setup.images, self.data.au, self.fold, self.options.stop, step)
 
 
 def train_trial(
@@ -110,7 +139,7 @@ def train_trial(
         prerequisites: Finished trials that this one starts from, by role.
 
     Returns:
-        Facts for the provenance: `steps`, `parameters`, `time_train_s`, `frames`.
+        Facts for the provenance: `steps`, `parameters`, `time_train_s`, `time_audit_s`, `frames`.
 
     Raises:
         UserError: A loss is not finite or explodes, the checkpoint is damaged, or the method is a control and the data
@@ -122,12 +151,13 @@ def train_trial(
     fold = setup.fold
     with seeded(trial.seed, options.device):
         method = method_class.build(method_class.HParams.model_validate(trial.hparams), setup.spec, options.device)
-        running = _Running(trial, method, setup, folder, options, sources)
+        running = _Running(trial, method, setup, data, folder, options, sources)
         progress = _learn(running)
         tables = {"history.parquet": pd.DataFrame(progress.history)}
         try:
             if fold is not None and len(fold.test):
                 tables |= score_test(trial, method, setup.images, data.au, fold, options.stop)
+                tables |= _audited(running, progress, tables["predictions.parquet"])
             fe_weights = weigh_fe(trial, method, setup.images, data.fe, options.stop)
         except Interrupted:  # keep the trained method, so that the next run only scores it
             _save_checkpoint(running, progress)
@@ -144,6 +174,7 @@ def train_trial(
         "steps": setup.spec.steps,
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad),
         "time_train_s": round(progress.seconds, 3),
+        "time_audit_s": round(progress.look_seconds, 3),
         "frames": frames,
     }
 
@@ -160,10 +191,16 @@ def _learn(running: _Running) -> _Progress:
     steps, streams = running.setup.spec.steps, running.setup.streams
     done = _resumed(running)
     before = done.seconds
+    due = {moment for moment in running.moments if moment < steps} - set(done.looks)
     unchecked: dict[int, Scalars] = {}
     method.train()
     began = saved = time.monotonic()
     for step, batch in enumerate(streams.batches(method.streams, done.step, steps), start=done.step):
+        if step in due:
+            if unchecked:
+                check_scalars(unchecked, trial, streams, method.streams)
+                unchecked = {}
+            began += _look(running, done)
         unchecked[step] = take_step(trial, method, batch, step)
         if step % LOG_EVERY == 0 or step == steps - 1:  # all at once, since reading a number waits for the GPU
             done.history.append({"step": step, **check_scalars(unchecked, trial, streams, method.streams)})
@@ -186,6 +223,41 @@ def _learn(running: _Running) -> _Progress:
     return done
 
 
+def _look(running: _Running, done: _Progress) -> float:
+    """Look at the method in training, and return the seconds that it took.
+
+    Raises:
+        UserError: Logits are not finite.
+        Interrupted: `options.stop` returned True; a checkpoint was written.
+    """
+    began = time.monotonic()
+    try:
+        done.looks[done.step] = running.look(done.step)
+    except Interrupted:
+        _save_checkpoint(running, done)
+        raise
+    taken = time.monotonic() - began
+    done.look_seconds += taken
+    return taken
+
+
+def _audited(running: _Running, progress: _Progress, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Files of the audit by name, after a last look at the trained method; none without snapshots."""
+    if not running.moments:
+        return {}
+    trial, method, setup = running.trial, running.method, running.setup
+    au, fold, stop = running.data.au, running.fold, running.options.stop
+    began = time.monotonic()
+    validated = predict_rows(trial, method, setup.images, au, fold.val, stop)
+    tested = predictions[[f"logit_{name}" for name in au.faces.label_names]].to_numpy(dtype=np.float32)
+    normalised = predictions_by_statistics(trial, method, setup.streams, setup.images, au, fold.test, stop)
+    last = {VALIDATED: validated, TESTED: tested, **normalised}
+    progress.looks[progress.step] = {kind: compact(logits) for kind, logits in last.items()}
+    tables = audit_tables(progress.looks, predictions, au, fold)
+    progress.look_seconds += time.monotonic() - began
+    return tables
+
+
 def take_step(trial: Trial, method: Method, batch: Mapping[Stream, Any], step: int) -> Scalars:
     """Update a method once. The seed is a function of the step, so a resumed trial needs no generator state."""
     torch.manual_seed(int(generator(trial.seed, "update", step).integers(2**62)))
@@ -198,7 +270,7 @@ def _resumed(running: _Running) -> _Progress:
     if checkpoint is None or checkpoint["sources"] != running.sources:
         return _Progress()
     running.method.load_training_state(checkpoint["method"])
-    return _Progress(checkpoint["step"], checkpoint["history"], checkpoint["seconds"])
+    return _Progress(**{name: checkpoint[name] for name in _STORED})
 
 
 def _save_checkpoint(running: _Running, progress: _Progress) -> None:
@@ -209,9 +281,7 @@ def _save_checkpoint(running: _Running, progress: _Progress) -> None:
     """
     state = {
         "sources": running.sources,
-        "step": progress.step,
-        "history": progress.history,
-        "seconds": progress.seconds,
+        **{name: getattr(progress, name) for name in _STORED},
         "method": running.method.training_state(),
     }
     running.options.check_owned(running.trial.label)

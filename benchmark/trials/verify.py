@@ -21,11 +21,12 @@ from benchmark.config.protocol import Protocol
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.data.trial_data import TrialData
-from benchmark.store.folder import TrialFolder
+from benchmark.store.folder import AU_VAL, AUDIT, SNAPSHOTS, TrialFolder
 from benchmark.trials.prerequisites import FinishedTrial, starting_from
 from benchmark.trials.provenance import cpu_name
 from benchmark.trials.scoring import tables_of_predictions
 from benchmark.trials.setup import set_up
+from benchmark.trials.snapshots import audit_of
 from benchmark.trials.trainer import LOG_EVERY, check_scalars, seeded, take_step
 from methods.base import Method
 
@@ -143,7 +144,7 @@ def compare_tables(made: pd.DataFrame, stored: pd.DataFrame) -> tuple[Agreement,
 
 
 def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreement, str]:
-    """Score the stored predictions of a trial again, and compare with its stored counts and scores.
+    """Score the stored predictions of a trial again, and compare with its stored counts, scores and audit.
 
     A trial without test subjects has no predictions, and agrees.
 
@@ -155,9 +156,13 @@ def verify_scores(folder: TrialFolder, seals: Mapping[str, str]) -> tuple[Agreem
     predictions, worst = folder.read_table("predictions.parquet", seals), Agreement.EXACT
     columns = [str(name) for name in predictions]
     aus = tuple(name.removeprefix("logit_") for name in columns if name.startswith("logit_"))
-    for file, made in tables_of_predictions(predictions, aus).items():
+    tables = tables_of_predictions(predictions, aus)
+    if (folder.path / AUDIT).is_file():
+        snapshots, reserve = (folder.read_table(name, seals) for name in (SNAPSHOTS, AU_VAL))
+        tables[AUDIT] = audit_of(snapshots, reserve, predictions)
+    for file, made in tables.items():
         stored = folder.read_table(file, seals)
-        texts = [name for name in stored if name in {"subject", "au"}]
+        texts = [name for name in stored if name in {"rule", "subject", "au"}]
         if list(made.columns) != list(stored.columns) or not made[texts].equals(
             stored[texts].astype(made[texts].dtypes)
         ):

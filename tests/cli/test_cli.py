@@ -495,6 +495,19 @@ def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None
     text = (tmp_path / "more/tables.md").read_text(encoding="utf-8")
     assert "| mine (submitted, stand-in)" in text[text.index("### Beyond the paper") :]
 
+    # Under the rules of others: the trials of the store, and the same predictions as a stranger's.
+    pages = [
+        malbench(*arguments)
+        for arguments in (("audit",), ("audit", trial / "predictions.parquet", "gft", "--name", "mine", *settings))
+    ]
+    assert [status for status, _, _ in pages] == [0, 0]
+    assert pages[0][1].strip() == (tmp_path / "reports/audit.md").read_text(encoding="utf-8").strip()
+    assert all("### Not a valid protocol: the rule looks at test labels" in out for _, out, _ in pages)
+    assert "| last moment, .5, majority of five frames" in pages[1][1]
+    assert "best moment" not in pages[1][1].split("## How to read it")[0]  # one file is one moment
+    status, _, error = malbench("audit", trial / "predictions.parquet")
+    assert (status, "malbench audit FILE DATASET" in error) == (2, True)
+
     # Two results side by side: more rows, nothing else.
     sides = (tmp_path / "reports/results.parquet", tmp_path / "more/results.parquet")
     status, out, _ = malbench("report", "--compare", *sides, "--out", tmp_path / "both")

@@ -94,7 +94,10 @@ def in_process(*arguments: object) -> int | None:
     return process.exitcode
 
 
-RESULT_FILES = {"counts.parquet", "scores.parquet", "predictions.parquet", "history.parquet", "model.safetensors"}
+RESULT_FILES = {
+    *("counts.parquet", "scores.parquet", "predictions.parquet", "history.parquet", "model.safetensors"),
+    *("snapshots.parquet", "au_val.parquet", "audit.parquet"),
+}
 
 
 def test_killed_three_times_it_ends_bit_identical(root: Path, tmp_path: Path) -> None:
@@ -283,11 +286,14 @@ def test_what_is_asked_to_stop_after_learning_has_only_to_score(root: Path, tmp_
         return TrialFolder(trial.folder(tmp_path / runs))
 
     whole = run("whole", math.inf)
-    # 24 images are scored in one batch, and 14 weighed in one.
+    # 24 test images are scored in one batch, 12 AU validation images in one, the test images twice more under other
+    # statistics of batch norm, and 14 images weighed in one batch.
     for runs, looks, said in (
         ("learnt", 0, "24 of 24 steps"),
         ("scores", 1, "0 of 24 im"),
-        ("weighs", 2, "0 of 14 im"),
+        ("validates", 2, "0 of 12 im"),
+        ("normalises", 4, "0 of 24 im"),
+        ("weighs", 5, "0 of 14 im"),
     ):
         steps.clear()
         with pytest.raises(Interrupted, match=said):

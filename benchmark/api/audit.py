@@ -1,0 +1,102 @@
+"""What numbers would be under other rules of selection, for trials and for anybody's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.api.listener import SILENT, Listener
+from benchmark.api.request import default_profile
+from benchmark.api.results import find_results
+from benchmark.config.profile import load_profile
+from benchmark.core.places import default_cache, default_reports, default_runs
+from benchmark.report.groups import group_results
+from benchmark.report.ours import row_name
+from benchmark.report.readable import readable_results
+from benchmark.report.render import render_audit
+from benchmark.report.selection import audit_group
+from benchmark.report.selection_tables import selection_context
+from benchmark.report.submitted import read_predictions
+from benchmark.report.submitted_audit import audit_predictions
+from benchmark.store.results import Results
+from benchmark.trials.prepare import Chosen, read_au, standin_root
+
+
+def audit_trials(runs: Path | str | None = None, out: Path | str | None = None, results: Path | None = None) -> str:
+    """Audit finished trials.
+
+    Args:
+        runs: The store.
+        out: Folder of the report, whose results are read if the store has none.
+        results: Results file to use instead of both.
+
+    Returns:
+        The page `audit.md`.
+
+    Raises:
+        UserError: There is no finished trial, or a file is damaged.
+
+    Example:
+        >>> from benchmark import api
+        >>> page = api.audit_trials("runs")  # doctest: +SKIP
+    """
+    runs = default_runs() if runs is None else Path(runs)
+    out = default_reports() if out is None else Path(out)
+    _, stored = find_results(runs, out, results)
+    return _page(stored)
+
+
+def audit_file(
+    file: Path,
+    dataset: str,
+    *,
+    name: str = "",
+    threshold: float | None = None,
+    profile: str = "",
+    overrides: Sequence[str] = (),
+    root: Path | None = None,
+    cache: Path | None = None,
+    listener: Listener = SILENT,
+) -> str:
+    """Audit predictions of every test frame of one or more parts.
+
+    Args:
+        file: CSV or parquet file of predictions, as for `score_predictions_file`. AU validation frames may be there:
+            then the column `set` is `test` or `au_val`, and `part` names the part that the row's network was tested on.
+        dataset: Name of the AU dataset.
+        name: Name of the column in the tables; "" for that of the file.
+        threshold: See `score_predictions_file`.
+        profile: See `load_data`.
+        overrides: Changes to the profile.
+        root: The data root; None: the stand-in.
+        cache: Folder of packed frames and stand-ins.
+        listener: Receives progress.
+
+    Returns:
+        The page, as for trials.
+
+    Raises:
+        UserError: A wrong name, setting or file.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from benchmark import api
+        >>> page = api.audit_file(Path("mine.csv"), "bp4d")  # doctest: +SKIP
+    """
+    settings, _ = load_profile(profile or default_profile(root), list(overrides))
+    chosen = Chosen.open(dataset, settings)
+    # Before the stand-in is drawn, which takes minutes. Its protocol is that of the dataset.
+    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
+    predictions = read_predictions(file, name or file.stem, protocol, threshold=threshold)
+    root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
+    protocol = chosen.au.protocol_at(root)
+    faces = read_au(root, chosen.au, protocol, settings, listener.progress)
+    return _page(audit_predictions(predictions, faces, protocol))
+
+
+def _page(results: Results) -> str:
+    sections = []
+    for group in group_results(readable_results(results)):
+        audited = audit_group(group, [row_name(group, row) for row in group.rows])
+        sections.append(selection_context(audited, group.title))
+    return render_audit(sections)

@@ -1,0 +1,82 @@
+"""`malbench audit`: numbers under other rules of selection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_CACHE,
+    DEFAULT_REPORTS,
+    DEFAULT_RUNS,
+    Cache,
+    Out,
+    Overrides,
+    ProfileName,
+    Root,
+    Runs,
+    path_of,
+)
+from benchmark.core.errors import UserError
+
+
+def audit(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=path_of,
+            help="Predictions, as for `malbench score`. With a column `set` (test, au_val) and `part` they may hold AU "
+            "validation frames, too. None: the finished trials.",
+        ),
+    ] = None,
+    dataset: Annotated[str, typer.Argument(help="Dataset of the predictions.")] = "",
+    runs: Runs = DEFAULT_RUNS,
+    out: Out = DEFAULT_REPORTS,
+    results: Annotated[
+        Path | None, typer.Option(parser=path_of, help="Read trials from this results.parquet instead of the store.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the predictions in the tables; else that of the file.")] = "",
+    threshold: Annotated[
+        float | None, typer.Option(help="As for `malbench score`: an AU is active above it; none: 0.5.")
+    ] = None,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    cache: Cache = DEFAULT_CACHE,
+) -> None:
+    """Show what the F1 would be if others chose the epoch and the threshold, on honest labels or on those of the test.
+
+    Rules that look at test labels are no valid protocol; released code does it all the same. `malbench report` writes
+    the same page of the finished trials, audit.md.
+    """
+    from rich.console import Console
+
+    from benchmark.api.audit import audit_file, audit_trials
+    from benchmark.cli.console import listening
+
+    if file is None:
+        Console().out(audit_trials(runs, out, results), highlight=False)
+        return
+    if not dataset:
+        raise UserError(
+            "predictions of no dataset",
+            where=file,
+            expected="malbench audit FILE DATASET",
+            found="no DATASET",
+            remedy="name the dataset that the predictions are of",
+        )
+    with listening(Console(stderr=True)) as listener:
+        page = audit_file(
+            file,
+            dataset,
+            name=name,
+            threshold=threshold,
+            profile=profile or "",
+            overrides=overrides or [],
+            root=data,
+            cache=cache,
+            listener=listener,
+        )
+    Console().out(page, highlight=False)
