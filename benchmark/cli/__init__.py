@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, report, run, status, study
+from benchmark.cli import data, metrics, report, run, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -37,6 +37,7 @@ for command in (
     report.claims,
     report.calibrate,
     report.cost,
+    metrics.metrics,
     status.status,
     status.methods,
     status.datasets,

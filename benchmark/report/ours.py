@@ -122,13 +122,13 @@ def _scored(group: Group, judged: Sequence[Cells]) -> OursOfGroup:
 
 def _score(group: Group, row: Row, judged: Cells) -> Ours:
     scored = f1_with_intervals(row.counts)
-    name = _name(group, row)
+    name = row_name(group, row)
     parts = "" if group.is_complete(row) else f", {len(row.parts)} of {group.paper.folds} parts"
     label = _label(name, group, parts)
     return Ours(row, name, label, _values(group, scored), _intervals(group, scored), judged)
 
 
-def _name(group: Group, row: Row) -> str:
+def row_name(group: Group, row: Row) -> str:
     """The paper's spelling of the method if its table has it, and the settings that differ from other rows."""
     if group.paper.row(row.paper_row) is None:
         name = row.method

@@ -20,6 +20,7 @@ from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.files import read_bytes
 from benchmark.core.hashing import digest_of_bytes
 from benchmark.data.faces import FaceSet
+from benchmark.stats.rankings import with_rankings
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import COLUMNS, Results
 
@@ -141,9 +142,10 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
                 remedy="predict every test frame; no method chooses the frames that it is tested on",
             )
         of_part = scores[position.to_numpy(dtype=np.int64)]
-        labels = faces.labels[test]
-        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], protocol.au_names)
+        labels, tested = faces.labels[test], faces.table["subject"].to_numpy()[test]
+        counts = confusion_counts(of_part, labels, tested, protocol.au_names)
         by_au = scores_by_au(of_part, labels, counts, protocol.au_names)
+        counts = with_rankings(counts, of_part, labels, tested)
         made.append(_trial(predictions, part, counts, by_au, beside, protocol))
     if not made:
         raise UserError(

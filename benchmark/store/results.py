@@ -66,9 +66,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "fp": "int64",
         "fn": "int64",
         "tn": "int64",
+        # Over all test frames of the part but those of the subject: AUC and average precision; NaN where undefined.
+        "auc_without": "float64",
+        "ap_without": "float64",
     },
-    # F1 and AUC over all test frames of the part; NaN where undefined.
-    "scores": {"trial": "string", "au": "string", "f1": "float64", "auc": "float64"},
+    # F1, AUC and average precision over all test frames of the part; NaN where undefined.
+    "scores": {"trial": "string", "au": "string", "f1": "float64", "auc": "float64", "ap": "float64"},
     # `series`: loss_au, loss_fe, weight_au, weight_fe, fe_share, ...
     "curves": {"trial": "string", "step": "int64", "series": "string", "value": "float64"},
     # Statistics of the final weights of FE images, for methods that weigh samples.
@@ -84,10 +87,10 @@ KEYS = {
 }
 """Columns that identify a row of each table."""
 
-ADDED = {"reading": ""}
+ADDED: Mapping[str, str | float] = {"reading": "", **dict.fromkeys(("ap", "auc_without", "ap_without"), math.nan)}
 """Columns that earlier files of this format lack, and the value that their rows have."""
 
-MOST = {"f1": 1.0, "auc": 1.0}
+MOST = dict.fromkeys(("f1", "auc", "ap", "auc_without", "ap_without"), 1.0)
 """Largest value of a column; others have none."""
 FREE = {"value"}
 """Columns that may be negative."""

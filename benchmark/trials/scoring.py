@@ -14,6 +14,7 @@ from benchmark.core.errors import Interrupted, UserError
 from benchmark.data.augment import ImageInput
 from benchmark.data.frames import PackedFaces
 from benchmark.data.sampling import Fold
+from benchmark.stats.rankings import with_rankings
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from methods.base import Method, Stream
 
@@ -63,8 +64,10 @@ def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> di
     """
     logits = predictions[[f"logit_{au}" for au in aus]].to_numpy(dtype=np.float32)
     labels = predictions[[f"label_{au}" for au in aus]].to_numpy(dtype=np.int8)
-    counts = confusion_counts(logits, labels, predictions["subject"].to_numpy(), aus)
-    return {"counts.parquet": counts, "scores.parquet": scores_by_au(logits, labels, counts, aus)}
+    subjects = predictions["subject"].to_numpy()
+    counts = confusion_counts(logits, labels, subjects, aus)
+    scores = scores_by_au(logits, labels, counts, aus)
+    return {"counts.parquet": with_rankings(counts, logits, labels, subjects), "scores.parquet": scores}
 
 
 @torch.no_grad()

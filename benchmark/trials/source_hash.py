@@ -14,6 +14,7 @@ _SHARED = (
     "core/f1",
     "data/augment",
     "data/sampling",
+    "stats/rankings",
     "stats/scores",
     "trials/scoring",
     "trials/setup",
