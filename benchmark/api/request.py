@@ -11,6 +11,7 @@ from benchmark.config.profile import load_profile
 from benchmark.config.settings import Profile
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.places import default_cache, default_runs
+from benchmark.datasets.folds import resplit
 from methods import check_names, names
 
 METHOD_SETS: dict[str, Callable[[], tuple[str, ...]]] = {
@@ -168,7 +169,7 @@ def check_request(request: GridRequest) -> CheckedRequest:
     check_names(name for name in (*profile.methods, *profile.readings) if name not in names("stage"))
     datasets.check_settings(profile)
     if request.parts and request.root is None:
-        known = datasets.open_au(request.dataset, profile).protocol.parts
+        known = resplit(datasets.open_au(request.dataset, profile).protocol, profile.data.split).parts
         for part in request.parts:
             if part not in known:
                 raise UserError(f"unknown part '{part}' of {request.dataset}", remedy=did_you_mean(part, known))

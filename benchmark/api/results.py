@@ -292,9 +292,9 @@ def score_predictions_file(
     chosen = Chosen.open(dataset, settings)
     results = Results.read(beside)
     # Before the stand-in is drawn, which takes minutes. Its protocol is that of the dataset.
-    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
+    protocol = chosen.protocol_at(root)
     predictions = read_predictions(file, name, protocol, results, threshold=threshold)
     root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, settings, listener.progress)
-    return score_predictions(predictions, faces, protocol, results)
+    return score_predictions(predictions, faces, chosen.protocol_at(root, set(faces.table["subject"])), results)

@@ -239,18 +239,22 @@ class _Expansion:
         profile = self.profile
         shared = shared_hparams(profile)
         check_start(shared)
+        # A stage tests nobody, so it is the same under every split.
+        self.unsplit = profile.data.model_copy(update={"split": 0})
         settings = {
-            "data": profile.data.model_dump(mode="json"),
+            "data": self.unsplit.model_dump(mode="json"),
             "train": profile.train.model_dump(mode="json"),
             "method": shared.model_dump(mode="json"),
             "weights_hash": _weights_hash(shared.weights),
             "protocol": PROTOCOL_VERSION,
         }
         # Every dataset that starts from a stage shares its trial.
-        self.stage_digest = self.shared_digest = digest_of_json(settings)
+        self.stage_digest = digest_of_json(settings)
+        settings["data"] = profile.data.model_dump(mode="json")
         start = self.sources.start
         if start is not None:
-            self.shared_digest = digest_of_json({**settings, "start": start.settings.model_dump(mode="json")})
+            settings["start"] = start.settings.model_dump(mode="json")
+        self.shared_digest = digest_of_json(settings)
         self.settled = cache(self._settled)  # the same for many seeds and parts
 
     def add(self, name: str, part: str, seed: int, at: AuSource, form: _Form = PLAIN) -> Trial:
@@ -316,7 +320,7 @@ class _Expansion:
         trial = Trial(
             method=cls.name,
             method_version=cls.version,
-            data=self.profile.data,
+            data=self.unsplit if fields["part"] == ALL else self.profile.data,
             train=self.profile.train,
             profile=self.profile.name,
             shared_overrides=shared_overrides(self.overrides),
