@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, metrics, report, run, status, study
+from benchmark.cli import data, metrics, report, run, splits, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -38,6 +38,7 @@ for command in (
     report.calibrate,
     report.cost,
     metrics.metrics,
+    splits.splits,
     status.status,
     status.methods,
     status.datasets,
