@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, metrics, report, run, splits, status, study
+from benchmark.cli import cross, data, metrics, report, run, splits, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -39,6 +39,7 @@ for command in (
     report.cost,
     metrics.metrics,
     splits.splits,
+    cross.cross,
     status.status,
     status.methods,
     status.datasets,

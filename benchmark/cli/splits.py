@@ -24,6 +24,8 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from benchmark.api.request import GridRequest
 
 
@@ -77,15 +79,12 @@ def splits(
         raise typer.Exit(TRIAL_FAILED)
 
 
-def _train(console: object, request: GridRequest, repeats: int) -> bool:
+def _train(console: Console, request: GridRequest, repeats: int) -> bool:
     """Run the trials of all splits in several processes, and return whether one failed."""
-    from rich.console import Console
-
     from benchmark.api.request import check_request
     from benchmark.cli.console import listening
     from benchmark.cli.grids import share_grids
 
-    assert isinstance(console, Console)
     check_request(request)  # before torch is imported, so that a misspelt name fails at once
     from benchmark.api.splits import SplitsRequest, check_splits, plan_splits
 
@@ -94,10 +93,8 @@ def _train(console: object, request: GridRequest, repeats: int) -> bool:
     with listening(console) as listener:
         series = plan_splits(wanted, listener)
     shared = series.sharing()
-    # The other processes run the same splits, so `run` and what belongs to it alone give way.
-    arguments = ["splits", *request.arguments(shared.threads)[1:], f"--repeats={repeats}", "--no-page"]
-    arguments = [a for a in arguments if not a.startswith(("--method=", "--checkpoint-every="))]
-    arguments.append(f"--methods={','.join(request.methods)}")
+    arguments = ["splits", request.dataset, *request.common_arguments(shared.threads), "--no-page"]
+    arguments += [f"--repeats={repeats}", f"--methods={','.join(request.methods)}"]
     return share_grids(
         console,
         lambda run_grid, listener: series.run(run_grid, shared.threads, listener),

@@ -32,6 +32,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "trial": "string",  # the key
         "dataset": "string",  # name of the AU dataset
         "part": "string",  # test part
+        "tested": "string",  # other dataset that the trained network was scored on; "" for its own test part
         "method": "string",  # name of the method
         "paper_row": "string",  # the paper's spelling; "" for a method that the paper does not have
         "seed": "int64",
@@ -87,7 +88,11 @@ KEYS = {
 }
 """Columns that identify a row of each table."""
 
-ADDED: Mapping[str, str | float] = {"reading": "", **dict.fromkeys(("ap", "auc_without", "ap_without"), math.nan)}
+ADDED: Mapping[str, str | float] = {
+    "reading": "",
+    "tested": "",
+    **dict.fromkeys(("ap", "auc_without", "ap_without"), math.nan),
+}
 """Columns that earlier files of this format lack, and the value that their rows have."""
 
 MOST = dict.fromkeys(("f1", "auc", "ap", "auc_without", "ap_without"), 1.0)

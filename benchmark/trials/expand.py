@@ -14,7 +14,7 @@ from benchmark.config.names import profile_names
 from benchmark.config.profile import load_profile, settings_error
 from benchmark.config.protocol import ALL, PROTOCOL_VERSION, Protocol
 from benchmark.config.settings import Profile, StartSettings
-from benchmark.config.trial import RENDERS, START, Prerequisite, Trial
+from benchmark.config.trial import RENDERS, START, TRAINED, Prerequisite, Tested, Trial
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.hashing import digest_of_file, digest_of_json
 from benchmark.trials.readings import matching_reading, reading_hparams, reading_variant
@@ -327,6 +327,36 @@ class _Expansion:
             **fields,
         )
         return self.trials.setdefault(trial.key, trial)
+
+
+def on_other_datasets(trials: Sequence[Trial], others: Sequence[AuSource]) -> list[Trial]:
+    """Trials that score the networks of other trials on the people of other datasets, and train nothing.
+
+    Args:
+        trials: Trials that train; those without a test part, and those of a tested dataset on itself, are left out.
+        others: Protocols and fingerprints of the tested datasets.
+
+    Returns:
+        One trial for each training and each other dataset.
+    """
+    return [
+        trial.model_copy(
+            update={
+                "tested": Tested(
+                    dataset=other.protocol.dataset,
+                    protocol=_protocol_digest(other.protocol),
+                    fingerprint=other.fingerprints[0],
+                ),
+                "prerequisites": {
+                    **trial.prerequisites,
+                    TRAINED: Prerequisite(key=trial.key, own_digest=trial.own_digest),
+                },
+            }
+        )
+        for trial in trials
+        for other in others
+        if trial.part != ALL and other.protocol.dataset != trial.dataset
+    ]
 
 
 def own_overrides(overrides: Sequence[str], method: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from benchmark.config.trial import Trial
 from benchmark.core.errors import Interrupted, UserError
 from benchmark.data.augment import ImageInput
+from benchmark.data.faces import FaceSet
 from benchmark.data.frames import PackedFaces
 from benchmark.data.sampling import Fold
 from benchmark.stats.rankings import with_rankings
@@ -43,15 +44,46 @@ def score_test(
         UserError: Logits are not finite.
         Interrupted: `stop` said so.
     """
-    faces = au.faces
-    logits = _over_batches(trial, au.frames, fold.test, images, method, method.predict, stop)
+    logits = predict(trial, method, images, au.frames, fold.test, stop)
+    return tables_of_logits(logits, au.faces, fold.test, au.faces.label_names)
+
+
+@torch.no_grad()
+def predict(
+    trial: Trial,
+    method: Method,
+    images: ImageInput,
+    frames: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    stop: Callable[[], bool],
+) -> npt.NDArray[np.float32]:
+    """Logits (N, J) of the trained method's AUs for these rows of frames.
+
+    Raises:
+        UserError: Logits are not finite.
+        Interrupted: `stop` said so.
+    """
+    logits = _over_batches(trial, frames, rows, images, method, method.predict, stop)
     if not np.isfinite(logits).all():
         raise diverged(f"{trial.label}, after the last step", "logits that are not finite")
-    labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
-    aus = faces.label_names
-    predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
+    return logits
+
+
+def tables_of_logits(
+    logits: npt.NDArray[np.float32], faces: FaceSet, rows: npt.NDArray[np.int64], aus: tuple[str, ...]
+) -> dict[str, pd.DataFrame]:
+    """Predictions, counts and scores of these rows, by file name.
+
+    Args:
+        logits: (N, J) of the J AUs.
+        faces: Labels; those of other AUs are left out.
+        rows: (N,), rows of `faces`.
+        aus: Names of the J AUs.
+    """
+    columns = np.array([faces.label_names.index(au) for au in aus], dtype=np.int64)
+    predictions = faces.table.iloc[rows][["subject", "sequence", "frame"]].reset_index(drop=True)
     predictions[[f"logit_{au}" for au in aus]] = logits
-    predictions[[f"label_{au}" for au in aus]] = labels
+    predictions[[f"label_{au}" for au in aus]] = faces.labels[rows][:, columns]
     return {**tables_of_predictions(predictions, aus), "predictions.parquet": predictions}
 
 

@@ -16,6 +16,7 @@ _SHARED = (
     "data/sampling",
     "stats/rankings",
     "stats/scores",
+    "trials/elsewhere",
     "trials/scoring",
     "trials/setup",
     "trials/trainer",
