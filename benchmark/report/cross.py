@@ -90,23 +90,18 @@ def cross_context(results: Results) -> CrossContext:
         raise UserError("no network was tested on another dataset", remedy="run `malbench cross` first")
     trials = trials[trials["dataset"].isin(crossing["dataset"])]
     _check_alike(trials)
+    trials["called"] = trials["paper_row"].where(trials["paper_row"] != "", trials["method"])
     names = list(dict.fromkeys((*crossing["dataset"], *crossing["tested"])))
     aus = _common_aus(results, trials)
     parts = _parts_of(trials, results)
     cells_of = {
         (str(method), str(train), str(test)): made
-        for (method, train, test), rows in trials.groupby(["method", "dataset", "on"], sort=False)
+        for (method, train, test), rows in trials.groupby(["called", "dataset", "on"], sort=False)
         if (made := _crossed(rows, results, aus, parts[str(test)])) is not None
     }
     methods = list(dict.fromkeys(method for method, _, _ in cells_of))
-    first = trials.iloc[0]
-    overrides = f", {first['shared_overrides']}" if first["shared_overrides"] else ""
     return CrossContext(
-        facts=(
-            f"{ORIGINS[first['origin']]}, profile {first['profile']}{overrides}; AUs {', '.join(aus)};"
-            f" {'seed' if len(_seeds(cells_of.values())) == 1 else 'seeds'}"
-            f" {', '.join(map(str, _seeds(cells_of.values())))}"
-        ),
+        facts=f"{_settings_of(trials)}. AUs: {', '.join(aus)}. Seeds: {', '.join(map(str, _seeds(cells_of.values())))}",
         summary=_summary(cells_of, methods),
         matrices=tuple(
             MatrixOfMetric(f"{method}: {metric.title}", _matrix(cells_of, method, metric, names))
@@ -122,6 +117,21 @@ def write_cross(results: Results, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / PAGE, text.encode())
     return out / PAGE
+
+
+def _settings_of(trials: pd.DataFrame) -> str:
+    """Origin, profile and overrides of the trials, and the overrides of single datasets."""
+    first = trials.iloc[0]
+    by_dataset = {
+        str(name): {o for text in rows["shared_overrides"] for o in str(text).split("; ") if o}
+        for name, rows in trials.groupby("dataset", sort=False)
+    }
+    common = set.intersection(*by_dataset.values())
+    said = [f"{ORIGINS[first['origin']]}, profile {first['profile']}", *sorted(common)]
+    said += [
+        f"{_title(name)} alone: {', '.join(sorted(own - common))}" for name, own in by_dataset.items() if own - common
+    ]
+    return "; ".join(said)
 
 
 def _check_alike(trials: pd.DataFrame) -> None:
