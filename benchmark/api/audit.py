@@ -86,12 +86,11 @@ def audit_file(
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
     chosen = Chosen.open(dataset, settings)
     # Before the stand-in is drawn, which takes minutes. Its protocol is that of the dataset.
-    protocol = chosen.au.protocol if root is None else chosen.au.protocol_at(root)
+    protocol = chosen.protocol_at(root)
     predictions = read_predictions(file, name or file.stem, protocol, threshold=threshold)
     root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
-    protocol = chosen.au.protocol_at(root)
-    faces = read_au(root, chosen.au, protocol, settings, listener.progress)
-    return _page(audit_predictions(predictions, faces, protocol))
+    faces = read_au(root, chosen.au, chosen.au.protocol_at(root), settings, listener.progress)
+    return _page(audit_predictions(predictions, faces, chosen.protocol_at(root, set(faces.table["subject"]))))
 
 
 def _page(results: Results) -> str:

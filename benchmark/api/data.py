@@ -166,6 +166,7 @@ def load_data(
         packed_people = pack_faces(people, settings, cache, listener.progress, check=check_pixels)
         others[people.dataset] = (protocol, replace(frames, fe=packed_people, fe_clear=None))
     listener.note(_pixel_note([frames, *(data for _, data in others.values())]))
+    protocol = chosen.protocol_at(root, set(frames.au.faces.table["subject"]))
     return LoadedData(settings, changed, chosen, root, protocol, frames, others)
 
 

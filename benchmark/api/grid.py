@@ -286,7 +286,7 @@ def check_selection(
     chosen = Chosen.open(dataset, profile)
     sources = chosen.unread_sources
     if root is not None:
-        sources = replace(sources, au=AuSource(chosen.au.protocol_at(root)))
+        sources = replace(sources, au=AuSource(chosen.protocol_at(root)))
     return expand(profile, overrides, registry, sources, selection)
 
 

@@ -145,7 +145,7 @@ def _checked(request: ReadingsRequest, profile: Profile, chosen: Chosen) -> str:
             found=f"weights = {RENDERS}",
             remedy="name a file with --set method.weights=FILE: the model.safetensors of a finished stage will do",
         )
-    protocol = chosen.au.protocol if request.root is None else chosen.au.protocol_at(request.root)
+    protocol = chosen.protocol_at(request.root)
     part = request.part or next(iter(protocol.parts))
     if part not in protocol.parts:
         raise UserError(f"unknown part '{part}' of {request.dataset}", remedy=did_you_mean(part, protocol.parts))

@@ -11,6 +11,7 @@ from benchmark.config.profile import load_profile
 from benchmark.config.settings import Profile
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.places import default_cache, default_runs
+from benchmark.datasets.folds import resplit
 from methods import check_names, names
 
 METHOD_SETS: dict[str, Callable[[], tuple[str, ...]]] = {
@@ -94,13 +95,18 @@ class GridRequest:
             >>> GridRequest("bp4d", methods=("mal",), runs=Path("runs"), cache=Path("cache")).arguments(threads=1)[:3]
             ['run', 'bp4d', '--method=mal']
         """
-        repeated = {
-            "method": self.methods,
-            "row": self.rows,
-            "part": self.parts,
-            "seed": self.seeds,
-            "set": self.overrides,
-        }
+        repeated = {"method": self.methods, "row": self.rows, "part": self.parts}
+        return [
+            *("run", self.dataset),
+            *(f"--{name}={value}" for name, values in repeated.items() for value in values),
+            *self.common_arguments(threads),
+            f"--checkpoint-every={self.execution.checkpoint_s}",
+            *([f"--trial={self.only}"] if self.only else []),
+        ]
+
+    def common_arguments(self, threads: int) -> list[str]:
+        """Options that all commands with trials have, for one process of so many threads."""
+        repeated = {"seed": self.seeds, "set": self.overrides}
         once = {
             "profile": self.profile,
             "data": "" if self.root is None else self.root,
@@ -108,12 +114,9 @@ class GridRequest:
             "cache": self.cache,
             "device": self.execution.device,
             "threads": threads,
-            "checkpoint-every": self.execution.checkpoint_s,
             "processes": 1,
-            "trial": self.only,
         }
         return [
-            *("run", self.dataset),
             *(f"--{name}={value}" for name, values in repeated.items() for value in values),
             *(f"--{name}={value}" for name, value in once.items() if value != ""),
             *(["--allow-incomplete"] if self.allow_incomplete else []),
@@ -168,7 +171,7 @@ def check_request(request: GridRequest) -> CheckedRequest:
     check_names(name for name in (*profile.methods, *profile.readings) if name not in names("stage"))
     datasets.check_settings(profile)
     if request.parts and request.root is None:
-        known = datasets.open_au(request.dataset, profile).protocol.parts
+        known = resplit(datasets.open_au(request.dataset, profile).protocol, profile.data.split).parts
         for part in request.parts:
             if part not in known:
                 raise UserError(f"unknown part '{part}' of {request.dataset}", remedy=did_you_mean(part, known))

@@ -39,7 +39,7 @@ def read_results(source: Path | str | None = None) -> Results:
     Example:
         >>> from benchmark import api
         >>> api.read_results("reports/results.parquet").scores.columns.tolist()
-        ['trial', 'au', 'f1', 'auc']
+        ['trial', 'au', 'f1', 'auc', 'ap']
     """
     path = default_runs() if source is None else Path(source)
     sources = source_hashes()

@@ -161,8 +161,7 @@ def _remarks(outputs: Outputs, adapter: Adapter, protocol: Protocol) -> list[str
 def _protocol(dataset: str, profile: str, overrides: Sequence[str], root: Path | None) -> Protocol:
     """Protocol of a dataset, which for the stand-in is that of the dataset itself."""
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
-    au = Chosen.open(dataset, settings).au
-    return au.protocol if root is None else au.protocol_at(root)
+    return Chosen.open(dataset, settings).protocol_at(root)
 
 
 def _read(
@@ -177,5 +176,5 @@ def _read(
     settings, _ = load_profile(profile or default_profile(root), list(overrides))
     chosen = Chosen.open(dataset, settings)
     root = root or standin_root(cache or default_cache(), settings, chosen.all, listener.progress)
-    protocol = chosen.au.protocol_at(root)
-    return read_au(root, chosen.au, protocol, settings, listener.progress), protocol
+    faces = read_au(root, chosen.au, chosen.au.protocol_at(root), settings, listener.progress)
+    return faces, chosen.protocol_at(root, set(faces.table["subject"]))

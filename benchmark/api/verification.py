@@ -89,6 +89,11 @@ def verify(
     return verifier.of_store(keys, every) if results is None else verifier.of_file(results, every)
 
 
+def _trained(trial: Trial) -> Verification:
+    """A trial that trains nothing has no step to repeat."""
+    return Verification(trial.label, trial.key, Agreement.EXACT, "its scores; the network has a trial of its own")
+
+
 def _finished(runs: Path) -> list[tuple[Trial, TrialFolder]]:
     return [(read_trial(folder)[0], folder) for folder in trial_folders(runs) if folder.is_done]
 
@@ -151,7 +156,7 @@ class _Verifier:
             if of_scores == Agreement.DIFFERS:
                 return Verification(trial.label, trial.key, of_scores, detail)
             history = folder.read_table("history.parquet", folder.seals())
-            made = self._repeat(trial, history, read_trial(folder)[1])
+            made = self._repeat(trial, history, read_trial(folder)[1]) if trial.tested is None else _trained(trial)
         except UserError as error:
             return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
         if made.agreement == Agreement.EXACT:  # of scores and steps, the worse counts
@@ -172,6 +177,8 @@ class _Verifier:
             return Verification(trial.label, key, Agreement.DIFFERS, "F1 of its counts is not its F1")
         curves = results.curves[results.curves["trial"] == key]
         history = curves.pivot_table("value", "step", "series", dropna=False).reset_index()
+        if trial.tested is not None:
+            return _trained(trial)
         try:
             return self._repeat(trial, history, made)
         except UserError as error:

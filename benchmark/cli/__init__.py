@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import audit, data, predict, report, run, score, status, study
+from benchmark.cli import audit, cross, data, metrics, predict, report, run, score, splits, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -40,6 +40,9 @@ for command in (
     report.compute,
     audit.audit,
     report.cost,
+    metrics.metrics,
+    splits.splits,
+    cross.cross,
     status.status,
     status.methods,
     status.datasets,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,15 +23,14 @@ from benchmark.cli.options import (
     Threads,
     path_of,
 )
-from benchmark.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.api.grid import Grid
+    from benchmark.api.listener import Listener
     from benchmark.api.study import StudyRequest
+    from benchmark.cli.grids import RunGrid
     from benchmark.study.plan import Plan
-    from benchmark.trials.runner import Outcome
 
 
 def study(
@@ -87,28 +85,12 @@ def study(
 def _ask(console: Console, request: StudyRequest, plan: Plan, processes: int, arguments: list[str]) -> bool:
     """Run the trials of a study in several processes, and return whether one failed."""
     from benchmark.api.study import run_study
-    from benchmark.cli.console import listening
-    from benchmark.cli.run import stopped_by_signals, tell_outcomes
-    from benchmark.launch.processes import beside, share
+    from benchmark.cli.grids import share_grids
 
-    failed = False
-    with stopped_by_signals(console) as stop, beside(processes - 1, arguments, request.runs) as others:
+    def work(run_grid: RunGrid, listener: Listener) -> bool:
+        return run_study(request, plan, run_grid, listener)
 
-        def run_grid(grid: Grid) -> list[Outcome]:
-            if stop():  # also where nothing is left to do
-                raise Interrupted("no further question was begun")
-            outcomes = grid.run(stop, others if others.processes else None)
-            with suppress(typer.Exit):  # a failure is printed, and the study goes on
-                tell_outcomes(console, outcomes, grid.runs)
-            return outcomes
-
-        def work() -> None:
-            nonlocal failed
-            with listening(console) as listener:
-                failed |= run_study(request, plan, run_grid, listener)
-
-        share(work, others, others.stopping(stop), lambda sentence: console.print(sentence, soft_wrap=True))
-    return failed
+    return share_grids(console, work, processes, arguments, request.runs)
 
 
 def gradient_probe(

@@ -61,12 +61,14 @@ class DataSettings(Settings):
     """Name of the FE dataset."""
     missing: Literal["error", "leave_out"] = "error"
     """Labelled frames without an image: an error, or left out and counted in the note of the data."""
+    split: int = Field(default=0, ge=0, lt=2**63)
+    """Number of a random split of the people into three test parts; 0 for the protocol's parts (A15)."""
 
     @model_serializer(mode="wrap")
     def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `fe` and `missing` at their defaults, so that the keys of older trials stay valid."""
+        """Leave out newer settings at their defaults, so that the keys of older trials stay valid."""
         content: dict[str, Any] = handler(self)
-        for name, default in (("fe", DEFAULT_FE), ("missing", "error")):
+        for name, default in (("fe", DEFAULT_FE), ("missing", "error"), ("split", 0)):
             if content.get(name) == default:
                 del content[name]
         return content

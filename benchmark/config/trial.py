@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.config.key import key_of
 from benchmark.config.protocol import PROTOCOL_VERSION
@@ -18,6 +18,8 @@ START = "start"
 """Role of the prerequisite whose backbone initialises the trial's backbone (A14)."""
 RENDERS = "renders"
 """Value of `method.weights`, and dataset name, of the stage that is pre-trained on drawn people without AUs."""
+TRAINED = "trained"
+"""Role of the prerequisite whose trained network a trial scores on the people of another dataset."""
 READING = "reading "
 """Start of `Trial.variant` of a reading that is not the profile's own settings."""
 
@@ -28,6 +30,16 @@ class Prerequisite(Settings):
     key: str
     own_digest: str
     """Digest of the prerequisite's method settings."""
+
+
+class Tested(Settings):
+    """Another dataset, whose test people a trained network is scored on."""
+
+    dataset: str
+    protocol: str
+    """Digest of the dataset's AUs and parts."""
+    fingerprint: str
+    """Fingerprint of its AU data."""
 
 
 class Trial(Settings):
@@ -54,6 +66,9 @@ class Trial(Settings):
     """Fingerprints of the AU and the FE data; the first is "" for a trial without AU data."""
     prerequisites: dict[str, Prerequisite] = Field(default={})
     """Prerequisites by role."""
+    tested: Tested | None = None
+    """Other dataset that the network of the prerequisite `trained` is scored on; None: the trial trains, and is scored
+    on its own test part."""
 
     profile: str
     shared_overrides: str = ""
@@ -62,6 +77,14 @@ class Trial(Settings):
     """Name of the printed row, if it is not the method's default row."""
     reading: str = ""
     """Name of the profile's reading that has the trial's settings; "" for none."""
+
+    @model_serializer(mode="wrap")
+    def _without_tested(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `tested` where it is None, so that the keys of trials that train stay valid."""
+        content: dict[str, Any] = handler(self)
+        if content.get("tested") is None:
+            content.pop("tested", None)
+        return content
 
     @cached_property
     def key(self) -> str:
@@ -94,4 +117,5 @@ class Trial(Settings):
         other_reading = f"reading {self.reading}" if self.variant.startswith(READING) else ""
         qualifier = self.row or other_reading
         name = f"{self.method} ({qualifier})" if qualifier else self.method
-        return f"{self.dataset} {name} {self.part} seed {self.seed}"
+        elsewhere = f" on {self.tested.dataset}" if self.tested is not None else ""
+        return f"{self.dataset} {name} {self.part} seed {self.seed}{elsewhere}"

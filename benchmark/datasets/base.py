@@ -159,6 +159,8 @@ class AuDataset(Dataset):
     """Expression for the frame that a name on a public list means: groups `subject`, `frame`, `task`; None for none."""
     list_offset: ClassVar[int] = 0
     """Label frame minus the number in a name on a public list."""
+    people: ClassVar[Mapping[str, re.Pattern[str]]] = MappingProxyType({})
+    """Groups of people that the names of subjects tell apart: group -> expression for the names; none for none."""
     known_lists: ClassVar[Path | None] = None
     """CSV file with the names and the numbers of frames of public lists; None for none."""
 

@@ -1,9 +1,10 @@
-"""Random test parts by subject, for datasets without a split."""
+"""Random test parts by subject: for datasets without a split, and in place of the protocol's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.data.sampling import generator
 
@@ -36,3 +37,33 @@ def draw_folds(subjects: Iterable[str], folds: int, seed: int) -> dict[str, tupl
         )
     order = [everyone[i] for i in generator(seed, "folds").permutation(len(everyone)).tolist()]
     return {f"part{k + 1}": tuple(sorted(order[k::folds])) for k in range(folds)}
+
+
+RANDOM_PARTS = 3
+"""Number of test parts of a random split, as in the paper's protocol for BP4D and DISFA (§4.1.1)."""
+
+
+def resplit(protocol: Protocol, split: int, present: Collection[str] | None = None) -> Protocol:
+    """A protocol with the test parts of a random split by subject.
+
+    Args:
+        protocol: The protocol of the dataset.
+        split: Number of the split, which is the seed of its random order; 0 for the protocol's parts.
+        present: Subjects that the data have, so that no part is empty; None for all. Others only train.
+
+    Returns:
+        The protocol with parts `part1`, `part2`, `part3`; the same object for split 0.
+
+    Raises:
+        UserError: There are fewer than three subjects.
+
+    Example:
+        >>> protocol = Protocol(dataset="x", folder="x", aus=(1,), parts={"test": tuple("abc")}, frames=3, sequences=3)
+        >>> sorted(resplit(protocol, 1).parts)
+        ['part1', 'part2', 'part3']
+    """
+    if not split:
+        return protocol
+    tested = protocol.subjects if present is None else protocol.subjects & set(present)
+    parts = draw_folds(tested, RANDOM_PARTS, split)
+    return protocol.model_copy(update={"parts": parts, "train_only": tuple(sorted(protocol.subjects - tested))})

@@ -182,9 +182,11 @@ def group_results(results: Results, faults: list[UserError] | None = None) -> tu
         UserError: No trial; or an unknown AU, or trials of one part that tested different subjects, in a group while
             `faults` is None, or in every group.
     """
-    if results.trials.empty:
+    if (results.trials["tested"] != "").all():
         raise UserError("the results hold no trial", remedy="run `malbench run` first, then `malbench report`")
-    trials = [table["trial"] for _, table in results.trials.groupby(GROUP_FIELDS, sort=True)]
+    # What a network gets on the people of another dataset stands beside no trial on its own.
+    own = results.trials[results.trials["tested"] == ""]
+    trials = [table["trial"] for _, table in own.groupby(GROUP_FIELDS, sort=True)]
     groups: list[Group] = []
     wrong: list[UserError] = []
     for group_of_results in results.split(trials):

@@ -22,6 +22,7 @@ from benchmark.core.files import read_bytes
 from benchmark.core.hashing import digest_of_bytes
 from benchmark.data.faces import FaceSet
 from benchmark.report.names import check_name
+from benchmark.stats.rankings import with_rankings
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import COLUMNS, LACKING, SUBMITTED, Results
 
@@ -211,8 +212,10 @@ def score_predictions(predictions: Predictions, faces: FaceSet, protocol: Protoc
     for part, test, place in test_rows(predictions, faces, protocol):
         of_part = predictions.scores[place]
         labels = faces.labels[test][:, [protocol.au_names.index(au) for au in predictions.aus]]
-        counts = confusion_counts(of_part, labels, faces.table["subject"].to_numpy()[test], predictions.aus)
+        tested = faces.table["subject"].to_numpy()[test]
+        counts = confusion_counts(of_part, labels, tested, predictions.aus)
         by_au = scores_by_au(of_part, labels, counts, predictions.aus)
+        counts = with_rankings(counts, of_part, labels, tested)
         made.append(_trial(predictions, part, counts, by_au, beside, protocol))
     return Results.concat(made)
 

@@ -90,6 +90,11 @@ class Jackknife:
     values: FloatArray
     parts: IntArray
 
+    @property
+    def of_average(self) -> FloatArray:
+        """(S,), average over AUs without each subject."""
+        return self.values[:, -1]
+
     def __sub__(self, other: Jackknife) -> Jackknife:
         return Jackknife(self.values - other.values, self.parts)
 

@@ -188,11 +188,12 @@ def all_positive(method: MethodCounts) -> MethodCounts:
     return replace(
         method,
         seeds=method.seeds[:1],
-        parts=tuple(replace(part, counts=_always(part.counts[:1])) for part in method.parts),
+        parts=tuple(replace(part, counts=always_positive(part.counts[:1])) for part in method.parts),
     )
 
 
-def _always(counts: IntArray) -> IntArray:
+def always_positive(counts: IntArray) -> IntArray:
+    """Counts (..., 4) of a detector that always fires, on the labels of these counts."""
     always = np.zeros_like(counts)
     always[..., TP] = counts[..., TP] + counts[..., FN]
     always[..., FP] = counts[..., FP] + counts[..., TN]

@@ -1,4 +1,4 @@
-"""Scores of one trial: confusion counts per subject and AU, F1 from counts, and AUC."""
+"""Scores of one trial: confusion counts per subject and AU, F1 from counts, AUC and average precision."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from benchmark.core.f1 import f1
+from benchmark.stats.rankings import average_precision
 
 THRESHOLD = 0.0
 """Logit above which an AU is predicted: a probability above 0.5 (A16)."""
@@ -50,10 +51,10 @@ def confusion_counts(
 def scores_by_au(
     logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8], counts: pd.DataFrame, aus: tuple[str, ...]
 ) -> pd.DataFrame:
-    """F1 and AUC of each AU over all frames of a trial.
+    """F1, AUC and average precision of each AU over all frames of a trial.
 
-    F1 = 2 TP / (2 TP + FP + FN) is NaN if no label and no prediction is positive; AUC is NaN if all known labels
-    are equal.
+    F1 = 2 TP / (2 TP + FP + FN) is NaN if no label and no prediction is positive; AUC and average precision are NaN if
+    all known labels are equal.
 
     Args:
         logits: (N, J), frames × AUs.
@@ -62,11 +63,17 @@ def scores_by_au(
         aus: J names.
 
     Returns:
-        Columns au, f1, auc; one row per AU.
+        Columns au, f1, auc, ap; one row per AU.
     """
     totals = counts.groupby("au")[["tp", "fp", "fn", "tn"]].sum().loc[list(aus)].to_numpy()
+    cells = list(zip(logits.T, labels.T, strict=True))
     return pd.DataFrame(
-        {"au": aus, "f1": f1(totals), "auc": [_auc(logits[:, j], labels[:, j]) for j in range(len(aus))]}
+        {
+            "au": aus,
+            "f1": f1(totals),
+            "auc": [_auc(*cell) for cell in cells],
+            "ap": [average_precision(*cell) for cell in cells],
+        }
     )
 
 

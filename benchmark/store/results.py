@@ -37,6 +37,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "trial": "string",  # the key
         "dataset": "string",  # name of the AU dataset
         "part": "string",  # test part
+        "tested": "string",  # other dataset that the trained network was scored on; "" for its own test part
         "method": "string",  # name of the method
         "paper_row": "string",  # the paper's spelling; "" for a method that the paper does not have
         "seed": "int64",
@@ -71,9 +72,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "fp": "int64",
         "fn": "int64",
         "tn": "int64",
+        # Over all test frames of the part but those of the subject: AUC and average precision; NaN where undefined.
+        "auc_without": "float64",
+        "ap_without": "float64",
     },
-    # F1 and AUC over all test frames of the part; NaN where undefined.
-    "scores": {"trial": "string", "au": "string", "f1": "float64", "auc": "float64"},
+    # F1, AUC and average precision over all test frames of the part; NaN where undefined.
+    "scores": {"trial": "string", "au": "string", "f1": "float64", "auc": "float64", "ap": "float64"},
     # `series`: loss_au, loss_fe, weight_au, weight_fe, fe_share, ...
     "curves": {"trial": "string", "step": "int64", "series": "string", "value": "float64"},
     # Statistics of the final weights of FE images, for methods that weigh samples.
@@ -92,13 +96,18 @@ KEYS = {
 }
 """Columns that identify a row of each table."""
 
-ADDED = {"reading": "", "rule": ""}
+ADDED: Mapping[str, str | float] = {
+    "reading": "",
+    "rule": "",
+    "tested": "",
+    **dict.fromkeys(("ap", "auc_without", "ap_without"), math.nan),
+}
 """Columns that earlier files of this format lack, and the value that their rows have."""
 
 OPTIONAL = {"audit"}
 """Tables that a file does not mention if they have no row, so that it is as it was before they existed."""
 
-MOST = {"f1": 1.0, "auc": 1.0}
+MOST = dict.fromkeys(("f1", "auc", "ap", "auc_without", "ap_without"), 1.0)
 """Largest value of a column; others have none."""
 FREE = {"value"}
 """Columns that may be negative."""

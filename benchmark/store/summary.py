@@ -32,7 +32,7 @@ class TrialSummary:
         path: Folder of the trial, as text: a hundred thousand `Path` objects are slow.
         dataset: AU dataset, as in `Trial`.
         method: Method, as in `Trial`.
-        part: Test part, as in `Trial`.
+        part: Test part, as in `Trial`, with the other dataset of a trial that has one.
         seed: Seed, as in `Trial`.
         profile: Profile, as in `Trial`.
         key: Key of the trial, from the name of its folder.
@@ -125,6 +125,8 @@ def _summary(path: str, contents: Contents | None) -> TrialSummary | None:
         raw = read_bytes(f"{path}/{TRIAL}")
         trial = json_object(raw)
         dataset, method, part, profile = (str(trial[name]) for name in ("dataset", "method", "part", "profile"))
+        tested = trial.get("tested")
+        part += f" on {tested['dataset']}" if tested else ""
         seen = TrialSummary(path, dataset, method, part, int(trial["seed"]), profile, path[-16:], done)
         return _finished(seen, trial, raw, contents) if done else seen
     except FileNotFoundError as error:

@@ -95,6 +95,7 @@ def _row_of(trial: Trial, made: Mapping[str, Any]) -> dict[str, Any]:
         "trial": trial.key,
         "dataset": trial.dataset,
         "part": trial.part,
+        "tested": "" if trial.tested is None else trial.tested.dataset,
         "method": trial.method,
         "paper_row": made["paper_row"],
         "seed": trial.seed,

@@ -14,7 +14,7 @@ from benchmark.config.names import profile_names
 from benchmark.config.profile import load_profile, settings_error
 from benchmark.config.protocol import ALL, PROTOCOL_VERSION, Protocol
 from benchmark.config.settings import Profile, StartSettings
-from benchmark.config.trial import RENDERS, START, Prerequisite, Trial
+from benchmark.config.trial import RENDERS, START, TRAINED, Prerequisite, Tested, Trial
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.hashing import digest_of_file, digest_of_json
 from benchmark.trials.readings import matching_reading, reading_hparams, reading_variant
@@ -239,20 +239,23 @@ class _Expansion:
         profile = self.profile
         shared = shared_hparams(profile)
         check_start(shared)
-        # A stage has no test frame to look at, and what it learns does not depend on looks.
+        # A stage tests nobody: it is the same under every split, and has no test frame to look at while it learns.
+        self.unsplit = profile.data.model_copy(update={"split": 0})
         self.unseen = profile.train.model_copy(update={"snapshots": 0})
         settings = {
-            "data": profile.data.model_dump(mode="json"),
+            "data": self.unsplit.model_dump(mode="json"),
             "train": self.unseen.model_dump(mode="json"),
             "method": shared.model_dump(mode="json"),
             "weights_hash": _weights_hash(shared.weights),
             "protocol": PROTOCOL_VERSION,
         }
         # Every dataset that starts from a stage shares its trial.
-        self.stage_digest = self.shared_digest = digest_of_json(settings)
+        self.stage_digest = digest_of_json(settings)
+        settings["data"] = profile.data.model_dump(mode="json")
         start = self.sources.start
         if start is not None:
-            self.shared_digest = digest_of_json({**settings, "start": start.settings.model_dump(mode="json")})
+            settings["start"] = start.settings.model_dump(mode="json")
+        self.shared_digest = digest_of_json(settings)
         self.settled = cache(self._settled)  # the same for many seeds and parts
 
     def add(self, name: str, part: str, seed: int, at: AuSource, form: _Form = PLAIN) -> Trial:
@@ -318,13 +321,43 @@ class _Expansion:
         trial = Trial(
             method=cls.name,
             method_version=cls.version,
-            data=self.profile.data,
-            train=self.profile.train if fields["part"] != ALL else self.unseen,
+            data=self.unsplit if fields["part"] == ALL else self.profile.data,
+            train=self.unseen if fields["part"] == ALL else self.profile.train,
             profile=self.profile.name,
             shared_overrides=shared_overrides(self.overrides),
             **fields,
         )
         return self.trials.setdefault(trial.key, trial)
+
+
+def on_other_datasets(trials: Sequence[Trial], others: Sequence[AuSource]) -> list[Trial]:
+    """Trials that score the networks of other trials on the people of other datasets, and train nothing.
+
+    Args:
+        trials: Trials that train; those without a test part, and those of a tested dataset on itself, are left out.
+        others: Protocols and fingerprints of the tested datasets.
+
+    Returns:
+        One trial for each training and each other dataset.
+    """
+    return [
+        trial.model_copy(
+            update={
+                "tested": Tested(
+                    dataset=other.protocol.dataset,
+                    protocol=_protocol_digest(other.protocol),
+                    fingerprint=other.fingerprints[0],
+                ),
+                "prerequisites": {
+                    **trial.prerequisites,
+                    TRAINED: Prerequisite(key=trial.key, own_digest=trial.own_digest),
+                },
+            }
+        )
+        for trial in trials
+        for other in others
+        if trial.part != ALL and other.protocol.dataset != trial.dataset
+    ]
 
 
 def own_overrides(overrides: Sequence[str], method: str) -> str:

@@ -79,7 +79,7 @@ def predictions_by_statistics(
             for batch in streams.batches(_BOTH, 0, min(BATCHES, method.spec.steps)):
                 passed(method, batch)
             statistics.fill()
-            made[name] = predict_rows(trial, method, images, au, rows, stop, "with batch norm estimated anew")
+            made[name] = predict_rows(trial, method, images, au.frames, rows, stop, "with batch norm estimated anew")
     finally:
         statistics.restore()
     return made

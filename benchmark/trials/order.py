@@ -32,12 +32,12 @@ def in_order(trials: Sequence[Trial], first: Collection[str], registry: Registry
         registry: All methods.
         runs: The store.
     """
-    costs: dict[tuple[str, ...], tuple[float, int]] = {}
+    costs: dict[tuple[str | bool, ...], tuple[float, int]] = {}
 
     def rank(trial: Trial) -> tuple[bool, float, int]:
         if trial.key in first:
             return (False, 0.0, 0)
-        alike = (trial.dataset, trial.method, trial.row, trial.variant)
+        alike = (trial.dataset, trial.method, trial.row, trial.variant, trial.tested is None)
         if alike not in costs:
             costs[alike] = (measured_seconds(trial, runs), images_of_step(trial, registry))
         seconds, images = costs[alike]
@@ -70,4 +70,4 @@ def _times(trial: Trial, runs: Path) -> Iterator[float]:
 
 
 def _settings(trial: dict[str, Any]) -> list[Any]:
-    return [trial["data"], trial["train"], trial["hparams"]]
+    return [trial["data"], trial["train"], trial["hparams"], trial.get("tested")]

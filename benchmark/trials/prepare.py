@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from benchmark.data.frames import PackedFaces, pack
 from benchmark.data.known import known_clear
 from benchmark.data.trial_data import TrialData
 from benchmark.datasets.base import AuDataset, Dataset, FeDataset, ReadOptions
+from benchmark.datasets.folds import resplit
 from benchmark.standin.people import read_renders, write_people
 from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import PRETRAINING, AuSource, Sources, StartSource, method_hparams
@@ -40,11 +41,13 @@ class Chosen:
         au: The AU dataset.
         fe: The FE dataset.
         start: Source dataset of the backbone initialisation; None for none.
+        split: Number of the random split of the AU dataset; 0 for the protocol's.
     """
 
     au: AuDataset
     fe: FeDataset
     start: AuDataset | None = None
+    split: int = 0
 
     @classmethod
     def open(cls, name: str, profile: Profile) -> Chosen:
@@ -55,7 +58,20 @@ class Chosen:
         """
         au = datasets.open_au(name, profile)
         start = None if au.start is None else datasets.open_au(au.start.dataset, profile)
-        return cls(au, datasets.open_fe(profile), start)
+        return cls(au, datasets.open_fe(profile), start, profile.data.split)
+
+    def protocol_at(self, root: Path | None, present: Collection[str] | None = None) -> Protocol:
+        """Protocol of the AU dataset's copy at a root, with the parts of the split.
+
+        Args:
+            root: The data root; None: the stand-in, before it is drawn.
+            present: Subjects that the copy has; None for all of the protocol's.
+
+        Raises:
+            UserError: The files that define the protocol are missing or wrong, or there are too few subjects.
+        """
+        protocol = self.au.protocol if root is None else self.au.protocol_at(root)
+        return resplit(protocol, self.split, present)
 
     @property
     def without_start(self) -> str:
@@ -68,7 +84,7 @@ class Chosen:
         begun, start = None, self.au.start
         if self.start is not None and start is not None:
             begun = StartSource(AuSource(self.start.protocol), start.settings)
-        return Sources(AuSource(self.au.protocol), begun)
+        return Sources(AuSource(self.protocol_at(None)), begun)
 
     @property
     def all(self) -> tuple[Dataset, ...]:

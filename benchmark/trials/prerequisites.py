@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.trial import START, Trial
+from benchmark.config.trial import START, TRAINED, Trial
 from benchmark.store.folder import MODEL, TrialFolder
 from benchmark.store.record import read_trial
 from methods import Registry
@@ -59,7 +59,7 @@ def _end_of_history(folder: TrialFolder) -> dict[str, float]:
 
 def starting_from(trial: Trial, before: Mapping[str, FinishedTrial]) -> tuple[Trial, dict[str, Finished]]:
     """The trial with its initial backbone weights, and the prerequisites of its method by role."""
-    left = {role: done.left for role, done in before.items() if role != START}
+    left = {role: done.left for role, done in before.items() if role not in {START, TRAINED}}
     if START not in before:
         return trial, left
     weights = {"weights": str(before[START].model)}

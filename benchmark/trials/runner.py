@@ -19,12 +19,13 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from benchmark.config.protocol import Protocol
-from benchmark.config.trial import Trial
+from benchmark.config.trial import TRAINED, Trial
 from benchmark.core.errors import Abandoned, Interrupted, UserError
 from benchmark.core.origin import Origin
 from benchmark.data.known import known_fe
 from benchmark.data.trial_data import TrialData
 from benchmark.store.folder import CHECKPOINT, ERROR, FE_WEIGHTS, SEALED, TRIAL, TrialFolder
+from benchmark.trials.elsewhere import Place, score_elsewhere
 from benchmark.trials.memory import is_out_of_memory, too_little_memory
 from benchmark.trials.order import in_order
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
@@ -88,7 +89,8 @@ def run_trials(
         runs: The store.
         options: Device, checkpoints, progress.
         on_trial: Called before each trial with its state.
-        elsewhere: Protocol and frames, by dataset, of the trials on other datasets that these trials start from.
+        elsewhere: Protocol and frames, by dataset, of the trials on other datasets that these trials start from, and
+            of the datasets that trained networks are scored on.
         since: Time of the store's file system in nanoseconds: a failure recorded since then counts, and the trial is
             not tried again. None: every failed trial is tried again.
 
@@ -103,7 +105,8 @@ def run_trials(
         TrialFolder(trial.folder(runs)).announce(trial)
     done = {trial.key for trial in trials if TrialFolder(trial.folder(runs)).is_done}
     needed = {before.key for trial in trials if trial.key not in done for before in trial.prerequisites.values()}
-    places = {trial.dataset: elsewhere.get(trial.dataset, (protocol, data)) for trial in trials}
+    named = {trial.dataset for trial in trials} | {trial.tested.dataset for trial in trials if trial.tested is not None}
+    places = {name: elsewhere.get(name, (protocol, data)) for name in named}
     run = _Run({trial.key: trial for trial in trials}, registry, places, runs, options, on_trial, needed, since)
     queue, deferred = deque(in_order(trials, done | needed, registry, runs)), list[Trial]()
     while queue:
@@ -185,7 +188,8 @@ class _Run:
             raise Interrupted(f"{trial.label}: not begun")
         if not self.runs.is_dir():  # a lock file would create the folder again
             raise _gone(self.runs)
-        train = partial(_train, trial, self.registry, *self.places[trial.dataset], self.runs, before)
+        tested = None if trial.tested is None else self.places[trial.tested.dataset]
+        train = partial(_train, trial, self.registry, *self.places[trial.dataset], self.runs, before, tested)
         try:
             ended = _run_owned(trial, folder, present, train, self.options, self.on_trial, needed=needed)
         except UserError as error:
@@ -255,12 +259,13 @@ def _train(
     data: TrialData,
     runs: Path,
     before: Mapping[str, Trial],
+    tested: Place | None,
     options: RunOptions,
 ) -> None:
     """Run one trial; the trials `before`, which it starts from, are done."""
     finished = {role: read_finished(prerequisite, registry, runs) for role, prerequisite in before.items()}
     folder = TrialFolder(trial.folder(runs))
-    run_trial(trial, registry.any(trial.method), protocol, data, folder, options, finished)
+    run_trial(trial, registry.any(trial.method), protocol, data, folder, options, finished, tested)
 
 
 def _run_owned(
@@ -354,10 +359,11 @@ def run_trial(
     folder: TrialFolder,
     options: RunOptions,
     prerequisites: Mapping[str, FinishedTrial] | None = None,
+    tested: Place | None = None,
 ) -> None:
     """Run one trial in its folder, from its checkpoint if there is one.
 
-    The folder already has the trial's `trial.json`.
+    The folder already has the trial's `trial.json`. `tested` is the other dataset of a trial that trains nothing.
 
     Raises:
         UserError: The trial failed, for a reason that concerns it alone.
@@ -381,7 +387,12 @@ def run_trial(
     made["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         learner, left = starting_from(trial, prerequisites)
-        learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
+        if tested is None:
+            learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
+        else:
+            trained = prerequisites[TRAINED].left.state
+            learned = score_elsewhere(learner, method_class, (protocol, data), tested, folder, options, trained, left)
+            protocol, data = tested
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise too_little_memory(error) from error

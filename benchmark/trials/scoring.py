@@ -12,8 +12,10 @@ import torch
 from benchmark.config.trial import Trial
 from benchmark.core.errors import Interrupted, UserError
 from benchmark.data.augment import ImageInput
+from benchmark.data.faces import FaceSet
 from benchmark.data.frames import PackedFaces
 from benchmark.data.sampling import Fold
+from benchmark.stats.rankings import with_rankings
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from methods.base import Method, Stream
 
@@ -44,13 +46,25 @@ def score_test(
         UserError: Logits are not finite.
         Interrupted: `stop` said so.
     """
-    faces = au.faces
-    logits = predict_rows(trial, method, images, au, fold.test, stop)
-    labels, rows = faces.labels[fold.test], faces.table.iloc[fold.test]
-    aus = faces.label_names
-    predictions = rows[["subject", "sequence", "frame"]].reset_index(drop=True)
+    logits = predict_rows(trial, method, images, au.frames, fold.test, stop)
+    return tables_of_logits(logits, au.faces, fold.test, au.faces.label_names)
+
+
+def tables_of_logits(
+    logits: npt.NDArray[np.float32], faces: FaceSet, rows: npt.NDArray[np.int64], aus: tuple[str, ...]
+) -> dict[str, pd.DataFrame]:
+    """Predictions, counts and scores of these rows, by file name.
+
+    Args:
+        logits: (N, J) of the J AUs.
+        faces: Labels; those of other AUs are left out.
+        rows: (N,), rows of `faces`.
+        aus: Names of the J AUs.
+    """
+    columns = np.array([faces.label_names.index(au) for au in aus], dtype=np.int64)
+    predictions = faces.table.iloc[rows][["subject", "sequence", "frame"]].reset_index(drop=True)
     predictions[[f"logit_{au}" for au in aus]] = logits
-    predictions[[f"label_{au}" for au in aus]] = labels
+    predictions[[f"label_{au}" for au in aus]] = faces.labels[rows][:, columns]
     return {**tables_of_predictions(predictions, aus), "predictions.parquet": predictions}
 
 
@@ -59,7 +73,7 @@ def predict_rows(
     trial: Trial,
     method: Method,
     images: ImageInput,
-    au: PackedFaces,
+    frames: npt.NDArray[np.uint8],
     rows: npt.NDArray[np.int64],
     stop: Callable[[], bool],
     when: str = LEARNT,
@@ -70,7 +84,7 @@ def predict_rows(
         trial: The trial.
         method: The method.
         images: How frames become network input.
-        au: Frames of the AU dataset.
+        frames: Packed frames.
         rows: (N,), numbers of the frames.
         stop: Called between batches; True ends the predictions with `Interrupted`.
         when: Time in the training, for the error.
@@ -79,7 +93,7 @@ def predict_rows(
         UserError: Logits are not finite.
         Interrupted: `stop` said so.
     """
-    logits = _over_batches(trial, au.frames, rows, images, method, method.predict, stop, when)
+    logits = _over_batches(trial, frames, rows, images, method, method.predict, stop, when)
     if not np.isfinite(logits).all():
         raise diverged(f"{trial.label}, {when}", "logits that are not finite")
     return logits
@@ -94,8 +108,10 @@ def tables_of_predictions(predictions: pd.DataFrame, aus: tuple[str, ...]) -> di
     """
     logits = predictions[[f"logit_{au}" for au in aus]].to_numpy(dtype=np.float32)
     labels = predictions[[f"label_{au}" for au in aus]].to_numpy(dtype=np.int8)
-    counts = confusion_counts(logits, labels, predictions["subject"].to_numpy(), aus)
-    return {"counts.parquet": counts, "scores.parquet": scores_by_au(logits, labels, counts, aus)}
+    subjects = predictions["subject"].to_numpy()
+    counts = confusion_counts(logits, labels, subjects, aus)
+    scores = scores_by_au(logits, labels, counts, aus)
+    return {"counts.parquet": with_rankings(counts, logits, labels, subjects), "scores.parquet": scores}
 
 
 @torch.no_grad()

@@ -98,7 +98,7 @@ def look(
     """
     with looking(method, images.device):
         return {
-            kind: compact(predict_rows(trial, method, images, au, rows, stop, f"after step {step}"))
+            kind: compact(predict_rows(trial, method, images, au.frames, rows, stop, f"after step {step}"))
             for kind, rows in ((VALIDATED, fold.val), (TESTED, fold.test))
         }
 

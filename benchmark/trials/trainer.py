@@ -248,7 +248,7 @@ def _audited(running: _Running, progress: _Progress, predictions: pd.DataFrame) 
     trial, method, setup = running.trial, running.method, running.setup
     au, fold, stop = running.data.au, running.fold, running.options.stop
     began = time.monotonic()
-    validated = predict_rows(trial, method, setup.images, au, fold.val, stop)
+    validated = predict_rows(trial, method, setup.images, au.frames, fold.val, stop)
     tested = predictions[[f"logit_{name}" for name in au.faces.label_names]].to_numpy(dtype=np.float32)
     normalised = predictions_by_statistics(trial, method, setup.streams, setup.images, au, fold.test, stop)
     last = {VALIDATED: validated, TESTED: tested, **normalised}

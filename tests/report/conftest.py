@@ -92,8 +92,8 @@ def _trial(method: str, part: str, seed: int, skill: float, columns: dict[str, o
         scores.append((key, au, 2 * total[0] / (2 * total[0] + total[1] + total[2]), skill + 0.01 * j))
     return Results(
         trials=pd.DataFrame([row]),
-        counts=pd.DataFrame(counts, columns=list(COLUMNS["counts"])),
-        scores=pd.DataFrame(scores, columns=list(COLUMNS["scores"])),
+        counts=pd.DataFrame(counts, columns=["trial", "subject", "au", "tp", "fp", "fn", "tn"]),
+        scores=pd.DataFrame(scores, columns=["trial", "au", "f1", "auc"]),
         curves=_curves(key, method, rng),
         weights=pd.DataFrame(
             [(key, "mean", 0.4), (key, "spearman_consistency", 0.12)] if method == "mal" else [],

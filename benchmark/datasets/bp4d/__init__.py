@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -36,6 +37,7 @@ class Bp4d(AuDataset):
     printed = PrintedTable(HERE / "printed.csv", number=1, folds=3)
     curves = "Figure 3"
     list_pattern = re.compile(r"(?P<subject>[FM]\d{3})[/_](?P<task>T\d)[/_]0*(?P<frame>\d+)\.", re.ASCII)
+    people = MappingProxyType({"women": re.compile(r"F\d{3}", re.ASCII), "men": re.compile(r"M\d{3}", re.ASCII)})
     known_lists = HERE / "known_lists.csv"
     settings: Settings
 

@@ -1,0 +1,103 @@
+"""`malbench cross`: networks trained on one dataset and tested on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_CACHE,
+    DEFAULT_REPORTS,
+    TRIAL_FAILED,
+    Cache,
+    Device,
+    Out,
+    Overrides,
+    Processes,
+    ProfileName,
+    Root,
+    Seeds,
+    Threads,
+    path_of,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.api.request import GridRequest
+
+EVERY = "bp4d,disfa,gft"
+"""Datasets of the matrix, unless others are named."""
+
+
+def cross(
+    train: Annotated[str, typer.Option(help="Datasets that networks are trained on, with commas.")] = EVERY,
+    test: Annotated[str, typer.Option(help="Datasets that they are tested on, with commas.")] = EVERY,
+    methods: Annotated[str, typer.Option(help="Methods or sets of them, with commas.")] = "stl,mtl,mal",
+    seed: Seeds = None,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`.")
+    ] = False,
+    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/cross"),
+    cache: Cache = DEFAULT_CACHE,
+    out: Out = DEFAULT_REPORTS,
+    device: Device = "auto",
+    threads: Threads = 0,
+    processes: Processes = 1,
+    page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
+) -> None:
+    """Train on each dataset and test on each, by the AUs that both score; a network is trained once."""
+    from rich.console import Console
+
+    from benchmark.api.request import Execution, GridRequest
+
+    console = Console()
+    trained, tested = (tuple(dict.fromkeys(names.split(","))) for names in (train, test))
+    request = GridRequest(
+        trained[0],
+        methods=tuple(methods.split(",")),
+        seeds=tuple(seed or ()),
+        profile=profile or "",
+        overrides=tuple(overrides or ()),
+        root=data,
+        allow_incomplete=allow_incomplete,
+        runs=runs,
+        cache=cache,
+        execution=Execution(device, threads, processes=processes),
+    )
+    failed = not page_only and _train(console, request, trained, tested)
+    if not no_page:
+        from benchmark.api.cross import write_cross_page
+
+        console.print(f"wrote {write_cross_page(runs, out)}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(TRIAL_FAILED)
+
+
+def _train(console: Console, request: GridRequest, train: tuple[str, ...], test: tuple[str, ...]) -> bool:
+    """Run all trainings and tests in several processes, and return whether one failed."""
+    from benchmark.api.request import check_request
+    from benchmark.cli.console import listening
+    from benchmark.cli.grids import share_grids
+
+    check_request(request)  # before torch is imported, so that a misspelt name fails at once
+    from benchmark.api.cross import CrossRequest, plan_cross
+
+    with listening(console) as listener:
+        series = plan_cross(CrossRequest(train, test, request), listener)
+    shared = series.sharing()
+    arguments = ["cross", *request.common_arguments(shared.threads), "--no-page"]
+    arguments += [f"--train={','.join(train)}", f"--test={','.join(test)}", f"--methods={','.join(request.methods)}"]
+    return share_grids(
+        console,
+        lambda run_grid, listener: series.run(run_grid, shared.threads, listener),
+        shared.processes,
+        arguments,
+        request.runs,
+    )

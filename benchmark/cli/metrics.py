@@ -1,0 +1,29 @@
+"""`malbench metrics`: finished trials under every metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import DEFAULT_REPORTS, DEFAULT_RUNS, Out, Runs, path_of
+
+
+def metrics(
+    runs: Runs = DEFAULT_RUNS,
+    out: Out = DEFAULT_REPORTS,
+    results: Annotated[
+        Path | None, typer.Option(parser=path_of, help="Read this results.parquet instead of the store.")
+    ] = None,
+) -> None:
+    """Write metrics.md: F1, AUC, average precision, MCC and others, the order of methods, people and groups."""
+    from rich.console import Console
+
+    from benchmark.api.metrics import write_metrics_page
+    from benchmark.cli.console import listening
+
+    console = Console()
+    with listening(console) as listener:
+        page = write_metrics_page(runs, out, results=results, listener=listener)
+    console.print(f"wrote {page}", soft_wrap=True)

@@ -1,0 +1,104 @@
+"""`malbench splits`: how far scores move with the split of the people alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_CACHE,
+    DEFAULT_REPORTS,
+    TRIAL_FAILED,
+    Cache,
+    Dataset,
+    Device,
+    Out,
+    Overrides,
+    Processes,
+    ProfileName,
+    Root,
+    Threads,
+    path_of,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.api.request import GridRequest
+
+
+def splits(
+    dataset: Dataset,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of random splits.")] = 10,
+    methods: Annotated[str, typer.Option(help="Methods or sets of them, with commas.")] = "stl,mtl,mal",
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=2**63 - 1, help="Instead of 0; with two or more, seed and split are told apart."),
+    ] = None,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    data: Root = None,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`.")
+    ] = False,
+    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/splits"),
+    cache: Cache = DEFAULT_CACHE,
+    out: Out = DEFAULT_REPORTS,
+    device: Device = "auto",
+    threads: Threads = 0,
+    processes: Processes = 1,
+    page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
+) -> None:
+    """Train on random three-part splits of DATASET's people, and show how far scores and differences move."""
+    from rich.console import Console
+
+    from benchmark.api.request import Execution, GridRequest
+
+    console = Console()
+    request = GridRequest(
+        dataset,
+        methods=tuple(methods.split(",")),
+        seeds=tuple(seed or (0,)),
+        profile=profile or "",
+        overrides=tuple(overrides or ()),
+        root=data,
+        allow_incomplete=allow_incomplete,
+        runs=runs,
+        cache=cache,
+        execution=Execution(device, threads, processes=processes),
+    )
+    failed = not page_only and _train(console, request, repeats)
+    if not no_page:
+        from benchmark.api.splits import write_splits_page
+
+        console.print(f"wrote {write_splits_page(dataset, runs, out)}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(TRIAL_FAILED)
+
+
+def _train(console: Console, request: GridRequest, repeats: int) -> bool:
+    """Run the trials of all splits in several processes, and return whether one failed."""
+    from benchmark.api.request import check_request
+    from benchmark.cli.console import listening
+    from benchmark.cli.grids import share_grids
+
+    check_request(request)  # before torch is imported, so that a misspelt name fails at once
+    from benchmark.api.splits import SplitsRequest, check_splits, plan_splits
+
+    wanted = SplitsRequest(request, repeats)
+    check_splits(wanted)
+    with listening(console) as listener:
+        series = plan_splits(wanted, listener)
+    shared = series.sharing()
+    arguments = ["splits", request.dataset, *request.common_arguments(shared.threads), "--no-page"]
+    arguments += [f"--repeats={repeats}", f"--methods={','.join(request.methods)}"]
+    return share_grids(
+        console,
+        lambda run_grid, listener: series.run(run_grid, shared.threads, listener),
+        shared.processes,
+        arguments,
+        request.runs,
+    )

@@ -1,0 +1,111 @@
+"""Methods of a group under every metric, on the parts and seeds that they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmark.core.f1 import FloatArray
+from benchmark.report.groups import Group, Row
+from benchmark.report.ours import row_name
+from benchmark.stats.counts import MethodCounts
+from benchmark.stats.metrics import METRICS
+from benchmark.stats.orders import Board
+from benchmark.stats.scored import MethodScores
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method of a board.
+
+    Attributes:
+        name: Name for readers.
+        counts: Counts of the common parts and seeds.
+        scores: Scores by the name of the metric.
+    """
+
+    name: str
+    counts: MethodCounts
+    scores: Mapping[str, MethodScores]
+
+
+@dataclass(frozen=True)
+class Boards:
+    """Trained methods of a group that were tested on the same parts.
+
+    Attributes:
+        entries: The methods, in the order of the group's rows.
+        parts: Common test parts.
+        seeds: Common seeds; none if there is no common one, and then the entries have all seeds of their own.
+    """
+
+    entries: tuple[Entry, ...]
+    parts: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def board(self, metric: str) -> Board:
+        """The methods' averages under a metric.
+
+        Raises:
+            ValueError: The methods have no seed in common.
+        """
+        if not self.seeds:
+            raise ValueError("the methods have no seed in common")
+        averages = [entry.scores[metric].average for entry in self.entries]
+        jackknives = [entry.scores[metric].left_out() for entry in self.entries]
+        return Board(
+            np.array([average.ave for average in averages]),
+            np.stack([average.ave_by_seed for average in averages]),
+            np.stack([without.of_average for without in jackknives]),
+            jackknives[0].parts,
+        )
+
+
+def boards_of(group: Group) -> Boards | None:
+    """Scores of the group's trained rows that have most parts; None if no row is trained."""
+    trained = [row for row in group.rows if row.is_trained]
+    if not trained:
+        return None
+    parts = max((row.parts for row in trained), key=len)
+    rows = [row for row in trained if row.parts == parts]
+    shared = tuple(seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows))
+    ranked = _Ranked(group)
+    return Boards(tuple(_entry(group, row, shared or row.seeds, ranked) for row in rows), parts, shared)
+
+
+def _entry(group: Group, row: Row, seeds: Sequence[int], ranked: _Ranked) -> Entry:
+    counts = row.counts.select(row.parts, seeds)
+    scores = {
+        metric.name: ranked.scores(row, counts, metric.name)
+        if metric.of_counts is None
+        else MethodScores.of_counts(counts, metric.of_counts)
+        for metric in METRICS
+    }
+    return Entry(row_name(group, row), counts, scores)
+
+
+class _Ranked:
+    """Scores of rankings in the results of a group, which counts do not give."""
+
+    def __init__(self, group: Group) -> None:
+        self._scores = group.results.scores.set_index(["trial", "au"])
+        self._counts = group.results.counts.set_index(["trial", "subject", "au"])
+
+    def scores(self, row: Row, counts: MethodCounts, name: str) -> MethodScores:
+        """Scores of the seeds of `counts` by part; NaN where a trial of an earlier version did not store them."""
+        keys = row.trials.set_index(["part", "seed"])["trial"]
+        whole, without = [], []
+        for part in counts.parts:
+            trials = [keys[part.part, seed] for seed in counts.seeds]
+            whole.append(_values(self._scores[name], [trials, counts.aus]))
+            without.append(_values(self._counts[f"{name}_without"], [trials, part.subjects, counts.aus]))
+        return MethodScores(tuple(whole), tuple(without))
+
+
+def _values(column: pd.Series, levels: list[Sequence[str]]) -> FloatArray:
+    """Values of a column at all combinations of its index; NaN where there is none."""
+    values: FloatArray = column.reindex(pd.MultiIndex.from_product(levels)).to_numpy(dtype=np.float64)
+    return values.reshape([len(level) for level in levels])
