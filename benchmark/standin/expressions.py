@@ -17,9 +17,9 @@ import pandas as pd
 
 from benchmark.config.settings import StandinSettings
 from benchmark.core.origin import CLEAR
-from benchmark.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.standin.pictures import Picture, Word, au_columns, seeded_generator
 from benchmark.standin.sample import BASE_RATES
+from benchmark.standin.terms import DRAWN_AUS, Floats
 
 NEUTRAL = "neutral"
 ANNOTATORS = 40

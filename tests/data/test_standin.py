@@ -23,11 +23,12 @@ from benchmark.datasets.bp4d.reader import read_bp4d
 from benchmark.datasets.bp4d.standin import CODED_COLUMNS
 from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.standin import pictures
-from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.drawn.identity import draw_identity
+from benchmark.standin.drawn.render import render_face
 from benchmark.standin.expressions import BASIC, class_counts, draw_expression
-from benchmark.standin.identity import Pose, draw_identity
-from benchmark.standin.render import Scene, render_face
 from benchmark.standin.sample import BASE_RATES, SCORED_AUS, draw_sequences
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import Pose, Scene
 from tests.standins import draw, opened
 
 TINY = StandinSettings(size=32, frames_per_sequence=2, fe_train=40, fe_test=10)
