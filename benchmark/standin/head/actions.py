@@ -34,8 +34,15 @@ BLENDS: Mapping[int, Mapping[str, float]] = MappingProxyType(
     }
 )
 """Face units of each of `DRAWN_AUS` with their gains; `?` stands for both sides, `Left` and `Right`."""
-GAINS: Mapping[int, float] = MappingProxyType(dict.fromkeys(DRAWN_AUS, 0.8))
+GAINS: Mapping[int, float] = MappingProxyType(
+    {
+        1: 1.7, 2: 1.7, 4: 1.5, 5: 1.0, 6: 1.1, 7: 0.9, 9: 1.0, 10: 1.0, 12: 0.9, 14: 1.4, 15: 1.4, 17: 1.3, 23: 1.2,
+        24: 1.1, 25: 0.9, 26: 0.9,
+    }
+)  # fmt: skip
 """Share of its blend that an AU of intensity 1 reaches on an average person: the difficulty of each AU."""
+MOST = 2.2
+"""Maximum weight of a face unit."""
 SIDES = ("Left", "Right")
 """Sides of the person, in the order in which asymmetry counts."""
 
@@ -56,4 +63,4 @@ def unit_weights(who: Head, intensity: Sequence[float]) -> Floats:
                     weights[unit.replace("?", side)] += strength * gain * (1 + sign * lean)
             else:
                 weights[unit] += strength * gain
-    return np.clip(list(weights.values()), 0.0, 1.3)
+    return np.clip(list(weights.values()), 0.0, MOST)

@@ -43,7 +43,7 @@ def tones(model: Model, who: Head) -> Floats:
     """Colour of each quad, (Q, 3) RGB in 0..255, before light falls on it."""
     centres = model.centres
     waves = np.stack([centres @ np.array(wave) for wave in _WAVES])
-    tone = 1 + 0.03 * np.sin(waves + np.array(who.blotches[:3])[:, None]).sum(axis=0)
+    tone = 1 + 0.02 * np.sin(waves + np.array(who.blotches[:3])[:, None]).sum(axis=0)
     colours = np.array(who.skin) * tone[:, None]
     cheeks = np.exp(-np.square((np.abs(centres[:, 0]) - 0.42) / 0.2) - np.square((centres[:, 1] - 6.9) / 0.18))
     colours *= 1 - (0.03 + 0.05 * abs(np.sin(who.blotches[3]))) * cheeks[:, None] * (0, 1, 1)

@@ -22,8 +22,6 @@ AXES: tuple[tuple[str, str], ...] = (
     ("forehead/forehead-scale-vert-decr", "forehead/forehead-scale-vert-incr"),
     ("forehead/forehead-nubian-decr", "forehead/forehead-nubian-incr"),
     ("forehead/forehead-temple-decr", "forehead/forehead-temple-incr"),
-    ("eyebrows/eyebrows-angle-down", "eyebrows/eyebrows-angle-up"),
-    ("eyebrows/eyebrows-trans-down", "eyebrows/eyebrows-trans-up"),
     ("eyebrows/eyebrows-trans-backward", "eyebrows/eyebrows-trans-forward"),
     ("eyes/?-eye-scale-decr", "eyes/?-eye-scale-incr"),
     ("eyes/?-eye-trans-in", "eyes/?-eye-trans-out"),
@@ -58,7 +56,7 @@ AXES: tuple[tuple[str, str], ...] = (
     ("cheek/?-cheek-volume-decr", "cheek/?-cheek-volume-incr"),
 )
 """Features of a face as two opposite shapes each; `?` stands for both sides, `l` and `r`."""
-SPREAD = 0.45
+SPREAD = 0.32
 """Standard deviation of a feature; 1 is the whole shape."""
 
 _SKINS: tuple[Colour, ...] = (
@@ -126,9 +124,9 @@ def draw_head(rng: np.random.Generator) -> Head:
     # Fair hair on dark skin would hide the brows, which show three AUs.
     hairs = _HAIRS if shade < 3 else _HAIRS[:3]
     hair = _tinted(hairs[int(rng.integers(len(hairs)))], [around(1.0, 0.06) for _ in range(3)])
-    red, dark = around(0.35, 0.12), rng.uniform(0.75, 1.0)
+    red, dark = around(0.35, 0.12), rng.uniform(0.8, 1.0)
     lip = [c * (1 - red) + r * red for c, r in zip(skin, (150, 50, 56), strict=True)]
-    brow = [dark * min(h, s * 0.45) + (1 - dark) * s for h, s in zip(hair, skin, strict=True)]
+    brow = [dark * min(h, s * 0.35) + (1 - dark) * s for h, s in zip(hair, skin, strict=True)]
     return Head(
         male=male,
         old=old,
@@ -141,8 +139,8 @@ def draw_head(rng: np.random.Generator) -> Head:
         iris=_IRISES[int(rng.integers(len(_IRISES)))],
         hair=hair,
         brow=(brow[0], brow[1], brow[2]),
-        brow_thick=around(0.75, 0.15),
-        brow_lift=around(-0.05, 0.12),
+        brow_thick=around(0.95, 0.12),
+        brow_lift=around(0.0, 0.05),
         hairline=around(0.0, 0.09),
         bald=bool(rng.random() < 0.1),
         stubble=float(rng.uniform(0.08, 0.3)) if male > 0.5 and rng.random() < 0.4 else 0.0,

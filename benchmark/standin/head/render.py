@@ -17,13 +17,13 @@ from benchmark.standin.terms import Floats, Image
 from benchmark.standin.views import Pose, Scene
 
 SUPERSAMPLING = 3
-LIGHT_TURN = 2.2
+LIGHT_TURN = 1.4
 """Sideways component of the light's direction for a tilt of 1 of the scene's brightness."""
 FROM_ABOVE = 0.45
 """Upward component of the direction of the average light."""
-AMBIENT = (0.35, 0.6)
+AMBIENT = (0.4, 0.6)
 """Share of the light that comes from everywhere."""
-GLOSS = (0.0, 0.16)
+GLOSS = (0.0, 0.1)
 """Brightness of a highlight on the skin, as a share of white."""
 _SHINE = 12.0
 """Exponent of the highlight: the softer, the lower."""
