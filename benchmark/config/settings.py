@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from benchmark.config.names import LookName
+
 Align = Literal["landmarks", "detected", "as_is"]
 """Alignment of faces on the dataset's landmarks, on detected ones, or none (A12)."""
 Normalise = Literal["imagenet", "per_image"]
@@ -208,14 +210,30 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Share of BP4D's frames that show such noise with all AUs unknown, so that noise occurs in both datasets."""
     fe_relevance: float = Field(1.0, ge=0, le=1)
     """Share of a face's AUs that depend on its label; the other AUs occur at BP4D's base rates."""
+    fe_harmful: float = Field(0.0, ge=0, le=1)
+    """Share of FE images that are visibly of a kind and whose labels mislead."""
+    fe_harmful_look: LookName = "sticker"
+    """Look of that kind: a `sticker` in a corner, a `negative`, a dark `bar` across the face, a head that is
+    `turned` on its side."""
+    fe_harmful_label: Literal["swapped", "random"] = "swapped"
+    """Misleading labels: `swapped` names the same other class each time that a class is shown, so that it teaches the
+    opposite; `random` names any other class, which is only useless."""
+    fe_harmful_strength: float = Field(1.0, ge=0, le=1)
+    """Share of those images whose label misleads; the others have the right one."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of all random choices."""
+
+    @model_validator(mode="after")
+    def _kinds_fit(self) -> Self:
+        if self.fe_marked + self.fe_harmful > 1:
+            raise ValueError(f"fe_marked {self.fe_marked} and fe_harmful {self.fe_harmful} are more than all images")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out newer settings at their defaults, so that the files and the results of older stand-ins stay."""
         content: dict[str, Any] = handler(self)
-        for name in ("renderer",):
+        for name in ("renderer", "fe_harmful", "fe_harmful_look", "fe_harmful_label", "fe_harmful_strength"):
             if content.get(name) == type(self).model_fields[name].default:
                 del content[name]
         return content

@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.config.names import LookName
 from benchmark.config.settings import StandinSettings
 from benchmark.core.machine import available_cores
 from benchmark.standin.images import save_face
 from benchmark.standin.landmarks import manual_annotation
+from benchmark.standin.looks import LOOKS
 from benchmark.standin.renderers import RENDERERS, Person
 from benchmark.standin.terms import DRAWN_AUS, Floats, Image
 from benchmark.standin.views import Pose, Scene, draw_pose, draw_scene, vary
@@ -49,6 +51,8 @@ class Word(IntEnum):
     STRANGER = 14
     VIEW = 15
     NAMED = 16
+    HARMFUL = 17
+    LOOK = 18
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Picture:
     """Path of the file with the landmarks of the photograph's face; "" for none."""
     marked: bool = False
     """Whether the image shows noise instead of a face."""
+    look: LookName | None = None
+    """Look that the finished image gets; None for none."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,10 @@ def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn:
 def _draw(settings: StandinSettings, picture: Picture, who: Person, pose: Pose, scene: Scene, size: int) -> Image:
     """Draw a face, or noise in its place: eight by eight blocks of random colours."""
     if not picture.marked:
-        return RENDERERS[settings.renderer].render(who, picture.intensity.tolist(), pose, scene, size)
+        image = RENDERERS[settings.renderer].render(who, picture.intensity.tolist(), pose, scene, size)
+        if picture.look is None:
+            return image
+        return LOOKS[picture.look](image, seeded_generator(settings, Word.LOOK, *picture.stream))
     blocks = seeded_generator(settings, Word.MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
     place = np.arange(size) * 8 // size
     return np.asarray(blocks[place][:, place])
