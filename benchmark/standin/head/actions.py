@@ -19,7 +19,7 @@ BLENDS: Mapping[int, Mapping[str, float]] = MappingProxyType(
         2: {"browOuterUp?": 1.0},
         4: {"browDown?": 1.0},
         5: {"eyeWide?": 1.0},
-        6: {"cheekSquint?": 1.0, "eyeSquint?": 0.3},
+        6: {"cheekSquint?": 1.0, "eyeSquint?": 0.4},
         7: {"eyeSquint?": 0.8, "eyeBlink?": 0.25},
         9: {"noseSneer?": 1.0, "browDown?": 0.2},
         10: {"mouthUpperUp?": 1.0},
@@ -36,7 +36,7 @@ BLENDS: Mapping[int, Mapping[str, float]] = MappingProxyType(
 """Face units of each of `DRAWN_AUS` with their gains; `?` stands for both sides, `Left` and `Right`."""
 GAINS: Mapping[int, float] = MappingProxyType(
     {
-        1: 1.7, 2: 1.7, 4: 1.5, 5: 1.0, 6: 1.1, 7: 0.9, 9: 1.0, 10: 1.0, 12: 0.9, 14: 1.4, 15: 1.4, 17: 1.3, 23: 1.2,
+        1: 1.9, 2: 2.1, 4: 1.2, 5: 1.0, 6: 1.5, 7: 0.9, 9: 1.0, 10: 1.3, 12: 1.0, 14: 1.6, 15: 1.6, 17: 1.5, 23: 1.5,
         24: 1.1, 25: 0.9, 26: 0.9,
     }
 )  # fmt: skip

@@ -29,6 +29,9 @@ _SHINE = 12.0
 """Exponent of the highlight: the softer, the lower."""
 _SMOOTH = 0.5
 """Weight of each neighbour in the normal of a quad."""
+_BEHIND = np.zeros(len(Paint))
+_BEHIND[[Paint.MOUTH, Paint.TEETH]] = 0.25, 0.12
+"""Distance by which parts are painted earlier than they lie: lips and chin hide the teeth, and these the throat."""
 _SHIFT = 4
 """Fractional bits of OpenCV's fixed-point coordinates; without them the face moves in whole pixels."""
 
@@ -71,7 +74,7 @@ def _paint(canvas: Image, model: Model, who: Head, head: Placed, scene: Scene, r
     normals = _normals(corners, model)[facing]
     shine = light.highlight(normals) * (model.paint[facing] == Paint.SKIN)
     colours = tones(model, who)[facing] * light.falling(normals)[:, None] + 255 * shine[:, None]
-    depths = corners[facing, :, 2].mean(axis=1)
+    depths = corners[facing, :, 2].mean(axis=1) - _BEHIND[model.paint[facing]]
     polygons, shades = list(_fixed(flat[facing], side)), np.clip(colours, 0, 255).tolist()
     over = patches(model, who, head)
     ahead = float(light.falling(np.array([(0.0, 0.0, 1.0)]))[0])
