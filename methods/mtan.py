@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -12,7 +12,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from benchmark.core.errors import UserError
-from methods.backbone import BaseNet, Outputs, Stage
+from methods.backbone import BaseNet, Outputs, Stage, evaluation_mode
 from methods.base import Method, Scalars, Stream, TaskSpec, make_optimizer, register
 from methods.multitask import Multitask, TaskLosses
 
@@ -58,13 +58,20 @@ class AttentionBranch(nn.Module):
         # Strided convolutions of the trunk round a side up, and so does this. Multiples of 32 pixels need no rounding.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
-    def forward(self, stages: Mapping[str, Sequence[Stage]], *, together: bool) -> dict[str, Tensor]:
+    def forward(
+        self,
+        stages: Mapping[str, Sequence[Stage]],
+        *,
+        together: bool,
+        finish: Callable[[Tensor], Tensor] = lambda maps: maps.mean((2, 3)),
+    ) -> dict[str, Tensor]:
         """Features (B, C) of each task.
 
         Args:
             stages: Maps of the trunk's stages for the images of each task.
             together: Whether each encoder has one pass over the rows of all tasks, so that its batch norm has the
-                same rows as the trunk's, or one pass per task (A13).
+                same rows as the trunk's, or one pass per task (A13). The same holds for `finish`.
+            finish: Features from the attended maps of the last stage.
         """
         passed: dict[str, list[Tensor]] = {task: [] for task in stages}
         for i in range(len(self.enc) + 1):
@@ -79,7 +86,10 @@ class AttentionBranch(nn.Module):
                 encoded = torch.cat([self.pool(self.enc[i](x)) for x in rows])
                 sizes = [len(x) for x in attended.values()]
                 passed = {task: [x] for task, x in zip(attended, torch.split(encoded, sizes), strict=True)}
-        return {task: x.mean((2, 3)) for task, x in attended.items()}
+        if not together:
+            return {task: finish(x) for task, x in attended.items()}
+        features = torch.split(finish(torch.cat([*attended.values()])), [len(x) for x in attended.values()])
+        return dict(zip(attended, features, strict=True))
 
 
 class DynamicWeightAverage(nn.Module):
@@ -134,6 +144,8 @@ class MTAN(Multitask):
       - The head is global average pooling and one linear layer, as in MTL, instead of a dense predictor.
       - In a stage with one block the mask is computed from the output that it multiplies, as in the authors' Wide
         ResNet. The paper's backbones have no such stage.
+      - A backbone with layers after its last stage (EfficientNet's last convolution) passes the attended maps through
+        them. The paper's backbones have none.
       - Loss weights are equal by default, as in the paper's MTL (1:1). `loss_weights = dwa` is the authors' own rule.
     """
 
@@ -151,17 +163,38 @@ class MTAN(Multitask):
         super().__init__(net, hparams, spec)
         stages = net.stage_blocks()
         if stages[-1].width != net.feature_dim:
-            raise UserError(
-                "MTAN needs a backbone whose features are the average of its last stage",
-                expected=f"{stages[-1].width} features, as many as channels of the last stage",
-                found=f"{hparams.backbone} with {net.feature_dim}",
-                remedy="choose another with --set method.backbone=NAME, for example resnet34",
-            )
+            self.check_end(net)
         block = Bottleneck if isinstance(stages[-1].last, Bottleneck) else BasicBlock
         self.branch = AttentionBranch([stage.width for stage in stages], (Stream.AU, Stream.FE), block)
         self.branch.to(memory_format=net.memory_format)
         self.dwa = DynamicWeightAverage(2, self.hparams.temperature)
         self.optimizer = make_optimizer(self.parameters(), hparams)
+
+    def check_end(self, net: BaseNet) -> None:
+        """Refuse a backbone that is wider than its last stage, but not by layers that follow that stage.
+
+        Raises:
+            UserError: The features of an image are not `BaseNet.after_stages` of the maps of its last stage.
+        """
+        side = self.spec.image_size
+        image = torch.linspace(-1, 1, 3 * side * side, device=next(net.parameters()).device).reshape(1, 3, side, side)
+        with torch.no_grad(), evaluation_mode(net), net.precision(image.device):
+            stages, features = net.stages(image)
+            try:
+                again = net.after_stages(stages[-1].output)
+            except (RuntimeError, ValueError, IndexError, TypeError):
+                again = features.new_empty(0)
+        # Shapes alone on the meta device, which has no numbers.
+        same = again.shape == features.shape and (
+            features.is_meta or torch.allclose(again.to(features.dtype), features, rtol=1e-2, atol=1e-3)
+        )
+        if not same:
+            raise UserError(
+                "MTAN needs a backbone whose features come from its last stage alone",
+                expected=f"{net.feature_dim} features from {tuple(stages[-1].output.shape[1:])} maps of that stage",
+                found=f"{self.hparams.backbone}, whose features come another way",
+                remedy="choose another with --set method.backbone=NAME, for example resnet34",
+            )
 
     def outputs(self, au_images: Tensor, fe_images: Tensor) -> Outputs:
         """Logits of each task from its own branch."""
@@ -172,14 +205,14 @@ class MTAN(Multitask):
         else:
             au, fe = self.net.stages(au_images)[0], self.net.stages(fe_images)[0]
         with self.net.precision(au_images.device):
-            features = self.branch({Stream.AU: au, Stream.FE: fe}, together=together)
+            features = self.branch({Stream.AU: au, Stream.FE: fe}, together=together, finish=self.net.after_stages)
             return self.net.classify(torch.cat([features[Stream.AU], features[Stream.FE]]), n_au)
 
     def predict(self, images: Tensor) -> Tensor:
         """AU logits (B, J), from the AU branch only."""
         stages, _ = self.net.stages(images)
         with self.net.precision(images.device):
-            feature = self.branch({Stream.AU: stages}, together=True)[Stream.AU]
+            feature = self.branch({Stream.AU: stages}, together=True, finish=self.net.after_stages)[Stream.AU]
             return self.net.classify(feature, len(images)).au_logits
 
     def learn(self, losses: TaskLosses, step: int) -> Scalars:

@@ -126,7 +126,8 @@ def load_data(
     if root is None:
         root = standin_root(cache, settings, chosen.all, listener.progress)
         listener.note(
-            "No data root was given: running on the STAND-IN (procedural faces, no licensed image).\n"
+            "No data root was given: running on the STAND-IN (procedural faces, no licensed image; renderer "
+            f"{settings.standin.renderer}).\n"
             f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in."
         )
     protocol = chosen.au.protocol_at(root)

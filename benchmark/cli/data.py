@@ -54,6 +54,10 @@ def standin(
 def sheet(
     profile: ProfileName = "standin",
     overrides: Overrides = None,
+    renderers: Annotated[
+        list[str] | None,
+        typer.Option("--renderer", help="Only this renderer (drawn, head); repeatable. Without: all installed."),
+    ] = None,
     cache: Cache = DEFAULT_CACHE,
     out: Out = DEFAULT_REPORTS,
 ) -> None:
@@ -66,7 +70,12 @@ def sheet(
     console = Console()
     with listening(console) as listener:
         written = write_sheet(
-            out, profile=profile or "standin", overrides=overrides or [], cache=cache, listener=listener
+            out,
+            profile=profile or "standin",
+            overrides=overrides or [],
+            renderers=renderers or (),
+            cache=cache,
+            listener=listener,
         )
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)

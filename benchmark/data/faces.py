@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from benchmark.config.settings import DEFAULT_RENDERER
 from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes, regular
 from benchmark.core.origin import Origin
@@ -135,6 +136,21 @@ def is_standin(root: Path, table: pd.DataFrame) -> bool:
             )
         return True
     return any(_has_comment(root / str(path)) for path in table.drop_duplicates("sequence")["path"])
+
+
+def standin_note(root: Path, layout: str = "") -> str:
+    """First words of the note of a stand-in, with its renderer; only the marker says which it is.
+
+    Args:
+        root: Data root of a stand-in.
+        layout: Name of the dataset whose layout the files have; "" for none.
+    """
+    marker, renderer = root / MARKER, "unknown"
+    if marker.is_file():
+        settings = json_object(read_bytes(marker)).get("settings")
+        renderer = settings.get("renderer", DEFAULT_RENDERER) if isinstance(settings, dict) else DEFAULT_RENDERER
+    place = f" in {layout}'s layout" if layout else ""
+    return f"stand-in (procedural faces{place}, renderer {renderer})"
 
 
 def _has_comment(path: Path) -> bool:

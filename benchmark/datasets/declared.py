@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
-from benchmark.data.faces import is_standin
+from benchmark.data.faces import is_standin, standin_note
 from benchmark.datasets.base import Dataset, DatasetSettings
 from benchmark.datasets.tables import BelowRoot
 
@@ -41,7 +41,7 @@ def origin_of(root: Path, table: pd.DataFrame, new_faults: int) -> tuple[Origin,
             without faults counts as complete.
     """
     if is_standin(root, table):
-        return "stand-in", "stand-in (procedural faces): "
+        return "stand-in", f"{standin_note(root)}: "
     return ("partial", "partial data: ") if new_faults else ("complete", "")
 
 

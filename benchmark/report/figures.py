@@ -255,16 +255,16 @@ def _titles(figure: Figure, group: Group, height: float) -> None:
     title = f"Training curves ({group.curves_name}): {group.paper.title}, profile {group.profile}{overrides}"
     title = readable(title, LONGEST_LINE)
     figure.text(0.01, top, title, fontsize=TITLE, va="top", parse_math=False)
-    mark_origin(figure, group.origin, top)
+    mark_origin(figure, group.origin, top, group.origin_label)
 
 
-def mark_origin(figure: Figure, origin: Origin, top: float) -> None:
-    """Mark a figure, in its corner below `top`, if the data are not the paper's."""
+def mark_origin(figure: Figure, origin: Origin, top: float, label: str = "") -> None:
+    """Mark a figure, in its corner below `top`, if the data are not the paper's; `label` is more than the origin."""
     if origin != "complete":
         figure.text(
             0.99,
             top,
-            ORIGINS[origin],
+            label or ORIGINS[origin],
             fontsize=LABEL,
             va="top",
             ha="right",

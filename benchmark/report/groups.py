@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import datasets
+from benchmark.config.settings import DEFAULT_RENDERER
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
@@ -128,7 +129,9 @@ class Group:
     @property
     def origin_label(self) -> str:
         """Where the data come from, in the words of the report."""
-        return ORIGINS[self.origin]
+        renderer = renderer_of(self.results.trials["settings"].iloc[0])
+        other = self.origin == "stand-in" and renderer != DEFAULT_RENDERER
+        return ORIGINS[self.origin] + (f", renderer {renderer}" if other else "")
 
     @property
     def title(self) -> str:
@@ -223,6 +226,11 @@ def read_provenance(text: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def renderer_of(settings: Any) -> str:
+    """Renderer of the stand-in in the settings of a trial as JSON; the default if they name none."""
+    return str((read_provenance(settings).get("standin") or {}).get("renderer", DEFAULT_RENDERER))
 
 
 def machine_of(provenance: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,16 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE
+from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE, RendererName, StandinSettings
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
 from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, own_style, write_figure
+from benchmark.report.groups import renderer_of
 from benchmark.report.render import markdown_template
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import Identity, Pose, draw_identity
-from benchmark.standin.render import Scene, render_face
+from benchmark.standin.renderers import RENDERERS, Person
 from benchmark.standin.sample import TASKS
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import Pose, Scene
 from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
@@ -38,9 +40,10 @@ NAMES = {
 
 
 @own_style()
-def au_sheet() -> Figure:
+def au_sheet(renderer: RendererName) -> Figure:
     """Figure of two people: neutral, then one AU at a time at full intensity."""
-    people = [draw_identity(np.random.default_rng([seed])) for seed in (5, 8)]
+    draw = RENDERERS[renderer].draw_person
+    people = [draw(np.random.default_rng([seed])) for seed in (5, 8)]
     tiles: list[tuple[str, int | None]] = [("neutral", None), *((f"AU{au}\n{NAMES[au]}", au) for au in DRAWN_AUS)]
     across = 6
     lines = -(-len(tiles) // across)
@@ -54,19 +57,19 @@ def au_sheet() -> Figure:
     for p, who in enumerate(people):
         for i, (said, au) in enumerate(tiles):
             axes = grid[p * lines + i // across, i % across]
-            axes.imshow(_alone(who, au), interpolation="none")
+            axes.imshow(_alone(renderer, who, au), interpolation="none")
             axes.text(0.5, -0.03, said, transform=axes.transAxes, ha="center", va="top", fontsize=TICK - 1)
-    _head(figure, "One action unit at a time, at full intensity", height)
+    _head(figure, f"Renderer {renderer}: one action unit at a time, at full intensity", height)
     return figure
 
 
-def _alone(who: Identity, au: int | None) -> npt.NDArray[np.uint8]:
+def _alone(renderer: RendererName, who: Person, au: int | None) -> npt.NDArray[np.uint8]:
     intensity = [1.0 if drawn == au else 0.0 for drawn in DRAWN_AUS]
-    return render_face(who, intensity, Pose(), Scene((150.0, 150.0, 145.0)), SHOWN)
+    return RENDERERS[renderer].render(who, intensity, Pose(), Scene((150.0, 150.0, 145.0)), SHOWN)
 
 
 @own_style()
-def contact_sheet(root: Path) -> Figure:
+def contact_sheet(root: Path, renderer: RendererName) -> Figure:
     """Figure of four AU sequences over time, and of FE images of each kind, from a stand-in at `root`.
 
     The choice follows a rule: sequences of evenly spaced subjects, and the first images of each kind.
@@ -91,7 +94,7 @@ def contact_sheet(root: Path) -> Figure:
         line[0].text(-0.1, 0.5, said, transform=line[0].transAxes, ha="right", va="center", fontsize=TICK - 1)
         for axes, path in zip(line, paths, strict=False):
             axes.imshow(thumbnail(root / path), interpolation="none")
-    _head(figure, "Frames of AU sequences in time; expression images by kind", height)
+    _head(figure, f"Renderer {renderer}: frames of AU sequences in time; expression images by kind", height)
     return figure
 
 
@@ -101,47 +104,59 @@ def _head(figure: Figure, title: str, height: float) -> None:
     mark_origin(figure, "stand-in", top)
 
 
-def write_standin_page(
-    root: Path,
-    probed: pd.DataFrame,
-    settings: Mapping[str, object],
-    out: Path,
-    *,
-    templates: Path | None = None,
-    results: Results | None,
-) -> list[Path]:
-    """Write `standin.md` and its two figures below `out`.
+@dataclass(frozen=True)
+class Sheet:
+    """What the page shows of the stand-in of one renderer.
 
-    Args:
+    Attributes:
         root: Data root of a stand-in of BP4D.
         probed: Result of `pixel_probe` on it.
         settings: Settings of the stand-in.
+    """
+
+    root: Path
+    probed: pd.DataFrame
+    settings: StandinSettings
+
+
+def write_standin_page(
+    sheets: Sequence[Sheet], out: Path, *, templates: Path | None = None, results: Results | None
+) -> list[Path]:
+    """Write `standin.md` and two figures of each renderer below `out`.
+
+    Args:
+        sheets: One sheet a renderer.
         out: Folder of the report.
         templates: Folder with the page's template.
         results: Give the AUC of a network: STL on the stand-in of BP4D; None for no such column.
     """
-    drawn = [
-        file
-        for name, figure in (("standin_aus", au_sheet()), ("standin_faces", contact_sheet(root)))
-        for file in write_figure(figure, out / "figures" / name, dpi=110, kinds=("png",))
-    ]
-    network = pd.DataFrame(columns=["au", "auc"]) if results is None else _network(results)
-    context = {
-        "probe": _probe_table(probed, network),
-        "settings": settings,
-        "mean": float(probed.groupby("part")["auc"].mean().mean()),
-        "network": len(network) > 0,
-    }
+    drawn: list[Path] = []
+    sections = []
+    for sheet in sheets:
+        renderer = sheet.settings.renderer
+        for name, figure in (("aus", au_sheet(renderer)), ("faces", contact_sheet(sheet.root, renderer))):
+            drawn += write_figure(figure, out / "figures" / f"standin_{renderer}_{name}", dpi=110, kinds=("png",))
+        network = pd.DataFrame(columns=["au", "auc"]) if results is None else _network(results, renderer)
+        sections.append(
+            {
+                "renderer": renderer,
+                "probe": _probe_table(sheet.probed, network),
+                "settings": sheet.settings.model_dump(exclude={"renderer"}),
+                "mean": float(sheet.probed.groupby("part")["auc"].mean().mean()),
+                "network": len(network) > 0,
+            }
+        )
     page = out / PAGE
-    write_atomically(page, markdown_template(f"{PAGE}.j2", templates).render(**context).encode())
+    write_atomically(page, markdown_template(f"{PAGE}.j2", templates).render(sections=sections).encode())
     return [page, *drawn]
 
 
-def _network(results: Results) -> pd.DataFrame:
+def _network(results: Results, renderer: RendererName) -> pd.DataFrame:
     trials = results.trials
     stl = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == DEFAULT_AU) & (trials["origin"] == "stand-in")]
     plain = stl[(stl["variant"] == "") & (stl["shared_overrides"] == "") & (stl["profile"] == "standin")]
-    return results.scores[results.scores["trial"].isin(plain["trial"])]
+    of_renderer = plain[[renderer_of(settings) == renderer for settings in plain["settings"]]]
+    return results.scores[results.scores["trial"].isin(of_renderer["trial"])]
 
 
 def _probe_table(probed: pd.DataFrame, network: pd.DataFrame) -> Table:

@@ -17,11 +17,13 @@ import pandas as pd
 
 from benchmark.config.settings import StandinSettings
 from benchmark.core.origin import CLEAR
-from benchmark.standin.anatomy import DRAWN_AUS, Floats
 from benchmark.standin.pictures import Picture, Word, au_columns, seeded_generator
 from benchmark.standin.sample import BASE_RATES
+from benchmark.standin.terms import DRAWN_AUS, Floats
 
 NEUTRAL = "neutral"
+HARMFUL = "harmful"
+"""Kind of FE images that have a look of their own and labels that mislead."""
 ANNOTATORS = 40
 """Number of simulated annotators of each image."""
 
@@ -125,6 +127,9 @@ def plan_expressions(
         marked = np.sort(marks.permutation(images)[: round(images * settings.fe_marked)])
         codes[marked] = marks.integers(1, len(classes) + 1, size=len(marked)) - 1
         kinds[marked] = "marked"
+        harm = seeded_generator(settings, Word.HARMFUL, word)
+        whole = harm.permutation(np.setdiff1d(np.arange(images), marked))
+        kinds[whole[: round(images * settings.fe_harmful)]] = HARMFUL
         unrelated = seeded_generator(settings, Word.UNRELATED, word)
         for i, (code, kind) in enumerate(zip(codes.tolist(), kinds.tolist(), strict=True)):
             true = code
@@ -132,17 +137,26 @@ def plan_expressions(
                 true = int(rng.choice([c for c in range(len(classes)) if c != code]))
             shown = neutral if kind == "cue_only" else true
             values = _of_kind(draw_expression(rng, classes[shown]), kind, unrelated, settings.fe_relevance)
-            where = place(split, i + 1, classes[code].name)
+            said = _misled(harm, true, len(classes), settings) if kind == HARMFUL else code
+            where = place(split, i + 1, classes[said].name)
             stream = (int(Word.WILD), word, i)
             cue = classes[code].cue if kind == "cue_only" else None
             person = (int(Word.PERSON), *stream)
-            pictures.append(
-                Picture(where.image, values, person, stream, None, cue, where.photo, where.annotation, kind == "marked")
-            )
-            row = {"path": where.image, "split": split, "number": i + 1, "label": classes[code].name}
+            look = settings.fe_harmful_look if kind == HARMFUL else None
+            files = (where.photo, where.annotation)
+            pictures.append(Picture(where.image, values, person, stream, None, cue, *files, kind == "marked", look))
+            row = {"path": where.image, "split": split, "number": i + 1, "label": classes[said].name}
             row |= {"true_label": classes[true].name, "kind": kind, "depicted": -1 if kind == "marked" else shown}
-            rows.append(row | {"consistency": _consistency(rng, kind, values, len(classes))} | au_columns(values))
+            seen_as = kind if kind != HARMFUL else CLEAR if said == true else "wrong_label"
+            rows.append(row | {"consistency": _consistency(rng, seen_as, values, len(classes))} | au_columns(values))
     return pd.DataFrame(rows), [pictures[i : i + 250] for i in range(0, len(pictures), 250)]
+
+
+def _misled(harm: np.random.Generator, true: int, classes: int, settings: StandinSettings) -> int:
+    """Label of an image of the harmful kind that shows class `true`."""
+    # Half the classes further, so that surprise is not called fear, which shares its AUs.
+    steps = classes // 2 if settings.fe_harmful_label == "swapped" else int(harm.integers(1, classes))
+    return (true + steps) % classes if harm.random() < settings.fe_harmful_strength else true
 
 
 def _of_kind(values: Floats, kind: str, unrelated: np.random.Generator, relevance: float) -> Floats:

@@ -12,11 +12,10 @@ import pandas as pd
 from benchmark.config.settings import StandinSettings
 from benchmark.data.align import POINT_COLUMNS, points_of
 from benchmark.data.known import ACTIVE
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import draw_pose
 from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded_generator
-from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import draw_sequences
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import draw_pose, draw_scene
 
 _EYES, _MOUTH = (slice(36, 42), slice(42, 48)), (48, 54)
 """Indices of the eyes and of the corners of the mouth in the drawn landmarks."""

@@ -11,8 +11,8 @@ import pandas as pd
 from benchmark.config.settings import StandinSettings
 from benchmark.config.trial import RENDERS
 from benchmark.data.faces import FaceSet
-from benchmark.standin.anatomy import DRAWN_AUS
 from benchmark.standin.pictures import Picture, Word, draw_pictures
+from benchmark.standin.terms import DRAWN_AUS
 from benchmark.standin.write import mark_standin, whole_folder
 
 

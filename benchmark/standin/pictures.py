@@ -17,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.config.names import LookName
 from benchmark.config.settings import StandinSettings
 from benchmark.core.machine import available_cores
-from benchmark.standin.anatomy import DRAWN_AUS, Floats
-from benchmark.standin.identity import Identity, Pose, draw_identity, draw_pose
-from benchmark.standin.landmarks import draw_landmarks, manual_annotation
-from benchmark.standin.render import Scene, draw_scene, render_face, save_face, vary
+from benchmark.standin.images import save_face
+from benchmark.standin.landmarks import manual_annotation
+from benchmark.standin.looks import LOOKS
+from benchmark.standin.renderers import RENDERERS, Person
+from benchmark.standin.terms import DRAWN_AUS, Floats, Image
+from benchmark.standin.views import Pose, Scene, draw_pose, draw_scene, vary
 
 _SERIAL_BELOW = 1500
 """Number of images below which a single process is faster."""
@@ -48,6 +51,8 @@ class Word(IntEnum):
     STRANGER = 14
     VIEW = 15
     NAMED = 16
+    HARMFUL = 17
+    LOOK = 18
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Picture:
     """Path of the file with the landmarks of the photograph's face; "" for none."""
     marked: bool = False
     """Whether the image shows noise instead of a face."""
+    look: LookName | None = None
+    """Look that the finished image gets; None for none."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +144,13 @@ def _end_with(sentinel: int) -> None:
 
 def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) -> dict[str, Drawn]:
     """Write one batch of images, and return the drawn parameters of each, by path."""
-    people: dict[tuple[int, ...], Identity] = {}
+    drawing = RENDERERS[settings.renderer]
+    people: dict[tuple[int, ...], Person] = {}
     drawn = {}
     for picture in batch:
         who = people.get(picture.person)
         if who is None:
-            who = people.setdefault(picture.person, draw_identity(seeded_generator(settings, *picture.person)))
+            who = people.setdefault(picture.person, drawing.draw_person(seeded_generator(settings, *picture.person)))
         rng = seeded_generator(settings, *picture.stream)
         pose, scene = _pose_and_scene(rng, picture)
         intensity = picture.intensity.tolist()
@@ -152,12 +160,12 @@ def _write_batch(home: Path, settings: StandinSettings, batch: list[Picture]) ->
             _write_photo(home, settings, picture, (who, pose, scene))
         drawn[picture.path] = Drawn(
             asdict(pose) | {"light": scene.light, "blur": scene.blur, "noise": scene.noise},
-            draw_landmarks(tracker, who, intensity, pose, settings.size),
+            drawing.landmarks(tracker, who, intensity, pose, settings.size),
         )
     return drawn
 
 
-def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn: tuple[Identity, Pose, Scene]) -> None:
+def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn: tuple[Person, Pose, Scene]) -> None:
     """Write the photograph of an aligned image: the same face, smaller and rotated further."""
     who, pose, scene = drawn
     rng = seeded_generator(settings, Word.PHOTO, *picture.stream)
@@ -165,18 +173,19 @@ def _write_photo(home: Path, settings: StandinSettings, picture: Picture, drawn:
     pose = replace(pose, scale=pose.scale * 0.55, roll=pose.roll + float(rng.normal(0, 0.2)), dx=dx, dy=dy)
     size, intensity = round(1.5 * settings.size), picture.intensity.tolist()
     save_face(_draw(settings, picture, who, pose, scene, size), home / picture.photo)
-    points = draw_landmarks(rng, who, intensity, pose, size)
+    points = RENDERERS[settings.renderer].landmarks(rng, who, intensity, pose, size)
     file = home / picture.annotation
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(manual_annotation(points), encoding="ascii", newline="\n")
 
 
-def _draw(
-    settings: StandinSettings, picture: Picture, who: Identity, pose: Pose, scene: Scene, size: int
-) -> npt.NDArray[np.uint8]:
+def _draw(settings: StandinSettings, picture: Picture, who: Person, pose: Pose, scene: Scene, size: int) -> Image:
     """Draw a face, or noise in its place: eight by eight blocks of random colours."""
     if not picture.marked:
-        return render_face(who, picture.intensity.tolist(), pose, scene, size)
+        image = RENDERERS[settings.renderer].render(who, picture.intensity.tolist(), pose, scene, size)
+        if picture.look is None:
+            return image
+        return LOOKS[picture.look](image, seeded_generator(settings, Word.LOOK, *picture.stream))
     blocks = seeded_generator(settings, Word.MARKED, *picture.stream).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
     place = np.arange(size) * 8 // size
     return np.asarray(blocks[place][:, place])

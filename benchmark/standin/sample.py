@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.standin.anatomy import DRAWN_AUS, Floats
+from benchmark.standin.terms import DRAWN_AUS, Floats
 
 SUBJECTS = (*(f"F{k:03d}" for k in range(1, 24)), *(f"M{k:03d}" for k in range(1, 19)))
 TASKS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8")

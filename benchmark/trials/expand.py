@@ -20,7 +20,8 @@ from benchmark.core.hashing import digest_of_file, digest_of_json
 from benchmark.trials.readings import matching_reading, reading_hparams, reading_variant
 from methods import Registry
 from methods.base import Method, Stream
-from methods.build import PRETRAINED, SCRATCH, check_backbone
+from methods.build import PACKAGE, PRETRAINED, SCRATCH, architecture_of, check_backbone
+from methods.packaged import packaged_file
 
 PRETRAINING = "identity"
 """Name of the stage that pre-trains backbones on renders, once, if `method.weights` is `renders`."""
@@ -246,7 +247,7 @@ class _Expansion:
             "data": self.unsplit.model_dump(mode="json"),
             "train": self.unseen.model_dump(mode="json"),
             "method": shared.model_dump(mode="json"),
-            "weights_hash": _weights_hash(shared.weights),
+            "weights_hash": _weights_hash(shared),
             "protocol": PROTOCOL_VERSION,
         }
         # Every dataset that starts from a stage shares its trial.
@@ -314,7 +315,7 @@ class _Expansion:
             check_start(hparams)
         settings = hparams.model_dump(mode="json")
         reading = form.reading or ("" if form.row else matching_reading(self.profile, cls, settings))
-        return {"hparams": settings, "weights_hash": _weights_hash(hparams.weights), "reading": reading}
+        return {"hparams": settings, "weights_hash": _weights_hash(hparams), "reading": reading}
 
     def _put(self, cls: type[Method], **fields: Any) -> Trial:
         """Append a trial, unless it is there already."""
@@ -421,5 +422,9 @@ def _protocol_digest(protocol: Protocol) -> str:
     return digest_of_json(protocol.model_dump(include={"aus", "parts"}))
 
 
-def _weights_hash(weights: str) -> str:
-    return "" if weights in (SCRATCH, PRETRAINED, RENDERS) else digest_of_file(Path(weights), size=8).hex()
+def _weights_hash(hparams: Method.HParams) -> str:
+    if hparams.weights in (SCRATCH, PRETRAINED, RENDERS):
+        return ""
+    packaged = hparams.weights == PACKAGE
+    file = packaged_file(architecture_of(hparams.backbone)) if packaged else Path(hparams.weights)
+    return digest_of_file(file, size=8).hex()

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from benchmark import datasets
 from benchmark.config.protocol import Protocol
-from benchmark.config.settings import Profile
+from benchmark.config.settings import DEFAULT_RENDERER, Profile
 from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.hashing import digest_of_bytes
@@ -96,7 +96,7 @@ def standin_root(cache: Path, profile: Profile, used: Sequence[Dataset], progres
     """Folder of the stand-in of these datasets, written into the cache the first time.
 
     Raises:
-        UserError: The cache cannot be written to.
+        UserError: The cache cannot be written to, or the renderer is not installed.
     """
     parts = [f"{dataset.name} {dataset.settings.model_dump_json()}" for dataset in used]
     report = _named(progress, "drawing stand-in faces")
@@ -138,11 +138,16 @@ def read_people(cache: Path, profile: Profile, registry: Registry, progress: Pro
     report = _named(progress, "drawing people without AUs")
     root = _drawn(
         cache,
-        f"{RENDERS} {settings.size} {settings.seed} {people} {views}",
+        f"{RENDERS} {settings.size} {settings.seed} {people} {views}{_other(settings.renderer)}",
         standin_hash(),
         lambda root: write_people(root, settings, people, views, report),
     )
     return read_renders(root, people, views)
+
+
+def _other(renderer: str) -> str:
+    """End of a name for another renderer than the default one."""
+    return "" if renderer == DEFAULT_RENDERER else f" {renderer}"
 
 
 def read_au(

@@ -51,7 +51,7 @@ def standin_hash(dataset_files: Iterable[Path] = ()) -> str:
     Args:
         dataset_files: Source files of the drawn datasets.
     """
-    return hash_sources((*sorted((PACKAGE / "standin").glob("*.py")), *sorted(set(dataset_files))))
+    return hash_sources((*sorted((PACKAGE / "standin").rglob("*.py")), *sorted(set(dataset_files))))
 
 
 def hash_sources(files: Iterable[Path]) -> str:

@@ -13,8 +13,8 @@ from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.frames import PackedFaces
 from benchmark.data.probe import pixel_probe
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.report.standin import NAMES, write_standin_page
-from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.report.standin import NAMES, Sheet, write_standin_page
+from benchmark.standin.terms import DRAWN_AUS
 from tests.report.conftest import TEMPLATES
 from tests.standins import draw
 
@@ -64,14 +64,12 @@ def test_the_page(packed: PackedFaces, tmp_path: Path) -> None:
     settings = StandinSettings(size=24, frames_per_sequence=1, fe_train=40, fe_test=0)
     draw(tmp_path / "data", settings)
     written = write_standin_page(
-        tmp_path / "data",
-        pixel_probe(packed, BP4D, 28),
-        settings.model_dump(),
+        [Sheet(tmp_path / "data", pixel_probe(packed, BP4D, 28), settings)],
         tmp_path / "out",
         templates=TEMPLATES,
         results=None,
     )
-    assert [path.name for path in written] == ["standin.md", "standin_aus.png", "standin_faces.png"]
+    assert [path.name for path in written] == ["standin.md", "standin_drawn_aus.png", "standin_drawn_faces.png"]
     text = written[0].read_text()
     assert "AU12 lip corner puller" in text
     assert "*STL* is not run." in text

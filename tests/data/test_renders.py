@@ -13,8 +13,8 @@ from benchmark.datasets.bp4d.standin import _plan_bp4d
 from benchmark.datasets.disfa import standin as disfa
 from benchmark.datasets.gft import standin as gft
 from benchmark.datasets.rafdb.standin import DIGITS, _place
+from benchmark.standin.drawn.identity import Identity, draw_identity
 from benchmark.standin.expressions import BASIC, plan_expressions
-from benchmark.standin.identity import Identity, draw_identity
 from benchmark.standin.people import _plan_people, read_renders, write_people
 from benchmark.standin.pictures import Picture, seeded_generator
 

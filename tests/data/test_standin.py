@@ -17,17 +17,20 @@ from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
 from benchmark.data.check import check_au
 from benchmark.data.faces import JPEG_COMMENT, MARKER, MARKER_FORMAT
-from benchmark.datasets.base import AuDataset
+from benchmark.data.known import known_clear
+from benchmark.datasets.base import AuDataset, ReadOptions
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.bp4d.reader import read_bp4d
 from benchmark.datasets.bp4d.standin import CODED_COLUMNS
 from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.standin import pictures
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.expressions import BASIC, class_counts, draw_expression
-from benchmark.standin.identity import Pose, draw_identity
-from benchmark.standin.render import Scene, render_face
+from benchmark.standin.drawn.identity import draw_identity
+from benchmark.standin.drawn.render import render_face
+from benchmark.standin.expressions import BASIC, HARMFUL, Place, class_counts, draw_expression, plan_expressions
+from benchmark.standin.looks import LOOKS
 from benchmark.standin.sample import BASE_RATES, SCORED_AUS, draw_sequences
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import Pose, Scene
 from tests.standins import draw, opened
 
 TINY = StandinSettings(size=32, frames_per_sequence=2, fe_train=40, fe_test=10)
@@ -333,3 +336,51 @@ def test_marked_images_hold_no_face_and_labels_that_say_nothing(tmp_path: Path) 
         for kind, paths in (("marked", truth.loc[marked, "path"]), ("face", truth.loc[~marked, "path"]))
     }
     assert jumps["marked"] > 1.5 * jumps["face"]
+
+
+@pytest.mark.parametrize("look", list(LOOKS))
+def test_harmful_images_are_visibly_of_a_kind_and_their_labels_mislead(look: str, tmp_path: Path) -> None:
+    dials = {"fe_harmful": 0.4, "fe_harmful_look": look, "fe_train": 60, "fe_test": 0, "fe_ambiguous": 0.0}
+    few = TINY.model_copy(update=dials | {"frames_per_sequence": 1, "au_subjects": 6, "size": 48})
+    plain = few.model_copy(update={"fe_harmful": 0.0})
+    for name, settings in (("harmful", few), ("plain", plain)):
+        draw(tmp_path / name, settings)
+    truth, before = (pd.read_parquet(tmp_path / name / "truth/rafdb.parquet") for name in ("harmful", "plain"))
+    harmful = truth["kind"] == HARMFUL
+    assert harmful.sum() == 24
+    assert (truth.loc[~harmful, "kind"] == "clear").all()
+    # The same class is misnamed in the same way each time.
+    assert (truth.loc[harmful, "label"] != truth.loc[harmful, "true_label"]).all()
+    pairs = truth.loc[harmful, ["true_label", "label"]].drop_duplicates()
+    assert not pairs["true_label"].duplicated().any()
+    assert (truth.loc[~harmful, "label"] == truth.loc[~harmful, "true_label"]).all()
+    pd.testing.assert_frame_equal(truth.filter(like="AU"), before.filter(like="AU"))
+    changes = [
+        np.abs(np.asarray(Image.open(tmp_path / "harmful" / a), float) - np.asarray(Image.open(tmp_path / "plain" / b)))
+        for a, b in zip(truth["path"], before["path"], strict=True)
+    ]
+    changed = np.array([change.mean() for change in changes])
+    assert changed[harmful].min() > 2
+    assert (changed[~harmful] == 0).all()
+    assert not known_clear_of(tmp_path / "harmful", truth)[harmful].any()
+
+
+def known_clear_of(root: Path, truth: pd.DataFrame) -> np.ndarray:
+    """What the control that knows the truth is told about the images."""
+    faces = opened("rafdb")[0].read(root, ReadOptions(images="all"))
+    known = known_clear(faces)
+    assert known is not None
+    return pd.Series(known, index=faces.table["path"]).reindex(truth["path"]).to_numpy()
+
+
+def test_strength_and_labels_of_harmful_images() -> None:
+    def truth_of(**dials: object) -> pd.DataFrame:
+        settings = TINY.model_copy(update={"fe_harmful": 1.0, "fe_ambiguous": 0.0} | dials)
+        return plan_expressions(settings, BASIC, lambda split, n, _: Place(f"{split}{n}"), [("train", 400, 1)])[0]
+
+    half, useless = truth_of(fe_harmful_strength=0.5), truth_of(fe_harmful_label="random")
+    assert 0.4 < (half["label"] != half["true_label"]).mean() < 0.6
+    assert (useless["label"] != useless["true_label"]).all()
+    assert (useless.groupby("true_label")["label"].nunique() > 3).sum() >= 5
+    with pytest.raises(ValidationError, match="more than all images"):
+        StandinSettings(fe_marked=0.6, fe_harmful=0.5)

@@ -21,7 +21,7 @@ from benchmark.datasets.disfa.labels import read_labels
 from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.datasets.disfa.reader import JAA_BAD_FRAMES, JAA_CLEAN_FRAMES, DisfaSettings, read_disfa
 from benchmark.datasets.disfa.standin import BASE_RATES, labels_of, write_disfa
-from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.terms import DRAWN_AUS
 
 AUS = DISFA.aus
 ALL_AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)

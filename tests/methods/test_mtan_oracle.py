@@ -15,7 +15,7 @@ from benchmark.datasets.rafdb.reader import EMOTIONS
 from methods.backbone import BaseNet, Stage
 from methods.base import Samples, Stream, TaskSpec
 from methods.build import build_net
-from methods.mtan import MTAN, AttentionBranch, DynamicWeightAverage
+from methods.mtan import MTAN, Attention, AttentionBranch, DynamicWeightAverage
 from methods.multitask import task_losses
 from tests.methods.oracle import Archive, fill, images, load, raw, same, same_gradient
 
@@ -298,10 +298,43 @@ def test_trunk_and_encoders_normalise_the_rows_of_both_tasks_together_or_apart()
     assert counts == {"concat": [1, 1, 1, 1], "separate": [2, 2, 1, 1]}
 
 
+class Sideways(torch.nn.Module):
+    """A backbone whose features are those of its last stage beside those of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3)
+        self.feature_info = [{"module": "first", "num_chs": 4}, {"module": "last", "num_chs": 4}]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        first = self.first(images)
+        return torch.cat([first.mean((2, 3)), self.last(first).mean((2, 3))], dim=1)
+
+
 def test_a_backbone_whose_features_are_not_its_last_stage_is_refused() -> None:
     spec = TaskSpec(("a", "b", "c"), ("x", "y"), 1, torch.zeros(1, 3, dtype=torch.int8))
-    with pytest.raises(UserError, match="average of its last stage"):
-        MTAN.build(MTAN.HParams(backbone="mobilenetv3_small_050"), spec, torch.device("cpu"))
+    with pytest.raises(UserError, match="from its last stage alone"):
+        MTAN.build(MTAN.HParams(), spec, torch.device("cpu"), backbone=Sideways())
     with pytest.raises(UserError, match="stages of feature maps"):
-        method = MTAN.build(MTAN.HParams(backbone="test_vit"), spec, torch.device("cpu"))
-        method.outputs(torch.randn(2, 3, 224, 224), torch.randn(3, 3, 224, 224))
+        MTAN.build(MTAN.HParams(backbone="test_vit"), spec, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "mobilenetv3_small_050"])
+def test_layers_after_the_last_stage_see_the_attended_maps(backbone: str) -> None:
+    """With masks of one, MTAN's features are the backbone's own."""
+    spec = TaskSpec(("a", "b", "c"), ("x", "y"), 1, torch.zeros(1, 3, dtype=torch.int8), image_size=64)
+    method = MTAN.build(MTAN.HParams(backbone=backbone), spec, torch.device("cpu")).eval()
+    for mask in method.branch.att.modules():
+        if isinstance(mask, Attention):
+            mask[-1] = Ones()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        theirs = method.net.classify(method.net.features(images), 2).au_logits
+        assert torch.allclose(method.predict(images), theirs, atol=1e-5)
+
+
+class Ones(torch.nn.Module):
+    """A mask that lets everything pass."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(x)

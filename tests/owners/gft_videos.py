@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from benchmark.data.align import Points, points_of
 from benchmark.datasets.gft import standin
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import draw_identity, draw_pose
-from benchmark.standin.landmarks import draw_landmarks
-from benchmark.standin.render import draw_scene, vary
+from benchmark.standin.drawn.identity import draw_identity
+from benchmark.standin.drawn.landmarks import draw_landmarks
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import draw_pose, draw_scene, vary
 
 FRAME, SIDE = (720, 480), 220
 """Width and height of a video, and side of the face in it, pixels."""

@@ -12,15 +12,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import draw_identity, draw_pose
+from benchmark.standin.drawn.identity import draw_identity
+from benchmark.standin.drawn.landmarks import draw_landmarks
+from benchmark.standin.drawn.render import render_face
 from benchmark.standin.landmarks import (
-    draw_landmarks,
     manual_annotation,
     write_bp4d_landmarks,
     write_disfa_landmarks,
 )
-from benchmark.standin.render import draw_scene, render_face, vary
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import draw_pose, draw_scene, vary
 
 PEOPLE = ("F001", "M001", "F003", "M002", "F004", "M003")  # two of each part of BP4D
 DISFA_PEOPLE = ("SN001", "SN002", "SN006", "SN011", "SN003", "SN004")  # two of each part of DISFA

@@ -25,7 +25,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import NEAREST, Align, Points, believed, points_of
-from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
+from benchmark.data.faces import UNKNOWN, FaceSet, is_standin, standin_note
 from benchmark.data.files import (
     Coding,
     CsvRows,
@@ -267,7 +267,7 @@ def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, labelled: int) -> tu
     subjects, sequences = table["subject"].nunique(), table["sequence"].nunique()
     size = f"{len(table):,} frames of {subjects} subjects in {sequences} sequences"
     if is_standin(faces.root, table):
-        return "stand-in", f"stand-in (procedural faces in BP4D's layout): {size}; {rows.alignment}"
+        return "stand-in", f"{standin_note(faces.root, 'BP4D')}: {size}; {rows.alignment}"
     # Public frame lists differ by up to 0.2 % (JAA-Net, AU-Net and ME-GraphAU).
     complete = (
         set(table["subject"]) == protocol.subjects

@@ -13,12 +13,11 @@ import pandas as pd
 from benchmark.config.settings import StandinSettings
 from benchmark.datasets.bp4d.layout import CODING, LANDMARKS, SEQUENCES
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import draw_pose
 from benchmark.standin.landmarks import find_none, write_bp4d_landmarks
 from benchmark.standin.pictures import Drawn, Picture, Word, au_columns, draw_pictures, seeded_generator, with_scenes
-from benchmark.standin.render import draw_scene
 from benchmark.standin.sample import SUBJECTS, TASKS, Sequences, draw_sequences
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import draw_pose, draw_scene
 
 CODED_COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28)
 """AU columns of a coding file of BP4D. AUs that the stand-in does not draw are coded 9 (unknown)."""

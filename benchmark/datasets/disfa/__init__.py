@@ -105,7 +105,9 @@ class Disfa(AuDataset):
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write videos of procedural faces in DISFA's layout; see `write_disfa`."""
-        return write_disfa(home, settings.size, self.settings.standin_frames, settings.seed, progress)
+        return write_disfa(
+            home, settings.size, self.settings.standin_frames, settings.seed, progress, settings.renderer
+        )
 
     def _labels(self, root: Path) -> Path:
         home = undoubled(root / self.folder)

@@ -24,7 +24,7 @@ from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align
-from benchmark.data.faces import FaceSet, is_standin
+from benchmark.data.faces import FaceSet, is_standin, standin_note
 from benchmark.data.files import Missing, Rows, caught, listing, nothing_usable
 from benchmark.data.footage import video_footage
 from benchmark.data.places import archives, at, undoubled
@@ -212,7 +212,7 @@ def _origin(
     size = f"{len(table):,} frames of {table['subject'].nunique()} subjects"
     # A video has no comment: only the marker identifies its stand-in.
     if is_standin(faces.root, table[~table["path"].str.contains("#", regex=False)]):
-        return "stand-in", f"stand-in (procedural faces in DISFA's layout): {size}; {contents}"
+        return "stand-in", f"{standin_note(faces.root, 'DISFA')}: {size}; {contents}"
     frames = protocol.frames if settings.frames == "all" else JAA_CLEAN_FRAMES
     whole = set(table["subject"]) == protocol.subjects and abs(labelled - frames) <= 0.005 * frames
     if whole and len(table) >= USED * frames:

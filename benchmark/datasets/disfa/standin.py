@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.config.settings import DEFAULT_RENDERER, RendererName
 from benchmark.core.errors import UserError
 from benchmark.datasets.disfa.landmarks import LANDMARKS
 from benchmark.datasets.disfa.protocol import DISFA
-from benchmark.standin.anatomy import DRAWN_AUS, Floats
-from benchmark.standin.identity import draw_identity, draw_pose
-from benchmark.standin.landmarks import draw_landmarks, find_none, write_disfa_landmarks
-from benchmark.standin.render import draw_scene, render_face, vary
+from benchmark.standin.landmarks import find_none, write_disfa_landmarks
+from benchmark.standin.renderers import RENDERERS
 from benchmark.standin.sample import intensity_of
+from benchmark.standin.terms import DRAWN_AUS, Floats
+from benchmark.standin.views import draw_pose, draw_scene, vary
 
 SUBJECTS = tuple(sorted(DISFA.subjects))
 LABEL_FILES = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
@@ -60,7 +61,12 @@ _AUS, _PERSON, _VIDEO, _FRAME, _TRACKER = range(100, 105)
 
 
 def write_disfa(
-    home: Path, size: int, frames: int, seed: int, progress: Callable[[int, int], None] | None = None
+    home: Path,
+    size: int,
+    frames: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    renderer: RendererName = DEFAULT_RENDERER,
 ) -> pd.DataFrame:
     """Write `home/DISFA/`: videos of the left camera, labels and landmarks. A pure function of its arguments.
 
@@ -70,6 +76,7 @@ def write_disfa(
         frames: Number of frames of each of the 27 videos.
         seed: Seed of all random choices.
         progress: Called with (frames written, frames).
+        renderer: Name of the renderer.
 
     Returns:
         One row a frame, by subject and frame: `subject`, `frame` (from 1), `path` (relative to `home`, `video.avi#K`
@@ -77,8 +84,9 @@ def write_disfa(
         `AU1`, ..., and the pose. An AU occurs where its intensity is above 0.35.
 
     Raises:
-        UserError: OpenCV cannot write a video below `home`.
+        UserError: OpenCV cannot write a video below `home`, or the renderer is not installed.
     """
+    drawing = RENDERERS[renderer]
     coded = np.ones((len(SUBJECTS), frames), dtype=bool)
     coded[SUBJECTS.index(SHORT_SUBJECT), -1] = False
     intensity = _intensities(np.random.default_rng([seed, _AUS]), coded)
@@ -87,7 +95,7 @@ def write_disfa(
     rows: list[dict[str, object]] = []
     for s, subject in enumerate(SUBJECTS):
         _write_labels(home / DISFA.folder / "ActionUnit_Labels" / subject, subject, intensity[s][coded[s]])
-        who = draw_identity(np.random.default_rng([seed, _PERSON, s]))
+        who = drawing.draw_person(np.random.default_rng([seed, _PERSON, s]))
         video_rng = np.random.default_rng([seed, _VIDEO, s])
         # Mean pose and mean scene of the subject's frames.
         pose, scene = draw_pose(video_rng), draw_scene(video_rng)
@@ -101,10 +109,10 @@ def write_disfa(
         try:
             for f in range(frames - (subject == SHORT_VIDEO)):
                 turned, seen = vary(np.random.default_rng([seed, _FRAME, s, f]), pose, scene)
-                image = render_face(who, intensity[s, f].tolist(), turned, seen, size)
+                image = drawing.render(who, intensity[s, f].tolist(), turned, seen, size)
                 writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
                 name = f"lm{f}.mat" if subject == ODD_LANDMARKS else f"{subject}_{f:04d}_lm.mat"
-                points = draw_landmarks(tracker, who, intensity[s, f].tolist(), turned, size)
+                points = drawing.landmarks(tracker, who, intensity[s, f].tolist(), turned, size)
                 # Every second frame without a detected face has a file with empty landmarks; the others have no file.
                 if not lost[f] or f % 2:
                     write_disfa_landmarks(tracks / name, np.zeros((0, 0)) if lost[f] else points)

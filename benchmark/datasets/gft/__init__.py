@@ -90,4 +90,4 @@ class Gft(AuDataset):
 
     def write_standin(self, home: Path, settings: StandinSettings, progress: Progress) -> pd.DataFrame:
         """Write procedural faces in the layout of the reader; see `write_gft`."""
-        return write_gft(home, settings.size, self.settings.standin_frames, settings.seed, progress)
+        return write_gft(home, settings.size, self.settings.standin_frames, settings.seed, progress, settings.renderer)

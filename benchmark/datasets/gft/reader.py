@@ -31,7 +31,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align
-from benchmark.data.faces import UNKNOWN, FaceSet, is_standin
+from benchmark.data.faces import UNKNOWN, FaceSet, is_standin, standin_note
 from benchmark.data.files import (
     Coding,
     CsvRows,
@@ -493,7 +493,7 @@ def _origin(
     file = _split_file(root, settings)
     split = "inferred split" if file is None else f"split of {file.relative_to(root).as_posix()}"
     if is_standin(root, table):
-        return "stand-in", f"stand-in (procedural faces in GFT's layout): {size}; {split}; {unknown}"
+        return "stand-in", f"{standin_note(root, 'GFT')}: {size}; {split}; {unknown}"
     full = set(table["subject"]) == GFT.subjects and abs(len(table) - protocol.frames) <= TOLERANCE * protocol.frames
     if full and file is not None and alignment == "detected":
         return "complete", f"GFT: {size}; {split}; {unknown}"

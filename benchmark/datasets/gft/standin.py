@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.config.settings import DEFAULT_RENDERER, RendererName
 from benchmark.datasets.gft.protocol import GFT
-from benchmark.standin.anatomy import DRAWN_AUS, Floats
-from benchmark.standin.identity import Identity, Pose, draw_identity, draw_pose
-from benchmark.standin.render import Scene, draw_scene, render_face, save_face, vary
+from benchmark.standin.images import save_face
+from benchmark.standin.renderers import RENDERERS, Person, Renderer
 from benchmark.standin.sample import intensity_of
+from benchmark.standin.terms import DRAWN_AUS, Floats
+from benchmark.standin.views import Pose, Scene, draw_pose, draw_scene, vary
 
 PARTICIPANTS = tuple(sorted(GFT.subjects))
 BASE_RATES = MappingProxyType(
@@ -53,7 +56,12 @@ _AUS, _QUIRKS, _PERSON, _VIDEO, _FRAME = range(200, 205)
 
 
 def write_gft(
-    home: Path, size: int, frames: int, seed: int, progress: Callable[[int, int], None] | None = None
+    home: Path,
+    size: int,
+    frames: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    renderer: RendererName = DEFAULT_RENDERER,
 ) -> pd.DataFrame:
     """Write `home/GFT/`: images, annotations and the split. A pure function of its arguments.
 
@@ -63,13 +71,17 @@ def write_gft(
         frames: Number of frames of each of the 96 participants, before gaps.
         seed: Seed of all random choices.
         progress: Called with (images written, images).
+        renderer: Name of the renderer.
 
     Returns:
         One row an image, by participant and frame: `subject`, `frame`, `path` (relative to `home`), `coded` (whether
         any AU of the frame is known), the intensity in [0, 1] of each of `DRAWN_AUS` as `AU1`, ..., and `occluded`.
         An AU occurs where its intensity is above 0.35.
+
+    Raises:
+        UserError: The renderer is not installed.
     """
-    folder = home / GFT.folder
+    drawing, folder = RENDERERS[renderer], home / GFT.folder
     annotations, images = folder / "annotations", folder / "images"
     annotations.mkdir(parents=True)
     split = [f"{s},{'test' if s in GFT.parts['test'] else 'train'}\n" for s in PARTICIPANTS]
@@ -90,14 +102,14 @@ def write_gft(
         cells = _cells(rng, intensity[p], unknown[p])
         _write_annotations(annotations / f"{subject}_occ.csv", _HEADERS[p % len(_HEADERS)], first, cells, present[p])
         (images / subject).mkdir(parents=True)
-        who = draw_identity(np.random.default_rng([seed, _PERSON, p]))
+        who = drawing.draw_person(np.random.default_rng([seed, _PERSON, p]))
         video = np.random.default_rng([seed, _VIDEO, p])
         # Mean pose and mean scene of the participant's frames.
         base = (draw_pose(video, 1.5), draw_scene(video))
         for f in range(frames):
             values = intensity[p, f].tolist()
             drawn = np.random.default_rng([seed, _FRAME, p, f])
-            picture, occluded = _picture(drawn, who, values, base, size)
+            picture, occluded = _picture(drawn, drawing, who, values, base, size)
             path = images / subject / f"{first + f:0{digits}d}.jpg"
             save_face(picture, path)
             row: dict[str, object] = {
@@ -177,18 +189,23 @@ def _write_annotations(
 
 
 def _picture(
-    rng: np.random.Generator, who: Identity, intensity: Sequence[float], base: tuple[Pose, Scene], size: int
+    rng: np.random.Generator,
+    drawing: Renderer[Any],
+    who: Person,
+    intensity: Sequence[float],
+    base: tuple[Pose, Scene],
+    size: int,
 ) -> tuple[npt.NDArray[np.uint8], bool]:
     """Draw one frame; return it, and whether the face is occluded."""
     turned, scene = vary(rng, *base)
-    image = render_face(who, intensity, turned, scene, size)
+    image = drawing.render(who, intensity, turned, scene, size)
     occluded = bool(rng.random() < OCCLUDED_SHARE)
     if occluded:
         _occlude(rng, image, who, scene.light)
     return image, occluded
 
 
-def _occlude(rng: np.random.Generator, image: npt.NDArray[np.uint8], who: Identity, light: float) -> None:
+def _occlude(rng: np.random.Generator, image: npt.NDArray[np.uint8], who: Person, light: float) -> None:
     """Cover a part of the face with a hand or a dark object."""
     size = image.shape[0]
     x, y = (rng.uniform(0.25, 0.75, size=2) * size).tolist()

@@ -31,7 +31,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.files import regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Align, Points, believed
-from benchmark.data.faces import FaceSet, is_standin
+from benchmark.data.faces import FaceSet, is_standin, standin_note
 from benchmark.data.files import NO_ALIGNMENT, Missing, caught, nothing_usable
 from benchmark.data.places import at, listed
 from benchmark.datasets.base import DatasetSettings
@@ -64,7 +64,6 @@ TRAIN_IMAGES = 12_271
 
 _KINDS: Mapping[Origin, str] = MappingProxyType(
     {
-        "stand-in": "stand-in (procedural faces in RAF-DB's layout)",
         "complete": "RAF-DB basic",
         "partial": "partial data in RAF-DB's layout",
     }
@@ -189,7 +188,7 @@ def read_rafdb(
             float(shares.get(s, nobody)[label]) for s, label in zip(table["subject"], labels, strict=True)
         ]
     origin = _origin(root, table, lines)
-    note = f"{len(table):,} FE images, {_KINDS[origin]}"
+    note = f"{len(table):,} FE images, {standin_note(root, 'RAF-DB') if origin == 'stand-in' else _KINDS[origin]}"
     if settings.source == "original":
         note += ", original images " + (
             f"aligned on eyes and mouth, {len(kept) - len(rows)} left out whose landmarks cannot be a face's"

@@ -1,4 +1,4 @@
-"""Identity and pose of a procedural face, and the projection of its points.
+"""Identity of a drawn face, and the projection of its points.
 
 Face units: x to the image's right, y down, (0, 0) between the eyes and the nose tip. A square crop spans [-1, 1] in
 both, so a face fills its frame. All ranges are our choice: they are so wide that raw pixels predict expressions poorly,
@@ -10,13 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Colour = tuple[float, float, float]
-
-MEAN_SCALE = 1.02
-"""Size of the average face in its crop, as a share of its size in face units."""
+from benchmark.standin.terms import Colour, Floats
+from benchmark.standin.views import Pose
 
 _SKINS: tuple[Colour, ...] = (
     (238, 204, 182),
@@ -85,22 +81,6 @@ class Identity:
     """Darkness of the frame of the glasses; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Pose of a head in its crop: angles in radians, shifts in face units."""
-
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    dx: float = 0.0
-    dy: float = 0.0
-    scale: float = 1.0
-    gaze_x: float = 0.0
-    """Horizontal gaze, -1 to 1, positive to the image's right."""
-    gaze_y: float = 0.0
-    """Vertical gaze, -1 to 1, positive downwards."""
-
-
 def draw_identity(rng: np.random.Generator) -> Identity:
     """Draw a person. A pure function of the generator's state."""
 
@@ -145,21 +125,6 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         stubble=float(rng.uniform(0.05, 0.25)) if rng.random() < 0.2 else 0.0,
         expressive=float(np.exp(np.clip(0.2 * rng.normal(), -0.4, 0.4))),
         glasses=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.12 else 0.0,
-    )
-
-
-def draw_pose(rng: np.random.Generator, spread: float = 1.0) -> Pose:
-    """Draw a pose; `spread` is 1 for a seated subject in front of a camera and 2 for a web photograph."""
-    yaw, pitch, roll, dx, dy, scale, gx, gy = np.clip(rng.normal(size=8), -2, 2).tolist()
-    return Pose(
-        yaw=0.20 * spread * yaw,
-        pitch=0.13 * spread * pitch,
-        roll=0.095 * spread * roll,
-        dx=0.06 * spread * dx,
-        dy=0.06 * spread * dy,
-        scale=MEAN_SCALE + 0.045 * spread * scale,
-        gaze_x=float(np.clip(0.3 * gx, -1, 1)),
-        gaze_y=float(np.clip(0.2 * gy, -1, 1)),
     )
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 
-from benchmark.data.faces import JPEG_COMMENT
-from benchmark.standin.anatomy import Shape, face_shapes
-from benchmark.standin.identity import MEAN_SCALE, Colour, Floats, Identity, Pose, draw_pose, project
+from benchmark.standin.drawn.anatomy import Shape, face_shapes
+from benchmark.standin.drawn.identity import Identity, project
+from benchmark.standin.terms import Colour, Floats, Image
+from benchmark.standin.views import Pose, Scene
 
-Image = npt.NDArray[np.uint8]
-
-JPEG_QUALITY = 92
 SUPERSAMPLING = 3
 _FURROW_DEPTH = 0.36
 """Share of the light that a furrow of strength 1 absorbs."""
@@ -25,42 +20,6 @@ _RELIEF_GAIN = 0.45
 """Change of brightness by a relief of strength 1. It is small, because reliefs are visible even at low resolution."""
 _SHIFT = 4
 """Fractional bits of OpenCV's fixed-point coordinates; without them features move in whole pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Background, light and camera of an image."""
-
-    background: Colour = (128.0, 128.0, 128.0)
-    """Background colour, RGB in 0..255."""
-    light: float = 1.0
-    """Brightness factor of the whole image."""
-    tilt_x: float = 0.0
-    """Change of the brightness factor from the centre to the right edge."""
-    tilt_y: float = 0.0
-    """Change of the brightness factor from the centre to the lower edge."""
-    blur: float = 0.0
-    """Standard deviation of the Gaussian blur, as a share of the image's side."""
-    noise: float = 0.0
-    """Standard deviation of the sensor noise, grey levels."""
-    noise_seed: int = 0
-
-
-def draw_scene(rng: np.random.Generator, spread: float = 1.0) -> Scene:
-    """Draw a scene; `spread` is 1 for a studio and 2 for a web photograph. Backgrounds are always muted."""
-    grey = rng.uniform(70, 190)
-    tint = rng.normal(0, 8 * spread, size=3)
-    red, green, blue = np.clip(grey + tint, 20, 235).tolist()
-    tilt_x, tilt_y = np.clip(rng.normal(0, 0.20 * spread, size=2), -0.55, 0.55).tolist()
-    return Scene(
-        background=(red, green, blue),
-        light=float(np.exp(np.clip(rng.normal(0, 0.10 * spread), -0.45, 0.35))),
-        tilt_x=tilt_x,
-        tilt_y=tilt_y,
-        blur=float(rng.uniform(0.0, 0.006 * spread)),
-        noise=float(rng.uniform(1.0, 3.0 * spread)),
-        noise_seed=int(rng.integers(2**32)),
-    )
 
 
 def render_face(who: Identity, intensity: Sequence[float], pose: Pose, scene: Scene, size: int = 64) -> Image:
@@ -179,26 +138,3 @@ def _add_relief(relief: npt.NDArray[np.float32], points: Floats, strength: float
     places = np.rint((pixels - low) * (1 << _SHIFT)).astype(np.int32)
     cv2.fillPoly(mask, [places], color=strength, shift=_SHIFT)
     relief[low[1] : high[1], low[0] : high[0]] += mask
-
-
-def save_face(image: Image, path: Path) -> None:
-    """Write a face as JPEG, with the comment that identifies images of a stand-in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(image).save(path, quality=JPEG_QUALITY, comment=JPEG_COMMENT)
-
-
-def vary(rng: np.random.Generator, pose: Pose, scene: Scene) -> tuple[Pose, Scene]:
-    """Draw pose and scene of one frame of a sequence: a pose near `pose`, and a scene with the same background."""
-    step = draw_pose(rng, 0.7)
-    turned = replace(
-        pose,
-        yaw=pose.yaw + step.yaw,
-        pitch=pose.pitch + step.pitch,
-        roll=pose.roll + step.roll,
-        dx=pose.dx + step.dx,
-        dy=pose.dy + step.dy,
-        scale=pose.scale * step.scale / MEAN_SCALE,
-        gaze_x=step.gaze_x,
-        gaze_y=step.gaze_y,
-    )
-    return turned, replace(draw_scene(rng), background=scene.background)

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmark.standin.identity import Identity, Pose
-
-Floats = npt.NDArray[np.float64]
-
-DRAWN_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26)
-"""AUs that a face can show: BP4D's twelve, and 5, 9, 25, 26, which prototypes of emotions need."""
+from benchmark.standin.drawn.identity import Identity
+from benchmark.standin.terms import DRAWN_AUS, Floats
+from benchmark.standin.views import Pose
 
 AMPLITUDE = 0.62
 """Share of the full displacement that an AU of intensity 1 reaches on an average person. Together with the depths in
