@@ -107,6 +107,8 @@ class Method(nn.Module):
     """Name in the paper's tables; "" for a method that the paper does not have."""
     version: ClassVar[int] = 1
     """Version, part of every trial's key. Raise it when a change can change results."""
+    cost: ClassVar[float] = 1.0
+    """Time of a step, roughly, in plain training steps on as many images. The order of trials depends on it alone."""
     streams: ClassVar[frozenset[Stream]] = frozenset({Stream.AU})
     prerequisites: ClassVar[Mapping[str, type[Method]]] = {}
     """Methods marked by `stage` whose trials come first, by their name in `TaskSpec.prerequisites`."""

@@ -82,6 +82,7 @@ class L2TWW(Method):
     """
 
     streams = frozenset({Stream.AU})
+    cost = 6.0
     prerequisites: ClassVar = {"source": FESource}
     hparams: HParams
 

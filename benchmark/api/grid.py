@@ -24,7 +24,7 @@ from benchmark.launch.watch import Watch, watching
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
 from benchmark.trials.expand import AuSource, Selection, expand, method_hparams
-from benchmark.trials.order import in_order
+from benchmark.trials.order import estimated_cost, in_order
 from benchmark.trials.preflight import Needs, check_needs, existing, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
@@ -109,7 +109,7 @@ class Grid:
             return stop() or orphan()
 
         if others is not None:
-            with watching(Watch(self._in_order(), self.runs, others), self.listener.on_view):
+            with watching(self._watch(others), self.listener.on_view):
                 options = self._options(others.stopping(stop_or_orphan), shared=True)
                 return self._run_here(self.trials, options, self.listener.on_trial, others.since)
         shared = self.sharing()
@@ -127,6 +127,10 @@ class Grid:
         on_cpu = self.device is None or self.device.type == "cpu"
         step_bytes = self.needs().memory if wanted.processes == 0 else 0
         return sharing(wanted.processes, wanted.threads, on_cpu=on_cpu, step_bytes=step_bytes)
+
+    def _watch(self, others: Others) -> Watch:
+        costs = {trial.key: estimated_cost(trial, self.registry) for trial in self.waiting}
+        return Watch(self._in_order(), self.runs, others, costs)
 
     def _in_order(self) -> list[Trial]:
         needed = {before.key for trial in self.waiting for before in trial.prerequisites.values()}
@@ -153,7 +157,7 @@ class Grid:
             made = {o.trial.key: o for o in self._run_here(trials, options, tell, others.since)}
             outcomes.update({key: outcome for key, outcome in made.items() if key in left})
 
-        with watching(Watch(self._in_order(), self.runs, others), self.listener.on_view):
+        with watching(self._watch(others), self.listener.on_view):
             share(work, others, stop, self.listener.note)
             work()  # what the other processes have made of the trials that they ran
         theirs = {key for key in todo if outcomes[key].state == OutcomeState.DONE}
@@ -180,7 +184,16 @@ class Grid:
         """Run trials in this process."""
         data = self.data
         return run_trials(
-            trials, self.registry, data.protocol, data.frames, self.runs, options, on_trial, data.others, since
+            trials,
+            self.registry,
+            data.protocol,
+            data.frames,
+            self.runs,
+            options,
+            on_trial,
+            data.others,
+            since,
+            stop_on_failure=self.request.execution.stop_on_failure,
         )
 
     def submit(self, command: Sequence[str], queue: Queue) -> list[Submission]:
