@@ -1,4 +1,4 @@
-"""The command line: `malbench run | report | study | readings | status | verify | data | methods | ...`.
+"""The command line: `malbench demo | run | report | study | readings | status | verify | data | methods | ...`.
 
 Modules here hold signatures and messages. Each command imports the rest inside its function, so that
 `malbench --help`, a misspelt name and `malbench status` start without torch.
@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data, report, run, status, study
+from benchmark.cli import data, demo, report, run, status, study
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    demo.demo,
     run.run,
     report.report,
     study.study,
