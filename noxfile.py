@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +23,8 @@ nox.options.sessions = [DEFAULT]
 ROOT = Path(__file__).parent
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 """Exit statuses of a program that a signal stopped."""
+TRAINED = "--trained"
+"""Argument of a method's session: its trials have just been trained, with those of the other methods."""
 
 
 def load_registry() -> ModuleType:
@@ -35,8 +39,8 @@ def load_registry() -> ModuleType:
 
 registry = load_registry()
 METHODS = registry.read_marks(ROOT / "methods", ("register",))
-PAPER = [nox.param(name, id=name) for name, mark in METHODS.items() if "paper_row" in mark.options]
-BEYOND = [nox.param(name, id=name) for name, mark in METHODS.items() if not mark.options]
+PAPER = tuple(name for name, mark in METHODS.items() if "paper_row" in mark.options)
+BEYOND = tuple(name for name, mark in METHODS.items() if not mark.options)
 DATASETS = tuple(registry.read_marks(ROOT / "benchmark" / "datasets", ("au_dataset",)))
 
 # Every session but `environment` runs the programs of that one environment.
@@ -70,30 +74,48 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
         raise
 
 
-def add_dataset_sessions(dataset: str) -> None:
-    """Sessions `DATASET`, one a method of the paper, and `DATASET_beyond`, one a method that the paper did not try."""
+def add_sessions(name: str, dataset: str, methods: tuple[str, ...], about: str) -> None:
+    """Session `name` for all methods at once, and one `name(METHOD)` for each of them."""
 
-    def own(session: nox.Session, method: str) -> None:
-        run_method(session, dataset, method)
+    def train_all(session: nox.Session) -> None:
+        # One pool for the trials of all methods, so that no core is idle at the end of each.
+        train(session, dataset, methods)
+        # Each method then shows its trials, in a session of its own.
+        for method in methods:
+            session.notify(f"{name}({method})", posargs=[TRAINED, *store_arguments(session.posargs)])
+        session.notify("report", posargs=store_arguments(session.posargs))
 
-    def beyond(session: nox.Session, method: str) -> None:
-        run_method(session, dataset, method)
+    train_all.__doc__ = f"Train {about} on {dataset}, or its stand-in, show each, then rebuild the report."
+    add = partial(nox.session, venv_backend="none", requires=["environment"])
+    add(name=name, default=name == DEFAULT)(train_all)
+    for method in methods:
+        add(name=f"{name}({method})", default=False)(session_of(dataset, method))
 
-    own.__doc__ = f"Run a method of the paper on {dataset}, or its stand-in, then rebuild the report."
-    beyond.__doc__ = f"Run a method that the paper did not try on {dataset}, or its stand-in."
-    for function, methods, name in ((own, PAPER, dataset), (beyond, BEYOND, f"{dataset}_beyond")):
-        decorate = nox.session(name=name, venv_backend="none", requires=["environment"], default=name == DEFAULT)
-        decorate(nox.parametrize("method", methods)(function))
+
+def session_of(dataset: str, method: str) -> Callable[[nox.Session], None]:
+    """The session of one method: show its trials if they have just been trained, otherwise train them."""
+
+    def one(session: nox.Session) -> None:
+        if TRAINED in session.posargs:
+            chosen = ("--dataset", dataset, "--method", method)
+            run(session, "malbench", "status", "--quick", "--all", *chosen, *store_arguments(session.posargs))
+            return
+        train(session, dataset, (method,))
+        session.notify("report", posargs=store_arguments(session.posargs))
+
+    one.__doc__ = f"Train {method} on {dataset}, or its stand-in, then rebuild the report."
+    return one
+
+
+def train(session: nox.Session, dataset: str, methods: tuple[str, ...]) -> None:
+    """Train in processes of one thread, as many as there are cores; numbers of the user's own count."""
+    chosen = [word for method in methods for word in ("--method", method)]
+    run(session, "malbench", "run", dataset, *chosen, "--processes=0", "--stop-on-failure", *session.posargs)
 
 
 for dataset in DATASETS:
-    add_dataset_sessions(dataset)
-
-
-def run_method(session: nox.Session, dataset: str, method: str) -> None:
-    """One method in a process of its own; the report once, after the last."""
-    run(session, "malbench", "run", dataset, "--method", method, *session.posargs)
-    session.notify("report", posargs=store_arguments(session.posargs))
+    add_sessions(dataset, dataset, PAPER, "the five methods of the paper")
+    add_sessions(f"{dataset}_beyond", dataset, BEYOND, "the methods that the paper did not try")
 
 
 @shared

@@ -107,6 +107,8 @@ class Method(nn.Module):
     """Name in the paper's tables; "" for a method that the paper does not have."""
     version: ClassVar[int] = 1
     """Version, part of every trial's key. Raise it when a change can change results."""
+    cost: ClassVar[float] = 1.0
+    """Time of a step, roughly, in plain training steps on as many images. The order of trials depends on it alone."""
     streams: ClassVar[frozenset[Stream]] = frozenset({Stream.AU})
     prerequisites: ClassVar[Mapping[str, type[Method]]] = {}
     """Methods marked by `stage` whose trials come first, by their name in `TaskSpec.prerequisites`."""
@@ -234,13 +236,15 @@ class Method(nn.Module):
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], hparams: Method.HParams) -> torch.optim.Optimizer:
-    """The base net's optimiser (A3)."""
+    """The base net's optimiser (A3), with one kernel for a whole step where torch has one."""
+    parameters = list(parameters)
+    fused = all(p.device.type in {"cpu", "cuda"} for p in parameters)
     makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=hparams.momentum),
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
-    return makers[hparams.optimizer](parameters, lr=hparams.lr, weight_decay=hparams.weight_decay)
+    return makers[hparams.optimizer](parameters, lr=hparams.lr, weight_decay=hparams.weight_decay, fused=fused)
 
 
 def schedule_factor(schedule: str, step: int, steps: int) -> float:

@@ -51,6 +51,7 @@ class Reweighting(Method):
     """Base of methods that weigh samples: losses of the samples, and the gradient of the validation loss."""
 
     streams = frozenset({Stream.AU, Stream.FE, Stream.AU_VAL})
+    cost = 1.6
     hparams: HParams
 
     class HParams(Method.HParams):

@@ -18,6 +18,7 @@ from methods.build import SCRATCH, build_net
 from methods.fe_source import FESource
 from methods.losses import au_loss
 from methods.meta_gradient import Inner, Params, SgdRule, SgdState, sgd_path, through_sgd_path
+from methods.replay import Draws, Recording
 
 Pair = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 """Stage of the source and stage of the target, from 1."""
@@ -82,6 +83,7 @@ class L2TWW(Method):
     """
 
     streams = frozenset({Stream.AU})
+    cost = 6.0
     prerequisites: ClassVar = {"source": FESource}
     hparams: HParams
 
@@ -189,10 +191,23 @@ class L2TWW(Method):
     ) -> tuple[Params, list[SgdState], Tensor]:
         """∇_φ L_org after T virtual steps on L_wfm and one on L_org, the virtual states, and that L_org."""
 
+        draws, recording = Draws(au.images), Recording()
+
         def run(theta: Params) -> tuple[Tensor, list[Tensor]]:
-            with virtual_pass(self.net):
+            with virtual_pass(self.net), draws.again():
                 out: tuple[Tensor, list[Tensor]] = functional_call(self, theta, (au.images,))
             return out
+
+        def first_wfm(theta: Params, phi: Params) -> Tensor:
+            recording.kept.clear()
+            with recording:
+                regressed = run(theta)[1]
+            return self.matching_loss(sources, regressed, phi)
+
+        def first_wfm_again(theta: Params, phi: Params) -> Tensor:
+            with recording.replayed():
+                regressed = run(theta)[1]
+            return self.matching_loss(sources, regressed, phi)
 
         def wfm(theta: Params, phi: Params) -> Tensor:
             return self.matching_loss(sources, run(theta)[1], phi)
@@ -200,11 +215,11 @@ class L2TWW(Method):
         def org(theta: Params, _: Params = phi) -> Tensor:
             return self.original_loss(run(theta)[0], au.labels)
 
-        inner: list[Inner] = [*[wfm] * self.hparams.inner_steps, org]
+        inner: list[Inner] = [first_wfm, *[wfm] * (self.hparams.inner_steps - 1), org]
         rule = self.virtual_rule(step)
-        states, _ = sgd_path(inner, self.virtual_start(), phi, rule)
-        grads, loss_meta = through_sgd_path(inner, org, states, phi, rule)
-        return grads, states, loss_meta
+        path = sgd_path(inner, self.virtual_start(), phi, rule)
+        grads, loss_meta = through_sgd_path(inner, org, path, phi, rule, first_wfm_again)
+        return grads, path.states, loss_meta
 
     def virtual_rule(self, step: int) -> SgdRule:
         """Rule of the virtual steps."""

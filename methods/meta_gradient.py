@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.func import jvp
 
 from benchmark.core.errors import UserError
+from methods.second_order import second_derivatives
 
 Params = dict[str, Tensor]
 Reading = Literal["constant", "through"]
@@ -153,12 +154,61 @@ Inner = Callable[[Params, Params], Tensor]
 """A function from θ and φ to a loss."""
 
 
-def sgd_path(
-    inner: Sequence[Inner], state: SgdState, phi: Params, rule: SgdRule
-) -> tuple[list[SgdState], list[Tensor]]:
+class Slopes(NamedTuple):
+    """First derivatives of an inner loss, with their graph.
+
+    Attributes:
+        theta: Leaves of the graph.
+        phi: Leaves of the graph.
+        of_theta: The gradient for each of `theta` that the loss depends on.
+    """
+
+    theta: Params
+    phi: Params
+    of_theta: Params
+
+    @classmethod
+    def at(cls, loss_of: Inner, theta: Params, phi: Params) -> tuple[Slopes, Tensor]:
+        """The derivatives at a point, and the loss."""
+        theta, phi = leaves(theta), leaves(phi)
+        with second_derivatives():
+            loss = loss_of(theta, phi)
+        return cls(theta, phi, gradients(loss, theta, create_graph=True)), loss.detach()
+
+    def along(self, direction: Params) -> tuple[Params, Params]:
+        """Gradients of <direction, ∇_θ L> for φ and for θ; the graph is freed."""
+        grads = list(self.of_theta.values())
+        both = {**{f"phi {n}": p for n, p in self.phi.items()}, **{f"theta {n}": p for n, p in self.theta.items()}}
+        slopes = torch.autograd.grad(
+            grads, list(both.values()), [direction[name] for name in self.of_theta], allow_unused=True
+        )
+        named = {name: g for name, g in zip(both, slopes, strict=True) if g is not None}
+        of_phi, of_theta = (
+            {name.removeprefix(kind): g for name, g in named.items() if name.startswith(kind)}
+            for kind in ("phi ", "theta ")
+        )
+        return of_phi, of_theta
+
+
+class SgdPath(NamedTuple):
     """SGD steps, one on each inner loss.
 
-    A parameter that a loss does not depend on has a gradient of zero; momentum and weight decay still change it.
+    Attributes:
+        states: The states before, between and after the steps.
+        losses: The losses of the steps.
+        last: Derivatives of the last step, unless it is the only one.
+    """
+
+    states: list[SgdState]
+    losses: list[Tensor]
+    last: Slopes | None = None
+
+
+def sgd_path(inner: Sequence[Inner], state: SgdState, phi: Params, rule: SgdRule) -> SgdPath:
+    """SGD steps, one on each inner loss.
+
+    A parameter that a loss does not depend on has a gradient of zero; momentum and weight decay still change it. The
+    graph of the last step is kept for `through_sgd_path`, which needs its second derivatives first.
 
     Args:
         inner: The losses, in the order of the steps.
@@ -167,75 +217,94 @@ def sgd_path(
         rule: Rule of the steps.
 
     Returns:
-        The states before, between and after the steps, and the losses.
+        The path.
     """
-    states, losses = [state], []
-    for loss_of in inner:
-        theta = leaves(states[-1].theta)
-        loss = loss_of(theta, phi)
-        grads = gradients(loss, theta)
-        velocity = {
-            name: rule.momentum * states[-1].velocity[name] + grads.get(name, 0.0) + rule.weight_decay * p.detach()
-            for name, p in theta.items()
-        }
-        states.append(SgdState({name: p.detach() - rule.lr * velocity[name] for name, p in theta.items()}, velocity))
+    states, losses, last = [state], list[Tensor](), None
+    for at, loss_of in enumerate(inner):
+        if 0 < at == len(inner) - 1:
+            last, loss = Slopes.at(loss_of, states[-1].theta, phi)
+            grads = {name: g.detach() for name, g in last.of_theta.items()}
+        else:
+            theta = leaves(states[-1].theta)
+            loss = loss_of(theta, phi)
+            grads = gradients(loss, theta)
+        states.append(_after_step(states[-1], grads, rule))
         losses.append(loss.detach())
-    return states, losses
+    return SgdPath(states, losses, last)
+
+
+def _after_step(state: SgdState, grads: Params, rule: SgdRule) -> SgdState:
+    names, theta = list(state.theta), [p.detach() for p in state.theta.values()]
+    velocity = [grads[name] if name in grads else torch.zeros_like(p) for name, p in zip(names, theta, strict=True)]
+    if rule.momentum:
+        velocity = list(torch._foreach_add(velocity, [state.velocity[name] for name in names], alpha=rule.momentum))
+    if rule.weight_decay:
+        velocity = list(torch._foreach_add(velocity, theta, alpha=rule.weight_decay))
+    after = torch._foreach_add(theta, velocity, alpha=-rule.lr)
+    return SgdState(dict(zip(names, after, strict=True)), dict(zip(names, velocity, strict=True)))
 
 
 def through_sgd_path(
-    inner: Sequence[Inner], outer: Callable[[Params], Tensor], states: Sequence[SgdState], phi: Params, rule: SgdRule
+    inner: Sequence[Inner],
+    outer: Callable[[Params], Tensor],
+    path: SgdPath,
+    phi: Params,
+    rule: SgdRule,
+    first_again: Inner | None = None,
 ) -> tuple[Params, Tensor]:
     """Exact ∇_φ of the outer loss at the end of an `sgd_path`.
 
     This is reverse-mode differentiation over the steps (Franceschi et al., ICML 2017), with the graph of one step at
-    a time.
+    a time, and of the last one beside the outer loss.
 
     Args:
         inner: The losses of the path.
         outer: A function from θ to the outer loss.
-        states: The states that `sgd_path` returned.
+        path: What `sgd_path` returned. The graph of its last step is used up.
         phi: φ. The start of the path does not depend on it.
         rule: Rule of the steps.
+        first_again: The first of `inner` for the second pass at the start of the path, which is in forward mode; a
+            replay of the first pass is one. None: the same function.
 
     Returns:
         A gradient for each of `phi`, and the outer loss.
     """
     phi = leaves(phi)
-    end = leaves(states[-1].theta)
+    end = leaves(path.states[-1].theta)
     loss = outer(end)
     grads = gradients(loss, end)
-    of_theta = {name: grads.get(name, torch.zeros_like(p)) for name, p in end.items()}
-    of_velocity = {name: torch.zeros_like(p) for name, p in end.items()}
+    names = list(end)
+    of_theta = [grads[name] if name in grads else torch.zeros_like(p) for name, p in end.items()]
+    of_velocity: list[Tensor] = []  # zero
     of_phi = {name: torch.zeros_like(p) for name, p in phi.items()}
-    for at, (loss_of, state) in reversed(list(enumerate(zip(inner, states[:-1], strict=True)))):
-        along = {name: of_velocity[name] - rule.lr * a for name, a in of_theta.items()}
-        more_phi, more_theta = _second_derivatives(loss_of, state.theta, phi, along, of_theta=at > 0)
-        of_phi = {name: g + more_phi.get(name, 0.0) for name, g in of_phi.items()}
-        of_theta = {
-            name: a + rule.weight_decay * along[name] + more_theta.get(name, 0.0) for name, a in of_theta.items()
-        }
-        of_velocity = {name: rule.momentum * u for name, u in along.items()}
+    kept = path.last
+    for at, (loss_of, state) in reversed(list(enumerate(zip(inner, path.states[:-1], strict=True)))):
+        direction = list(torch._foreach_mul(of_theta, -rule.lr))
+        if of_velocity:
+            torch._foreach_add_(direction, of_velocity)
+        along = dict(zip(names, direction, strict=True))
+        if at > 0:
+            slopes = kept or Slopes.at(loss_of, state.theta, phi)[0]
+            kept = None
+            more_phi, more_theta = slopes.along(along)
+            del slopes
+        else:
+            more_phi, more_theta = _slope_of_phi(first_again or loss_of, state.theta, phi, along), {}
+        of_phi = {name: g + more_phi[name] if name in more_phi else g for name, g in of_phi.items()}
+        if rule.weight_decay:
+            torch._foreach_add_(of_theta, direction, alpha=rule.weight_decay)
+        reached = [i for i, name in enumerate(names) if name in more_theta]
+        if reached:
+            torch._foreach_add_([of_theta[i] for i in reached], [more_theta[names[i]] for i in reached])
+        of_velocity = list(torch._foreach_mul(direction, rule.momentum)) if rule.momentum else []
     return of_phi, loss.detach()
 
 
-def _second_derivatives(
-    loss_of: Inner, theta: Params, phi: Params, along: Params, *, of_theta: bool
-) -> tuple[Params, Params]:
-    """Gradient of <u, ∇_θ L(θ, φ)> with respect to φ and, with `of_theta`, to θ.
+def _slope_of_phi(loss_of: Inner, theta: Params, phi: Params, along: Params) -> Params:
+    """Gradient of <u, ∇_θ L(θ, φ)> with respect to φ.
 
-    Without θ no second derivative of the network is needed: a backward pass for φ over the derivative along u passes
-    no batch norm. With θ it is double backward. The start of a path does not depend on φ, so it needs no gradient.
+    No second derivative of the network is needed: a backward pass for φ over the derivative along u passes no batch
+    norm.
     """
-    if not of_theta:
-        _, slope = derivative_along(lambda at: loss_of(at, phi), theta, along)
-        return (gradients(slope, phi) if slope.requires_grad else {}), {}
-    theta = leaves(theta)
-    grads = gradients(loss_of(theta, phi), theta, create_graph=True)
-    slope = torch.stack([(along[name] * g).sum() for name, g in grads.items()]).sum()
-    second = gradients(slope, {f"phi {n}": p for n, p in phi.items()} | {f"theta {n}": p for n, p in theta.items()})
-    of_phi, of_start = (
-        {name.removeprefix(kind): g for name, g in second.items() if name.startswith(kind)}
-        for kind in ("phi ", "theta ")
-    )
-    return of_phi, of_start
+    _, slope = derivative_along(lambda at: loss_of(at, phi), theta, along)
+    return gradients(slope, phi) if slope.requires_grad else {}

@@ -149,6 +149,7 @@ class MTAN(Multitask):
       - Loss weights are equal by default, as in the paper's MTL (1:1). `loss_weights = dwa` is the authors' own rule.
     """
 
+    cost = 2.4
     hparams: HParams
 
     class HParams(Method.HParams):

@@ -1,4 +1,4 @@
-"""The main job under nox: a method that a signal stops is the last one, and has the time to write its checkpoint."""
+"""The main job under nox: one pool for all methods, a session for each, and the end at a failure or a signal."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def stop(number, _):
 
 {body}
 """
+METHODS = ["l2t_ww", "mal", "mtan", "mtl", "stl"]
 STOPS_ITSELF = "sys.exit({status})"
 WAITS = """
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -55,39 +56,65 @@ def checkout(tmp_path: Path) -> Path:
     return place
 
 
-def start_nox(checkout: Path, body: str) -> subprocess.Popen[bytes]:
-    """Start `nox -s bp4d` with a program in place of `malbench`."""
+def start_nox(checkout: Path, body: str, session: str, *posargs: str) -> subprocess.Popen[str]:
+    """Start a nox session with a program in place of `malbench`."""
     program = checkout / ".nox/environment/bin/malbench"
     program.write_text(PROGRAM.format(python=sys.executable, calls=str(checkout / "calls"), body=body))
     program.chmod(0o755)
-    command = [sys.executable, "-m", "nox", "--reuse-existing-virtualenvs", "-s", "bp4d", "--", "--seed=1"]
+    command = [sys.executable, "-m", "nox", "--reuse-existing-virtualenvs", "-s", session, "--", *posargs]
     # In a session of its own: a signal to its group is what Ctrl-C sends.
-    return subprocess.Popen(command, cwd=checkout, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=checkout, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
-@pytest.mark.parametrize(
-    ("status", "ends", "runs"), [(130, 130, ["l2t_ww"]), (143, 143, ["l2t_ww"]), (1, 1, ["l2t_ww", "mal", "mtan"])]
-)
-def test_a_method_that_a_signal_stops_is_the_last(checkout: Path, status: int, ends: int, runs: list[str]) -> None:
-    nox = start_nox(checkout, STOPS_ITSELF.format(status=status))
-    assert nox.wait(timeout=60) == ends
-    calls = [line.split() for line in (checkout / "calls").read_text().splitlines()]
-    methods = [words[words.index("--method") + 1] for words in calls if "--method" in words]
-    assert methods[: len(runs)] == runs
-    assert len(methods) == (1 if status > 128 else 5)
-    for parent, actual, *words in calls:
-        assert parent == actual
-        assert words[-1] == "--seed=1"
+def calls_of(checkout: Path) -> list[list[str]]:
+    """Arguments of each start of `malbench`, after the id of its parent, twice."""
+    return [line.split() for line in (checkout / "calls").read_text().splitlines()]
+
+
+def test_all_methods_share_one_pool_and_each_is_shown_in_its_own_session(checkout: Path) -> None:
+    nox = start_nox(checkout, "", "bp4d", "--seed=1", "--runs", "elsewhere")
+    said, _ = nox.communicate(timeout=60)
+    assert nox.returncode == 0
+    (_, _, *pool), *shown, (_, _, *report) = calls_of(checkout)
+    assert pool[:2] == ["run", "bp4d"]
+    assert [pool[i + 1] for i, word in enumerate(pool) if word == "--method"] == METHODS
+    assert pool[-5:] == ["--processes=0", "--stop-on-failure", "--seed=1", "--runs", "elsewhere"]
+    for method, (_, _, *words) in zip(METHODS, shown, strict=True):
+        assert words[0] == "status"
+        assert words[-6:] == ["--dataset", "bp4d", "--method", method, "--runs", "elsewhere"]
+        assert f"bp4d({method}): success" in said
+    assert report == ["report", "--runs", "elsewhere"]
+
+
+def test_one_method_trains_alone(checkout: Path) -> None:
+    nox = start_nox(checkout, "", "bp4d(mal)")
+    nox.communicate(timeout=60)
+    (_, _, *run), (_, _, *report) = calls_of(checkout)
+    assert run == ["run", "bp4d", "--method", "mal", "--processes=0", "--stop-on-failure"]
+    assert report == ["report"]
+
+
+@pytest.mark.parametrize(("status", "ends"), [(130, 130), (143, 143), (1, 1)])
+def test_nothing_follows_a_run_that_fails_or_is_stopped(checkout: Path, status: int, ends: int) -> None:
+    nox = start_nox(checkout, STOPS_ITSELF.format(status=status), "bp4d", "--seed=1")
+    nox.communicate(timeout=60)
+    assert nox.returncode == ends
+    ((parent, actual, *words),) = calls_of(checkout)
+    assert parent == actual
+    assert words[-1] == "--seed=1"
 
 
 def test_ctrl_c_waits_for_the_checkpoint(checkout: Path) -> None:
-    nox = start_nox(checkout, WAITS)
+    nox = start_nox(checkout, WAITS, "bp4d")
     ends = time.monotonic() + 60
     while not (checkout / "ready").exists():
         assert nox.poll() is None
         assert time.monotonic() < ends
         time.sleep(0.1)
     os.killpg(nox.pid, signal.SIGINT)
-    assert nox.wait(timeout=60) == 130
+    nox.communicate(timeout=60)
+    assert nox.returncode == 130
     assert (checkout / "checkpoint").read_text() == "whole"
-    assert len((checkout / "calls").read_text().splitlines()) == 1
+    assert len(calls_of(checkout)) == 1

@@ -17,20 +17,24 @@ from benchmark.api.request import GridRequest, check_request
 from benchmark.config.settings import Profile
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
-from benchmark.core.machine import available_cores
+from benchmark.core.machine import available_cores, keep_freed_memory
 from benchmark.launch.processes import Others, Sharing, beside, orphaned, share, sharing, since_start
 from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prerequisites
 from benchmark.launch.watch import Watch, watching
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
 from benchmark.trials.expand import AuSource, Selection, expand, method_hparams
-from benchmark.trials.order import in_order
-from benchmark.trials.preflight import Needs, check_needs, existing, needs
+from benchmark.trials.order import estimated_cost, in_order
+from benchmark.trials.preflight import Needs, check_needs, existing, free_memory, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
 from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions
 from methods import Registry, discover
+
+
+SMALL = 8
+"""A step is small if the memory for so many of them, on every core, is free."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +108,14 @@ class Grid:
             Interrupted: `stop` returned True, or the process that started this one is gone.
         """
         orphan = orphaned()
+        if self._is_small():
+            keep_freed_memory()
 
         def stop_or_orphan() -> bool:
             return stop() or orphan()
 
         if others is not None:
-            with watching(Watch(self._in_order(), self.runs, others), self.listener.on_view):
+            with watching(self._watch(others), self.listener.on_view):
                 options = self._options(others.stopping(stop_or_orphan), shared=True)
                 return self._run_here(self.trials, options, self.listener.on_trial, others.since)
         shared = self.sharing()
@@ -127,6 +133,15 @@ class Grid:
         on_cpu = self.device is None or self.device.type == "cpu"
         step_bytes = self.needs().memory if wanted.processes == 0 else 0
         return sharing(wanted.processes, wanted.threads, on_cpu=on_cpu, step_bytes=step_bytes)
+
+    def _is_small(self) -> bool:
+        """Whether memory that a process keeps is a small part of what the CPU has."""
+        free = free_memory() if self.device is None or self.device.type == "cpu" else None
+        return free is not None and SMALL * self.needs().memory * available_cores() < free
+
+    def _watch(self, others: Others) -> Watch:
+        costs = {trial.key: estimated_cost(trial, self.registry) for trial in self.waiting}
+        return Watch(self._in_order(), self.runs, others, costs)
 
     def _in_order(self) -> list[Trial]:
         needed = {before.key for trial in self.waiting for before in trial.prerequisites.values()}
@@ -153,7 +168,7 @@ class Grid:
             made = {o.trial.key: o for o in self._run_here(trials, options, tell, others.since)}
             outcomes.update({key: outcome for key, outcome in made.items() if key in left})
 
-        with watching(Watch(self._in_order(), self.runs, others), self.listener.on_view):
+        with watching(self._watch(others), self.listener.on_view):
             share(work, others, stop, self.listener.note)
             work()  # what the other processes have made of the trials that they ran
         theirs = {key for key in todo if outcomes[key].state == OutcomeState.DONE}
@@ -180,7 +195,16 @@ class Grid:
         """Run trials in this process."""
         data = self.data
         return run_trials(
-            trials, self.registry, data.protocol, data.frames, self.runs, options, on_trial, data.others, since
+            trials,
+            self.registry,
+            data.protocol,
+            data.frames,
+            self.runs,
+            options,
+            on_trial,
+            data.others,
+            since,
+            stop_on_failure=self.request.execution.stop_on_failure,
         )
 
     def submit(self, command: Sequence[str], queue: Queue) -> list[Submission]:

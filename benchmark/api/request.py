@@ -36,12 +36,14 @@ class Execution:
         checkpoint_s: Seconds between checkpoints.
         processes: Processes that share the trials; 0 for as many as there are cores, at most those that the free memory
             holds, at most eight, and one on a GPU.
+        stop_on_failure: Begin no further trial once one has failed.
     """
 
     device: str = "auto"
     threads: int = 0
     checkpoint_s: float = 60.0
     processes: int = 1
+    stop_on_failure: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,16 @@ class GridRequest:
             "threads": threads,
             "processes": 1,
         }
+        flags = {
+            "readings": self.readings,
+            "allow-incomplete": self.allow_incomplete,
+            "skip-pixel-check": not self.check_pixels,
+            "stop-on-failure": self.execution.stop_on_failure,
+        }
         return [
             *(f"--{name}={value}" for name, values in repeated.items() for value in values),
             *(f"--{name}={value}" for name, value in once.items() if value != ""),
-            *(["--allow-incomplete"] if self.allow_incomplete else []),
+            *(f"--{name}" for name, chosen in flags.items() if chosen),
         ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `malbench run | report | predict | study | readings | status | verify | data | methods | ...`.
+"""The command line: `malbench demo | run | report | predict | study | status | verify | data | methods | ...`.
 
 Modules here hold signatures and messages. Each command imports the rest inside its function, so that
 `malbench --help`, a misspelt name and `malbench status` start without torch.
@@ -13,7 +13,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmark import __version__
-from benchmark.cli import audit, cross, data, metrics, predict, report, run, score, splits, status, study
+from benchmark.cli import (
+    audit,
+    cross,
+    data,
+    demo,
+    metrics,
+    predict,
+    report,
+    run,
+    score,
+    splits,
+    status,
+    study,
+)
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -27,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    demo.demo,
     run.run,
     report.report,
     study.study,

@@ -51,6 +51,7 @@ WORDS = {
     State.INTERRUPTED: "training, from its checkpoint on",
     State.FAILED: "failed; the next run tries it again",
     State.BLOCKED: "not run: a trial that it starts from failed",
+    State.HELD: "not begun: another trial failed",
 }
 
 LISTED = 40

@@ -77,6 +77,9 @@ def run(
     threads: Threads = 0,
     processes: Processes = 1,
     amp: Annotated[bool, typer.Option("--amp", help="Forward passes in bfloat16 (train.amp = true).")] = False,
+    stop_on_failure: Annotated[
+        bool, typer.Option("--stop-on-failure", help="Begin no further trial once one has failed.")
+    ] = False,
     checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
     launcher: Annotated[
         Launcher,
@@ -106,7 +109,7 @@ def run(
         check_pixels=not skip_pixel_check,
         runs=runs,
         cache=cache,
-        execution=Execution(device, threads, checkpoint_every, processes),
+        execution=Execution(device, threads, checkpoint_every, processes, stop_on_failure),
         only=only,
         on_cluster=launcher is Launcher.SLURM,
     )

@@ -24,6 +24,8 @@ WATCH_S = 3.0
 
 def status(
     runs: Runs = DEFAULT_RUNS,
+    dataset: Annotated[str, typer.Option(help="Only trials on this dataset.")] = "",
+    method: Annotated[str, typer.Option(help="Only trials of this method.")] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing runs.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every trial, those that are done too.")] = False,
     quick: Annotated[
@@ -41,6 +43,14 @@ def status(
 
     console, present = Console(), source_hashes()
     contents = None if quick else Contents()
+
+    def look() -> list[tuple[TrialSummary, State]]:
+        return [
+            (seen, state)
+            for seen, state in standings(runs, present, contents)
+            if dataset in {"", seen.dataset} and method in {"", seen.method}
+        ]
+
     if as_json:
         rows = [
             {
@@ -50,17 +60,17 @@ def status(
                 "owner": _owner_of(seen, state),
                 "folder": seen.path,
             }
-            for seen, state in standings(runs, present, contents)
+            for seen, state in look()
         ]
         console.out(json.dumps(rows, indent=2), highlight=False)
         return
     if not watch:
-        console.print(_page(standings(runs, present, contents), runs, every=every))
+        console.print(_page(look(), runs, every=every))
         return
     with Live(console=console, auto_refresh=False) as live:
         running = True
         while running:
-            seen_now = standings(runs, present, contents)
+            seen_now = look()
             live.update(_page(seen_now, runs, every=every), refresh=True)
             running = any(state == State.RUNNING for _, state in seen_now)
             time.sleep(WATCH_S if running else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +74,14 @@ class Watch:
         trials: The trials to run.
         runs: The store.
         others: The processes beside this one.
+        costs: Estimated cost of each trial by key, in any unit: the durations of methods that have ended give those of
+            the others. None: all cost the same.
     """
 
     trials: Sequence[Trial]
     runs: Path
     others: Others
+    costs: Mapping[str, float] | None = None
     _open: dict[str, Trial] = field(init=False)
     _seen: dict[str, Running] = field(init=False, default_factory=dict)
     _durations: dict[str, list[float]] = field(init=False, default_factory=dict)
@@ -124,18 +127,23 @@ class Watch:
                 known.setdefault(r.trial.method, now - r.record.started + seconds)
         if not known:
             return None
-        usual = fmean(known.values())
+        costs = {trial.method: self._cost(trial) for trial in self.trials}
+        unit = fmean(seconds / costs[method] for method, seconds in known.items())
+        usual = {method: known.get(method, unit * cost) for method, cost in costs.items()}
         alive = 1 + sum(process.poll() is None for process in self.others.processes.values())
         loads = [0.0] * max(0, alive - len(running))
         for r in running:
             seconds = left[r.trial.key]
-            whole = known.get(r.trial.method, usual) - (now - r.record.started)
+            whole = usual[r.trial.method] - (now - r.record.started)
             loads.append(max(0.0, whole if seconds is None else seconds))
         heapq.heapify(loads)
         for trial in self._open.values():
             if trial.key not in left:
-                heapq.heapreplace(loads, loads[0] + known.get(trial.method, usual))
+                heapq.heapreplace(loads, loads[0] + usual[trial.method])
         return max(loads)
+
+    def _cost(self, trial: Trial) -> float:
+        return 1.0 if self.costs is None else self.costs[trial.key]
 
 
 @contextmanager

@@ -23,8 +23,8 @@ def in_order(trials: Sequence[Trial], first: Collection[str], registry: Registry
 
     The trials `first` come first, in the given order. The others follow by the mean training time of finished trials
     of the same method and settings in the store, the longest first. A method that the store has not measured comes
-    before the measured ones, since it may be the longest; among such methods, more images a step come first. Equal
-    trials keep the given order.
+    before the measured ones, since it may be the longest; such methods are sorted by `estimated_cost`. Equal trials
+    keep the given order.
 
     Args:
         trials: The trials, each after those that it starts from.
@@ -32,16 +32,16 @@ def in_order(trials: Sequence[Trial], first: Collection[str], registry: Registry
         registry: All methods.
         runs: The store.
     """
-    costs: dict[tuple[str | bool, ...], tuple[float, int]] = {}
+    costs: dict[tuple[str | bool, ...], tuple[float, float]] = {}
 
-    def rank(trial: Trial) -> tuple[bool, float, int]:
+    def rank(trial: Trial) -> tuple[bool, float, float]:
         if trial.key in first:
-            return (False, 0.0, 0)
+            return (False, 0.0, 0.0)
         alike = (trial.dataset, trial.method, trial.row, trial.variant, trial.tested is None)
         if alike not in costs:
-            costs[alike] = (measured_seconds(trial, runs), images_of_step(trial, registry))
-        seconds, images = costs[alike]
-        return (True, -seconds, -images)
+            costs[alike] = (measured_seconds(trial, runs), estimated_cost(trial, registry))
+        seconds, estimate = costs[alike]
+        return (True, -seconds, -estimate)
 
     return sorted(trials, key=rank)
 
@@ -52,11 +52,11 @@ def measured_seconds(trial: Trial, runs: Path) -> float:
     return fmean(times) if times else float("inf")
 
 
-def images_of_step(trial: Trial, registry: Registry) -> int:
-    """Number of images that one step of the trial reads."""
-    streams, train = registry.any(trial.method).streams, trial.train
+def estimated_cost(trial: Trial, registry: Registry) -> float:
+    """Time of one step of the trial, in the time of a plain training step on one image."""
+    method, train = registry.any(trial.method), trial.train
     sizes = {Stream.AU: train.batch_au, Stream.FE: train.batch_fe, Stream.AU_VAL: train.batch_val}
-    return sum(size for stream, size in sizes.items() if stream in streams)
+    return method.cost * sum(size for stream, size in sizes.items() if stream in method.streams)
 
 
 def _times(trial: Trial, runs: Path) -> Iterator[float]:

@@ -71,6 +71,8 @@ def run_trials(
     on_trial: OnTrial = None,
     elsewhere: Mapping[str, tuple[Protocol, TrialData]] = MappingProxyType({}),
     since: int | None = None,
+    *,
+    stop_on_failure: bool = False,
 ) -> list[Outcome]:
     """Run every trial that is not done, except those that another process runs.
 
@@ -93,6 +95,7 @@ def run_trials(
             of the datasets that trained networks are scored on.
         since: Time of the store's file system in nanoseconds: a failure recorded since then counts, and the trial is
             not tried again. None: every failed trial is tried again.
+        stop_on_failure: Begin no further trial once one has failed, here or since `since` in another process.
 
     Returns:
         One outcome per trial, in the order of `trials`.
@@ -107,7 +110,8 @@ def run_trials(
     needed = {before.key for trial in trials if trial.key not in done for before in trial.prerequisites.values()}
     named = {trial.dataset for trial in trials} | {trial.tested.dataset for trial in trials if trial.tested is not None}
     places = {name: elsewhere.get(name, (protocol, data)) for name in named}
-    run = _Run({trial.key: trial for trial in trials}, registry, places, runs, options, on_trial, needed, since)
+    by_key = {trial.key: trial for trial in trials}
+    run = _Run(by_key, registry, places, runs, options, on_trial, needed, since, stop_on_failure)
     queue, deferred = deque(in_order(trials, done | needed, registry, runs)), list[Trial]()
     while queue:
         trial = queue.popleft()
@@ -139,6 +143,7 @@ class _Run:
         on_trial: Called before each trial with its state.
         needed: Keys of the trials that others start from.
         since: See `run_trials`.
+        stop_on_failure: See `run_trials`.
         outcomes: Outcomes so far, by key.
         announced: Keys of the trials whose wait was reported.
     """
@@ -151,6 +156,7 @@ class _Run:
     on_trial: OnTrial
     needed: Set[str]
     since: int | None
+    stop_on_failure: bool
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
 
@@ -184,6 +190,8 @@ class _Run:
         failure = None if self.since is None else failure_since(folder, self.since)
         if failure is not None:
             return self._end(trial, State.FAILED, failure, seen=True)
+        if self.stop_on_failure and self._any_failure():
+            return self._end(trial, State.HELD)
         if self.options.stop():
             raise Interrupted(f"{trial.label}: not begun")
         if not self.runs.is_dir():  # a lock file would create the folder again
@@ -195,6 +203,14 @@ class _Run:
         except UserError as error:
             return self._end(trial, State.FAILED, error)
         return None if needed and ended == State.RUNNING else self._end(trial, ended)
+
+    def _any_failure(self) -> bool:
+        """Whether a trial has failed in this run, here or in another process."""
+        if any(outcome.state == OutcomeState.FAILED for outcome in self.outcomes.values()):
+            return True
+        since = self.since
+        left = [trial for key, trial in self.by_key.items() if key not in self.outcomes]
+        return since is not None and any(failure_since(TrialFolder(t.folder(self.runs)), since) for t in left)
 
     def wait(self, deferred: Sequence[Trial]) -> None:
         """Wait a moment for the processes that run these trials, or trials that they start from.

@@ -33,6 +33,7 @@ class State(StrEnum):
     TO_DO = "to do"
     AWAITED = "awaited"  # another process runs a trial that this one starts from
     BLOCKED = "blocked"  # a trial that this one starts from failed
+    HELD = "held"  # another trial failed, in a run that stops on a failure
 
     @property
     def is_finished(self) -> bool:
@@ -57,6 +58,7 @@ class OutcomeState(StrEnum):
     RUNNING = "left to other processes"
     FAILED = "failed"
     BLOCKED = "blocked by a failure"
+    HELD = "not begun after a failure"
 
     @classmethod
     def from_state(cls, state: State | None) -> OutcomeState:

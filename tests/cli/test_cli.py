@@ -280,6 +280,8 @@ def test_one_trial_fails_and_the_others_are_run(malbench) -> None:
     assert stands["stl"][0] == "failed"
     assert stands["stl"][1].startswith("training diverged")
     assert "1 done, 1 failed" in malbench("status")[1]
+    assert "1 failed" in malbench("status", "--dataset", "bp4d", "--method", "stl")[1]
+    assert "no trial in" in malbench("status", "--dataset", "gft")[1]
 
 
 def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -278,6 +278,23 @@ def test_the_view_reads_the_records_of_the_trials(tmp_path: Path, cache: Path) -
     assert not (folders[0].path / OWNER).exists()
 
 
+def test_the_time_of_a_method_that_has_not_run_follows_from_its_cost(tmp_path: Path, cache: Path) -> None:
+    grid = api.plan_grid(request_of(tmp_path, cache, methods=("stl", "mtl"), parts=("part1",)))
+    (mtl,), (stl,) = ([t for t in grid.trials if t.method == name] for name in ("mtl", "stl"))
+    for trial in (mtl, stl):
+        TrialFolder(trial.folder(tmp_path)).announce(trial)
+    watch = Watch((stl, mtl), tmp_path, Others({}, time.time_ns()), {stl.key: 2.0, mtl.key: 6.0})
+    with Ownership(stl.folder(tmp_path), beat_s=0.05) as owner:
+        owner.on_step(1, 4)
+        owner.on_step(2, 4)
+        wait_for(lambda: (record := read_owner(stl.folder(tmp_path))) is not None and record.done == 2)
+        record, view = read_owner(stl.folder(tmp_path)), watch.look()
+        assert record is not None
+        left = record.left_s()
+        assert left is not None
+        assert view.left_s == pytest.approx(left + 3 * (record.at - record.started + left), abs=0.2)
+
+
 def test_an_error_from_before_the_start_is_no_failure(tmp_path: Path, cache: Path) -> None:
     grid = api.plan_grid(request_of(tmp_path, cache, methods=("stl",), parts=("part1",)))
     folder = TrialFolder(grid.trials[0].folder(tmp_path))
@@ -298,15 +315,17 @@ def test_arguments_say_what_the_request_says(tmp_path: Path) -> None:
         "gft",
         methods=("stl", "mal"),
         rows=("ResNet-50",),
+        readings=True,
         parts=("test",),
         seeds=(3, 4),
         profile="smoke",
         overrides=("train.steps=5", "train.amp=true"),
         root=tmp_path / "a root",
         allow_incomplete=True,
+        check_pixels=False,
         runs=tmp_path / "runs",
         cache=tmp_path / "cache",
-        execution=Execution("cpu", threads=7, checkpoint_s=2.5, processes=4),
+        execution=Execution("cpu", threads=7, checkpoint_s=2.5, processes=4, stop_on_failure=True),
         only="0123456789abcdef",
     )
     made: list[GridRequest] = []
@@ -322,9 +341,8 @@ def test_arguments_say_what_the_request_says(tmp_path: Path) -> None:
         patch.setattr("benchmark.api.request.check_request", keep)
         app(request.arguments(threads=2), standalone_mode=False)
     (seen,) = made
-    assert seen == GridRequest(
-        **{**vars(request), "execution": Execution("cpu", threads=2, checkpoint_s=2.5, processes=1)}
-    )
+    execution = replace(request.execution, threads=2, processes=1)
+    assert seen == replace(request, execution=execution)
 
 
 def test_no_process_is_left_when_the_work_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

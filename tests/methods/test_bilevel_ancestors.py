@@ -170,7 +170,7 @@ def test_a_path_does_not_move_its_start_or_running_statistics() -> None:
 def test_parameters_without_a_gradient_still_follow_momentum_and_weight_decay() -> None:
     theta = {n: torch.tensor([1.0], dtype=torch.float64) for n in ("used", "unused")}
     velocity = {n: torch.tensor([2.0], dtype=torch.float64) for n in theta}
-    states, _ = sgd_path([lambda t, _: t["used"].sum()], SgdState(theta, velocity), {}, SgdRule(0.1, 0.5, 0.2))
+    states, *_ = sgd_path([lambda t, _: t["used"].sum()], SgdState(theta, velocity), {}, SgdRule(0.1, 0.5, 0.2))
     # v = 0.5 * 2 + g + 0.2 * 1, with g = 1 or 0
     assert states[1].theta["used"].item() == pytest.approx(1 - 0.1 * 2.2)
     assert states[1].theta["unused"].item() == pytest.approx(1 - 0.1 * 1.2)

@@ -19,7 +19,7 @@ from methods.base import Finished, Samples, Stream, TaskSpec
 from methods.build import build_net
 from methods.fe_source import FESource
 from methods.l2t_ww import L2TWW, TransferWeights, distances
-from methods.meta_gradient import Params, SgdRule, SgdState, gradients, sgd_path, through_sgd_path
+from methods.meta_gradient import Params, SgdPath, SgdRule, SgdState, gradients, sgd_path, through_sgd_path
 from tests.methods.oracle import Archive, images, load, raw, recipe, same, same_gradient
 from tests.methods.tiny import TinyBackbone
 
@@ -136,10 +136,10 @@ def test_meta_gradient_of_the_references_toy(name: str, rule: SgdRule) -> None:
     steps = archive[f"{name}/traj"]
     assert archive[f"{name}/momentum_wd_steps"].tolist() == [rule.momentum, rule.weight_decay, len(steps)]
     start = SgdState(theta, {n: torch.zeros_like(p) for n, p in theta.items()})
-    states, _ = sgd_path([inner] * len(steps), start, lam, rule)
-    for state, row in zip(states[1:], steps, strict=True):
+    path = sgd_path([inner] * len(steps), start, lam, rule)
+    for state, row in zip(path.states[1:], steps, strict=True):
         same(torch.cat([state.theta["v1"], state.theta["v2"].flatten()]), row)
-    grads, loss = through_sgd_path([inner] * len(steps), outer, states, lam, rule)
+    grads, loss = through_sgd_path([inner] * len(steps), outer, path, lam, rule)
     same(loss, archive[f"{name}/outer"])
     same_gradient(grads["lam"], archive[f"{name}/grad_lambda"])
     same(start.theta["v1"], archive[f"{name}/restored_v1"])  # the path leaves its start alone
@@ -355,14 +355,14 @@ def test_faults_of_a_careless_copy_do_not_meet_the_reference(fault: str, monkeyp
             for loss_of in inner:
                 theta = {n: p.detach().requires_grad_() for n, p in states[-1].theta.items()}
                 reached = gradients(loss_of(theta, phi), theta)
-                after = path([loss_of], states[-1], phi, rule)[0][1]
+                after = path([loss_of], states[-1], phi, rule).states[1]
                 states.append(
                     SgdState(
                         {n: after.theta[n] if n in reached else p for n, p in states[-1].theta.items()},
                         {n: after.velocity[n] if n in reached else v for n, v in states[-1].velocity.items()},
                     )
                 )
-            return states, []
+            return SgdPath(states, [])
 
         monkeypatch.setattr("methods.l2t_ww.sgd_path", careless)
     elif fault == "no momentum":

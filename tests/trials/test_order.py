@@ -12,9 +12,10 @@ from filelock import FileLock
 from benchmark.config.profile import load_profile
 from benchmark.config.trial import Trial
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.store.folder import TrialFolder
+from benchmark.core.errors import UserError
+from benchmark.store.folder import ERROR, TrialFolder
 from benchmark.trials import runner
-from benchmark.trials.order import images_of_step, in_order, measured_seconds
+from benchmark.trials.order import estimated_cost, in_order, measured_seconds
 from benchmark.trials.states import OutcomeState, State
 from benchmark.trials.trainer import RunOptions
 from methods import discover
@@ -40,14 +41,48 @@ def names(trials: list[Trial]) -> list[str]:
     return [trial.method for trial in trials]
 
 
-def test_stages_come_first_then_steps_of_more_images(tmp_path: Path) -> None:
-    trials = trials_of("stl", "mtl", "mal", "l2t_ww", batch_au=4, batch_fe=5, batch_val=6)
-    images = {trial.method: images_of_step(trial, REGISTRY) for trial in trials}
-    assert (images["stl"], images["mtl"], images["mal"]) == (4, 9, 15)
+def test_stages_come_first_then_the_longest_by_estimate(tmp_path: Path) -> None:
+    trials = trials_of("stl", "mtl", "mtan", "mal", "l2t_ww", batch_au=4, batch_fe=4, batch_val=8)
+    costs = {trial.method: estimated_cost(trial, REGISTRY) for trial in trials}
+    assert (costs["stl"], costs["mtl"], costs["mal"]) == (4, 8, 16 * REGISTRY["mal"].cost)
     stage = next(trial for trial in trials if trial.method == "fe_source")
     ordered = names(in_order(trials, {stage.key}, REGISTRY, tmp_path))
-    assert ordered[:3] == ["fe_source", "mal", "mtl"]
-    assert sorted(ordered) == sorted(names(trials))
+    assert ordered == ["fe_source", *sorted(costs.keys() - {"fe_source"}, key=lambda name: -costs[name])]
+
+
+def test_no_trial_begins_after_a_failure_in_a_run_that_stops_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the failure of this process, or of one that another process has recorded since the start."""
+    begun: list[str] = []
+
+    def fail(trial: Trial, *_: object) -> None:
+        begun.append(trial.method)
+        raise UserError("it failed")
+
+    monkeypatch.setattr(runner, "_train", fail)
+    trials, nothing, options = trials_of("stl", "mtl", "l2t_ww"), SimpleNamespace(), RunOptions(torch.device("cpu"))
+
+    def states(since: int | None) -> dict[str, OutcomeState]:
+        outcomes = runner.run_trials(
+            trials, REGISTRY, BP4D, nothing, tmp_path, options, since=since, stop_on_failure=True
+        )
+        return {outcome.trial.method: outcome.state for outcome in outcomes}
+
+    held = OutcomeState.HELD
+    assert states(None) == {
+        "fe_source": OutcomeState.FAILED,
+        "l2t_ww": OutcomeState.BLOCKED,
+        "mtl": held,
+        "stl": held,
+    }
+    assert begun == ["fe_source"]
+    assert states(since=0)["fe_source"] == OutcomeState.FAILED
+    folders = {trial.method: TrialFolder(trial.folder(tmp_path)) for trial in trials}
+    (folders["fe_source"].path / ERROR).unlink()
+    folders["stl"].write_text(ERROR, "another process failed\n")
+    assert states(since=0) == {"fe_source": held, "l2t_ww": held, "mtl": held, "stl": OutcomeState.FAILED}
+    assert begun == ["fe_source"]
 
 
 def test_the_longest_measured_comes_first_and_an_unmeasured_one_before_it(tmp_path: Path) -> None:
