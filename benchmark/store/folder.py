@@ -275,7 +275,7 @@ class TrialFolder:
             return None
         key, *lines = text.removesuffix("\n").split("\n")
         digests = {name: digest for digest, _, name in (line.partition(" ") for line in lines)}
-        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(digests)):
+        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(digests) and len(digests) == len(lines)):
             raise UserError(
                 "the mark of a finished trial is damaged",
                 where=self.path / DONE,

@@ -68,9 +68,31 @@ def digests_gone(folder: Path) -> None:
     file.write_text(file.read_text().replace('"portions"', '"portion"'))
 
 
+def order_of_axes_edited(folder: Path) -> None:
+    """The same bytes then mean other pixels."""
+    file = folder / "frames.npy"
+    file.write_bytes(file.read_bytes().replace(b"'fortran_order': False", b"'fortran_order': True ", 1))
+
+
+def replaced_by_a_fifo(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    change.__name__ = f"{name} a FIFO"
+    return change
+
+
+def facts_gone(folder: Path) -> None:
+    (folder / "pack.json").unlink()
+
+
 @pytest.mark.parametrize(
     "change",
-    [zeroed, one_bit, two_frames_swapped, cut, fingerprint_edited, digests_gone],
+    [
+        *(zeroed, one_bit, two_frames_swapped, cut, fingerprint_edited, digests_gone, order_of_axes_edited, facts_gone),
+        *map(replaced_by_a_fifo, ("frames.npy", "pack.json")),
+    ],
     ids=lambda change: change.__name__,
 )
 def test_a_changed_pack_is_not_used(data: Path, tmp_path: Path, change: Callable[[Path], None]) -> None:
