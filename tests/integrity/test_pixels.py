@@ -195,6 +195,32 @@ def test_images_without_a_certain_conversion_are_refused(tmp_path: Path, name: s
     assert caught.value.where == str(path)
 
 
+def without_checksum(content: bytes) -> bytes:
+    """A wrong checksum of the pixels, which stand whole before it."""
+    at = content.rindex(b"IEND") - 5
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "an empty PNG": ("png", lambda _: b""),
+    "the signature of a PNG alone": ("png", lambda content: content[:8]),
+    "half a PNG": ("png", lambda content: content[: len(content) // 2]),
+    "a PNG with a wrong checksum": ("png", without_checksum),
+    "half a JPEG": ("jpg", lambda content: content[: len(content) // 2]),
+    "a JPEG without its end": ("jpg", lambda content: content[:-2]),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_images_are_refused(tmp_path: Path, name: str) -> None:
+    suffix, damage = DAMAGED[name]
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS))
+    decode(path, 16)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match="an image cannot be read"):
+        decode(path, 16)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_exif_turns_the_pixels_as_viewers_do(tmp_path: Path, orientation: int, suffix: str) -> None:

@@ -14,10 +14,12 @@ import pytest
 from benchmark.cli.console import standings
 from benchmark.core.errors import UserError
 from benchmark.core.hashing import digest_of_file
-from benchmark.store.folder import DONE, VERIFIED, TrialFolder
+from benchmark.store.folder import CHECKPOINT, DONE, ERROR, JOB, VERIFIED, TrialFolder
 from benchmark.store.summary import Contents, summaries
 from benchmark.trials.collect import read_store
+from benchmark.trials.ownership import OWNER, read_owner
 from benchmark.trials.states import State, source_hashes, state_of
+from tests.fuzz.test_fuzz import malbench
 from tests.integrity.stores import edit_json, finish, finished_store
 
 PRESENT = source_hashes()
@@ -210,6 +212,28 @@ def test_nothing_proves_the_shape_of_an_unsealed_provenance(tmp_path: Path, name
     assert state_of(folder, PRESENT) == State.UNSEALED
     with pytest.raises(UserError, match="a finished trial is damaged"):
         read_store(tmp_path, PRESENT)
+
+
+def interrupted(runs: Path) -> TrialFolder:
+    folder = finish(runs, "stl")
+    (folder.path / DONE).unlink()
+    folder.lock.touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, OWNER, JOB, ERROR])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.write_bytes(b"\xff\xfe[")])
+def test_strange_files_of_an_unfinished_trial_stop_no_list(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    """A read from a FIFO would wait for ever."""
+    folder = interrupted(tmp_path)
+    make(folder.path / name)
+    status, said, error = malbench("status", "--runs", tmp_path)
+    assert (status, error) == (0, "")
+    assert state_of(folder, PRESENT).value in said
+    assert folder.steps_done() is None
+    assert read_owner(folder.path) is None
 
 
 def test_a_file_that_has_not_changed_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
