@@ -20,7 +20,7 @@ from benchmark.core.hashing import digest_of_file
 from benchmark.data import align
 from benchmark.data.align import Points
 from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, video_of
-from benchmark.data.images import kind_of, refused_turn, rgb, turn_of
+from benchmark.data.images import check_sums, kind_of, refused_turn, rgb, turn_of
 
 HASH_BYTES = 16
 MAX_PIXELS = 64_000_000
@@ -99,6 +99,7 @@ def decode(path: Path, size: int, points: Points | None = None) -> Decoded:
         data = read_bytes(path)
         with Image.open(BytesIO(data), formats=IMAGE_FORMATS) as image:  # the bytes that are hashed
             _check_size(path, image.width, image.height)
+            check_sums(data)
             turn, kind = turn_of(image), kind_of(image)
             if points is None:
                 image.draft("RGB", (size, size))  # JPEG decodes at a reduced scale, not below this size

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from benchmark.core.errors import UserError
-from benchmark.core.files import json_object, read_bytes
+from benchmark.core.files import json_object, read_bytes, regular
 from benchmark.core.hashing import digest_of_file, digest_of_json
 from benchmark.core.machine import available_cores
 from benchmark.data import align
@@ -126,17 +126,18 @@ def pack(
     packing = _Packing(faces, size, folder)
     # Other processes that need the same frames wait until the first has packed them.
     with FileLock(cache / f"{packing.making.name}.lock"):
-        if not (folder / _META).is_file():
+        if not folder.exists():  # a folder without its facts is damaged: packs are renamed whole
             decoded = packing.run(progress)
             packing.remove_superseded()
     seconds = time.monotonic() - began if decoded else 0.0
     try:
         meta = read_meta(folder)
         fingerprint, portions = str(meta["fingerprint"]), portions_of(meta["portions"], len(faces))
-        frames = np.load(folder / _FRAMES, mmap_mode="r", allow_pickle=False)
-        if frames.shape != (len(faces), size, size, 3) or frames.dtype != np.uint8:
-            raise ValueError(f"{frames.dtype} of shape {frames.shape}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        frames = np.load(regular(folder / _FRAMES), mmap_mode="r", allow_pickle=False)
+        # The digests cover the bytes, and the header says which pixel a byte is.
+        if frames.shape != (len(faces), size, size, 3) or frames.dtype != np.uint8 or not frames.flags.c_contiguous:
+            raise ValueError(f"{frames.dtype} of shape {frames.shape}, strides {frames.strides}")
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise _damaged(folder, error) from error
     began = time.monotonic()
     if check:
@@ -173,10 +174,10 @@ def source_hashes_of(faces: FaceSet, size: int, cache: Path) -> list[bytes] | No
             meta = read_meta(folder)
             if meta.get("contents") != contents:
                 continue
-            if digest_of_file(folder / _HASHES).hex() != meta["hashes"]:
+            if digest_of_file(regular(folder / _HASHES)).hex() != meta["hashes"]:
                 raise ValueError(f"{_HASHES} has changed")
             hashes = (folder / _HASHES).read_bytes()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, UserError) as error:
             raise _damaged(folder, error) from error
         return [hashes[i : i + HASH_BYTES] for i in range(0, len(hashes), HASH_BYTES)]
     return None
@@ -186,7 +187,7 @@ def _damaged(folder: Path, error: Exception) -> UserError:
     return UserError(
         "packed frames are damaged",
         where=folder,
-        found=f"{type(error).__name__}: {error}"[:160],
+        found=(error.found or error.what) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"[:160],
         remedy="delete this folder: the frames are packed anew",
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from benchmark.core.errors import UserError
-from benchmark.data.faces import UNREADABLE
+from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE
 
 _PLAIN = frozenset({"RGB", "L", "1", "P"})
 """Modes whose conversion to RGB loses nothing, unless a colour is transparent."""
@@ -53,6 +54,19 @@ def rgb(image: Image.Image, path: Path) -> Image.Image:
             raise _refused(path, "transparent pixels")
         return whole.convert("RGB")
     return image.convert("RGB")
+
+
+def check_sums(content: bytes) -> None:
+    """Compare the checksums of a PNG's parts, which decoding alone does not; a JPEG has none.
+
+    Args:
+        content: Bytes of an image file.
+
+    Raises:
+        SyntaxError: The image is damaged, as Pillow says it; other errors of `UNREADABLE` likewise.
+    """
+    with Image.open(BytesIO(content), formats=IMAGE_FORMATS) as image:
+        image.verify()
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

@@ -7,7 +7,6 @@ Slurm sends SIGTERM before the time limit and at a pre-emption. The command then
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from filelock import FileLock
 from benchmark.config.settings import SlurmResources, SlurmSettings
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.files import json_object, read_bytes
 from benchmark.store.folder import JOB, TrialFolder
 from benchmark.trials.states import State, source_hashes, state_of
 from methods import Registry
@@ -163,8 +163,8 @@ def _state(trial: Trial, runs: Path, present: dict[str, str]) -> State:
 
 def _last_job(trial: Trial, runs: Path) -> str:
     try:
-        return str(json.loads((trial.folder(runs) / JOB).read_text(encoding="utf-8"))["job"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):  # no job, or no readable record of one
+        return str(json_object(read_bytes(trial.folder(runs) / JOB))["job"])
+    except (FileNotFoundError, ValueError, KeyError, UserError):  # no job, or no readable record of one
         return ""
 
 

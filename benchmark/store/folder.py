@@ -168,10 +168,10 @@ class TrialFolder:
     def steps_done(self) -> int | None:
         """Steps before the last checkpoint, from its header alone; None if there is no readable checkpoint."""
         try:
-            with safe_open(self.path / CHECKPOINT, framework="np") as file:  # "pt" would import torch
+            with safe_open(regular(self.path / CHECKPOINT), framework="np") as file:  # "pt" would import torch
                 plan = json.loads((file.metadata() or {})["tree"])
             return int(dict(dict(plan["dict"])["state"]["dict"])["step"]["value"])
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, UserError):
             return None
 
     def save_model(self, state: Mapping[str, Tensor]) -> None:
@@ -279,7 +279,7 @@ class TrialFolder:
             return None
         key, *lines = text.removesuffix("\n").split("\n")
         digests = {name: digest for digest, _, name in (line.partition(" ") for line in lines)}
-        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(digests)):
+        if not (text.endswith("\n") and _KEY.fullmatch(key) and all(digests) and len(digests) == len(lines)):
             raise UserError(
                 "the mark of a finished trial is damaged",
                 where=self.path / DONE,

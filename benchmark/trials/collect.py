@@ -22,6 +22,7 @@ from benchmark.stats.weights import weight_statistics
 from benchmark.store.folder import AUDIT, FE_WEIGHTS, TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
+from benchmark.store.shapes import check_shapes
 
 
 def read_store(runs: Path, sources: Mapping[str, str]) -> Results:
@@ -65,6 +66,8 @@ def _read_finished(folder: TrialFolder, trial: Trial, made: Mapping[str, Any], s
         UserError: A file is missing or damaged.
     """
     try:
+        if not seals:
+            check_shapes(trial.key, trial.model_dump_json(), json.dumps(made))
         counts, scores, history = (
             folder.read_table(f"{name}.parquet", seals) for name in ("counts", "scores", "history")
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.config.trial import Trial
+from benchmark.core.errors import UserError
+from benchmark.core.files import json_object, read_bytes
 from benchmark.store.folder import DONE, PROVENANCE, TRIAL
 from methods import Registry
 from methods.base import Stream
@@ -63,9 +64,9 @@ def _times(trial: Trial, runs: Path) -> Iterator[float]:
     settings = _settings(trial.model_dump(mode="json"))
     for done in (runs / trial.dataset / trial.method).glob(f"*/{DONE}"):
         try:
-            if _settings(json.loads((done.parent / TRIAL).read_bytes())) == settings:
-                yield float(json.loads((done.parent / PROVENANCE).read_bytes())["time_train_s"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # only the order depends on it
+            if _settings(json_object(read_bytes(done.parent / TRIAL))) == settings:
+                yield float(json_object(read_bytes(done.parent / PROVENANCE))["time_train_s"])
+        except (OSError, ValueError, KeyError, TypeError, UserError):  # only the order depends on it
             continue
 
 

@@ -37,7 +37,8 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
-from benchmark.core.errors import Interrupted
+from benchmark.core.errors import Interrupted, UserError
+from benchmark.core.files import read_bytes
 
 OWNER = ".owner.json"
 BEAT_S = 5.0
@@ -133,9 +134,12 @@ def _read(folder: Path) -> Record:
     Raises:
         FileNotFoundError: There is no record.
         OSError: The record cannot be read now.
-        ValueError: The record is incomplete.
+        ValueError: The record is incomplete, or no file.
     """
-    return _RECORD.validate_json((folder / OWNER).read_bytes())
+    try:
+        return _RECORD.validate_json(read_bytes(folder / OWNER))
+    except UserError as error:
+        raise ValueError(str(error.found)) from error
 
 
 def is_beating(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from benchmark.core.errors import UserError
+from benchmark.core.files import read_bytes
 from benchmark.store.folder import CHECKPOINT, ERROR, TRIAL, TrialFolder
 from benchmark.store.record import is_current, read_trial
 from benchmark.store.summary import TrialSummary
@@ -130,7 +131,7 @@ def detail_of(folder: TrialFolder, state: State) -> str:
     """Details for a list: why the trial failed, or how far it is; "" for none."""
     if state == State.FAILED:
         try:
-            return (folder.path / ERROR).read_text(encoding="utf-8").partition("\n")[0]
+            return read_bytes(folder.path / ERROR).decode(errors="replace").partition("\n")[0]
         except FileNotFoundError:  # a process has started it again in the meantime
             return ""
     if state == State.STALE:

@@ -68,9 +68,31 @@ def digests_gone(folder: Path) -> None:
     file.write_text(file.read_text().replace('"portions"', '"portion"'))
 
 
+def order_of_axes_edited(folder: Path) -> None:
+    """The same bytes then mean other pixels."""
+    file = folder / "frames.npy"
+    file.write_bytes(file.read_bytes().replace(b"'fortran_order': False", b"'fortran_order': True ", 1))
+
+
+def replaced_by_a_fifo(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    change.__name__ = f"{name} a FIFO"
+    return change
+
+
+def facts_gone(folder: Path) -> None:
+    (folder / "pack.json").unlink()
+
+
 @pytest.mark.parametrize(
     "change",
-    [zeroed, one_bit, two_frames_swapped, cut, fingerprint_edited, digests_gone],
+    [
+        *(zeroed, one_bit, two_frames_swapped, cut, fingerprint_edited, digests_gone, order_of_axes_edited, facts_gone),
+        *map(replaced_by_a_fifo, ("frames.npy", "pack.json")),
+    ],
     ids=lambda change: change.__name__,
 )
 def test_a_changed_pack_is_not_used(data: Path, tmp_path: Path, change: Callable[[Path], None]) -> None:
@@ -171,6 +193,32 @@ def test_images_without_a_certain_conversion_are_refused(tmp_path: Path, name: s
     with pytest.raises(UserError, match="no certain conversion") as caught:
         decode(path, 16)
     assert caught.value.where == str(path)
+
+
+def without_checksum(content: bytes) -> bytes:
+    """A wrong checksum of the pixels, which stand whole before it."""
+    at = content.rindex(b"IEND") - 5
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "an empty PNG": ("png", lambda _: b""),
+    "the signature of a PNG alone": ("png", lambda content: content[:8]),
+    "half a PNG": ("png", lambda content: content[: len(content) // 2]),
+    "a PNG with a wrong checksum": ("png", without_checksum),
+    "half a JPEG": ("jpg", lambda content: content[: len(content) // 2]),
+    "a JPEG without its end": ("jpg", lambda content: content[:-2]),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_images_are_refused(tmp_path: Path, name: str) -> None:
+    suffix, damage = DAMAGED[name]
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS))
+    decode(path, 16)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match="an image cannot be read"):
+        decode(path, 16)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -13,10 +13,13 @@ import pytest
 
 from benchmark.cli.console import standings
 from benchmark.core.errors import UserError
-from benchmark.store.folder import DONE, VERIFIED, TrialFolder
+from benchmark.core.hashing import digest_of_file
+from benchmark.store.folder import CHECKPOINT, DONE, ERROR, JOB, VERIFIED, TrialFolder
 from benchmark.store.summary import Contents, summaries
 from benchmark.trials.collect import read_store
+from benchmark.trials.ownership import OWNER, read_owner
 from benchmark.trials.states import State, source_hashes, state_of
+from tests.fuzz.test_fuzz import malbench
 from tests.integrity.stores import edit_json, finish, finished_store
 
 PRESENT = source_hashes()
@@ -73,6 +76,17 @@ def seal_cut(path: Path) -> None:
     (path / DONE).write_text("".join(line for line in lines if "counts" not in line))
 
 
+def sealed_twice(path: Path) -> None:
+    """Of two digests of a file, one may be that of other content."""
+    counts_edited(path)
+    digest = digest_of_file(path / "counts.parquet").hex()
+    (path / DONE).write_text(f"{(path / DONE).read_text()}{digest} counts.parquet\n")
+
+
+def mark_with_windows_line_ends(path: Path) -> None:
+    (path / DONE).write_bytes((path / DONE).read_bytes().replace(b"\n", b"\r\n"))
+
+
 def settings_renamed(path: Path) -> None:
     (path / "trial.json").rename(path / "trial.json.bak")
 
@@ -115,6 +129,8 @@ CHANGES = (
     key_of_zeros_everywhere,
     seals_cut,
     seal_cut,
+    sealed_twice,
+    mark_with_windows_line_ends,
     settings_renamed,
     provenance_gone,
     other_trial,
@@ -187,6 +203,37 @@ def test_a_trial_of_a_version_without_seals_is_unsealed_everywhere(tmp_path: Pat
     results = read_store(tmp_path, PRESENT)
     assert results.trials["stale"].all()
     assert json.loads(results.trials["provenance"].iloc[0])["unsealed"] is True
+
+
+@pytest.mark.parametrize("name", ["prerequisites", "parts", "time_train_s"])
+def test_nothing_proves_the_shape_of_an_unsealed_provenance(tmp_path: Path, name: str) -> None:
+    folder = finish(tmp_path, "stl", **{"sealed": None, name: [None]})
+    seals_cut(folder.path)
+    assert state_of(folder, PRESENT) == State.UNSEALED
+    with pytest.raises(UserError, match="a finished trial is damaged"):
+        read_store(tmp_path, PRESENT)
+
+
+def interrupted(runs: Path) -> TrialFolder:
+    folder = finish(runs, "stl")
+    (folder.path / DONE).unlink()
+    folder.lock.touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, OWNER, JOB, ERROR])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.write_bytes(b"\xff\xfe[")])
+def test_strange_files_of_an_unfinished_trial_stop_no_list(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    """A read from a FIFO would wait for ever."""
+    folder = interrupted(tmp_path)
+    make(folder.path / name)
+    status, said, error = malbench("status", "--runs", tmp_path)
+    assert (status, error) == (0, "")
+    assert state_of(folder, PRESENT).value in said
+    assert folder.steps_done() is None
+    assert read_owner(folder.path) is None
 
 
 def test_a_file_that_has_not_changed_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
