@@ -12,6 +12,7 @@ from benchmark.core.errors import UserError
 from benchmark.data.check import Finding, Report
 from benchmark.data.placement import in_place, inside_share
 from benchmark.datasets.bp4d.reader import read_bp4d
+from benchmark.datasets.bp4d.selection import Listed
 from benchmark.datasets.disfa.reader import read_disfa
 from tests.owners import mock
 
@@ -39,7 +40,7 @@ def test_complete_counts_the_frames_that_are_used(tmp_path: Path) -> None:
     mock.bp4d(tmp_path)
     protocol = protocol_of_the_mock(48)
     whole = read_bp4d(tmp_path, protocol, alignment="landmarks")
-    few = {"F001/T1": frozenset(whole.table["frame"][:1])}
+    few = Listed({"F001/T1": frozenset(whole.table["frame"][:1])})
     one = read_bp4d(tmp_path, protocol, alignment="landmarks", selection=few)
     assert (len(one), one.origin) == (1, "partial")
     for path in sorted((tmp_path / "BP4D/Sequences(2D+3D)").rglob("*.jpg"))[::2]:
