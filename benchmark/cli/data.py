@@ -170,11 +170,16 @@ def import_lists(
 
     from benchmark.api.lists import import_lists as write
 
-    table, profile = write(dataset, images, lists, labels)
+    written = write(dataset, images, lists, labels)
     name = f"{dataset}_crops"
+    pairs = ", ".join(written.alike[:6]) + (
+        f" and {len(written.alike) - 6} more pairs" if len(written.alike) > 6 else ""
+    )
+    unsure = f"columns that their rates cannot tell apart, look at them: {pairs}\n" if written.alike else ""
     Console().print(
         escape(
-            f"wrote {table}\nwrote {profile}: add its table to a copy of benchmark/config/profiles/paper.toml\nnext:\n"
+            f"wrote {written.table}\nwrote {written.profile}: add its table to a copy of "
+            f"benchmark/config/profiles/paper.toml\n{unsure}next:\n"
             f"  malbench data check {name} --data {images.resolve().parent} --profile mine.toml"
         ),
         soft_wrap=True,
