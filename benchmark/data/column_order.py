@@ -149,7 +149,7 @@ def _best_order(groups: Sequence[_Group], names: tuple[str, ...]) -> tuple[str, 
     """AUs of the columns by the rates of all groups; the protocol's order unless another fits clearly better."""
     if not groups:
         return names
-    cost = sum(np.abs(group.seen[:, None] - group.known[None, :]) for group in groups) / len(groups)
+    cost = np.mean([np.abs(group.seen[:, None] - group.known[None, :]) for group in groups], axis=0)
     columns, aus = linear_sum_assignment(cost)
     better = float(np.trace(cost) - cost[columns, aus].sum())
     return tuple(names[au] for au in aus) if better > _clearly(groups) else names

@@ -69,28 +69,3 @@ def test_a_video_short_of_its_header_drops_the_tail_and_counts_it(tmp_path: Path
     assert counted["SN001"] in {8, 9}
     assert counted.drop("SN001").eq(10).all()
     assert f"{10 - counted['SN001']} labels without a frame" in faces.note
-
-
-def test_which_landmark_file_is_first_is_decided_by_the_faces(tmp_path: Path) -> None:
-    """Files 1 to 9 of ten frames: frame 1 has none, or the last has none."""
-    for first in (0, 1):
-        root = tmp_path / str(first)
-        copy = mock.disfa(root, first_mark=first)
-        for subject in mock.DISFA_PEOPLE:
-            folder = root / f"DISFA/Landmark_Points/{subject}/tmp_frame_lm"
-            (folder / f"{subject}_{0 if first == 0 else 10:04d}_lm.mat").unlink()
-        faces = read_disfa(root, alignment="landmarks")
-        again = read_disfa(root, alignment="landmarks", settings=_numbered(first))
-        assert faces.points is not None
-        assert again.points is not None
-        assert np.array_equal(faces.points, again.points)
-        wrong = read_disfa(root, alignment="landmarks", settings=_numbered(1 - first))
-        assert wrong.points is not None
-        assert not np.array_equal(faces.points, wrong.points)
-        assert copy.faces
-
-
-def _numbered(first: int):
-    from benchmark.datasets.disfa.settings import DisfaSettings
-
-    return DisfaSettings(landmark_numbers="from_1" if first else "from_0")
