@@ -30,7 +30,7 @@ dataset/DISFA_combine_1_2_66land.txt of PyTorch-JAANet."""
 Numbers = Literal["auto", "from_0", "from_1"]
 Reason = Literal["their numbers", "the faces", "the setting", "the rule for samples"]
 SAMPLE = 100
-"""Number of labels below which a subject is a sample of DISFA's, whose files have up to 4,845. Where fewer than `FEWEST`
+"""Number of labels below which a subject is a sample of DISFA, whose files have 4,845. Where fewer than `FEWEST`
 frames of a sample can be tried, its landmark files are taken to count from 0, and the note of the data says so."""
 
 _LANDMARK_NAME = re.compile(r".*?(?P<number>\d+)(?:_lm)?\.mat", re.IGNORECASE | re.ASCII)
