@@ -155,6 +155,8 @@ def prepare(
         strange = f"{looked.quality.sentence()} of {len(packed.faces):,} frames"
         warning = "WARNING, a run refuses these: " if looked.quality.too_many else ""
         console.print(escape(f"  {warning}{strange}; contact sheet: {looked.sheet}"), soft_wrap=True)
+        if looked.shift is not None:
+            console.print(escape(f"  WARNING, a run refuses this: {looked.shift.sentence()}"), soft_wrap=True)
     console.print("look at the contact sheets before you train; they show the people of your data and stay with you")
 
 

@@ -180,7 +180,17 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
         lines.append(Line(f"{split} images", str(len(codes)), total))
         lines += [Line(f"{split} {name}", str(counts[name]), str(full.get(name, "?"))) for name in faces.label_names]
         wrong = [f"{name} {counts[name]} for {full[name]}" for name in full if counts.get(name) != full[name]]
-        if wrong:
+        moved = _moved_classes(counts, full)
+        if moved:
+            findings.append(
+                Finding(
+                    f"{dataset.title} {split}: classes changed places: {moved}",
+                    where=str(dataset.label_source(faces.root)),
+                    expected="class folders 1 to 7 or codes in the order " + ", ".join(faces.label_names),
+                    remedy="give each class its own images again: look at some of each class",
+                )
+            )
+        elif wrong:
             certain = standin or dataset.certain_split(split) or len(codes) != sum(full.values())
             findings.append(
                 Finding(
@@ -193,6 +203,19 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
                 )
             )
     return Report(tuple(lines), (*findings, *dataset.findings(faces), *places(faces)))
+
+
+def _moved_classes(counts: Mapping[str, int], full: Mapping[str, int]) -> str:
+    """Classes that have the known number of images of another class, in words; "" unless all counts are explained."""
+    class_of = {number: name for name, number in full.items()}
+    if len(class_of) < len(full) or sorted(counts.values()) != sorted(full.values()):
+        return ""
+    moved = [(name, class_of[counts[name]]) for name in full if counts[name] != full[name]]
+    words = [
+        f"{name} has the images of {other}" if not i else f"{name} those of {other}"
+        for i, (name, other) in enumerate(moved)
+    ]
+    return ", ".join(words)
 
 
 def _ranges_of(faces: FaceSet) -> dict[str, Range]:
