@@ -12,9 +12,10 @@ from benchmark.api.listener import SILENT, Listener
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
-from benchmark.data.check import Finding, Report, check_au, check_fe, grouped, of_error
+from benchmark.data.check import check_au, check_fe
 from benchmark.data.deep import check_bytes
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, Report, grouped, of_error
 from benchmark.data.motion import REMEDY, find_shift
 from benchmark.trials.prepare import Chosen, read_au, read_fe
 

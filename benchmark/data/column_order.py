@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
-from benchmark.data.check import few
 from benchmark.data.faces import UNKNOWN
+from benchmark.data.findings import few
 from benchmark.data.known import Known
 
 LOOSE = 6.0

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.files import regular
-from benchmark.data.check import few
 from benchmark.data.faces import UNKNOWN
 from benchmark.data.files import listing
+from benchmark.data.findings import few
 from benchmark.data.known import Known
 
 SHIFTS = (-1, 0, 1)

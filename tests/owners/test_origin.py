@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.api import data as api_data
 from benchmark.core.errors import UserError
-from benchmark.data.check import Finding, Report
+from benchmark.data.findings import Finding, Report
 from benchmark.data.placement import in_place, inside_share
 from benchmark.datasets.bp4d.reader import read_bp4d
 from benchmark.datasets.bp4d.selection import Listed

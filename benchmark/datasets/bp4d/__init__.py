@@ -12,8 +12,8 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.config.settings import StandinSettings
-from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, repeats, unlabelled
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_csv, read_known_rates
 from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, DatasetSettings, PrintedTable, Progress, ReadOptions, au_dataset
