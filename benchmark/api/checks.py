@@ -12,9 +12,11 @@ from benchmark.api.listener import SILENT, Listener
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
-from benchmark.data.check import Finding, Report, check_au, check_fe, grouped, of_error
+from benchmark.data.check import check_au, check_fe
 from benchmark.data.deep import check_bytes
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, Report, grouped, of_error
+from benchmark.data.motion import REMEDY, find_shift
 from benchmark.trials.prepare import Chosen, read_au, read_fe
 
 
@@ -45,7 +47,8 @@ def check_data(
 ) -> CheckedData:
     """Compare the files at a data root with the known contents of full copies.
 
-    Labels, file names and landmarks are read, and the headers of some images; all images are, if `deep` is set.
+    Labels, file names and landmarks are read, the headers of some images, and some moving frames; all images are, if
+    `deep` is set.
 
     Args:
         dataset: Name of the AU dataset.
@@ -77,7 +80,7 @@ def check_data(
     def read_and_check_au() -> tuple[FaceSet, Report]:
         protocol = chosen.au.protocol_at(root)
         faces = read_au(root, chosen.au, protocol, settings, listener.progress, of_au)
-        return faces, check_au(faces, chosen.au, protocol, of_au)
+        return faces, check_au(faces, chosen.au, protocol, of_au) + Report((), _shift(faces))
 
     def read_and_check_fe() -> tuple[FaceSet, Report]:
         faces = read_fe(root, chosen.fe, settings, of_fe)
@@ -91,6 +94,14 @@ def check_data(
         report += check_bytes(face_set, settings.data.frame_size, (cache or default_cache()) / "frames", progress)
     report = Report(report.lines, (*grouped(report.findings), *(() if len(faces) == 2 else _recognised(root))))
     return CheckedData(report, faces, _steps(dataset, root, report))
+
+
+def _shift(faces: FaceSet) -> tuple[Finding, ...]:
+    """Finding on images that are a frame off their landmarks; none for a stand-in."""
+    shift = None if faces.origin == "stand-in" else find_shift(faces)
+    if shift is None:
+        return ()
+    return (Finding(shift.sentence(), where=str(faces.root / shift.example), remedy=REMEDY),)
 
 
 def _attempt(check: Callable[[], tuple[FaceSet, Report]]) -> tuple[FaceSet | None, Report]:

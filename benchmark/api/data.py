@@ -17,8 +17,9 @@ from benchmark.config.settings import Profile
 from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
-from benchmark.data.check import Report, check_au, check_fe
+from benchmark.data.check import check_au, check_fe
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Report
 from benchmark.data.frames import PackedFaces, needed_bytes
 from benchmark.data.trial_data import TrialData
 from benchmark.datasets.base import Dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,29 @@ import numpy as np
 from benchmark import datasets
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
+from benchmark.data.column_order import check_order
 from benchmark.data.faces import UNKNOWN
 from benchmark.data.known import read_known_csv
-from benchmark.data.lists import Comparison, Entry, check_rates, compare, read_label_rows, read_names
+from benchmark.data.lists import Comparison, Entry, compare, read_label_rows, read_names
 from benchmark.datasets.base import AuDataset
 
 TABLE, PROFILE = "labels.csv", "malbench.toml"
 """Files that an import writes into the folder of the images."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Outcome of an import.
+
+    Attributes:
+        table: Table of labels beside the images.
+        profile: Profile that declares the dataset.
+        alike: Pairs of AUs whose columns the rates cannot tell from one another.
+    """
+
+    table: Path
+    profile: Path
+    alike: tuple[str, ...]
 
 
 def compare_list(dataset: str, file: Path) -> Comparison:
@@ -37,7 +54,7 @@ def compare_list(dataset: str, file: Path) -> Comparison:
     return compare(entries, au.protocol, au.known(au.protocol), sizes)
 
 
-def import_lists(dataset: str, images: Path, lists: Sequence[Path], labels: Sequence[Path]) -> tuple[Path, Path]:
+def import_lists(dataset: str, images: Path, lists: Sequence[Path], labels: Sequence[Path]) -> Imported:
     """Make a dataset of crops that come with lists of names and labels: write a table and a profile beside the images.
 
     The columns of the labels are the protocol's AUs, which is checked by their rates. The labels are binary.
@@ -49,7 +66,7 @@ def import_lists(dataset: str, images: Path, lists: Sequence[Path], labels: Sequ
         labels: Files of labels, one for each list.
 
     Returns:
-        The table and the profile.
+        The files, and what the rates leave open.
 
     Raises:
         UserError: Names and labels do not belong together, an image is missing or stands on two lists, the columns are
@@ -79,8 +96,9 @@ def import_lists(dataset: str, images: Path, lists: Sequence[Path], labels: Sequ
                 )
             first[path] = names
             rows.append((entry, path, row))
-    check_rates(np.stack([row for _, _, row in rows]), au.protocol, au.known(au.protocol), labels[0])
-    return _write(au, images, rows)
+    stacked, subjects = np.stack([row for _, _, row in rows]), [entry.subject for entry, _, _ in rows]
+    alike = check_order(stacked, subjects, au.protocol, au.known(au.protocol), labels[0])
+    return Imported(*_write(au, images, rows), alike)
 
 
 def _write(au: AuDataset, images: Path, rows: Sequence[tuple[Entry, str, np.ndarray]]) -> tuple[Path, Path]:

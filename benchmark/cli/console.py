@@ -31,8 +31,8 @@ from benchmark.trials.states import State, detail_of, summary_state
 if TYPE_CHECKING:
     from benchmark.api.doctor import Diagnosis
     from benchmark.api.grid import Grid
-    from benchmark.data.check import Report
     from benchmark.data.faces import FaceSet
+    from benchmark.data.findings import Report
     from benchmark.data.lists import Comparison
     from benchmark.launch.slurm import Submission
     from benchmark.launch.watch import View

@@ -164,6 +164,8 @@ def prepare(
         strange = f"{looked.quality.sentence()} of {len(packed.faces):,} frames"
         warning = "WARNING, a run refuses these: " if looked.quality.too_many else ""
         console.print(escape(f"  {warning}{strange}; contact sheet: {looked.sheet}"), soft_wrap=True)
+        if looked.shift is not None:
+            console.print(escape(f"  WARNING, a run refuses this: {looked.shift.sentence()}"), soft_wrap=True)
     console.print("look at the contact sheets before you train; they show the people of your data and stay with you")
 
 
@@ -179,11 +181,16 @@ def import_lists(
 
     from benchmark.api.lists import import_lists as write
 
-    table, profile = write(dataset, images, lists, labels)
+    written = write(dataset, images, lists, labels)
     name = f"{dataset}_crops"
+    pairs = ", ".join(written.alike[:6]) + (
+        f" and {len(written.alike) - 6} more pairs" if len(written.alike) > 6 else ""
+    )
+    unsure = f"columns that their rates cannot tell apart, look at them: {pairs}\n" if written.alike else ""
     Console().print(
         escape(
-            f"wrote {table}\nwrote {profile}: add its table to a copy of benchmark/config/profiles/paper.toml\nnext:\n"
+            f"wrote {written.table}\nwrote {written.profile}: add its table to a copy of "
+            f"benchmark/config/profiles/paper.toml\n{unsure}next:\n"
             f"  malbench data check {name} --data {images.resolve().parent} --profile mine.toml"
         ),
         soft_wrap=True,

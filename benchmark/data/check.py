@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 from typing import Protocol as Interface
 
 import numpy as np
@@ -20,67 +18,15 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
-from benchmark.core.files import read_bytes
-from benchmark.core.hashing import digest_of_file
 from benchmark.data.faces import UNKNOWN, FaceSet
-from benchmark.data.files import kind_of
+from benchmark.data.findings import Finding, Line, Report, few, of_error
 from benchmark.data.known import Known, Range, known_classes_of_standin, known_of_standin
 from benchmark.data.placement import in_place, out_of_place, size_of
 
-FEW = 12
-"""Maximum number of items that a line lists by name."""
-REPEATS_FROM = 5
-"""Minimum number of coded frames with which equal label files count as copies."""
 SAMPLE = 200
 """Number of images whose header a check reads."""
 THINNED = 0.05
 """Tolerance of the number of frames against a list that may be subsampled, as a share."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault or remark of a check.
-
-    Attributes:
-        what: Sentence that names the items.
-        where: File with line, or another place.
-        expected: Contents of a full copy.
-        found: Contents of this copy.
-        remedy: Action to take.
-        severity: `fault` for incomplete or damaged data; `remark` where the reference list may be the cause.
-    """
-
-    what: str
-    where: str = ""
-    expected: str = ""
-    found: str = ""
-    remedy: str = ""
-    severity: Literal["fault", "remark"] = "fault"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the check's table: an item, its value in this copy, and its value in a full copy."""
-
-    name: str
-    found: str
-    known: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of a check."""
-
-    lines: tuple[Line, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def faults(self) -> tuple[Finding, ...]:
-        """Findings because of which the data are refused."""
-        return tuple(finding for finding in self.findings if finding.severity == "fault")
-
-    def __add__(self, other: Report) -> Report:
-        return Report(self.lines + other.lines, self.findings + other.findings)
 
 
 class CheckedAu(Interface):
@@ -180,7 +126,17 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
         lines.append(Line(f"{split} images", str(len(codes)), total))
         lines += [Line(f"{split} {name}", str(counts[name]), str(full.get(name, "?"))) for name in faces.label_names]
         wrong = [f"{name} {counts[name]} for {full[name]}" for name in full if counts.get(name) != full[name]]
-        if wrong:
+        moved = _moved_classes(counts, full)
+        if moved:
+            findings.append(
+                Finding(
+                    f"{dataset.title} {split}: classes changed places: {moved}",
+                    where=str(dataset.label_source(faces.root)),
+                    expected="class folders 1 to 7 or codes in the order " + ", ".join(faces.label_names),
+                    remedy="give each class its own images again: look at some of each class",
+                )
+            )
+        elif wrong:
             certain = standin or dataset.certain_split(split) or len(codes) != sum(full.values())
             findings.append(
                 Finding(
@@ -193,6 +149,19 @@ def check_fe(faces: FaceSet, dataset: CheckedFe, faults: Sequence[UserError] = (
                 )
             )
     return Report(tuple(lines), (*findings, *dataset.findings(faces), *places(faces)))
+
+
+def _moved_classes(counts: Mapping[str, int], full: Mapping[str, int]) -> str:
+    """Classes that have the known number of images of another class, in words; "" unless all counts are explained."""
+    class_of = {number: name for name, number in full.items()}
+    if len(class_of) < len(full) or sorted(counts.values()) != sorted(full.values()):
+        return ""
+    moved = [(name, class_of[counts[name]]) for name in full if counts[name] != full[name]]
+    words = [
+        f"{name} has the images of {other}" if not i else f"{name} those of {other}"
+        for i, (name, other) in enumerate(moved)
+    ]
+    return ", ".join(words)
 
 
 def _ranges_of(faces: FaceSet) -> dict[str, Range]:
@@ -236,6 +205,7 @@ def _sequences(ranges: Mapping[str, Range], coded: Mapping[str, Range], known: K
         for subject, tasks in sorted(gone.items())
         if tasks != [""]  # with one sequence a subject, the subject's finding suffices
     ]
+    findings += _outside(ranges, known.numbers)
     for name, count in sorted(known.counts.items()):
         have = ranges.get(name)
         if have is not None and abs(have.frames - count) > THINNED * count:
@@ -249,6 +219,22 @@ def _sequences(ranges: Mapping[str, Range], coded: Mapping[str, Range], known: K
                 )
             )
     return absent + findings
+
+
+def _outside(ranges: Mapping[str, Range], numbers: tuple[int, int] | None) -> list[Finding]:
+    """Findings on labels of frames that no video of the dataset has."""
+    if numbers is None:
+        return []
+    return [
+        Finding(
+            f"{name}: labels of frames that its video does not have, as if numbers started elsewhere",
+            expected=f"frames {numbers[0]} to {numbers[1]}",
+            found=_say(have),
+            remedy="see which frame of the video the first label belongs to, and number the labels from 1",
+        )
+        for name, have in sorted(ranges.items())
+        if have.first < numbers[0] or have.last > numbers[1]
+    ]
 
 
 _RANGE_REMEDY = "copy this sequence's labels and images from your dataset anew"
@@ -329,35 +315,6 @@ def _rates(faces: FaceSet, known: Known, ranges: Mapping[str, Range]) -> tuple[l
     return lines, findings
 
 
-def of_error(error: UserError) -> Finding:
-    """The finding of a fault that a reader raised."""
-    return Finding(error.what, error.where or "", error.expected or "", error.found or "", error.remedy or "")
-
-
-def grouped(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Findings with those of one kind made one: the first of them, with the number and the places of the others.
-
-    Findings are of one kind where their sentences and remedies differ in names of subjects and numbers alone.
-    """
-    kinds: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        kinds[kind_of(finding.what), kind_of(finding.remedy), finding.severity].append(finding)
-    return tuple(_as_one(members) for members in kinds.values())
-
-
-def _as_one(members: Sequence[Finding]) -> Finding:
-    first = members[0]
-    if len(members) == 1:
-        return first
-    names = [Path(m.where.rsplit(":", 1)[0]).name if m.where else m.what.partition(":")[0] for m in members[1:]]
-    return replace(first, what=f"{first.what} (and {len(names)} more of this kind: {few(list(dict.fromkeys(names)))})")
-
-
-def few(items: Sequence[str]) -> str:
-    """Names of the first items, and the number of the others."""
-    return ", ".join(items[:FEW]) + (f" and {len(items) - FEW} more" if len(items) > FEW else "")
-
-
 def _coded_range(dataset: CheckedAu, root: Path, protocol: Protocol, sequence: str) -> Range | None:
     try:
         frames = dataset.coded_frames(root, protocol, sequence)
@@ -398,35 +355,3 @@ def places(faces: FaceSet, known: Known | None = None) -> list[Finding]:
             )
         )
     return findings
-
-
-def unlabelled(names: list[str], where: Path) -> list[Finding]:
-    """Remark on folders of images without labels; none if there are no such folders."""
-    if not names:
-        return []
-    what = f"images without labels: {few(names)}"
-    return [Finding(what, str(where), remedy="copy their label files, or take the images out", severity="remark")]
-
-
-def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:
-    """Findings on label files with the same content under two names.
-
-    Args:
-        files: Label files by the file or folder that names them in the finding.
-    """
-    by_content: dict[tuple[bytes, ...], list[Path]] = defaultdict(list)
-    for name, paths in files.items():
-        by_content[tuple(digest_of_file(file) for file in paths)].append(name)
-    return [
-        Finding(
-            f"the same labels under {len(names)} names: {few([n.name for n in names])}",
-            where=str(names[0].parent),
-            remedy="copy these files from your dataset anew",
-        )
-        for names in by_content.values()
-        if len(names) > 1 and _rows(files[names[0]]) >= REPEATS_FROM
-    ]
-
-
-def _rows(files: list[Path]) -> int:
-    return max((read_bytes(file).count(b"\n") - 1 for file in files), default=0)

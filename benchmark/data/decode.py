@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from io import BytesIO
@@ -126,6 +126,35 @@ def decode(path: Path, size: int, points: Points | None = None) -> Decoded:
             remedy="copy this image from your dataset anew",
         ) from error
     return frame, blake2b(data + kind, digest_size=HASH_BYTES).digest()
+
+
+def read_frames(root: Path, paths: Sequence[str]) -> Iterator[npt.NDArray[np.uint8]]:
+    """RGB images (H, W, 3) of some frames as they are on disk; a black pixel for an unreadable one.
+
+    Args:
+        root: The data root.
+        paths: Paths as in `FaceSet.table`; those of one video in ascending order.
+    """
+    nothing = np.zeros((1, 1, 3), dtype=np.uint8)
+    source, opened, at = None, "", 0
+    for path in paths:
+        video = video_of(path)
+        if video is None:
+            try:
+                with Image.open(regular(root / path), formats=IMAGE_FORMATS) as image:
+                    yield np.asarray(image.convert("RGB"))
+            except UNREADABLE:
+                yield nothing
+            continue
+        if video != opened or source is None:
+            source, opened, at = cv2.VideoCapture(str(root / video)), video, 0
+        index = int(path.rpartition("#")[2])
+        whole = True
+        while whole and at < index:
+            whole, at = source.grab(), at + 1
+        frame = source.read()[1] if whole else None
+        at += 1
+        yield nothing if frame is None else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def hash_source(root: Path, path: str) -> bytes:

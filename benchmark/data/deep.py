@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmark.core.machine import available_cores
-from benchmark.data.check import Finding, Line, Report, few
 from benchmark.data.decode import hash_source
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, Line, Report, few
 from benchmark.data.frames import source_hashes_of
 
 

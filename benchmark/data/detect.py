@@ -19,13 +19,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
 from benchmark.core.errors import UserError
-from benchmark.core.files import regular
 from benchmark.core.machine import available_cores
 from benchmark.data.align import NEAREST, Points, nearest_points, plausible
-from benchmark.data.faces import IMAGE_FORMATS, UNREADABLE, FaceSet, video_of
+from benchmark.data.decode import read_frames
+from benchmark.data.faces import FaceSet, video_of
 from benchmark.data.files import NO_ALIGNMENT
 from benchmark.data.placement import in_place
 
@@ -229,7 +228,7 @@ def _tracked(
 def _search(root: Path, paths: list[str], detector: Detector, *, continuous: bool) -> Iterator[tuple[Points, int]]:
     """The chosen face of each image (4, 2), NaN for none, and the number of faces in it."""
     before: Points | None = None
-    for image in _images(root, paths):
+    for image in read_frames(root, paths):
         size = (image.shape[1], image.shape[0])
         faces = detector(image)
         faces = faces[plausible(faces) & in_place(faces, size)] if len(faces) else faces
@@ -242,30 +241,6 @@ def _search(root: Path, paths: list[str], detector: Detector, *, continuous: boo
             chosen = int(np.argmin(np.abs(faces - before).mean(axis=(1, 2))))
         before = faces[chosen]
         yield faces[chosen], len(faces)
-
-
-def _images(root: Path, paths: list[str]) -> Iterator[npt.NDArray[np.uint8]]:
-    """RGB images of rows in the order of a sequence; a black pixel for an unreadable one."""
-    nothing = np.zeros((1, 1, 3), dtype=np.uint8)
-    source, opened, at = None, "", 0
-    for path in paths:
-        video = video_of(path)
-        if video is None:
-            try:
-                with Image.open(regular(root / path), formats=IMAGE_FORMATS) as image:
-                    yield np.asarray(image.convert("RGB"))
-            except UNREADABLE:
-                yield nothing
-            continue
-        if video != opened or source is None:
-            source, opened, at = cv2.VideoCapture(str(root / video)), video, 0
-        index = int(path.rpartition("#")[2])
-        whole = True
-        while whole and at < index:
-            whole, at = source.grab(), at + 1
-        frame = source.read()[1] if whole else None
-        at += 1
-        yield nothing if frame is None else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def _jumps(points: Points) -> npt.NDArray[np.bool_]:

@@ -248,7 +248,9 @@ Missing = Literal["error", "leave_out"]
 """Coded frames without an image: an error, or left out and counted."""
 
 
-def match_images(folder: Path, coded: Coding, *, remedy: str, missing: Missing = "error") -> tuple[list[Path], Coding]:
+def match_images(
+    folder: Path, coded: Coding, *, remedy: str, missing: Missing = "error", offset: int = 0
+) -> tuple[list[Path], Coding]:
     """Image of each coded frame, matched by integer value, because the zero padding of names varies.
 
     Args:
@@ -256,6 +258,7 @@ def match_images(folder: Path, coded: Coding, *, remedy: str, missing: Missing =
         coded: The coded frames.
         remedy: Action that corrects a missing image, for an error.
         missing: Rule for coded frames without an image.
+        offset: Number in an image's name minus that of its frame.
 
     Returns:
         The images, and the coding of the frames that have one.
@@ -263,7 +266,7 @@ def match_images(folder: Path, coded: Coding, *, remedy: str, missing: Missing =
     Raises:
         UserError: A coded frame has no image, and the rule is `error`; or an image is an empty file.
     """
-    by_frame = numbered_images(folder)
+    by_frame = {number - offset: path for number, path in numbered_images(folder).items()}
     absent = [frame for frame in coded.frames if frame not in by_frame]
     if absent and missing == "leave_out":
         coded = coded.only(by_frame)
@@ -273,7 +276,7 @@ def match_images(folder: Path, coded: Coding, *, remedy: str, missing: Missing =
             f"{len(absent)} coded frames have no image, the first is frame {absent[0]}",
             where=coded.file,
             line=coded.lines[coded.frames.index(absent[0])],
-            expected=f"{folder}/{absent[0]}.jpg, with any zero padding",
+            expected=f"{folder}/{absent[0] + offset}.jpg, with any zero padding",
             found=have,
             remedy=remedy,
         )

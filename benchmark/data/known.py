@@ -46,6 +46,7 @@ class Known:
         subjects: All subjects.
         ranges: Coded frames of each sequence, by its name in `FaceSet.table`; empty if not published.
         counts: Number of frames of each sequence, if a public list gives only that and may be subsampled.
+        numbers: First and last frame of a video in the numbers of the labels; None if not known.
         groups: Subjects of each group in `rates`.
         rates: Percentage of active frames, by group and AU.
         tolerance: Percentage points by which a rate may differ.
@@ -56,6 +57,7 @@ class Known:
     subjects: frozenset[str]
     ranges: Mapping[str, Range] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    numbers: tuple[int, int] | None = None
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     tolerance: float = 0.5

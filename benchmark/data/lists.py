@@ -13,17 +13,13 @@ import numpy.typing as npt
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.core.files import regular
-from benchmark.data.check import few
 from benchmark.data.faces import UNKNOWN
 from benchmark.data.files import listing
+from benchmark.data.findings import few
 from benchmark.data.known import Known
 
 SHIFTS = (-1, 0, 1)
 """Shifts of frame numbers that a comparison tries."""
-RATE_TOLERANCE = 6.0
-"""Percentage points by which the rate of an AU in a list may differ from the known one: parts differ by some five."""
-JUDGED_FROM = 1000
-"""Minimum number of rows from which rates are judged."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def read_label_rows(file: Path, rows: int, aus: int) -> npt.NDArray[np.int8]:
                 line=line,
                 expected=f"{aus} cells of 0, 1, and 9 or -1 for unknown",
                 found=text.strip()[:80],
-                remedy="name the labels that belong to the list",
+                remedy="name the labels that belong to the list; intensities must be made 0 and 1 first",
             )
         table.append([values[cell] for cell in whole])
     if len(table) != rows:
@@ -117,29 +113,6 @@ def read_label_rows(file: Path, rows: int, aus: int) -> npt.NDArray[np.int8]:
             remedy="name the labels that belong to the list",
         )
     return np.array(table, dtype=np.int8).reshape(rows, aus)
-
-
-def check_rates(labels: npt.NDArray[np.int8], protocol: Protocol, known: Known, where: Path) -> None:
-    """Refuse labels whose columns are not in the protocol's order of AUs, by their rates.
-
-    Raises:
-        UserError: The rate of an AU is far from the known one.
-    """
-    rates = known.rates.get("all", {})
-    if len(labels) < JUDGED_FROM or not rates:
-        return
-    seen = {au: 100 * float(np.mean(c[c != UNKNOWN] == 1)) for au, c in zip(protocol.au_names, labels.T, strict=True)}
-    wrong = [
-        f"{au} {seen[au]:.1f} % for {rates[au]:.1f} %" for au in seen if abs(seen[au] - rates[au]) > RATE_TOLERANCE
-    ]
-    if wrong:
-        raise UserError(
-            f"the columns of the labels are not {', '.join(protocol.au_names)}, or not of this dataset",
-            where=where,
-            expected=f"rates within {RATE_TOLERANCE:.0f} percentage points of the known ones",
-            found=few(wrong),
-            remedy="put the columns into this order",
-        )
 
 
 @dataclass(frozen=True)

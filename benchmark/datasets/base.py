@@ -33,9 +33,9 @@ from pydantic import BaseModel, ConfigDict
 from benchmark.config.protocol import Protocol
 from benchmark.config.settings import Align, StandinSettings, StartSettings
 from benchmark.core.errors import UserError
-from benchmark.data.check import Finding
 from benchmark.data.faces import FaceSet
 from benchmark.data.files import Missing
+from benchmark.data.findings import Finding
 from benchmark.data.known import Known
 from benchmark.data.sighting import Sighting
 

@@ -17,9 +17,9 @@ import pandas as pd
 
 from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
-from benchmark.data.check import Finding, few
 from benchmark.data.faces import FaceSet
 from benchmark.data.files import caught, listing
+from benchmark.data.findings import Finding, few
 from benchmark.datasets.base import FeDataset, Progress, ReadOptions, fe_dataset
 from benchmark.datasets.declared import Declared, DeclaredSettings, count, origin_of
 from benchmark.datasets.labels import in_order, label_names

@@ -17,8 +17,9 @@ from benchmark import datasets
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
-from benchmark.data.check import Report, check_au, check_fe
+from benchmark.data.check import check_au, check_fe
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Report
 from benchmark.data.known import Known
 from benchmark.datasets.base import AuDataset
 from benchmark.datasets.bp4d.protocol import BP4D

@@ -74,7 +74,7 @@ def test_disfa_landmarks_are_known_by_their_number(tmp_path: Path, name: str, fi
     for k in range(12):
         marks = np.zeros((0, 0)) if k == 5 else points(66, *layout, shift=1 + k)
         savemat(folder / name.format(k + first), {"pts": marks})
-    found = read_mat_landmarks(tmp_path / "SN001", labels(12))
+    found = read_mat_landmarks(tmp_path / "SN001", labels(12)).points
     assert sorted(found) == [1, 2, 3, 4, 5, *range(7, 13)]
     assert np.allclose(found[11], FOUR + 10, atol=1e-4)
 

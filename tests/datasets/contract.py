@@ -19,8 +19,9 @@ from benchmark import datasets
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import Profile
 from benchmark.core.errors import UserError
-from benchmark.data.check import Report, check_au, check_fe
+from benchmark.data.check import check_au, check_fe
 from benchmark.data.faces import UNKNOWN, FaceSet
+from benchmark.data.findings import Report
 from benchmark.data.known import ACTIVE, TRUTH
 from benchmark.data.sampling import make_fold
 from benchmark.datasets.base import AuDataset, Dataset, FeDataset, ReadOptions

@@ -18,8 +18,11 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import UserError
 from benchmark.data.faces import JPEG_COMMENT, UNKNOWN
+from benchmark.datasets.gft.annotations import read_annotations
+from benchmark.datasets.gft.partition import gft_protocol
 from benchmark.datasets.gft.protocol import GFT
-from benchmark.datasets.gft.reader import GftSettings, gft_protocol, read_annotations, read_gft
+from benchmark.datasets.gft.reader import read_gft
+from benchmark.datasets.gft.settings import GftSettings
 from benchmark.datasets.gft.standin import write_gft
 
 AUS = GFT.aus

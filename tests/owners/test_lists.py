@@ -96,8 +96,8 @@ def test_crops_with_lists_become_a_dataset(tmp_path: Path) -> None:
         np.savetxt(other, np.loadtxt(path, dtype=int)[:, ::-1], fmt="%d")
     with pytest.raises(UserError, match="the columns of the labels are not AU1, AU2"):
         import_lists("bp4d", tmp_path / "BP4D", names, swapped)
-    table, profile = import_lists("bp4d", tmp_path / "BP4D", names, labels)
-    text = Path("benchmark/config/profiles/smoke.toml").read_text() + profile.read_text()
+    written = import_lists("bp4d", tmp_path / "BP4D", names, labels)
+    text = Path("benchmark/config/profiles/smoke.toml").read_text() + written.profile.read_text()
     (tmp_path / "mine.toml").write_text(text)
     settings, _ = load_profile(str(tmp_path / "mine.toml"), [])
     dataset = datasets.open_au("bp4d_crops", settings)
@@ -113,7 +113,69 @@ def test_crops_with_lists_become_a_dataset(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="a file would be overwritten"):
         import_lists("bp4d", tmp_path / "BP4D", names, labels)
-    table.unlink()
-    profile.unlink()
+    written.table.unlink()
+    written.profile.unlink()
     with pytest.raises(UserError, match="an image stands on two lists"):
         import_lists("bp4d", tmp_path / "BP4D", [names[0], names[0]], [labels[0], labels[0]])
+
+
+FORMATS = {
+    "JAA-Net BP4D": ("bp4d", "BP4D/{s}/{t}/{n:04d}.jpg", "BP4D_{p}_path.txt", "BP4D_{p}_AUoccur.txt"),
+    "ME-GraphAU BP4D": ("bp4d", "{s}/{t}/{n}.jpg", "BP4D_test_img_path_{p}.txt", "BP4D_test_label_{p}.txt"),
+    "JAA-Net DISFA": ("disfa", "DISFA/{s}/{n}.jpg", "DISFA_{p}_path.txt", "DISFA_{p}_AUoccur.txt"),
+    "ME-GraphAU DISFA": ("disfa", "{s}/{n}.png", "DISFA_test_img_path_{p}.txt", "DISFA_test_label_{p}.txt"),
+    "MDHR DISFA": ("disfa", "{s}/{s}_{n}.png", "DISFA_test_img_path_{p}.txt", "DISFA_test_label_{p}.txt"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_public_formats_are_imported_with_their_frames_and_labels(name: str, tmp_path: Path) -> None:
+    """Names and numbers as on the lists of each repository; binary labels, also of DISFA."""
+    dataset, line, list_name, label_name = FORMATS[name]
+    profile, _ = load_profile("paper", [])
+    au, home = datasets.open_au(dataset, profile), tmp_path / "crops"
+    tasks, first = (("T1", "T3"), 9) if dataset == "bp4d" else (("",), 0)
+    rng, lists, labels, expected = np.random.default_rng(1), [], [], {}
+    for part, subjects in au.protocol.parts.items():
+        names, rows = [], []
+        for subject in subjects[:2]:
+            for task in tasks:
+                for number in range(first, first + 3):
+                    names.append(line.format(s=subject, t=task, n=number))
+                    rows.append(rng.integers(0, 2, len(au.protocol.aus)).tolist())
+                    sequence = f"{subject}/{task or 1}"
+                    expected[sequence, number + au.list_offset] = (part, rows[-1])
+        for image in names:
+            file = home / image.removeprefix("BP4D/").removeprefix("DISFA/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(file)
+        lists.append(tmp_path / list_name.format(p=part))
+        labels.append(tmp_path / label_name.format(p=part))
+        lists[-1].write_text("\r\n".join(names) + "\r\n")
+        np.savetxt(labels[-1], rows, fmt="%d")
+    written = import_lists(dataset, home, lists, labels)
+    text = Path("benchmark/config/profiles/smoke.toml").read_text() + written.profile.read_text()
+    (tmp_path / "mine.toml").write_text(text)
+    crops = datasets.open_au(f"{dataset}_crops", load_profile(str(tmp_path / "mine.toml"), [])[0])
+    protocol = crops.protocol_at(tmp_path)
+    faces = crops.read(tmp_path, protocol, ReadOptions())
+    part_of = {subject: part for part, subjects in protocol.parts.items() for subject in subjects}
+    table = faces.table
+    read = {
+        (s, f): (part_of[subject], row)
+        for s, f, subject, row in zip(
+            table["sequence"], table["frame"], table["subject"], faces.labels.tolist(), strict=True
+        )
+    }
+    assert read == expected
+    assert faces.label_names == au.protocol.au_names
+    assert len(written.alike) == len(au.protocol.aus) * (len(au.protocol.aus) - 1) // 2  # too few rows to judge
+
+
+def test_intensities_on_a_list_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "SN001").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "SN001/0.png")
+    (tmp_path / "names.txt").write_text("SN001/0.png\n")
+    (tmp_path / "labels.txt").write_text("0 0 3 0 0 0 5 1\n")
+    with pytest.raises(UserError, match="intensities must be made 0 and 1 first"):
+        import_lists("disfa", tmp_path, [tmp_path / "names.txt"], [tmp_path / "labels.txt"])

@@ -9,9 +9,10 @@ import pytest
 
 from benchmark.api import data as api_data
 from benchmark.core.errors import UserError
-from benchmark.data.check import Finding, Report
+from benchmark.data.findings import Finding, Report
 from benchmark.data.placement import in_place, inside_share
 from benchmark.datasets.bp4d.reader import read_bp4d
+from benchmark.datasets.bp4d.selection import Listed
 from benchmark.datasets.disfa.reader import read_disfa
 from tests.owners import mock
 
@@ -39,7 +40,7 @@ def test_complete_counts_the_frames_that_are_used(tmp_path: Path) -> None:
     mock.bp4d(tmp_path)
     protocol = protocol_of_the_mock(48)
     whole = read_bp4d(tmp_path, protocol, alignment="landmarks")
-    few = {"F001/T1": frozenset(whole.table["frame"][:1])}
+    few = Listed({"F001/T1": frozenset(whole.table["frame"][:1])})
     one = read_bp4d(tmp_path, protocol, alignment="landmarks", selection=few)
     assert (len(one), one.origin) == (1, "partial")
     for path in sorted((tmp_path / "BP4D/Sequences(2D+3D)").rglob("*.jpg"))[::2]:
@@ -68,28 +69,3 @@ def test_a_video_short_of_its_header_drops_the_tail_and_counts_it(tmp_path: Path
     assert counted["SN001"] in {8, 9}
     assert counted.drop("SN001").eq(10).all()
     assert f"{10 - counted['SN001']} labels without a frame" in faces.note
-
-
-def test_which_landmark_file_is_first_is_decided_by_the_faces(tmp_path: Path) -> None:
-    """Files 1 to 9 of ten frames: frame 1 has none, or the last has none."""
-    for first in (0, 1):
-        root = tmp_path / str(first)
-        copy = mock.disfa(root, first_mark=first)
-        for subject in mock.DISFA_PEOPLE:
-            folder = root / f"DISFA/Landmark_Points/{subject}/tmp_frame_lm"
-            (folder / f"{subject}_{0 if first == 0 else 10:04d}_lm.mat").unlink()
-        faces = read_disfa(root, alignment="landmarks")
-        again = read_disfa(root, alignment="landmarks", settings=_numbered(first))
-        assert faces.points is not None
-        assert again.points is not None
-        assert np.array_equal(faces.points, again.points)
-        wrong = read_disfa(root, alignment="landmarks", settings=_numbered(1 - first))
-        assert wrong.points is not None
-        assert not np.array_equal(faces.points, wrong.points)
-        assert copy.faces
-
-
-def _numbered(first: int):
-    from benchmark.datasets.disfa.settings import DisfaSettings
-
-    return DisfaSettings(landmark_numbers="from_1" if first else "from_0")

@@ -7,19 +7,30 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.config.settings import StandinSettings
-from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, repeats, unlabelled
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_csv, read_known_rates
 from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, DatasetSettings, PrintedTable, Progress, ReadOptions, au_dataset
 from benchmark.datasets.bp4d.layout import places_of, sight
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.bp4d.reader import coding_files, read_bp4d, read_coding
-from benchmark.datasets.bp4d.selection import Frames, read_frame_list
+from benchmark.datasets.bp4d.selection import (
+    ALL,
+    JAA,
+    Frames,
+    Listed,
+    Selection,
+    WithoutGaps,
+    read_frame_list,
+    read_gaps,
+)
 from benchmark.datasets.bp4d.standin import write_bp4d
 
 HERE = Path(__file__).parent
@@ -45,7 +56,8 @@ class Bp4d(AuDataset):
         """Choice of frames."""
 
         frames: str = "all"
-        """`all` coded frames, or a file with one frame a line, `F001/T1/2440.jpg`, relative to the data root."""
+        """`all` coded frames; `jaa`: those of JAA-Net's lists, which lack 271; or a file with one frame a line,
+        `F001/T1/2440.jpg`, relative to the data root."""
 
     def read(self, root: Path, protocol: Protocol, options: ReadOptions) -> FaceSet:
         """Read the coded frames; see `read_bp4d`."""
@@ -59,20 +71,44 @@ class Bp4d(AuDataset):
             faults=options.faults,
         )
 
-    def _selection(self, root: Path) -> Frames | None:
-        return None if self.settings.frames == "all" else read_frame_list(root / self.settings.frames)
+    def _selection(self, root: Path) -> Selection | None:
+        if self.settings.frames == ALL:
+            return None
+        return (
+            WithoutGaps(self._gaps())
+            if self.settings.frames == JAA
+            else Listed(read_frame_list(root / self.settings.frames))
+        )
+
+    def _gaps(self) -> Frames:
+        return read_gaps(HERE / "known_jaa_gaps.csv") if self.settings.frames == JAA else {}
 
     def known(self, protocol: Protocol) -> Known:
-        """Ranges and base rates of the lists published with MDHR."""
-        ranges = {
-            f"{row['subject']}/{row['task']}": Range(row["first"], row["last"], row["last"] - row["first"] + 1)
-            for row in read_known_csv(HERE / "known_ranges.csv").to_dict("records")
-        }
-        rates = read_known_rates(HERE / "known_rates.csv")
-        if self.settings.frames != "all":  # what a list of the user holds is not known
+        """Ranges and base rates of the lists published with MDHR, without the frames that the settings leave out."""
+        if self.settings.frames not in {ALL, JAA}:  # what a list of the user holds is not known
             return Known(protocol.subjects, image_size=IMAGE_SIZE)
-        groups = groups_of_parts(protocol)
-        return Known(protocol.subjects, ranges, groups=groups, rates=rates, image_size=IMAGE_SIZE)
+        gaps = self._gaps()
+        ranges = {}
+        for row in read_known_csv(HERE / "known_ranges.csv").to_dict("records"):
+            name = f"{row['subject']}/{row['task']}"
+            kept = set(range(row["first"], row["last"] + 1)) - gaps.get(name, frozenset())
+            ranges[name] = Range.from_frames(sorted(kept))
+        # The rates are over all frames: 271 frames fewer move none of them by more than half a point.
+        tolerance = 1.0 if gaps else 0.5
+        return Known(
+            protocol.subjects,
+            ranges,
+            groups=groups_of_parts(protocol),
+            rates=read_known_rates(HERE / "known_rates.csv"),
+            tolerance=tolerance,
+            image_size=IMAGE_SIZE,
+        )
+
+    def is_read(self, truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Whether `bp4d.frames` keeps each row, (N,)."""
+        gaps, sequences = self._gaps(), self.sequences_of(truth)
+        kept = [f not in gaps.get(s, ()) for s, f in zip(sequences, truth["frame"], strict=True)]
+        return np.array(kept, dtype=bool)
 
     def coded_frames(self, root: Path, protocol: Protocol, sequence: str) -> Sequence[int] | None:
         """Frames of one coding file."""

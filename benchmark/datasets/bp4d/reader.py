@@ -39,7 +39,7 @@ from benchmark.data.files import (
 )
 from benchmark.datasets.bp4d.layout import LANDMARKS, Places, cause, images_of, places_of
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.datasets.bp4d.selection import Frames
+from benchmark.datasets.bp4d.selection import Selection
 
 EYES_OF_49, MOUTH_OF_49 = (slice(19, 25), slice(25, 31)), (31, 37)
 """Indices of the eyes and of the corners of the mouth in the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
@@ -58,7 +58,7 @@ def read_bp4d(
     *,
     alignment: Align = "as_is",
     missing: Missing = "error",
-    selection: Frames | None = None,
+    selection: Selection | None = None,
     faults: list[UserError] | None = None,
 ) -> FaceSet:
     """Read the coded frames of BP4D below the data root `root`.
@@ -87,7 +87,7 @@ def read_bp4d(
             subject, task = _sequence_of(file, protocol)
             sequence = f"{subject}/{task}"
             whole = read_coding(file, protocol.aus)
-            wanted = whole if selection is None else _selected(whole, selection.get(sequence, frozenset()))
+            wanted = whole if selection is None else selection.keep(sequence, whole)
             paths, coded = match_images(images_of(places, subject, task), wanted, remedy=_MISSING, missing=missing)
             marks = (places.landmarks or places.home / LANDMARKS) / f"{subject}_{task}.mat"
             landmarks = read_hdf5_landmarks(marks, coded.frames) if alignment == "landmarks" else None
@@ -107,7 +107,7 @@ def read_bp4d(
     faces = rows.face_set("bp4d", root, protocol.au_names)
     origin, note = _origin(faces, rows, protocol, labelled)
     if selection is not None:
-        note += f"; frames of a list: {rows.coded:,} of {labelled:,} coded ones"
+        note += f"; {selection.title}: {rows.coded:,} of {labelled:,} coded ones"
     return replace(faces, origin=origin, note=note)
 
 
@@ -116,24 +116,6 @@ def coding_files(places: Places) -> list[Path]:
     # macOS adds a file ._NAME to each file that it copies.
     names = places.coding.glob("*.csv") if places.coding is not None else ()
     return sorted(f for f in names if not f.name.startswith("."))
-
-
-def _selected(coded: Coding, frames: frozenset[int]) -> Coding:
-    """The listed frames of a sequence.
-
-    Raises:
-        UserError: A listed frame has no labels.
-    """
-    extra = sorted(frames - set(coded.frames))
-    if extra:
-        raise UserError(
-            f"{len(extra)} listed frames have no labels, the first is frame {extra[0]}",
-            where=coded.file,
-            expected="a row for each frame of the list",
-            found=f"frames {min(coded.frames, default=0)} to {max(coded.frames, default=0)}",
-            remedy="correct the list that bp4d.frames names; where all are off by one, its numbers start elsewhere",
-        )
-    return coded.only(frames)
 
 
 def read_coding(file: Path, aus: tuple[int, ...]) -> Coding:

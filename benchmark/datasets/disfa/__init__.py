@@ -14,8 +14,8 @@ from pydantic import Field
 from benchmark.config.protocol import Protocol
 from benchmark.config.settings import StandinSettings, StartSettings
 from benchmark.core.hashing import digest_of_file
-from benchmark.data.check import Finding, repeats
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, repeats
 from benchmark.data.known import Known, Range, groups_of_parts, read_known_rates
 from benchmark.data.places import at, undoubled
 from benchmark.data.sighting import Sighting

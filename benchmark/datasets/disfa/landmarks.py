@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +20,7 @@ from benchmark.data.align import Points, believed, points_of
 from benchmark.data.files import listing
 from benchmark.data.footage import Footage
 from benchmark.datasets.disfa.labels import Labels, only
-from benchmark.datasets.disfa.numbering import first_by_motion
+from benchmark.datasets.disfa.numbering import FEWEST, first_by_motion, frames_to_try
 from benchmark.datasets.disfa.protocol import DISFA
 
 LANDMARKS = "Landmark_Points"
@@ -26,18 +28,38 @@ EYES_OF_66, MOUTH_OF_66 = (slice(36, 42), slice(42, 48)), (48, 54)
 """Indices of the eyes and of the corners of the mouth in the 66 points, from the two lines of
 dataset/DISFA_combine_1_2_66land.txt of PyTorch-JAANet."""
 Numbers = Literal["auto", "from_0", "from_1"]
+Reason = Literal["their numbers", "the faces", "the setting", "the rule for samples"]
+SAMPLE = 100
+"""Number of labels below which a subject is a sample of DISFA, whose files have 4,845. Where fewer than `FEWEST`
+frames of a sample can be tried, its landmark files are taken to count from 0, and the note of the data says so."""
 
 _LANDMARK_NAME = re.compile(r".*?(?P<number>\d+)(?:_lm)?\.mat", re.IGNORECASE | re.ASCII)
 
 
+@dataclass(frozen=True)
+class Landmarks:
+    """Landmarks of one subject.
+
+    Attributes:
+        points: Eyes and mouth by frame number from 1.
+        first: Number of the first frame's file, 0 or 1.
+        reason: What decided that number.
+    """
+
+    points: dict[int, Points]
+    first: int
+    reason: Reason
+
+
 def read_mat_landmarks(
     folder: Path, labels: Labels, footage: Footage | None = None, numbers: Numbers = "auto"
-) -> dict[int, Points]:
-    """Read the eyes and the mouth of the frames with landmarks of one subject, by frame number from 1.
+) -> Landmarks:
+    """Read the eyes and the mouth of the frames with landmarks of one subject.
 
     Names vary for a few subjects, so the last number in a file's name identifies its frame. It counts from 0 where the
     numbers end before the last label, and from 1 where they start at 1 and reach it. Where both readings fit, the one
-    with which the aligned faces move less is right (`numbering.first_by_motion`), or the user is asked.
+    with which the aligned faces move less is right (`numbering.first_by_motion`), or the user is asked; samples have a
+    rule (`SAMPLE`).
 
     Args:
         folder: Landmark files of the subject.
@@ -65,8 +87,8 @@ def read_mat_landmarks(
     numbered = {number: only(paths, f"landmark files numbered {number}") for number, paths in files.items()}
     marks = {number: _read_points(path, remedy) for number, path in sorted(numbered.items())}
     tracked = {number: landmarks for number, landmarks in marks.items() if landmarks is not None}
-    first = _first_number(numbered, labels, footage, numbers, tracked)
-    if first is None:
+    decision = _first_number(numbered, labels, footage, numbers, tracked)
+    if decision is None:
         last = labels.frames[-1] if labels.frames else 0
         raise UserError(
             "the numbers of the landmark files do not tell whether they count from 0 or from 1",
@@ -76,8 +98,21 @@ def read_mat_landmarks(
             remedy="look which file belongs to the video's first frame, and set disfa.landmark_numbers=from_0 or "
             f"from_1; or {remedy}",
         )
+    first, reason = decision
     points = {number + 1 - first: landmarks for number, landmarks in tracked.items() if number >= first}
-    return believed(points, folder, "66 points, jaw first, eyes 37 to 48, mouth from 49 on")
+    return Landmarks(believed(points, folder, "66 points, jaw first, eyes 37 to 48, mouth from 49 on"), first, reason)
+
+
+def describe_numbers(landmarks: Sequence[Landmarks]) -> str:
+    """Sentence for the note: how the landmark files count, where it is not from 0 by their numbers for all."""
+    kinds = Counter((subject.first, subject.reason) for subject in landmarks)
+    if not kinds or set(kinds) == {(0, "their numbers")}:
+        return ""
+    parts = [
+        f"from {first} for {number} subject{'s' if number > 1 else ''} by {reason}"
+        for (first, reason), number in sorted(kinds.items())
+    ]
+    return f"landmark files count {', '.join(parts)}"
 
 
 def _first_number(
@@ -86,18 +121,24 @@ def _first_number(
     footage: Footage | None,
     numbers: Numbers,
     tracked: Mapping[int, Points],
-) -> int | None:
-    """Number of the file of the first frame, 0 or 1; None if neither names nor faces tell."""
+) -> tuple[int, Reason] | None:
+    """Number of the file of the first frame, 0 or 1, and what decides it; None if neither names nor faces tell."""
     if numbers != "auto":
-        return int(numbers == "from_1")
+        return int(numbers == "from_1"), "the setting"
     low, high, last = min(numbered), max(numbered), labels.frames[-1] if labels.frames else 0
-    surplus = footage is not None and high == footage.length
+    # A file too many stands before the first frame, or after the last one.
+    surplus = high >= (last if footage is None else min(last, footage.length))
     if low == 0 and not surplus:
-        return 0
+        return 0, "their numbers"
     if low > 0 and high >= last:
-        return 1 if low == 1 and last in numbered else None
+        return (1, "their numbers") if low == 1 and last in numbered else None
+    if footage is None:
+        return None
     # From 1 to the frame before the last, or one file more than frames.
-    return None if footage is None else first_by_motion(footage, tracked)
+    if last < SAMPLE and len(frames_to_try(footage, tracked)) < FEWEST:
+        return 0, "the rule for samples"
+    first = first_by_motion(footage, tracked)
+    return None if first is None else (first, "the faces")
 
 
 def _read_points(file: Path, remedy: str) -> Points | None:

@@ -10,44 +10,40 @@ import numpy.typing as npt
 
 from benchmark.data.align import Points, warp
 from benchmark.data.footage import Footage
+from benchmark.data.motion import SIDE, spread
 
 FRAMES = 60
 """Number of frames that are tried: those between which the face moves most."""
 FEWEST = 3
-"""Minimum number of frames to try. A video of so few tracked frames is none of DISFA's, whose files count from 0."""
+"""Minimum number of frames to try."""
 CLEARLY = 0.97
 """Maximum ratio of the spreads of both readings at which the smaller one is believed."""
-_SIDE = 64
 
 
 def first_by_motion(footage: Footage, tracked: Mapping[int, Points]) -> int | None:
-    """Number of the first frame's landmark file, 0 or 1, by trying both readings; None if they are alike.
+    """Number of the first frame's landmark file, 0 or 1, by trying both readings; None if that does not tell.
 
-    Landmarks of a neighbouring frame align a moving face now too early, now too late, so the aligned faces differ more
-    among one another. The reading with the smaller spread of grey values is right.
+    The reading with which the aligned faces differ less is right; see `benchmark.data.motion`.
 
     Args:
         footage: Frames of the subject, by index from 0.
         tracked: Points by the number of their file.
     """
-    # Reading 0 takes the points of file i for frame i, and reading 1 those of file i + 1.
-    usable = [i for i in footage.paths if i in tracked and i + 1 in tracked]
+    usable = frames_to_try(footage, tracked)
     speed = {i: float(np.abs(tracked[i + 1] - tracked[i]).mean()) for i in usable}
     moving = sorted(sorted(usable, key=lambda i: -speed[i])[:FRAMES])
     images = _grey_frames(footage, moving)
     if len(images) < FEWEST:
-        return 0
-    spread = [_spread([warp(image, tracked[i + first], _SIDE) for i, image in images.items()]) for first in (0, 1)]
-    if min(spread) > CLEARLY * max(spread):
         return None
-    return int(spread[1] < spread[0])
+    spreads = [spread([warp(image, tracked[i + first], SIDE) for i, image in images.items()]) for first in (0, 1)]
+    if min(spreads) > CLEARLY * max(spreads):
+        return None
+    return int(spreads[1] < spreads[0])
 
 
-def _spread(faces: list[npt.NDArray[np.uint8]]) -> float:
-    """Mean standard deviation, over the faces, of the pixels around eyes and mouth."""
-    edge = _SIDE // 4
-    stack = np.stack([face[edge:-edge, edge:-edge].mean(axis=2) for face in faces])
-    return float(stack.std(axis=0).mean())
+def frames_to_try(footage: Footage, tracked: Mapping[int, Points]) -> list[int]:
+    """Frames on which both readings can be tried; reading 1 takes the points of file i + 1 for frame i."""
+    return [i for i in footage.paths if i in tracked and i + 1 in tracked]
 
 
 def _grey_frames(footage: Footage, indices: list[int]) -> dict[int, npt.NDArray[np.uint8]]:

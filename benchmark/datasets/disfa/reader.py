@@ -37,7 +37,7 @@ from benchmark.datasets.disfa.footage import (
     of_subject,
 )
 from benchmark.datasets.disfa.labels import LABELS, read_labels
-from benchmark.datasets.disfa.landmarks import LANDMARKS, read_mat_landmarks
+from benchmark.datasets.disfa.landmarks import LANDMARKS, Landmarks, describe_numbers, read_mat_landmarks
 from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.datasets.disfa.settings import DisfaSettings
 
@@ -110,6 +110,7 @@ def read_disfa(
     dropped = JAA_BAD_FRAMES if settings.frames == "jaa_clean" else {}
     videos, images = find_footage(home, settings.camera)
     rows, first_numbers, lost, labelled = Rows(), {}, 0, 0
+    tracked: list[Landmarks] = []
     if alignment == "landmarks" and settings.camera != settings.landmarks_camera:
         raise UserError(
             f"the frames are of the {settings.camera} camera and the landmarks of the {settings.landmarks_camera} one",
@@ -137,7 +138,8 @@ def read_disfa(
             points = None
             if alignment == "landmarks":
                 folder_of = undoubled((at(home, LANDMARKS) or home / LANDMARKS) / subject)
-                points = read_mat_landmarks(folder_of, labels, footage, settings.landmark_numbers)
+                tracked.append(read_mat_landmarks(folder_of, labels, footage, settings.landmark_numbers))
+                points = tracked[-1].points
             kept = set(frames)
             gone = [f for f in labels.frames if f <= footage.length and f - 1 not in bad and f not in kept]
             rows.skip(subject, subject, gone)
@@ -155,6 +157,8 @@ def read_disfa(
     source = _describe_source(first_numbers, len(subjects), videos.keys() & first_numbers.keys())
     which = "all frames" if settings.frames == "all" else "frames as in JAA-Net's lists"
     contents = f"{settings.camera} camera, {which}, {source}" + (f", {lost} labels without a frame" if lost else "")
+    numbering = describe_numbers(tracked)
+    contents += f"; {numbering}" if numbering else ""
     faces = rows.face_set("disfa", root, protocol.au_names)
     origin, note = _origin(faces, labelled, protocol, settings, f"{contents}; {rows.alignment}")
     return replace(faces, origin=origin, note=note)

@@ -10,17 +10,21 @@ from pydantic import Field
 
 from benchmark.config.protocol import Protocol
 from benchmark.config.settings import Align, StandinSettings
-from benchmark.data.check import Finding, repeats, unlabelled
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, repeats, unlabelled
 from benchmark.data.known import Known, read_known_csv, read_known_rates
 from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import AuDataset, PrintedTable, Progress, ReadOptions, au_dataset
 from benchmark.datasets.gft.layout import sight
+from benchmark.datasets.gft.partition import gft_protocol
 from benchmark.datasets.gft.protocol import GFT
-from benchmark.datasets.gft.reader import GftSettings, gft_protocol, read_gft
+from benchmark.datasets.gft.reader import read_gft
+from benchmark.datasets.gft.settings import GftSettings
 from benchmark.datasets.gft.standin import write_gft
 
 HERE = Path(__file__).parent
+FRAMES = 1800
+"""Number of frames of each video: 172,800 of 96 participants (the authors' page, osf.io/7wcyz)."""
 
 
 @au_dataset("gft")
@@ -65,6 +69,7 @@ class Gft(AuDataset):
         rates = read_known_rates(HERE / "known_rates.csv")
         return Known(
             GFT.subjects,
+            numbers=(1, FRAMES),
             counts=dict(zip(table["participant"].astype(str), table["frames"].tolist(), strict=True)),
             groups={str(name): frozenset(rows["participant"]) for name, rows in table.groupby("list")},
             rates={

@@ -9,8 +9,9 @@ from benchmark.core.errors import UserError
 from benchmark.data.files import listing
 from benchmark.data.places import listed, subfolders, undoubled
 from benchmark.data.sighting import Sighting
+from benchmark.datasets.gft.footage import find_videos
 from benchmark.datasets.gft.protocol import GFT
-from benchmark.datasets.gft.reader import GftSettings, find_videos
+from benchmark.datasets.gft.settings import GftSettings
 
 LAYOUT = "GFT/annotations/001A_occ.csv, GFT/videos/001A.avi or GFT/images/001A/1.jpg, and GFT/split.csv"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.config.settings import Align, StandinSettings
-from benchmark.data.check import Finding, few
 from benchmark.data.faces import FaceSet
+from benchmark.data.findings import Finding, few
 from benchmark.data.known import read_known_csv
 from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import FeDataset, Progress, ReadOptions, fe_dataset
