@@ -55,7 +55,7 @@ def write_study(
         )
     stem = Path(name).stem
     drawn = {
-        section.name: write_figure(section.figure, out / FIGURES / f"{stem}-{section.name}", kinds=("svg",))
+        section.name: write_figure(section.figure, out / FIGURES / f"{stem}-{section.name}", kinds=("png",), dpi=150)
         for section in sections
         if section.figure is not None
     }
