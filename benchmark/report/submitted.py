@@ -368,7 +368,7 @@ def numbers_of_frames(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.ND
                 f"predictions of {what}",
                 where=f"{file}, row {int(table.index[at]) + 1}",
                 found=_frame(table.iloc[at]),
-                remedy="name subject, sequence and frame as predictions.parquet of a trial does; --template writes them",
+                remedy="name subject, sequence and frame as a trial's predictions.parquet does; --template writes them",
             )
     return rows
 

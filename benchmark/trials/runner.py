@@ -187,11 +187,9 @@ class _Run:
             return None
         if state == State.TO_DO and any(self.outcomes[stage.key].state in LOST for stage in before.values()):
             return self._end(trial, State.BLOCKED)
-        failure = None if self.since is None else failure_since(folder, self.since)
-        if failure is not None:
-            return self._end(trial, State.FAILED, failure, seen=True)
-        if self.stop_on_failure and self._any_failure():
-            return self._end(trial, State.HELD)
+        withheld = self._withheld(trial, folder)
+        if withheld is not None:
+            return withheld
         if self.options.stop():
             raise Interrupted(f"{trial.label}: not begun")
         if not self.runs.is_dir():  # a lock file would create the folder again
@@ -203,6 +201,13 @@ class _Run:
         except UserError as error:
             return self._end(trial, State.FAILED, error)
         return None if needed and ended == State.RUNNING else self._end(trial, ended)
+
+    def _withheld(self, trial: Trial, folder: TrialFolder) -> Outcome | None:
+        """Outcome of a trial that is not begun because it, or another one, has failed; None if it may begin."""
+        failure = None if self.since is None else failure_since(folder, self.since)
+        if failure is not None:
+            return self._end(trial, State.FAILED, failure, seen=True)
+        return self._end(trial, State.HELD) if self.stop_on_failure and self._any_failure() else None
 
     def _any_failure(self) -> bool:
         """Whether a trial has failed in this run, here or in another process."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from benchmark.standin.anatomy import DRAWN_AUS
+from benchmark.standin.identity import draw_identity, draw_pose
 from PIL import Image
 
 from benchmark.core.errors import UserError
@@ -12,8 +14,6 @@ from benchmark.data.align import TEMPLATE, points_of
 from benchmark.data.decode import decode
 from benchmark.predict.crops import DRAWN_ZOOM, Cutter, bounding_box, chosen_faces, faces_of, whole_outline
 from benchmark.predict.model import Model
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import draw_identity, draw_pose
 from benchmark.standin.landmarks import draw_landmarks
 from tests.predict.conftest import FACE, LARGE, Scripted
 
