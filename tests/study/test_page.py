@@ -184,7 +184,7 @@ def test_auc_has_students_interval_over_trainings() -> None:
     assert (found.auc_interval.low, found.auc_interval.high) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["tuning", "small", "more", "full"])
+@pytest.mark.parametrize("name", ["harm", "tuning", "small", "more", "full"])
 def test_plans_of_the_suite_expand(name: str) -> None:
     """Every method, part and setting that a plan names exists, and what it asks for is among what it runs."""
     plan = load_plan(name)
