@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pydantic import BaseModel
-
-from benchmark.config.profile import load_profile
+from benchmark.config.names import dataset_names
+from benchmark.config.settings import Profile
+from benchmark.datasets import registered_class
 from benchmark.paper.tables import ambiguities
 from methods import discover
 from tests.docs.pages import ROOT
@@ -30,14 +30,14 @@ def settings() -> list[str]:
 
 
 def has_setting(name: str) -> bool:
-    """Whether a profile, or a method, has the setting."""
-    *path, key = name.split(".")
-    if path[0] in ("methods", "method"):
-        return key in discover()[path[1] if path[0] == "methods" else "mtl"].HParams.model_fields
-    at: object = load_profile("paper")[0]
-    for step in path:
-        at = getattr(at, step)
-    return key in type(at).model_fields if isinstance(at, BaseModel) else False
+    """Whether a profile, a method or a dataset has the setting."""
+    section, *path, key = name.split(".")
+    if section in ("method", "methods"):
+        return key in discover()[path[0] if path else "mtl"].HParams.model_fields
+    at = registered_class(section).Settings if section in dataset_names() else Profile
+    for step in path if section in dataset_names() else (section, *path):
+        at = type(getattr(at.model_construct(), step))
+    return key in at.model_fields
 
 
 def test_the_settings_of_the_table_exist() -> None:
