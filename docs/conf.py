@@ -37,6 +37,8 @@ suppress_warnings = ["myst.header"]  # the generated reports begin some sections
 nb_execution_mode = "force"
 nb_execution_timeout = 300  # seconds a cell, on a machine that does other work, too
 nb_execution_raise_on_error = True
+nb_merge_streams = True  # the lines that a cell prints stand together
+nb_output_stderr = "remove"  # warnings of libraries about the machine that builds the site
 
 html_theme = "furo"
 html_title = "mal-benchmark"

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 
 
 def cells(row: str) -> list[str]:
@@ -49,9 +50,18 @@ def test_the_test_command_is_the_one_that_ci_calls() -> None:
         assert step in ci, step
 
 
-def test_a_method_is_added_by_following_the_readme(tmp_path: Path) -> None:
+def method_section(text: str) -> str:
+    return text.split("## Add a method")[1].split("\n## ", maxsplit=1)[0]
+
+
+def test_the_readme_and_the_guide_add_the_same_method() -> None:
+    code = [re.findall(r"```\w+\n.*?```", method_section(text), flags=re.DOTALL) for text in (README, GUIDE)]
+    assert code[0] == code[1]
+
+
+def test_a_method_is_added_by_following_the_guide(tmp_path: Path) -> None:
     """Word for word, in a copy of the checkout: save the file, run the commands, find the row."""
-    section = README.split("## Add a method")[1].split("\n## ")[0]
+    section = method_section(GUIDE)
     (code,), (commands,) = (re.findall(rf"```{kind}\n(.*?)```", section, flags=re.DOTALL) for kind in ("python", "sh"))
     (place,) = re.findall(r"Save this as `(methods/\w+\.py)`", section)
     row, heading, report = re.search(r'Its row, `(.+?)`, stands under "(.+?)" in `(.+?)`', section).groups()

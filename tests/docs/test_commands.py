@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmark.cli import app
 from benchmark.config.names import dataset_names
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
+from benchmark.datasets import check_settings
 from benchmark.study.plan import load_plan
 from methods import Registry, discover
 from tests.docs.pages import PAGES, ROOT, blocks, command_lines, inline, named_commands
@@ -112,7 +114,7 @@ def setting_faults(change: str) -> list[str]:
         cls = registry().any(key.split(".")[1])
         return [] if key.split(".")[2] in cls.HParams.model_fields else [f"no setting {key}"]
     try:
-        load_profile("standin", [change])
+        check_settings(load_profile("standin", [change])[0])
     except UserError as error:
         return [str(error)]
     return []
@@ -130,11 +132,16 @@ def test_the_command_line_accepts_every_call(page: str) -> None:
     assert wrong == []
 
 
+def named_settings(page: str) -> list[str]:
+    """Every KEY=VALUE behind a `--set` in the sentences of a page."""
+    codes = [child.content for token in inline(page) for child in token.children if child.type == "code_inline"]
+    lines = [shlex.split(code) for code in codes if code.count("'") % 2 == 0 and code.count('"') % 2 == 0]
+    return [after for line in lines for word, after in pairwise(line) if word == "--set" and after[:2] != "--"]
+
+
 @pytest.mark.parametrize("page", ALL_PAGES)
 def test_settings_that_a_page_names_exist(page: str) -> None:
-    codes = [child.content for token in inline(page) for child in token.children if child.type == "code_inline"]
-    changes = [change for code in codes for change in re.findall(r"--set (\S+=\S*)", code)]
-    assert [fault for change in changes for fault in setting_faults(change)] == []
+    assert [fault for change in named_settings(page) for fault in setting_faults(change)] == []
 
 
 def test_wrong_calls_are_noticed() -> None:
@@ -148,8 +155,10 @@ def test_wrong_calls_are_noticed() -> None:
     assert faults(["run", "bp5d"]) == ["no dataset bp5d"]
     assert faults(["run", "bp4d", "--method", "mla"]) == ["no method mla"]
     assert faults(["run", "bp4d", "--set", "train.stepz=3"])
+    assert faults(["run", "gft", "--set", "gft.colums=FILE"])
     assert faults(["run", "bp4d", "--set", "methods.mal.bta=3"]) == ["no setting methods.mal.bta"]
     assert faults(["data", "check", "bp4d", "--data", "ROOT"]) == []
+    assert "gft.alignment=as_is" in named_settings("docs/data/gft.md")
 
 
 @pytest.fixture(scope="module")

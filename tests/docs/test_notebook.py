@@ -52,6 +52,9 @@ def test_mal_finds_the_misleading_images_and_the_shuffled_control_does_not(names
     assert share["oracle"] == 0
     assert abs(share["noise"] - 1) < 0.1
     assert share["MAL"] < 0.6 < share["shuffled"]
+    ((weight, clear),) = names["weights"]["MAL"]
+    assert weight.median() < 0.2, "the expression task is turned down as a whole"
+    assert clear[weight > 0.5].double().mean() > 0.75, "those that keep a high weight are clear"
     (mal,), (shuffled,), (both,) = (names["scores"][name] for name in ("MAL", "shuffled", "MTL"))
     assert mal > both + 0.5
     assert mal > shuffled + 0.5
