@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmark import datasets
 from benchmark.config.protocol import ALL
+from benchmark.config.settings import Align
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
@@ -18,6 +21,7 @@ from benchmark.data.augment import ImageInput
 from benchmark.store.folder import MODEL, TrialFolder
 from benchmark.store.record import read_trial
 from benchmark.trials.describe import Outputs, skeleton
+from benchmark.trials.expand import profile_of
 from methods import Registry
 from methods.base import Method
 
@@ -54,6 +58,16 @@ class Model:
         origin: Origin = self.made["origin"]
         return origin
 
+    @cached_property
+    def alignment(self) -> Align:
+        """How the faces were aligned that it was trained on, by the profile and the settings of the dataset."""
+        wanted = self.trial.data.alignment
+        try:
+            profile, _ = profile_of(self.trial, self.made)
+            return datasets.open_au(self.trial.dataset, profile).alignment(wanted)
+        except UserError:  # a dataset of a profile whose files are gone
+            return wanted
+
     @property
     def warning(self) -> str:
         """The sentence that every output shows; "" for a model of real faces."""
@@ -66,7 +80,9 @@ class Model:
         people = "all people" if self.trial.part == ALL else f"without the people of {self.trial.part}, who tested it"
         kind = {"stand-in": "drawn faces in the layout of ", "partial": "a part of ", "complete": ""}[self.origin]
         expressions = f", and expression images of {self.made['fe_title']}" if self.made.get("fe_title") else ""
-        return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps"
+        before = [f"{made['method']} on {made['dataset']}" for made in self.made.get("prerequisites", {}).values()]
+        after = f", after {' and '.join(before)}" if before else ""
+        return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps{after}"
 
     @torch.no_grad()
     def probabilities(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

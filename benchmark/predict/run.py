@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from benchmark.config.settings import Align
 from benchmark.core.errors import UserError
 from benchmark.data.detect import Detector, Mtcnn
 from benchmark.predict.annotate import annotated, even
@@ -32,6 +33,11 @@ Progress = Callable[[str, int, int], None]
 """Called with (name of the work, items done, items)."""
 TableFormat = Literal["csv", "parquet"]
 ANNOTATED, TIMELINES, PAGE = "annotated", "timelines", "index.html"
+_ALIGNMENTS: dict[Align, str] = {
+    "landmarks": "aligned on the landmarks of the dataset",
+    "detected": "aligned on detected eyes and mouth",
+    "as_is": "as they stand in their images",
+}
 _QUALITY = 90
 """Quality of annotated JPEG files."""
 
@@ -306,7 +312,7 @@ class _Work:
     def facts(self, detector: str) -> dict[str, str]:
         """Facts about model, data and rules, for readers."""
         trial, rules = self.model.trial, self.settings.rules
-        own = "aligned on landmarks" if trial.data.alignment == "landmarks" else trial.data.alignment.replace("_", " ")
+        own = _ALIGNMENTS[self.model.alignment]
         whole = self.detector is None
         photographs = f"several faces: {rules.several}; no face: {rules.no_face}"
         return {

@@ -146,7 +146,7 @@ def _check_subjects(keys: pd.DataFrame, protocol: Protocol, file: Path) -> None:
     """
     given = keys["subject"].astype(str)
     tested = {subject for subjects in protocol.parts.values() for subject in subjects}
-    fits = given.isin(protocol.subjects | tested)
+    fits = given.isin(protocol.subjects)
     if not given.isin(tested).any():
         others = [
             name

@@ -75,8 +75,8 @@ def read_outputs(path: Path, adapter: Adapter, protocol: Protocol, threshold: fl
     tables, no_face = [], 0
     for file in files:
         table, content = read_table(file)
-        digest.update(content)
         place = file.relative_to(path).with_suffix("").as_posix() if path.is_dir() else file.stem
+        digest.update(f"{place} ".encode() + content)  # the names say which images the rows are of
         rows, lost = _rows(table.rename(columns=lambda name: str(name).strip()), adapter, scale, file, place)
         tables.append(rows)
         no_face += lost

@@ -66,6 +66,10 @@ def test_the_model_says_what_trained_it(model: Model) -> None:
     assert drawn.training.startswith("drawn faces in the layout of BP4D")
 
 
+def test_the_model_says_what_it_started_from(store: Path) -> None:
+    assert load_model(folder_of(store, "l2t_ww"), REGISTRY, CPU).training.endswith("2 steps, after fe_source on rafdb")
+
+
 def test_a_changed_network_is_refused(store: Path, tmp_path: Path) -> None:
     copy = tmp_path / "runs" / "bp4d" / "stl"
     shutil.copytree(folder_of(store, "stl").path, copy / folder_of(store, "stl").path.name)
