@@ -14,13 +14,8 @@ from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
 from benchmark.data.faces import FaceSet
 from benchmark.report.names import check_name
-from benchmark.report.submitted import (
-    Predictions,
-    check_beside,
-    check_threshold,
-    read_predictions,
-    score_predictions,
-)
+from benchmark.report.predictions import Predictions, check_beside, check_threshold, read_predictions
+from benchmark.report.submitted import score_predictions
 from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 from benchmark.submit.adapters import open_adapter

@@ -87,8 +87,8 @@ class Model:
     @torch.no_grad()
     def probabilities(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities (B, J) of frames, uint8 (B, S, S, 3) with S = `trial.data.frame_size`."""
-        found: npt.NDArray[np.float32] = torch.sigmoid(self.logits(frames)).cpu().numpy()
-        return found
+        values: npt.NDArray[np.float32] = torch.sigmoid(self.logits(frames)).cpu().numpy()
+        return values
 
     @torch.no_grad()
     def logits(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
-from benchmark.report.submitted import read_table
+from benchmark.report.predictions import read_table
 from benchmark.submit.base import Adapter, Scale
 
 KINDS = (".csv", ".parquet")

@@ -23,7 +23,8 @@ from benchmark.report.ours import (
     score_groups,
     summary_table,
 )
-from benchmark.report.submitted import Predictions, read_predictions, score_predictions
+from benchmark.report.predictions import Predictions, read_predictions
+from benchmark.report.submitted import score_predictions
 from benchmark.report.tables import build_context
 from benchmark.store.results import Results
 from benchmark.submit.template import template_of
