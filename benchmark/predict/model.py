@@ -23,7 +23,7 @@ from benchmark.store.record import read_trial
 from benchmark.trials.describe import Outputs, skeleton
 from benchmark.trials.expand import profile_of
 from methods import Registry
-from methods.base import Method
+from methods.base import Method, Stream
 
 STANDIN_WARNING = (
     "This model was trained on drawn faces (the stand-in). It is no AU detector of real faces: do not rely on "
@@ -79,7 +79,7 @@ class Model:
         title = str(self.made.get("title", self.trial.dataset))
         people = "all people" if self.trial.part == ALL else f"without the people of {self.trial.part}, who tested it"
         kind = {"stand-in": "drawn faces in the layout of ", "partial": "a part of ", "complete": ""}[self.origin]
-        expressions = f", and expression images of {self.made['fe_title']}" if self.made.get("fe_title") else ""
+        expressions = f", and expression images of {self.made['fe_title']}" if Stream.FE in self.method.streams else ""
         before = [f"{made['method']} on {made['dataset']}" for made in self.made.get("prerequisites", {}).values()]
         after = f", after {' and '.join(before)}" if before else ""
         return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps{after}"

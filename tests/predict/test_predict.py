@@ -157,7 +157,7 @@ def test_pictures_beyond_the_page_are_counted(model: Model, tmp_path: Path, monk
     run(model, tmp_path / "p", tmp_path / "out")
     page = (tmp_path / "out" / "index.html").read_text()
     assert page.count("<figure>") == 2
-    assert "1 more are in the folder" in page
+    assert "More pictures in the folder <code>annotated</code>: 1" in page
 
 
 def test_the_page_needs_no_network_and_escapes_names(model: Model, tmp_path: Path) -> None:
