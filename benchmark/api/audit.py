@@ -12,11 +12,11 @@ from benchmark.config.profile import load_profile
 from benchmark.core.places import default_cache, default_reports, default_runs
 from benchmark.report.groups import group_results
 from benchmark.report.ours import row_name
+from benchmark.report.predictions import read_predictions
 from benchmark.report.readable import readable_results
 from benchmark.report.render import render_audit
 from benchmark.report.selection import audit_group
 from benchmark.report.selection_tables import selection_context
-from benchmark.report.submitted import read_predictions
 from benchmark.report.submitted_audit import audit_predictions
 from benchmark.store.results import Results
 from benchmark.trials.prepare import Chosen, read_au, standin_root

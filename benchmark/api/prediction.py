@@ -13,7 +13,8 @@ from benchmark.core.machine import available_cores
 from benchmark.core.places import default_runs
 from benchmark.predict.choose import choose_trial
 from benchmark.predict.model import Model, load_model
-from benchmark.predict.run import Predicted, Settings, predict_path
+from benchmark.predict.run import Predicted, predict_path
+from benchmark.predict.work import Settings
 from methods import discover
 
 

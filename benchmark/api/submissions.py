@@ -14,17 +14,12 @@ from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
 from benchmark.data.faces import FaceSet
 from benchmark.report.names import check_name
-from benchmark.report.submitted import (
-    Predictions,
-    check_beside,
-    check_threshold,
-    read_predictions,
-    score_predictions,
-)
+from benchmark.report.predictions import Predictions, check_beside, check_threshold, read_predictions
+from benchmark.report.submitted import score_predictions
 from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 from benchmark.submit.adapters import open_adapter
-from benchmark.submit.base import Adapter
+from benchmark.submit.base import Adapter, Scale
 from benchmark.submit.matching import with_keys
 from benchmark.submit.outputs import Outputs, read_outputs
 from benchmark.submit.template import template_of
@@ -133,7 +128,8 @@ def score_predictions_file(
         faces, protocol = _read(dataset, profile, overrides, root, cache, listener)
         return score_predictions(predictions, faces, protocol, results)
     outputs = read_outputs(file, adapter, protocol, threshold)
-    for sentence in _remarks(outputs, adapter, protocol):
+    scale = adapter.scale(by_threshold=threshold is not None)
+    for sentence in _remarks(outputs, adapter, scale, protocol):
         listener.note(sentence)
     check_beside(results, protocol, file)
     faces, protocol = _read(dataset, profile, overrides, root, cache, listener)
@@ -143,9 +139,9 @@ def score_predictions_file(
     return score_predictions(predictions, faces, protocol, results)
 
 
-def _remarks(outputs: Outputs, adapter: Adapter, protocol: Protocol) -> list[str]:
+def _remarks(outputs: Outputs, adapter: Adapter, scale: Scale, protocol: Protocol) -> list[str]:
     """Facts about the outputs of a program that change what their scores mean."""
-    said = [f"{adapter.title}: {adapter.remark}"] if adapter.remark else []
+    said = [f"{adapter.title}: {scale.remark}"] if scale.remark else []
     if outputs.lacking:
         said.append(
             f"{adapter.title} does not give {', '.join(outputs.lacking)} of {protocol.dataset} here: shown as "

@@ -72,7 +72,8 @@ def predict(
     from benchmark.api.prediction import predict as predict_faces
     from benchmark.cli.console import listening
     from benchmark.predict.photographs import Rules
-    from benchmark.predict.run import PAGE, Settings
+    from benchmark.predict.run import PAGE
+    from benchmark.predict.work import Settings
 
     console = Console()
     settings = Settings(faces.value, Rules(several.value, no_face.value), zoom, every, batch_size, table.value)

@@ -51,9 +51,8 @@ class Cutter:
         """
         if zoom is not None and not 1 <= zoom <= MOST_ZOOM:
             raise UserError("the zoom is out of range", expected=f"a number from 1 to {MOST_ZOOM:g}", found=f"{zoom:g}")
-        data = model.trial.data
-        fills = data.alignment == "as_is" and model.origin == "stand-in"
-        return cls(data.frame_size, zoom if zoom is not None else DRAWN_ZOOM if fills else 1.0)
+        fills = model.alignment == "as_is" and model.origin == "stand-in"
+        return cls(model.trial.data.frame_size, zoom if zoom is not None else DRAWN_ZOOM if fills else 1.0)
 
     def aligned(self, image: npt.NDArray[np.uint8], points: Points) -> npt.NDArray[np.uint8]:
         """Packed frame (S, S, 3) of the face with these points (4, 2) in an RGB image (H, W, 3)."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmark import datasets
 from benchmark.config.protocol import ALL
+from benchmark.config.settings import Align
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
@@ -18,8 +21,9 @@ from benchmark.data.augment import ImageInput
 from benchmark.store.folder import MODEL, TrialFolder
 from benchmark.store.record import read_trial
 from benchmark.trials.describe import Outputs, skeleton
+from benchmark.trials.expand import profile_of
 from methods import Registry
-from methods.base import Method
+from methods.base import Method, Stream
 
 STANDIN_WARNING = (
     "This model was trained on drawn faces (the stand-in). It is no AU detector of real faces: do not rely on "
@@ -54,6 +58,16 @@ class Model:
         origin: Origin = self.made["origin"]
         return origin
 
+    @cached_property
+    def alignment(self) -> Align:
+        """How the faces were aligned that it was trained on, by the profile and the settings of the dataset."""
+        wanted = self.trial.data.alignment
+        try:
+            profile, _ = profile_of(self.trial, self.made)
+            return datasets.open_au(self.trial.dataset, profile).alignment(wanted)
+        except UserError:  # a dataset of a profile whose files are gone
+            return wanted
+
     @property
     def warning(self) -> str:
         """The sentence that every output shows; "" for a model of real faces."""
@@ -65,14 +79,16 @@ class Model:
         title = str(self.made.get("title", self.trial.dataset))
         people = "all people" if self.trial.part == ALL else f"without the people of {self.trial.part}, who tested it"
         kind = {"stand-in": "drawn faces in the layout of ", "partial": "a part of ", "complete": ""}[self.origin]
-        expressions = f", and expression images of {self.made['fe_title']}" if self.made.get("fe_title") else ""
-        return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps"
+        expressions = f", and expression images of {self.made['fe_title']}" if Stream.FE in self.method.streams else ""
+        before = [f"{made['method']} on {made['dataset']}" for made in self.made.get("prerequisites", {}).values()]
+        after = f", after {' and '.join(before)}" if before else ""
+        return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps{after}"
 
     @torch.no_grad()
     def probabilities(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities (B, J) of frames, uint8 (B, S, S, 3) with S = `trial.data.frame_size`."""
-        found: npt.NDArray[np.float32] = torch.sigmoid(self.logits(frames)).cpu().numpy()
-        return found
+        values: npt.NDArray[np.float32] = torch.sigmoid(self.logits(frames)).cpu().numpy()
+        return values
 
     @torch.no_grad()
     def logits(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:

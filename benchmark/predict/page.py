@@ -73,6 +73,7 @@ def render_page(
     aus: tuple[str, ...],
     pictures: Sequence[Shown],
     timelines: Sequence[Shown],
+    drawn: int,
     templates: Path | None = None,
 ) -> str:
     """Text of `index.html`.
@@ -84,6 +85,7 @@ def render_page(
         aus: Names of the J AUs.
         pictures: Annotated pictures.
         timelines: One figure a video.
+        drawn: Number of annotated pictures, those beyond `pictures` too.
         templates: Folder of the templates; None for the suite's.
     """
     environment = Environment(
@@ -99,5 +101,6 @@ def render_page(
         predictions=probability_table(predictions, aus),
         left_out=max(0, len(predictions) - ROWS),
         pictures=pictures,
+        more_pictures=drawn - len(pictures),
         timelines=timelines,
     )

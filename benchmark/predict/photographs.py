@@ -77,14 +77,14 @@ def cut_photographs(
             return CutFaces(name, cutter.whole(image)[None], whole_outline(image)[None], detected=1)
         if not hasattr(local, "detector"):
             local.detector = make_detector()
-        found = faces_of(image, local.detector)
-        points = chosen_faces(found, rules.several, rules.no_face, name)
+        everyone = faces_of(image, local.detector)
+        points = chosen_faces(everyone, rules.several, rules.no_face, name)
         frames = [cutter.aligned(image, face) for face in points]
         return CutFaces(
             name,
             np.array(frames, dtype=np.uint8).reshape(-1, cutter.size, cutter.size, 3),
             np.array([cutter.outline(face) for face in points]).reshape(-1, 4, 2),
-            detected=len(found),
+            detected=len(everyone),
         )
 
     with ThreadPoolExecutor(available_cores()) as pool:

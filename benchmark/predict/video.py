@@ -93,7 +93,7 @@ def follow_face(
     faces = FaceSet("video", video.parent, table, labels, (), "partial", "")
     with tempfile.TemporaryDirectory() as cache:  # the points of a face stay nowhere
         try:
-            found = align_detected(faces, Path(cache), continuous=True, detector=make_detector, progress=progress)
+            aligned = align_detected(faces, Path(cache), continuous=True, detector=make_detector, progress=progress)
         except UserError as error:
             if error.what != NO_FACE:
                 raise
@@ -105,9 +105,9 @@ def follow_face(
                 remedy="look at the video; if its frames are faces already: --faces whole",
             ) from error
     points = np.full((len(numbers), 4, 2), np.nan, dtype=np.float32)
-    rows = np.searchsorted(numbers, found.table["frame"].to_numpy())
-    assert found.points is not None
-    points[rows] = found.points
+    rows = np.searchsorted(numbers, aligned.table["frame"].to_numpy())
+    assert aligned.points is not None
+    points[rows] = aligned.points
     return Track(video, rate, numbers, points)
 
 

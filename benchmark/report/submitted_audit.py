@@ -13,7 +13,8 @@ from benchmark.audit.frames import TestFrames, ValidationFrames
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
-from benchmark.report.submitted import PART, SET, Predictions, numbers_of_frames, test_rows
+from benchmark.report.predictions import PART, SET, Predictions
+from benchmark.report.submitted import numbers_of_frames, test_rows
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import COLUMNS, Results
 

@@ -32,12 +32,14 @@ class Scale:
         low: Least value, which a frame without a face gets.
         high: Largest value.
         threshold: An AU is active above it; None: the user must say.
+        remark: Sentence that users must know about these columns.
     """
 
     columns: Mapping[int, str]
     low: float
     high: float
     threshold: float | None = None
+    remark: str = ""
 
 
 class Adapter(ABC):
@@ -61,8 +63,6 @@ class Adapter(ABC):
     """Number of the first frame in that column."""
     confidence: ClassVar[str] = ""
     """Column by which one of several faces of an image is chosen, the largest value; "" for the first row."""
-    remark: ClassVar[str] = ""
-    """Sentence that users must know about the outputs."""
 
     def has_face(self, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Whether the program found a face, (N,) of an output's N rows."""

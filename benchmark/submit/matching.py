@@ -139,9 +139,18 @@ def with_keys(outputs: Outputs, faces: FaceSet) -> tuple[pd.DataFrame, npt.NDArr
     """Keys `subject`, `sequence`, `frame` of the coded frames among the outputs, and their scores (N', J').
 
     Raises:
-        UserError: No output is a coded frame.
+        UserError: No output is a coded frame, or two are of the same one.
     """
     rows = rows_in(outputs, faces)
     coded = rows != MISSING
+    twice = np.flatnonzero(pd.Series(rows).duplicated().to_numpy() & coded)
+    if len(twice):
+        same = outputs.table.loc[rows == rows[twice[0]], "place"]
+        raise UserError(
+            "two outputs are of one frame",
+            where=outputs.path,
+            found=f"{' and '.join(map(str, same))}, for {faces.table['path'].iloc[rows[twice[0]]]}",
+            remedy="leave one of them out",
+        )
     keys = faces.table.iloc[rows[coded]][["subject", "sequence", "frame"]].reset_index(drop=True)
     return keys, outputs.scores[coded]

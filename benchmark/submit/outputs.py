@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
-from benchmark.report.submitted import read_table
+from benchmark.report.predictions import read_table
 from benchmark.submit.base import Adapter, Scale
 
 KINDS = (".csv", ".parquet")
@@ -75,8 +75,8 @@ def read_outputs(path: Path, adapter: Adapter, protocol: Protocol, threshold: fl
     tables, no_face = [], 0
     for file in files:
         table, content = read_table(file)
-        digest.update(content)
         place = file.relative_to(path).with_suffix("").as_posix() if path.is_dir() else file.stem
+        digest.update(f"{place} ".encode() + content)  # the names say which images the rows are of
         rows, lost = _rows(table.rename(columns=lambda name: str(name).strip()), adapter, scale, file, place)
         tables.append(rows)
         no_face += lost
@@ -122,19 +122,20 @@ def _rows(table: pd.DataFrame, adapter: Adapter, scale: Scale, file: Path, place
             found=", ".join(map(str, table.columns))[:200],
             remedy="name the program with --from, or leave --from out for a file with our columns",
         )
-    values = table[list(present.values())].apply(pd.to_numeric, errors="coerce")
-    seen = adapter.has_face(table) & values.notna().all(axis=1).to_numpy()
-    wrong = np.argwhere(((values < scale.low) | (values > scale.high)).to_numpy() & seen[:, None])
+    given = table[list(present.values())]
+    values = given.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    seen = adapter.has_face(table) & given.notna().any(axis=1).to_numpy()
+    inside = ((values >= scale.low) & (values <= scale.high)).to_numpy()  # an empty cell and a word are not
+    wrong = np.argwhere(~inside & seen[:, None])
     if len(wrong):
         row, column = (int(i) for i in wrong[0])
         raise UserError(
-            f"a value of {list(present.values())[column]} is out of the scale of {adapter.title}",
+            f"a value of {given.columns[column]} is out of the scale of {adapter.title}",
             where=f"{file}, row {row + 1}",
-            expected=f"{scale.low:g} to {scale.high:g}",
-            found=str(values.iloc[row, column]),
+            expected=f"a number from {scale.low:g} to {scale.high:g}",
+            found=str(given.iloc[row, column]),
             remedy="check that the file is as the program wrote it",
         )
-    values = values.astype(np.float64)
     values.loc[~seen] = scale.low
     values.columns = pd.Index([f"AU{number}" for number in present])
     places, order = _places(table, adapter, file, place)

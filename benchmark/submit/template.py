@@ -6,8 +6,7 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.data.faces import FaceSet
-
-KEYS = ["subject", "sequence", "frame"]
+from benchmark.report.predictions import KEYS
 
 
 def template_of(faces: FaceSet, protocol: Protocol) -> pd.DataFrame:

@@ -211,7 +211,7 @@ def test_predictions_with_broken_metadata_of_pandas_are_read_without_it(tmp_path
     pq.write_table(table, tmp_path / "p.parquet")
     status, _, error = malbench("score", tmp_path / "p.parquet", "bp4d", "--name", "x", "--results", "absent.parquet")
     assert (status, "Traceback" in error) == (2, False)
-    from benchmark.report.submitted import read_table
+    from benchmark.report.predictions import read_table
 
     assert read_table(tmp_path / "p.parquet")[0]["subject"].tolist() == ["a"]
 

@@ -44,8 +44,8 @@ def test_the_detector_finds_most_drawn_faces(drawn: Path) -> None:
 
     detector, media = Mtcnn(), find_media(drawn, drawn / "out")
     photographs = [name for name in media.photographs if "aligned" in name][:20]
-    found = [len(faces_of(read_photograph(media.root / name), detector)) for name in photographs]
-    assert sum(number == 1 for number in found) >= len(found) / 2
+    numbers = [len(faces_of(read_photograph(media.root / name), detector)) for name in photographs]
+    assert sum(number == 1 for number in numbers) >= len(numbers) / 2
 
 
 def test_the_command_predicts_and_names_the_page(

@@ -57,13 +57,19 @@ def test_nothing_is_downloaded_for_a_trial_that_began_with_weights_of_others(
 
 
 def test_the_model_says_what_trained_it(model: Model) -> None:
-    assert model.training == (
-        "a part of BP4D, without the people of part1, who tested it, and expression images of RAF-DB; 2 steps"
-    )
+    assert model.training == "a part of BP4D, without the people of part1, who tested it; 2 steps"
     assert model.warning == ""
     drawn = Model(model.trial, {**model.made, "origin": "stand-in"}, model.method, model.images)
     assert drawn.warning == STANDIN_WARNING
     assert drawn.training.startswith("drawn faces in the layout of BP4D")
+
+
+def test_the_model_says_what_else_it_learned_from(store: Path) -> None:
+    assert (
+        "who tested it, and expression images of RAF-DB; 2 steps"
+        in load_model(folder_of(store, "mal"), REGISTRY, CPU).training
+    )
+    assert load_model(folder_of(store, "l2t_ww"), REGISTRY, CPU).training.endswith("2 steps, after fe_source on rafdb")
 
 
 def test_a_changed_network_is_refused(store: Path, tmp_path: Path) -> None:

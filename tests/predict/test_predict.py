@@ -17,7 +17,8 @@ from benchmark.core.errors import UserError
 from benchmark.predict.media import find_media, read_photograph
 from benchmark.predict.model import STANDIN_WARNING, Model
 from benchmark.predict.photographs import Rules
-from benchmark.predict.run import Predicted, Settings, predict_path
+from benchmark.predict.run import Predicted, predict_path
+from benchmark.predict.work import Settings
 from tests.predict.conftest import scripted
 
 SECRET = "taken at home"
@@ -125,6 +126,38 @@ def test_a_video_is_refused_where_each_face_is_wanted(model: Model, tmp_path: Pa
     with pytest.raises(UserError, match="the detector finds no face") as caught:
         run(model, tmp_path / "dark.avi", tmp_path / "out")
     assert "--faces whole" in str(caught.value.remedy)
+
+
+def test_a_video_among_others_is_left_out_as_a_photograph_is(model: Model, tmp_path: Path) -> None:
+    home = tmp_path / "p"
+    photograph(home / "a.png", 75)
+    film(home / "dark.avi", [5] * 3)
+    (home / "damaged.mp4").write_bytes(b"no video")
+    film(home / "clip.avi", [75] * 3)
+    predicted = run(model, home, tmp_path / "out")
+    assert predicted.table["source"].tolist() == ["a.png", *["clip.avi"] * 3]
+    assert sorted(predicted.faults) == ["damaged.mp4", "dark.avi"]
+    with pytest.raises(UserError, match="a video cannot be read"):
+        run(model, home, tmp_path / "out", rules=Rules(no_face="refuse"))  # the first of them
+
+
+def test_a_missing_detector_names_the_extra(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    photograph(tmp_path / "a.png", 75)
+    with pytest.raises(UserError, match="no face detector is installed") as caught:
+        predict_path(model, tmp_path / "a.png", tmp_path / "out", Settings(), SILENT.progress)
+    assert "mal-benchmark[faces]" in str(caught.value.remedy)
+    assert "--faces whole" in str(caught.value.remedy)
+
+
+def test_pictures_beyond_the_page_are_counted(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.predict.work.PICTURES", 2)
+    for name in "abc":
+        photograph(tmp_path / "p" / f"{name}.png", 75)
+    run(model, tmp_path / "p", tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<figure>") == 2
+    assert "More pictures in the folder <code>annotated</code>: 1" in page
 
 
 def test_the_page_needs_no_network_and_escapes_names(model: Model, tmp_path: Path) -> None:

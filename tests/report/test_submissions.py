@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from benchmark.report.ours import (
     score_groups,
     summary_table,
 )
-from benchmark.report.submitted import Predictions, read_predictions, score_predictions
+from benchmark.report.pairs import pair_rows
+from benchmark.report.predictions import Predictions, read_predictions
+from benchmark.report.submitted import score_predictions
 from benchmark.report.tables import build_context
 from benchmark.store.results import Results
 from benchmark.submit.template import template_of
@@ -139,6 +142,19 @@ def test_rows_from_outside_are_submitted_and_lacking_aus_are_a_dash(partial: Res
     assert summary[label] == ["3 of 3", "-", "-", "-", "-", "-", "-"]
     everywhere = [row[0].text for made in (difference_table(ours), cost_table(ours)) for row in made.rows]
     assert not [text for text in everywhere if "a program" in text]
+
+
+def test_a_submitted_row_counts_as_one_training(
+    faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
+) -> None:
+    made = read_predictions(written(predictions, tmp_path / "p.csv"), "mine", BP4D, beside)
+    (group,) = group_results(Results.concat([beside, score_predictions(made, faces, BP4D, beside)]))
+    mal, mine = group.rows
+    assert mine.is_trained
+    paired = pair_rows(mal, mine)
+    assert paired is not None
+    assert paired.pairing == "by seed"
+    assert math.isnan(paired.difference.ave_interval.low)  # the noise of its training is unknown
 
 
 def test_nothing_is_said_of_the_machine_of_rows_from_outside(partial: Results) -> None:

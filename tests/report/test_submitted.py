@@ -14,7 +14,8 @@ from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.report.groups import group_results
-from benchmark.report.submitted import read_predictions, score_predictions
+from benchmark.report.predictions import read_predictions
+from benchmark.report.submitted import score_predictions
 from benchmark.stats.scores import confusion_counts, scores_by_au
 from benchmark.store.results import Results
 from tests.report.conftest import AUS, written

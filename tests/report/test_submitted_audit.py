@@ -15,7 +15,7 @@ from benchmark.audit.frames import ValidationFrames
 from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.report.submitted import read_predictions
+from benchmark.report.predictions import read_predictions
 from benchmark.report.submitted_audit import audit_predictions
 from benchmark.store.results import Results
 from benchmark.trials.snapshots import test_frames as frames_of

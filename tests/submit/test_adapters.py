@@ -203,6 +203,14 @@ def percent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(AU12_c=100.0)
 
 
+def a_word(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(AU12_c="high")
+
+
+def one_empty_cell(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(AU12_c=table["AU12_c"].where(table.index != 1))
+
+
 def half_frames(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(frame=table["frame"] + 0.5)
 
@@ -212,6 +220,8 @@ def half_frames(table: pd.DataFrame) -> pd.DataFrame:
     [
         (wrong_program, "no output of OpenFace 2"),
         (percent, "a value of AU12_c is out of the scale"),
+        (a_word, "a value of AU12_c is out of the scale"),
+        (one_empty_cell, "a value of AU12_c is out of the scale"),
         (half_frames, "a frame is no whole number"),
     ],
 )
@@ -239,6 +249,14 @@ def test_an_image_of_another_person_is_not_taken_for_one_of_the_same_number(face
     written(rows, tmp_path / "F001" / "T1" / "0096.csv")
     written(rows, tmp_path / "F002" / "T1" / "0096.csv")
     assert sorted(rows_in(read(tmp_path, "openface2"), faces).tolist()) == [MISSING, 0]
+
+
+def test_two_outputs_of_one_frame_are_refused(faces: FaceSet, tmp_path: Path) -> None:
+    written(openface2_rows(4), tmp_path / "F001_T1.csv")
+    written(openface2_rows(4), tmp_path / "F001" / "T1.csv")
+    with pytest.raises(UserError, match="two outputs are of one frame") as caught:
+        with_keys(read(tmp_path, "openface2"), faces)
+    assert "F001/T1 and F001_T1" in str(caught.value.found)
 
 
 def test_the_shortest_ending_tells_all_apart() -> None:

@@ -46,5 +46,5 @@ def open_adapter(name: str) -> Adapter:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Adapter) and vars(value).get("name") == name
     )
-    found: Adapter = cls()
-    return found
+    made: Adapter = cls()
+    return made

@@ -17,8 +17,13 @@ class LibreFace(Adapter):
 
     title = "LibreFace"
     source = "https://github.com/ihp-lab/LibreFace"
-    presence = Scale(au_columns((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), "au_{}"), low=0, high=1, threshold=0.5)
+    presence = Scale(
+        au_columns((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), "au_{}"),
+        low=0,
+        high=1,
+        threshold=0.5,
+        remark="presence is the program's own decision (0 or 1), so AUC is that of one threshold",
+    )
     intensity = Scale(au_columns((1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26), "au_{}_intensity"), low=0, high=5)
     image = "input_image_path"
     frame = "frame_idx"
-    remark = "presence is LibreFace's own decision (0 or 1), so AUC is that of one threshold"

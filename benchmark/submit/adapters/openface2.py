@@ -23,12 +23,17 @@ class OpenFace2(Adapter):
 
     title = "OpenFace 2"
     source = "https://github.com/TadasBaltrusaitis/OpenFace/wiki/Output-Format"
-    presence = Scale(au_columns((*_INTENSITY, 28), "AU{:02d}_c"), low=0, high=1, threshold=0.5)
+    presence = Scale(
+        au_columns((*_INTENSITY, 28), "AU{:02d}_c"),
+        low=0,
+        high=1,
+        threshold=0.5,
+        remark="presence is the program's own decision (0 or 1), so AUC is that of one threshold",
+    )
     intensity = Scale(au_columns(_INTENSITY, "AU{:02d}_r"), low=0, high=5)
     frame = "frame"
     first_frame = 1
     confidence = "confidence"
-    remark = "presence is OpenFace's own decision (0 or 1), so AUC is that of one threshold"
 
     def has_face(self, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Whether tracking succeeded; all rows of an output without that column."""

@@ -22,7 +22,12 @@ class OpenFace3(Adapter):
 
     title = "OpenFace 3"
     source = "https://github.com/CMU-MultiComp-Lab/OpenFace-3.0"
-    presence = Scale({au: f"au_{i}" for i, au in enumerate(_ORDER)}, low=0, high=1, threshold=0.5)
+    presence = Scale(
+        {au: f"au_{i}" for i, au in enumerate(_ORDER)},
+        low=0,
+        high=1,
+        threshold=0.5,
+        remark="the program does not name its eight AUs: their order is our reading of its training code",
+    )
     image = "input"
     frame = "frame"
-    remark = "OpenFace 3 does not name its eight AUs: their order is our reading of its training code"

@@ -20,8 +20,13 @@ class PyFeat(Adapter):
 
     title = "py-feat"
     source = "https://py-feat.org/pages/api.html"
-    presence = Scale(au_columns(_AUS, "AU{:02d}"), low=0, high=1, threshold=0.5)
+    presence = Scale(
+        au_columns(_AUS, "AU{:02d}"),
+        low=0,
+        high=1,
+        threshold=0.5,
+        remark="the model svm gives decisions (0 or 1), the model xgb probabilities",
+    )
     image = "input"
     frame = "frame"
     confidence = "FaceScore"
-    remark = "the model svm gives decisions (0 or 1), the model xgb probabilities"
