@@ -53,6 +53,7 @@ def test_files(built: tuple[Path, list[Path]]) -> None:
     assert [str(f.relative_to(out)) for f in files] == [
         "tables.md",
         "tables.tex",
+        "audit.md",
         "index.html",
         "figures/figure3.png",
         "figures/figure3.svg",
@@ -60,11 +61,11 @@ def test_files(built: tuple[Path, list[Path]]) -> None:
         "results.parquet",
     ]
     assert all(f.stat().st_size for f in files)
-    names = {"tables.md", "tables.tex", "index.html", "figures", "results.parquet"}
+    names = {"tables.md", "tables.tex", "audit.md", "index.html", "figures", "results.parquet"}
     assert {p.name for p in out.iterdir()} == names  # nothing left over
 
 
-@pytest.mark.parametrize("name", ["tables.md", "tables.tex", "index.html"])
+@pytest.mark.parametrize("name", ["tables.md", "tables.tex", "audit.md", "index.html"])
 def test_golden_files(built: tuple[Path, list[Path]], name: str) -> None:
     """MALBENCH_GOLDEN=1 writes the files anew: read the difference before it is committed."""
     found = (built[0] / name).read_text(encoding="utf-8")
