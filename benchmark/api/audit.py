@@ -1,4 +1,4 @@
-"""What numbers would be under other rules of selection, for trials and for anybody's predictions."""
+"""Numbers under other rules of selection, for trials and for anybody's predictions."""
 
 from __future__ import annotations
 

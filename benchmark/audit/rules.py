@@ -22,7 +22,7 @@ LAST = -1
 
 @dataclass(frozen=True)
 class Choice:
-    """What a rule chooses.
+    """Choice of a rule.
 
     Attributes:
         moment: Index of the moment of training; −1 is the last.

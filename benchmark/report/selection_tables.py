@@ -98,7 +98,7 @@ def _difference(found: Difference) -> str:
 
 
 def _optimism_table(audited: AuditedGroup) -> Table:
-    """What looking at the test labels is worth: each such rule above the honest one of the same kind."""
+    """Worth of looking at the test labels: each such rule above the honest one of the same kind."""
     rows = []
     for rule in LOOKING:
         if rule.name not in audited.rules:

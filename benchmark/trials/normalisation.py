@@ -22,7 +22,7 @@ from benchmark.trials.scoring import predict_rows
 from benchmark.trials.setup import Streams
 from methods.base import Batch, Method, Stream
 
-BATCHES = 16
+BATCHES = 8
 """Training batches that statistics are estimated from."""
 _BOTH = frozenset({Stream.AU, Stream.FE})
 

@@ -49,6 +49,7 @@ def finish(runs: Path, method: str, seed: int = 0, **made: object) -> TrialFolde
     rows = [(s, au, i + j, 2, 3, 4) for i, s in enumerate(subjects, 1) for j, au in enumerate(aus, 1)]
     counts = pd.DataFrame(rows, columns=["subject", "au", "tp", "fp", "fn", "tn"])
     folder.write_table("counts.parquet", counts)
+    folder.write_table("audit.parquet", counts[["subject", "au", "tp", "fp"]].assign(rule="moment_test"))
     folder.write_table("predictions.parquet", pd.DataFrame({"subject": ["F001"], "logit_AU1": [0.5]}))
     sums = counts.groupby("au", sort=False)[["tp", "fp", "fn"]].sum()
     f1 = 2 * sums["tp"] / (2 * sums["tp"] + sums["fp"] + sums["fn"])

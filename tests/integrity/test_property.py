@@ -25,7 +25,7 @@ from tests.integrity.stores import finished_store
 
 SHORT, LONG = 30, 500
 PRESENT = source_hashes()
-TABLES = ("tables.md", "tables.tex", "index.html")
+TABLES = ("tables.md", "tables.tex", "audit.md", "index.html")
 
 
 @dataclass(frozen=True)

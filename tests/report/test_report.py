@@ -53,6 +53,7 @@ def test_files(built: tuple[Path, list[Path]]) -> None:
     assert [str(f.relative_to(out)) for f in files] == [
         "tables.md",
         "tables.tex",
+        "audit.md",
         "index.html",
         "figures/figure3.png",
         "figures/figure3.svg",
@@ -60,11 +61,11 @@ def test_files(built: tuple[Path, list[Path]]) -> None:
         "results.parquet",
     ]
     assert all(f.stat().st_size for f in files)
-    names = {"tables.md", "tables.tex", "index.html", "figures", "results.parquet"}
+    names = {"tables.md", "tables.tex", "audit.md", "index.html", "figures", "results.parquet"}
     assert {p.name for p in out.iterdir()} == names  # nothing left over
 
 
-@pytest.mark.parametrize("name", ["tables.md", "tables.tex", "index.html"])
+@pytest.mark.parametrize("name", ["tables.md", "tables.tex", "audit.md", "index.html"])
 def test_golden_files(built: tuple[Path, list[Path]], name: str) -> None:
     """MALBENCH_GOLDEN=1 writes the files anew: read the difference before it is committed."""
     found = (built[0] / name).read_text(encoding="utf-8")
@@ -389,7 +390,7 @@ def test_figure_names_other_data_than_the_papers() -> None:
 
 
 def test_figure_is_a_picture(built: tuple[Path, list[Path]]) -> None:
-    pixels = matplotlib.image.imread(built[1][3])
+    pixels = matplotlib.image.imread(next(file for file in built[1] if file.suffix == ".png"))
     assert pixels.shape[1] == 1400  # seven inches
     assert pixels[..., :3].std() > 0.05
     assert b"<dc:date>" not in built[1][4].read_bytes()
