@@ -13,7 +13,7 @@ from benchmark import datasets
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray, mean_defined
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import ORIGINS, read_provenance
+from benchmark.report.groups import ORIGINS, read_provenance, stale_note
 from benchmark.report.render import markdown_template
 from benchmark.stats.metrics import METRICS, Metric
 from benchmark.stats.scored import MethodScores, crossed_interval
@@ -101,7 +101,10 @@ def cross_context(results: Results) -> CrossContext:
     }
     methods = list(dict.fromkeys(method for method, _, _ in cells_of))
     return CrossContext(
-        facts=f"{_settings_of(trials)}. AUs: {', '.join(aus)}. Seeds: {', '.join(map(str, _seeds(cells_of.values())))}",
+        facts=(
+            f"{_settings_of(trials)}. AUs: {', '.join(aus)}. Seeds: {', '.join(map(str, _seeds(cells_of.values())))}."
+            f"{stale_note(trials['stale'])}"
+        ),
         summary=_summary(cells_of, methods),
         matrices=tuple(
             MatrixOfMetric(f"{method}: {metric.title}", _matrix(cells_of, method, metric, names))
