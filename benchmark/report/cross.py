@@ -90,6 +90,7 @@ def cross_context(results: Results) -> CrossContext:
         raise UserError("no network was tested on another dataset", remedy="run `malbench cross` first")
     trials = trials[trials["dataset"].isin(crossing["dataset"])]
     _check_alike(trials)
+    trials = _newest(trials)
     trials["called"] = trials["paper_row"].where(trials["paper_row"] != "", trials["method"])
     names = list(dict.fromkeys((*crossing["dataset"], *crossing["tested"])))
     aus = _common_aus(results, trials)
@@ -148,6 +149,12 @@ def _check_alike(trials: pd.DataFrame) -> None:
                     found=", ".join(sorted(map(str, values))[:4]),
                     remedy="name another store with --runs, one for each setting",
                 )
+
+
+def _newest(trials: pd.DataFrame) -> pd.DataFrame:
+    """One trial per network and tested dataset: fresh before stale, then the highest version of the method."""
+    ordered = trials.sort_values(["stale", "method_version", "trial"], ascending=[True, False, False])
+    return ordered.drop_duplicates(["dataset", "on", "method", "part", "seed"]).sort_index()
 
 
 def _common_aus(results: Results, trials: pd.DataFrame) -> tuple[str, ...]:
