@@ -14,8 +14,6 @@ from benchmark.core.errors import UserError
 from benchmark.report.splits import write_splits
 from benchmark.trials.expand import Selection, expand
 
-METHODS = ("stl", "mtl", "mal")
-"""Methods of the splits, unless others are named."""
 SPLIT = "data.split"
 """Setting with the number of a split."""
 

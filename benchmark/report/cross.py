@@ -13,7 +13,7 @@ from benchmark import datasets
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray, mean_defined
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import ORIGINS, read_provenance
+from benchmark.report.groups import ORIGINS, read_provenance, stale_note
 from benchmark.report.render import markdown_template
 from benchmark.stats.metrics import METRICS, Metric
 from benchmark.stats.scored import MethodScores, crossed_interval
@@ -90,6 +90,7 @@ def cross_context(results: Results) -> CrossContext:
         raise UserError("no network was tested on another dataset", remedy="run `malbench cross` first")
     trials = trials[trials["dataset"].isin(crossing["dataset"])]
     _check_alike(trials)
+    trials = _newest(trials)
     trials["called"] = trials["paper_row"].where(trials["paper_row"] != "", trials["method"])
     names = list(dict.fromkeys((*crossing["dataset"], *crossing["tested"])))
     aus = _common_aus(results, trials)
@@ -101,7 +102,10 @@ def cross_context(results: Results) -> CrossContext:
     }
     methods = list(dict.fromkeys(method for method, _, _ in cells_of))
     return CrossContext(
-        facts=f"{_settings_of(trials)}. AUs: {', '.join(aus)}. Seeds: {', '.join(map(str, _seeds(cells_of.values())))}",
+        facts=(
+            f"{_settings_of(trials)}. AUs: {', '.join(aus)}. Seeds: {', '.join(map(str, _seeds(cells_of.values())))}."
+            f"{stale_note(trials['stale'])}"
+        ),
         summary=_summary(cells_of, methods),
         matrices=tuple(
             MatrixOfMetric(f"{method}: {metric.title}", _matrix(cells_of, method, metric, names))
@@ -145,6 +149,12 @@ def _check_alike(trials: pd.DataFrame) -> None:
                     found=", ".join(sorted(map(str, values))[:4]),
                     remedy="name another store with --runs, one for each setting",
                 )
+
+
+def _newest(trials: pd.DataFrame) -> pd.DataFrame:
+    """One trial per network and tested dataset: fresh before stale, then the highest version of the method."""
+    ordered = trials.sort_values(["stale", "method_version", "trial"], ascending=[True, False, False])
+    return ordered.drop_duplicates(["dataset", "on", "method", "part", "seed"]).sort_index()
 
 
 def _common_aus(results: Results, trials: pd.DataFrame) -> tuple[str, ...]:

@@ -264,6 +264,12 @@ def staleness(trials: pd.DataFrame) -> str:
     return f"no: verified, {' and '.join(said)}" if said else "no"
 
 
+def stale_note(stale: Iterable[bool]) -> str:
+    """Sentence about stale trials, after a space; "" if none is stale."""
+    marks = [bool(mark) for mark in stale]
+    return f" {sum(marks)} of {len(marks)} trials are stale: the code has changed since." if any(marks) else ""
+
+
 def _verification(mark: dict[str, Any]) -> str:
     """A verification in words."""
     return UNSEALED if mark.get(UNSEALED) else f"{mark.get('steps', 0)} steps {mark.get('agreement', '')}"

@@ -12,7 +12,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.f1 import f1
 from benchmark.report.board import Boards, Entry, boards_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Group, group_results
+from benchmark.report.groups import Group, group_results, stale_note
 from benchmark.report.render import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.counts import Average, MethodCounts, average
@@ -90,7 +90,10 @@ def _tables(group: Group, boards: Boards) -> MetricsOfGroup:
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
     return MetricsOfGroup(
         title=f"{group.paper.title}, {group.origin_label}, profile {group.profile}{overrides}",
-        facts=f"parts: {', '.join(boards.parts)}; seeds: {seeds}; methods: {len(boards.entries)}",
+        facts=(
+            f"Parts: {', '.join(boards.parts)}; seeds: {seeds}; methods: {len(boards.entries)}."
+            f"{stale_note(group.results.trials['stale'])}"
+        ),
         methods=_methods_table(boards),
         orders=_orders_table(boards),
         by_au=_au_table(boards),

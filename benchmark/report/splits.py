@@ -17,7 +17,7 @@ from benchmark.core.hashing import digest_of_json
 from benchmark.datasets.folds import RANDOM_PARTS
 from benchmark.paper.tables import AVE, PaperTable
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table, with_interval
-from benchmark.report.groups import Group, Row, group_results
+from benchmark.report.groups import Group, Row, group_results, stale_note
 from benchmark.report.ours import row_name
 from benchmark.report.render import markdown_template
 from benchmark.stats.bootstrap import Interval
@@ -50,11 +50,13 @@ class Family:
         title: Dataset, origin of the data and profile.
         paper: The paper's table.
         methods: Methods by their settings.
+        stale: Whether each trial is stale.
     """
 
     title: str
     paper: PaperTable
     methods: dict[tuple[str, str], Moves]
+    stale: list[bool]
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def _families(groups: Iterable[Group]) -> list[Family]:
         overrides = "; ".join(o for o in group.shared_overrides.split("; ") if o and not o.startswith("data.split="))
         title = f"{group.paper.title}, {group.origin_label}, profile {group.profile}"
         place = (group.origin, group.dataset, group.fingerprint, digest)
-        made = Family(f"{title}, {overrides}" if overrides else title, group.paper, {})
+        made = Family(f"{title}, {overrides}" if overrides else title, group.paper, {}, [])
         family = families.setdefault(place, made)
+        family.stale.extend(group.results.trials["stale"].tolist())
         for row in group.rows:
             if len(row.parts) == RANDOM_PARTS:
                 _add(family, group, row, split)
@@ -148,7 +151,9 @@ def _tables(family: Family) -> SplitsOfFamily | None:
     ]
     return SplitsOfFamily(
         title=family.title,
-        facts=f"splits: {', '.join(map(str, splits))}; seeds: {', '.join(map(str, seeds))}",
+        facts=(
+            f"Splits: {', '.join(map(str, splits))}; seeds: {', '.join(map(str, seeds))}.{stale_note(family.stale)}"
+        ),
         methods=table(_header("method"), rows),
         differences=table(_header("difference"), pairs) if pairs else None,
     )

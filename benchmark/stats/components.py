@@ -33,8 +33,10 @@ def components(values: FloatArray) -> Components:
         values: (K, R), splits × seeds.
 
     Example:
-        >>> components(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
-        Components(split=2.0, seed=0.7071067811865476, rest=0.0)
+        >>> import numpy as np
+        >>> made = components(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+        >>> round(made.split, 3), round(made.seed, 3), made.rest
+        (2.0, 0.707, 0.0)
     """
     splits, seeds = values.shape
     if splits < 2 or seeds < 2:

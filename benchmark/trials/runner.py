@@ -108,8 +108,8 @@ def run_trials(
         TrialFolder(trial.folder(runs)).announce(trial)
     done = {trial.key for trial in trials if TrialFolder(trial.folder(runs)).is_done}
     needed = {before.key for trial in trials if trial.key not in done for before in trial.prerequisites.values()}
-    named = {trial.dataset for trial in trials} | {trial.tested.dataset for trial in trials if trial.tested is not None}
-    places = {name: elsewhere.get(name, (protocol, data)) for name in named}
+    places = {trial.dataset: elsewhere.get(trial.dataset, (protocol, data)) for trial in trials}
+    places |= {trial.tested.dataset: elsewhere[trial.tested.dataset] for trial in trials if trial.tested is not None}
     by_key = {trial.key: trial for trial in trials}
     run = _Run(by_key, registry, places, runs, options, on_trial, needed, since, stop_on_failure)
     queue, deferred = deque(in_order(trials, done | needed, registry, runs)), list[Trial]()

@@ -27,7 +27,7 @@ def test_splits_are_run_shown_and_not_run_again(malbench, small: Path, tmp_path:
     assert (status, err) == (0, "")
     assert out.count("3 trials: 3 ran") == 2
     page = (tmp_path / "out" / "splits-bp4d.md").read_text(encoding="utf-8")
-    assert "splits: 1, 2; seeds: 0." in page
+    assert "Splits: 1, 2; seeds: 0." in page
     trials = Results.read(tmp_path / "out" / "splits-bp4d.parquet").trials
     assert sorted(set(trials["shared_overrides"].str.extract(r"data.split=(\d)")[0])) == ["1", "2"]
     people = {

@@ -49,7 +49,7 @@ def test_spread_of_methods_and_of_their_difference() -> None:
     assert row[6] == f"{(moved > 0).sum()} of 3"
     assert row[7] == f"{0.5 / moved.std(ddof=1):.1f}"
     assert row[8:] == ["-"] * 3  # one seed: split and training are not told apart
-    assert family.facts == "splits: 1, 2, 3; seeds: 0"
+    assert family.facts == "Splits: 1, 2, 3; seeds: 0."
 
 
 def test_two_seeds_tell_split_and_training_apart() -> None:
@@ -78,6 +78,11 @@ def test_other_settings_are_another_family() -> None:
     apart = [of_split(number, profile="smoke") for number in (1, 2)]
     families = splits_of(Results.concat([of_split(1), of_split(2), *apart]))
     assert [family.title.rsplit(" ", 1)[1] for family in families] == ["smoke", "standin"]
+
+
+def test_stale_trials_are_counted() -> None:
+    (family,) = splits_of(Results.concat([of_split(1, stale=True), of_split(2)]))
+    assert family.facts.endswith("6 of 12 trials are stale: the code has changed since.")
 
 
 def test_page(tmp_path: Path) -> None:

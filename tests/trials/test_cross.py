@@ -196,6 +196,14 @@ def test_results_of_two_settings_make_no_matrix(ran: Ran) -> None:
         cross_context(replace(results, trials=changed))
 
 
+def test_a_newer_version_of_a_method_replaces_the_older_one(ran: Ran) -> None:
+    results = read_results(ran.runs)
+    older = results.trials.assign(trial="old " + results.trials["trial"], method_version=0, stale=True)
+    counts = results.counts.assign(trial="old " + results.counts["trial"], tp=0)
+    both = replace(results, trials=pd.concat([older, results.trials]), counts=pd.concat([counts, results.counts]))
+    assert cross_context(both).matrices == cross_context(results).matrices
+
+
 def test_people_of_the_standins_are_others(ran: Ran) -> None:
     grid = ran.series.grids[0].grid
     check_people((grid.data.protocol, grid.data.frames), grid.data.others["gft"])
