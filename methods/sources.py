@@ -28,7 +28,7 @@ def source_files(method: type[Method] | str) -> tuple[Path, ...]:
 
     Example:
         >>> [file.stem for file in source_files("stl")]
-        ['alexnet', 'backbone', 'base', 'build', 'losses', 'stl']
+        ['alexnet', 'backbone', 'base', 'build', 'losses', 'packaged', 'stl']
     """
     if not isinstance(method, str):
         return _reached_from(Path(inspect.getfile(method)))

@@ -38,3 +38,11 @@ def test_contracts_hold_and_a_forbidden_import_breaks_them(copy: Path) -> None:
     after = check_contracts(copy)
     assert after.returncode == 1
     assert "benchmark.stats is not allowed to import benchmark.report" in after.stdout
+
+
+def test_a_renderer_that_borrows_from_the_other_breaks_the_contract(copy: Path) -> None:
+    with (copy / "benchmark" / "standin" / "head" / "person.py").open("a", encoding="utf-8") as file:
+        file.write("\n\nfrom benchmark.standin.drawn import identity  # noqa\n")
+    after = check_contracts(copy)
+    assert after.returncode == 1
+    assert "benchmark.standin.head is not allowed to import benchmark.standin.drawn" in after.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -151,6 +152,17 @@ def standin_note(root: Path, layout: str = "") -> str:
         renderer = settings.get("renderer", DEFAULT_RENDERER) if isinstance(settings, dict) else DEFAULT_RENDERER
     place = f" in {layout}'s layout" if layout else ""
     return f"stand-in (procedural faces{place}, renderer {renderer})"
+
+
+def noted_renderer(note: str) -> str:
+    """Renderer that the note on a trial's data names; the default one for a note of before there were two.
+
+    Example:
+        >>> noted_renderer("stand-in (procedural faces in BP4D's layout, renderer head): 3,936 frames")
+        'head'
+    """
+    named = re.search(r"\(procedural faces[^)]*, renderer (\w+)\)", note)
+    return named[1] if named else DEFAULT_RENDERER
 
 
 def _has_comment(path: Path) -> bool:

@@ -22,6 +22,7 @@ from benchmark.config.settings import DEFAULT_RENDERER
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray
 from benchmark.core.origin import Origin
+from benchmark.data.faces import noted_renderer
 from benchmark.paper.tables import PaperTable, paper_table
 from benchmark.stats.counts import MethodCounts, PartCounts
 from benchmark.store.folder import UNSEALED
@@ -129,7 +130,7 @@ class Group:
     @property
     def origin_label(self) -> str:
         """Where the data come from, in the words of the report."""
-        renderer = renderer_of(self.results.trials["settings"].iloc[0])
+        renderer = noted_renderer(str(self.results.trials["data_note"].iloc[0]))
         other = self.origin == "stand-in" and renderer != DEFAULT_RENDERER
         return ORIGINS[self.origin] + (f", renderer {renderer}" if other else "")
 
@@ -226,11 +227,6 @@ def read_provenance(text: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
-
-
-def renderer_of(settings: Any) -> str:
-    """Renderer of the stand-in in the settings of a trial as JSON; the default if they name none."""
-    return str((read_provenance(settings).get("standin") or {}).get("renderer", DEFAULT_RENDERER))
 
 
 def machine_of(provenance: Any) -> str:

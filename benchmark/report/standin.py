@@ -13,10 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE, RendererName, StandinSettings
+from benchmark.data.faces import noted_renderer
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
 from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, own_style, write_figure
-from benchmark.report.groups import renderer_of
 from benchmark.report.render import markdown_template
 from benchmark.standin.renderers import RENDERERS, Person
 from benchmark.standin.sample import TASKS
@@ -155,7 +155,7 @@ def _network(results: Results, renderer: RendererName) -> pd.DataFrame:
     trials = results.trials
     stl = trials[(trials["paper_row"] == "STL") & (trials["dataset"] == DEFAULT_AU) & (trials["origin"] == "stand-in")]
     plain = stl[(stl["variant"] == "") & (stl["shared_overrides"] == "") & (stl["profile"] == "standin")]
-    of_renderer = plain[[renderer_of(settings) == renderer for settings in plain["settings"]]]
+    of_renderer = plain[[noted_renderer(str(note)) == renderer for note in plain["data_note"]]]
     return results.scores[results.scores["trial"].isin(of_renderer["trial"])]
 
 

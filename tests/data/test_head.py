@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.config.profile import load_profile
 from benchmark.config.settings import StandinSettings
 from benchmark.core.errors import UserError
+from benchmark.data.faces import MARKER, standin_note
 from benchmark.datasets.disfa.standin import write_disfa
 from benchmark.datasets.gft.standin import write_gft
 from benchmark.standin import pictures
@@ -17,6 +19,10 @@ from benchmark.standin.head import draw_head, head_landmarks, mesh, render_head
 from benchmark.standin.renderers import RENDERERS
 from benchmark.standin.terms import DRAWN_AUS
 from benchmark.standin.views import Pose, Scene
+from benchmark.standin.write import mark_standin
+from benchmark.trials import prepare
+from benchmark.trials.prepare import Chosen
+from methods import discover
 from tests.data.test_standin import TINY, digests
 from tests.standins import draw
 
@@ -57,6 +63,31 @@ def test_the_default_renderer_is_no_part_of_the_settings_and_another_one_is() ->
     assert "renderer" not in TINY.model_dump()
     assert HEAD.model_dump() == TINY.model_dump() | {"renderer": "head"}
     assert StandinSettings.model_validate(HEAD.model_dump()) == HEAD
+
+
+def test_each_renderer_has_a_folder_of_its_own_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(root: Path, *_: object) -> None:
+        root.mkdir()
+        (root / MARKER).touch()
+
+    monkeypatch.setattr(prepare, "write_standin_root", write)
+    monkeypatch.setattr(prepare, "write_people", write)
+    folders = set()
+    for name in ("drawn", "head"):
+        profile, _ = load_profile("smoke", [f"standin.renderer={name}", "method.weights=renders"])
+        folders.add(prepare.standin_root(tmp_path, profile, Chosen.open("bp4d", profile).all))
+        people = prepare.read_people(tmp_path, profile, discover())
+        assert people is not None
+        folders.add(people.root)
+    assert len(folders) == 4
+
+
+@pytest.mark.parametrize(("settings", "renderer"), [(TINY, "drawn"), (HEAD, "head")])
+def test_the_note_on_the_data_names_the_renderer(settings: StandinSettings, renderer: str, tmp_path: Path) -> None:
+    mark_standin(tmp_path, settings)
+    assert standin_note(tmp_path, "BP4D") == f"stand-in (procedural faces in BP4D's layout, renderer {renderer})"
+    (tmp_path / MARKER).unlink()
+    assert "renderer unknown" in standin_note(tmp_path)
 
 
 @needs_head

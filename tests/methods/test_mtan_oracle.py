@@ -316,7 +316,8 @@ def test_a_backbone_whose_features_are_not_its_last_stage_is_refused() -> None:
     with pytest.raises(UserError, match="from its last stage alone"):
         MTAN.build(MTAN.HParams(), spec, torch.device("cpu"), backbone=Sideways())
     with pytest.raises(UserError, match="stages of feature maps"):
-        MTAN.build(MTAN.HParams(backbone="test_vit"), spec, torch.device("cpu"))
+        method = MTAN.build(MTAN.HParams(backbone="test_vit"), spec, torch.device("cpu"))
+        method.outputs(torch.randn(2, 3, 224, 224), torch.randn(3, 3, 224, 224))
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "mobilenetv3_small_050"])

@@ -13,6 +13,7 @@ from torch.nn import functional
 from benchmark.core.errors import UserError
 from methods import packaged
 from methods.build import build_net
+from tests.methods.planted import make, only, planted
 
 NAME = "tf_efficientnet_lite0"
 # Repeats, kernel, stride of each group of blocks (Tan & Le 2019, Table 1; lite models have the same groups).
@@ -55,7 +56,26 @@ def images() -> Tensor:
     ]
 
 
-@pytest.mark.skipif(importlib.util.find_spec(packaged.PACKAGED[NAME].module) is None, reason="needs the package")
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec(packaged.PACKAGED[NAME].module) is None, reason="needs the package"
+)
+
+
+@needs_package
+@pytest.mark.parametrize("name", ["stl", "mtan", "l2t_ww", "mal"])
+def test_methods_of_every_need_start_from_it_and_learn(name: str) -> None:
+    pairs = {"pairs": ((2, 2),)} if name == "l2t_ww" else {}
+    method = make(name, backbone=NAME, weights="package", **pairs)
+    start = torch.load(packaged.packaged_file(NAME), weights_only=True)["_conv_stem.weight"]
+    stem = method.net.backbone.get_parameter("conv_stem.weight")
+    assert torch.equal(stem, start)
+    batch = only(method, planted(0, count=4))
+    for step in range(2):
+        assert all(bool(value.isfinite()) for value in method.update(batch, step).values())
+    assert not torch.equal(stem, start)
+
+
+@needs_package
 def test_the_backbone_computes_what_the_file_says() -> None:
     file = packaged.packaged_file(NAME)
     state = torch.load(file, weights_only=True)

@@ -303,6 +303,17 @@ def test_groups_are_apart_and_ordered() -> None:
     ]
 
 
+def test_results_on_the_other_renderer_say_so() -> None:
+    head = "stand-in (procedural faces in BP4D's layout, renderer head): 3,936 frames"
+    results = Results.concat([make_results(("mal",)), make_results(("mal",), fingerprint="ff", data_note=head)])
+    context = build_context(results)
+    assert [section.title for section in context.groups] == [
+        "BP4D, stand-in, profile standin",
+        "BP4D, stand-in, renderer head, profile standin",
+    ]
+    assert "(ours, stand-in, renderer head)" in render_markdown(context, TEMPLATES)
+
+
 HOSTILE = "$\\frac$ x|y<b>*z*</b>`[a](http://b)$q$ _u_ ~s~ &lt; \n# h"
 
 

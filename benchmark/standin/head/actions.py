@@ -36,12 +36,12 @@ BLENDS: Mapping[int, Mapping[str, float]] = MappingProxyType(
 """Face units of each of `DRAWN_AUS` with their gains; `?` stands for both sides, `Left` and `Right`."""
 GAINS: Mapping[int, float] = MappingProxyType(
     {
-        1: 1.9, 2: 2.1, 4: 1.2, 5: 1.0, 6: 1.5, 7: 0.9, 9: 1.0, 10: 1.3, 12: 1.0, 14: 1.6, 15: 1.6, 17: 1.5, 23: 1.5,
-        24: 1.1, 25: 0.9, 26: 0.9,
+        1: 2.1, 2: 2.4, 4: 1.3, 5: 1.1, 6: 1.7, 7: 1.0, 9: 1.1, 10: 1.5, 12: 1.15, 14: 1.85, 15: 2.0, 17: 1.8, 23: 1.7,
+        24: 1.3, 25: 1.0, 26: 1.0,
     }
 )  # fmt: skip
 """Share of its blend that an AU of intensity 1 reaches on an average person: the difficulty of each AU."""
-MOST = 2.2
+MOST = 2.6
 """Maximum weight of a face unit."""
 SIDES = ("Left", "Right")
 """Sides of the person, in the order in which asymmetry counts."""
