@@ -32,7 +32,6 @@ from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions
 from methods import Registry, discover
 
-
 SMALL = 8
 """A step is small if the memory for so many of them, on every core, is free."""
 

@@ -184,11 +184,9 @@ class _Run:
             return None
         if state == State.TO_DO and any(self.outcomes[stage.key].state in LOST for stage in before.values()):
             return self._end(trial, State.BLOCKED)
-        failure = None if self.since is None else failure_since(folder, self.since)
-        if failure is not None:
-            return self._end(trial, State.FAILED, failure, seen=True)
-        if self.stop_on_failure and self._any_failure():
-            return self._end(trial, State.HELD)
+        barred = self._barred(trial, folder)
+        if barred is not None:
+            return barred
         if self.options.stop():
             raise Interrupted(f"{trial.label}: not begun")
         if not self.runs.is_dir():  # a lock file would create the folder again
@@ -199,6 +197,13 @@ class _Run:
         except UserError as error:
             return self._end(trial, State.FAILED, error)
         return None if needed and ended == State.RUNNING else self._end(trial, ended)
+
+    def _barred(self, trial: Trial, folder: TrialFolder) -> Outcome | None:
+        """Outcome of a trial that is not to begin after a failure, its own in another process or of another one."""
+        failure = None if self.since is None else failure_since(folder, self.since)
+        if failure is not None:
+            return self._end(trial, State.FAILED, failure, seen=True)
+        return self._end(trial, State.HELD) if self.stop_on_failure and self._any_failure() else None
 
     def _any_failure(self) -> bool:
         """Whether a trial has failed in this run, here or in another process."""

@@ -11,8 +11,8 @@ from filelock import FileLock
 
 from benchmark.config.profile import load_profile
 from benchmark.config.trial import Trial
-from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.core.errors import UserError
+from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.store.folder import ERROR, TrialFolder
 from benchmark.trials import runner
 from benchmark.trials.order import estimated_cost, in_order, measured_seconds
