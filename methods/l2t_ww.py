@@ -190,7 +190,6 @@ class L2TWW(Method):
         self, au: Samples, sources: list[Tensor], phi: Params, step: int
     ) -> tuple[Params, list[SgdState], Tensor]:
         """∇_φ L_org after T virtual steps on L_wfm and one on L_org, the virtual states, and that L_org."""
-
         draws, recording = Draws(au.images), Recording()
 
         def run(theta: Params) -> tuple[Tensor, list[Tensor]]:

@@ -75,7 +75,7 @@ def _conv2d(
     if isinstance(padding, str) or input.ndim != 4:
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     layout = _Layout(_pair(stride), _pair(padding), _pair(dilation), groups)
-    out: Tensor = _Convolution.apply(input, weight, bias, layout)  # type: ignore[no-untyped-call]
+    out: Tensor = _Convolution.apply(input, weight, bias, layout)
     return out
 
 
@@ -93,7 +93,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gy: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        return (*_ConvolutionBackward.apply(gy, x, weight, ctx.layout, ctx.mask), None)  # type: ignore[no-untyped-call]
+        return (*_ConvolutionBackward.apply(gy, x, weight, ctx.layout, ctx.mask), None)
 
 
 class _ConvolutionBackward(torch.autograd.Function):
@@ -105,7 +105,7 @@ class _ConvolutionBackward(torch.autograd.Function):
         return layout.backward(gy, x, weight, mask)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, hx: Tensor | None, hw: Tensor | None, hb: Tensor | None) -> Any:
         """Gradients of <hx, gx> + <hw, gw> + <hb, gb>: gx is bilinear in (gy, weight), and gw in (gy, x)."""
         gy, x, weight = ctx.saved_tensors
@@ -135,7 +135,7 @@ def _batch_norm(
 ) -> Tensor:
     if not training or running_mean is not None or weight is None or bias is None:
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    out: Tensor = _BatchNorm.apply(input, weight, bias, eps)  # type: ignore[no-untyped-call]
+    out: Tensor = _BatchNorm.apply(input, weight, bias, eps)
     return out
 
 
@@ -149,7 +149,7 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gy: Tensor) -> Any:
-        return (*_BatchNormBackward.apply(gy, *ctx.saved_tensors, ctx.eps), None)  # type: ignore[no-untyped-call]
+        return (*_BatchNormBackward.apply(gy, *ctx.saved_tensors, ctx.eps), None)
 
 
 class _BatchNormBackward(torch.autograd.Function):
@@ -165,7 +165,7 @@ class _BatchNormBackward(torch.autograd.Function):
         return gx, gw, gb
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, hx: Tensor, hw: Tensor, hb: Tensor) -> Any:
         """Gradients of <hx, gx> + <hw, gw> + <hb, gb>.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.api.request import Execution, GridRequest
+from benchmark.api.results import write_report
 from benchmark.core.errors import UserError
 
 METHODS = ("stl", "mtl", "mal")
@@ -57,8 +58,6 @@ def demo_request(folder: Path, overrides: Sequence[str] = ()) -> GridRequest:
 
 def write_demo_page(request: GridRequest) -> Path:
     """Write the report of the demonstration's trials beside its store, and return its page."""
-    from benchmark.api.results import write_report  # pandas and matplotlib, which nothing else here needs
-
     out = request.runs.with_name(REPORTS)
     write_report(request.runs, out, cache=request.cache)
     return out / PAGE

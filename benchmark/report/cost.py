@@ -44,14 +44,16 @@ class Measured(BaseModel):
         rounds: Number of rounds.
         peak_mb: Peak memory above that before the first step, in MB.
         forward_passes: Counted operations of a step, in forward passes over its AU and FE images.
-        gradient_error: Relative distance of the meta-gradient from that in single precision; None if not measured.
+        gradient_error: Relative distance of the meta-gradient from that in single precision, in the table of families
+            from that in double precision; None if not measured.
+        backbone: Name of the model.
         machine: Processor or GPU, system, Python.
         versions: Versions of the libraries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    table: Literal["step", "options", "curves", "memory", "gpu", "virtual_step"]
+    table: Literal["step", "options", "curves", "memory", "gpu", "families", "virtual_step"]
     form: str = ""
     px: int = 0
     au: int = 0
@@ -60,6 +62,7 @@ class Measured(BaseModel):
     amp: bool = False
     option: str = ""
     device: str = "cpu"
+    backbone: str = "resnet34"
     threads: int = 0
     fastest_s: float
     median_s: float
@@ -152,6 +155,7 @@ def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> li
         "steps": _step_tables(costs),
         "options": _options(costs),
         "memory": _memory(costs),
+        "families": families_table(rows) if (rows := costs.rows_of("families")) else None,
         "gpu": _gpu(costs),
         "gpu_words": _gpu_words(costs),
         "virtual": {row.option: 1e3 * row.fastest_s for row in costs.rows_of("virtual_step")},
@@ -241,6 +245,34 @@ def _options(costs: Costs) -> Table:
                 number(row.fastest_s / base.fastest_s, digits=2),
                 number(row.peak_mb, digits=0),
                 number(row.peak_mb / base.peak_mb, digits=2),
+            )
+        )
+    return table(header, lines)
+
+
+def families_table(rows: Sequence[Measured]) -> Table:
+    """MAL on each backbone and memory format: in MTL steps, measured and counted, and beside the fastest library."""
+    header = ["backbone", "format", "MAL / MTL", "counted", "measured / counted", "fastest library", "MAL / that"]
+    header += ["memory (MiB)", "memory / that", "error against float64"]
+    lines = []
+    for ours in (row for row in rows if row.form == MAL):
+        alike = [row for row in rows if row.backbone == ours.backbone]
+        mtl = next(row for row in alike if row.form == MTL and row.option == ours.option)
+        libraries = [row for row in alike if row.form not in {MTL, MAL} and row.option == ours.option]
+        best = min(libraries, key=lambda row: row.fastest_s, default=None)
+        ratio, counted = ours.fastest_s / mtl.fastest_s, ours.forward_passes / mtl.forward_passes
+        lines.append(
+            cells(
+                ours.backbone,
+                ours.option or "contiguous",
+                number(ratio, digits=2),
+                number(counted, digits=2),
+                number(ratio / counted, digits=2),
+                UNRUN if best is None else best.form.removeprefix("MAL by "),
+                UNRUN if best is None else number(ours.fastest_s / best.fastest_s, digits=2),
+                number(ours.peak_mb, digits=0),
+                UNRUN if best is None else number(ours.peak_mb / best.peak_mb, digits=2),
+                UNRUN if ours.gradient_error is None else f"{ours.gradient_error:.0e}",
             )
         )
     return table(header, lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.backbone import batch_norm_buffers_untouched
 from methods.base import Batch, Method, Samples, Scalars, Stream
@@ -27,7 +28,8 @@ class Reference(MAL):
         au, fe, val = batch[Stream.AU], batch[Stream.FE], batch[Stream.AU_VAL]
         self.optimizer.zero_grad(set_to_none=True)
         psi = dict(self.meta_net.named_parameters())
-        self.meta_step(self.meta_gradient(au, fe, val, psi), psi)
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            self.meta_step(self.meta_gradient(au, fe, val, psi), psi)
         self.base_step(*self.losses_and_look(self.net(au.images, fe.images), au, fe), len(au.images), step)
         return {}
 

@@ -9,12 +9,29 @@ import torch
 from benchmark.report.cost import GRAPH_KEPT
 from methods import discover
 from methods.base import Method
+from tests.benchmarks.boat import Boat
 from tests.benchmarks.forms import FORMS, TorchOptKept
 
 MTL, BY_US, KEPT, SLOW, TORCHOPT = "MTL", "MAL", "MAL, graph kept", "MAL by double backward", "MAL by TorchOpt"
 FREE, FLOAT32 = "kernels as they come", "float32 in convolutions, too"
 """Options of a GPU: not the deterministic kernels that training asks for; no TF32 (PyTorch's default) in them."""
+HIGHER, BOAT = "MAL by higher", "MAL by BOAT"
 ALL = (MTL, *FORMS)
+PEERS: dict[str, type[Method]] = {BOAT: Boat}
+"""Forms that only the table of families has."""
+CHANNELS_LAST = "channels_last"
+RESNET34 = "resnet34"
+FAMILIES = (
+    RESNET34,
+    "resnet50",
+    "efficientnet_lite0",
+    "mobilenetv3_small_100",
+    "regnety_002",
+    "convnext_atto",
+    "vit_tiny_patch16_224",
+    "alexnet",
+)
+"""Backbones of the table of families, at a size that two cores can take."""
 RETAIN = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "40000000000"}
 """glibc keeps freed memory in the process."""
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "200000"}
@@ -26,8 +43,8 @@ class Row:
     """One measurement.
 
     Attributes:
-        table: Where the report shows it: `step`, `options`, `curves`, `memory` (no times) or `gpu`.
-        form: MTL, or one of `FORMS`.
+        table: Where the report shows it: `step`, `options`, `curves`, `memory` (no times), `gpu` or `families`.
+        form: MTL, or one of `FORMS` or `PEERS`.
         px: Side of the images.
         au: AU images of the batch.
         fe: FE images of the batch.
@@ -35,6 +52,7 @@ class Row:
         amp: bf16 autocast.
         option: What is changed, in words; "" for nothing.
         device: `cpu` or `cuda`.
+        backbone: Name of a model.
     """
 
     table: str
@@ -46,6 +64,7 @@ class Row:
     amp: bool = False
     option: str = ""
     device: str = "cpu"
+    backbone: str = RESNET34
 
     @property
     def other_form(self) -> str:
@@ -55,7 +74,13 @@ class Row:
     @property
     def label(self) -> str:
         """A name for pytest."""
-        words = [self.table, self.form, f"{self.px}px", f"{self.au}+{self.fe}+{self.val}"]
+        words = [
+            self.table,
+            *([self.backbone] if self.table == "families" else []),
+            self.form,
+            f"{self.px}px",
+            f"{self.au}+{self.fe}+{self.val}",
+        ]
         return "-".join([*words, "bf16" if self.amp else "fp32", *([self.option] if self.option else [])])
 
 
@@ -63,7 +88,7 @@ def method_class(row: Row) -> type[Method]:
     """The method of a row."""
     if row.other_form:
         return TorchOptKept
-    return discover()["mtl"] if row.form == MTL else FORMS[row.form]
+    return discover()["mtl"] if row.form == MTL else {**FORMS, **PEERS}[row.form]
 
 
 def plan() -> list[Row]:
@@ -84,7 +109,17 @@ def plan() -> list[Row]:
     memory = [
         Row("memory", form, 224, 64, 64, 256, amp=amp) for amp in (False, True) for form in (MTL, BY_US, KEPT, SLOW)
     ]
-    return [*step, *options, *curves, *memory, *(gpu() if torch.cuda.is_available() else [])]
+    return [*step, *options, *curves, *memory, *families(), *(gpu() if torch.cuda.is_available() else [])]
+
+
+def families() -> list[Row]:
+    """MTL, MAL and the libraries on each backbone, and the first two with the channels last."""
+    rows = []
+    for backbone in FAMILIES:
+        base = Row("families", MTL, 64, 16, 16, 32, backbone=backbone)
+        rows += [replace(base, form=form) for form in (MTL, BY_US, HIGHER, TORCHOPT, BOAT)]
+        rows += [replace(base, form=form, option=CHANNELS_LAST) for form in (MTL, BY_US)]
+    return rows
 
 
 def gpu() -> list[Row]:

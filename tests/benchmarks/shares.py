@@ -7,6 +7,7 @@ other work on the machine disturbs them less; the ratios of one run say more tha
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -28,7 +29,7 @@ from benchmark.trials.expand import Selection, expand
 from benchmark.trials.setup import Setup, set_up
 from benchmark.trials.trainer import seeded, take_step
 from methods import discover
-from methods.base import Batch, Finished, Method, Stream
+from methods.base import Batch, Finished, Method
 from tests.conftest import torch_threads
 
 METHODS = ("stl", "mtl", "mtan", "l2t_ww", "mal")
@@ -56,6 +57,7 @@ class Shares:
         batch_s: CPU seconds of reading and augmenting its batch.
         flops: Operations of convolutions and matrix products.
         kinds: CPU seconds of a step by kind of operation.
+        kernels: CPU seconds of a step by operation.
         python_s: CPU seconds outside of all operations.
     """
 
@@ -64,6 +66,7 @@ class Shares:
     batch_s: float
     flops: int
     kinds: Mapping[str, float]
+    kernels: Mapping[str, float]
     python_s: float
 
 
@@ -123,12 +126,12 @@ def measure(trial: Trial, method: Method, setup: Setup, steps: int) -> Shares:
         times = [cpu_seconds(lambda number=number: step(number)) for number in range(4, 4 + steps)]  # type: ignore[misc]
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
             whole = cpu_seconds(lambda: [step(number) for number in range(4 + steps, 7 + steps)])
-    kinds: Counter[str] = Counter()
+    kinds, kernels = Counter[str](), Counter[str]()
     for event in profiled.events():
         kinds[kind_of(event)] += event.self_cpu_time_total / 1e6 / 3
-    return Shares(
-        trial.method, median(times), read_s / 4, counted.get_total_flops(), kinds, whole / 3 - sum(kinds.values())
-    )
+        kernels[event.name] += event.self_cpu_time_total / 1e6 / 3
+    rest_s = whole / 3 - sum(kinds.values())
+    return Shares(trial.method, median(times), read_s / 4, counted.get_total_flops(), kinds, kernels, rest_s)
 
 
 def page(found: Sequence[Shares]) -> str:
@@ -151,13 +154,24 @@ def page(found: Sequence[Shares]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def main(given: Sequence[str] | None = None) -> str:
+def excess(base: Shares, found: Shares, count: int) -> str:
+    """The operations of a step that take longest beyond their counted share of the base's, as a table."""
+    ratio = found.flops / base.flops
+    beyond = {name: s - ratio * base.kernels.get(name, 0.0) for name, s in found.kernels.items()}
+    longest = sorted(beyond, key=lambda name: -beyond[name])[:count]
+    lines = [[f"operation of {found.method}", "CPU ms", f"beyond {ratio:.2f} × {base.method}"], [":-", "-:", "-:"]]
+    lines += [[name, f"{1e3 * found.kernels[name]:.1f}", f"{1e3 * beyond[name]:.1f}"] for name in longest]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(given: Sequence[str] | None = None) -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", action="append", help="a method; repeatable; default: the paper's five")
     parser.add_argument("--steps", type=int, default=10, help="steps that count")
     parser.add_argument("--profile", default="standin")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--kernels", type=int, default=0, help="operations of MAL that take longer than counted")
     parser.add_argument("--give-back", action="store_true", help="do not keep freed memory, unlike a run")
     options = parser.parse_args(given)
     if not options.give_back:
@@ -165,9 +179,11 @@ def main(given: Sequence[str] | None = None) -> str:
     with tempfile.TemporaryDirectory() as cache, torch_threads(1):
         overrides = (*FEW, *options.set)
         data = api.load_data("bp4d", profile=options.profile, overrides=overrides, cache=Path(cache))
-        table = page([measure(*made, options.steps) for made in learners(data, options.method or METHODS)])
-    print(table)
-    return table
+        names = ("mtl", "mal") if options.kernels else options.method or METHODS
+        found = [measure(*learner, options.steps) for learner in learners(data, names)]
+    table = page(found)
+    text = f"{table}\n\n{excess(*found, options.kernels)}" if options.kernels else table
+    sys.stdout.write(f"{text}\n")
 
 
 if __name__ == "__main__":

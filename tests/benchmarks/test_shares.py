@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.benchmarks.shares import kind_of, main
+from tests.benchmarks.shares import Shares, excess, kind_of, main
 
 
 def event(*names: str) -> SimpleNamespace:
@@ -42,3 +42,11 @@ def test_a_table_of_two_methods(capsys: pytest.CaptureFixture[str]) -> None:
     (name, _, ratio, counted, *_), (other, *_) = ([cell.strip() for cell in row.split("|")[1:]] for row in (stl, mtl))
     assert (name, other, ratio, counted) == ("stl", "mtl", "1.00", "1.00")
     assert mtl.split("|")[4].strip().startswith("2.")  # twice the images
+
+
+def test_operations_that_take_longer_than_counted() -> None:
+    mtl = Shares("mtl", 1.0, 0.0, 100, {}, {"conv": 0.010, "norm": 0.002}, 0.0)
+    mal = Shares("mal", 4.0, 0.0, 400, {}, {"conv": 0.041, "norm": 0.012, "add": 0.003}, 0.0)
+    *_, first, second = excess(mtl, mal, 2).splitlines()
+    assert first == "| norm | 12.0 | 4.0 |"
+    assert second == "| add | 3.0 | 3.0 |"

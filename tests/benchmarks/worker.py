@@ -16,7 +16,7 @@ from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.rafdb.reader import EMOTIONS
 from benchmark.trials.provenance import peak_memory_mb, reset_peak_memory
 from methods.base import Batch, Method, Samples, Stream, TaskSpec
-from tests.benchmarks.plan import FLOAT32, FREE, MTL, Row, method_class
+from tests.benchmarks.plan import CHANNELS_LAST, FLOAT32, FREE, MTL, Row, method_class
 
 
 def make(row: Row) -> tuple[Method, Batch]:
@@ -25,8 +25,8 @@ def make(row: Row) -> tuple[Method, Batch]:
     labels = torch.randint(0, 2, (256, len(BP4D.aus)), dtype=torch.int8)
     spec = TaskSpec(BP4D.au_names, EMOTIONS, 100, labels, amp=row.amp, image_size=row.px)
     cls, device = method_class(row), torch.device(row.device)
-    settings: dict[str, object] = {"backbone": "resnet34"}
-    if row.option == "channels_last":
+    settings: dict[str, object] = {"backbone": row.backbone}
+    if row.option == CHANNELS_LAST:
         settings["memory_format"] = "channels_last"
     if row.option.startswith("running statistics"):
         settings |= {"val_batch_norm": "running", "val_chunk": 64 if "64" in row.option else 0}

@@ -1,4 +1,4 @@
-"""Second derivatives with the kernels of the first: the values of torch's own double backward, with fewer operations."""
+"""Second derivatives with the kernels of the first: the values of torch's own double backward."""
 
 from __future__ import annotations
 

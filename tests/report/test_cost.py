@@ -154,3 +154,23 @@ def test_the_kept_rows_give_the_same_page(tmp_path: Path) -> None:
 def test_the_committed_page_is_that_of_the_committed_rows(tmp_path: Path) -> None:
     write_costs(read_costs(PROJECT / "reports" / "cost.json"), tmp_path, templates=TEMPLATES)
     assert (tmp_path / "cost.md").read_text() == (PROJECT / "reports" / "cost.md").read_text()
+
+
+def test_the_table_of_families_by_hand(tmp_path: Path) -> None:
+    """Each memory format beside its own MTL; the fastest library; no library where none was measured."""
+    known = {"backbone": "vit", "gradient_error": 2e-6}
+    families = [
+        row("families", "MTL", 1.0, backbone="vit", forward_passes=3.0),
+        row("families", "MAL", 4.4, **known, forward_passes=12.0, peak_mb=300),
+        row("families", "MAL by higher", 6.0, **known),
+        row("families", "MAL by TorchOpt", 5.5, **known, peak_mb=600),
+        row("families", "MTL", 0.5, backbone="vit", forward_passes=3.0, option="channels_last"),
+        row("families", "MAL", 2.0, **known, forward_passes=12.0, peak_mb=310, option="channels_last"),
+    ]
+    text = page(tmp_path, [*rows(), *families])
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| vit")]
+    assert lines == [
+        ["vit", "contiguous", "4.40", "4.00", "1.10", "TorchOpt", "0.80", "300", "0.50", "2e-06"],
+        ["vit", "channels_last", "4.00", "4.00", "1.00", "-", "-", "310", "-", "2e-06"],
+    ]
+    assert "MAL on every backbone" not in page(tmp_path, rows())
