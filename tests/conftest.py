@@ -87,6 +87,16 @@ def write_rafdb(root: Path, *, train: int = 14, test: int = 3) -> None:
     (basic / "EmoLabel" / "list_patition_label.txt").write_text("".join(lines))
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache of stand-ins and packed frames that all tests and all workers share: each is drawn and packed once.
+
+    The locks of the suite itself keep it whole. A test that counts or damages what a cache holds needs one of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A small data root that a test may damage."""

@@ -59,7 +59,7 @@ def test_the_readme_and_the_guide_add_the_same_method() -> None:
     assert code[0] == code[1]
 
 
-def test_a_method_is_added_by_following_the_guide(tmp_path: Path) -> None:
+def test_a_method_is_added_by_following_the_guide(tmp_path: Path, shared_cache: Path) -> None:
     """Word for word, in a copy of the checkout: save the file, run the commands, find the row."""
     section = method_section(GUIDE)
     (code,), (commands,) = (re.findall(rf"```{kind}\n(.*?)```", section, flags=re.DOTALL) for kind in ("python", "sh"))
@@ -74,6 +74,7 @@ def test_a_method_is_added_by_following_the_guide(tmp_path: Path) -> None:
     (programs / "malbench").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m benchmark.cli "$@"\n')
     (programs / "malbench").chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
+    environment["MALBENCH_CACHE"] = str(shared_cache)
     done = subprocess.run(
         ["sh", "-e", "-c", commands], cwd=checkout, env=environment, capture_output=True, text=True, check=False
     )

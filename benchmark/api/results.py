@@ -128,7 +128,7 @@ def write_report(
             f"no finished trial '{trial}' in the results", where=source, remedy="name one of `malbench status --all`"
         )
     if beside:
-        stored = Results.merge({str(source): stored, **{str(file): read_results(file) for file in beside}})
+        stored = Results.merge({str(source): stored, **{str(file): _some_results(file) for file in beside}})
     listener.note(f"from {source}")
     unfinished = [folder for folder in trial_folders(runs) if not folder.is_done] if source == runs else []
     if unfinished:
@@ -145,6 +145,24 @@ def write_report(
             reason = error.what if isinstance(error, UserError) else str(error)
             listener.note(f"Figures 5 and 6 are left out: {reason}")
     return build_report(stored, out, faces=weighed)
+
+
+def _some_results(source: Path) -> Results:
+    """Results of a file or a store.
+
+    Raises:
+        UserError: There is none, or it holds no finished trial.
+    """
+    results = read_results(source)
+    if results.trials.empty:
+        raise UserError(
+            "no finished trial",
+            where=source,
+            expected="a results file, or a store with trial folders that have DONE",
+            found="no trial" if source.exists() else "nothing of this name",
+            remedy="name a file that `malbench report` or `malbench score` wrote",
+        )
+    return results
 
 
 def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listener: Listener) -> WeighedFaces | None:

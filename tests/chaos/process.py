@@ -24,26 +24,32 @@ TOKEN = "MALBENCH_TEST_TOKEN"
 """Variable by which processes that a command started are known."""
 
 
-def start(log: Path, *arguments: str | Path, before: Callable[[], None] | None = None, token: str = "") -> BaseProcess:
-    """Start `malbench ARGUMENTS`; what it says is added to `log`.
+def start(
+    log: Path,
+    *arguments: str | Path,
+    before: Callable[[], None] | None = None,
+    token: str = "",
+    errors: Path | None = None,
+) -> BaseProcess:
+    """Start `malbench ARGUMENTS`; what it says is added to `log`, and to `errors` if they are to stand apart.
 
     `before` is called in the process first; processes that it starts are found by `token`.
     """
-    process = CONTEXT.Process(target=_main, args=(log, [str(argument) for argument in arguments], before, token))
+    words = [str(argument) for argument in arguments]
+    process = CONTEXT.Process(target=_main, args=(log, errors or log, words, before, token))
     process.start()
     return process
 
 
-def _main(log: Path, arguments: list[str], before: Callable[[], None] | None, token: str) -> None:
+def _main(log: Path, errors: Path, arguments: list[str], before: Callable[[], None] | None, token: str) -> None:
     from benchmark.cli import main
 
     os.environ[TOKEN] = token
     if before is not None:
         before()
     log.parent.mkdir(parents=True, exist_ok=True)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(output, stream)
+    for stream, file in ((1, log), (2, errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     sys.argv = ["malbench", *arguments]
     main()
 

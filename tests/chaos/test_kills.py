@@ -191,7 +191,7 @@ def test_an_owner_that_wakes_after_another_finished_its_trial_changes_nothing(tm
     write_bp4d(tmp_path / "data")
     write_rafdb(tmp_path / "data")
     command = [*WORK["pruning"].command(tmp_path), "--part", "part1", "--checkpoint-every", "0"]
-    command[command.index("train.steps=20")] = "train.steps=400"
+    command[command.index("train.steps=20")] = "train.steps=100"
     first = start(tmp_path / "first", *command)
     until = time.monotonic() + ENOUGH_S
     while not list(tmp_path.rglob("checkpoint.safetensors")) and time.monotonic() < until:
@@ -210,7 +210,7 @@ def test_an_owner_that_wakes_after_another_finished_its_trial_changes_nothing(tm
     assert after == before
     folder = TrialFolder(done.parent)
     assert folder.faults(folder.seals()) == []
-    assert json.loads(after["provenance.json"])["steps"] == 400
+    assert json.loads(after["provenance.json"])["steps"] == 100
     # It may have been stopped while it wrote a checkpoint, which then got its place; the next run takes it away.
     third = start(tmp_path / "third", *command)
     third.join(ENOUGH_S)

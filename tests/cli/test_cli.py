@@ -231,12 +231,12 @@ def test_no_cluster_is_one_block(malbench, tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
-def test_the_stand_in_says_so_everywhere(malbench, tmp_path: Path) -> None:
-    status, out, _ = malbench("run", "bp4d", *TINY, "--method", "stl")
+def test_the_stand_in_says_so_everywhere(malbench, tmp_path: Path, shared_cache: Path) -> None:
+    status, out, _ = malbench("run", "bp4d", *TINY, "--method", "stl", "--cache", shared_cache)
     assert status == 0
     assert "STAND-IN" in out
     results = tmp_path / "reports"
-    assert malbench("report", "--out", results)[0] == 0
+    assert malbench("report", "--out", results, "--cache", shared_cache)[0] == 0
     assert "stand-in" in (results / "tables.md").read_text().lower()
     assert set(Results.read(results / "results.parquet").trials["origin"]) == {"stand-in"}
 
@@ -266,9 +266,10 @@ def test_a_stand_in_without_its_marker_is_still_known(malbench, tmp_path: Path) 
     assert out.count("stand-in") == 2
 
 
-def test_one_trial_fails_and_the_others_are_run(malbench) -> None:
+def test_one_trial_fails_and_the_others_are_run(malbench, shared_cache: Path) -> None:
     few = ("--method", "stl", "--method", "mtl", "--part", "part1", "--set", "methods.stl.lr=1e30")
-    status, out, error = malbench("run", "bp4d", *SMALL, *few, "--set", "methods.stl.optimizer=sgd")
+    where = ("--cache", shared_cache)
+    status, out, error = malbench("run", "bp4d", *SMALL, *few, *where, "--set", "methods.stl.optimizer=sgd")
     assert status == 1
     assert "2 trials: 1 ran, 1 failed" in out
     assert error.startswith("error: bp4d stl part1 seed 0")
@@ -317,12 +318,12 @@ def write_plan(file: Path, *questions: dict[str, Any], choices: Sequence[dict[st
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -> None:
+def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, shared_cache: Path, processes: int) -> None:
     pairs = [["mtl_oracle", "mtl"]]
     plan = write_plan(
         tmp_path / "plan.toml", {"name": "base", "methods": ["mtl", "mtl_oracle"], "seeds": [0, 1], "pairs": pairs}
     )
-    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    where = ("--runs", tmp_path / "study", "--cache", shared_cache, "--out", tmp_path / "out")
     status, out, _ = malbench("study", plan, "--processes", processes, *where)
     logs = [file.read_text() for file in (tmp_path / "study").glob("runners/*.log")]
     assert len(logs) == processes - 1
@@ -336,12 +337,12 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, processes: int) -
     assert (status, "did you mean 'base'?" in error) == (2, True)
 
 
-def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> None:
+def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path, shared_cache: Path) -> None:
     # Of the first few drawings, so small, this one has the known base rates within the data check's bounds.
     choice = {"name": "rate", "method": "stl", "set": [*SMALL_SET, "standin.seed=3"]}
     choice |= {"title": "Which rate?", "candidates": [[], ["methods.stl.lr=0.01"]]}
     plan = write_plan(tmp_path / "plan.toml", {"name": "base", "methods": ["mtl"]}, choices=[choice])
-    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    where = ("--runs", tmp_path / "study", "--cache", shared_cache, "--out", tmp_path / "out")
     status, out, _ = malbench("study", plan, "--question", "rate", *where)
     assert (status, out.count(": training")) == (0, 2)
     base, chosen = (tmp_path / "out/plan.md").read_text().split("## Which rate?")
@@ -355,7 +356,9 @@ def test_a_study_runs_the_candidates_of_a_choice(malbench, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "number"), [("run", signal.SIGINT), ("study", signal.SIGTERM)])
-def test_every_process_that_is_stopped_keeps_what_it_learned(tmp_path: Path, command: str, number: int) -> None:
+def test_every_process_that_is_stopped_keeps_what_it_learned(
+    tmp_path: Path, shared_cache: Path, command: str, number: int
+) -> None:
     runs, long = tmp_path / "runs", [word.replace("steps=2", "steps=1000000") for word in SMALL_SET]
     plan = write_plan(tmp_path / "plan.toml", {"name": "long", "methods": ["stl", "mtl"], "set": long})
     arguments = {
@@ -363,7 +366,7 @@ def test_every_process_that_is_stopped_keeps_what_it_learned(tmp_path: Path, com
         "run": ["run", "bp4d", "--profile=smoke", "--method=stl", "--method=mtl", "--part=part1"]
         + [f"--set={word}" for word in long],
     }
-    where = ["--processes=2", "--threads=1", f"--runs={runs}", f"--cache={tmp_path / 'cache'}"]
+    where = ["--processes=2", "--threads=1", f"--runs={runs}", f"--cache={shared_cache}"]
     with (tmp_path / "log").open("wb") as log:
         first = subprocess.Popen(
             [sys.executable, "-m", "benchmark.cli", *arguments[command], *where], stdout=log, stderr=subprocess.STDOUT
@@ -391,23 +394,23 @@ def test_every_process_that_is_stopped_keeps_what_it_learned(tmp_path: Path, com
 
 
 def test_a_process_of_a_study_that_dies_is_told_of_and_its_trials_are_done(
-    malbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    malbench, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = write_plan(tmp_path / "plan.toml", {"name": "base", "methods": ["stl"]})
     # What is started beside this process ends at once.
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    where = ("--runs", tmp_path / "study", "--cache", shared_cache, "--out", tmp_path / "out")
     status, out, _ = malbench("study", plan, "--processes", "2", *where)
     assert status == 0
     assert "a process ended with status 1; its output:" in out
     assert "Incomplete" not in (tmp_path / "out/plan.md").read_text()
 
 
-def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path) -> None:
+def test_a_study_goes_on_after_a_trial_that_fails(malbench, tmp_path: Path, shared_cache: Path) -> None:
     wrong = [*SMALL_SET, "methods.stl.lr=1e30", "methods.stl.optimizer=sgd"]
     asked = {"methods": ["stl", "mtl"], "pairs": [["mtl", "stl"]]}
     plan = write_plan(tmp_path / "plan.toml", {"name": "wrong", **asked, "set": wrong}, {"name": "right", **asked})
-    where = ("--runs", tmp_path / "study", "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    where = ("--runs", tmp_path / "study", "--cache", shared_cache, "--out", tmp_path / "out")
     status, out, error = malbench("study", plan, *where)
     assert status == 1
     assert error.count("training diverged") == 1
@@ -432,8 +435,10 @@ class Cluster:
         return [f"7_{i}" for i in range(len(commands))]
 
 
-def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(malbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = ("run", "bp4d", *SMALL, "--method", "stl", "--part", "part1")
+def test_memory_of_the_login_node_is_no_reason_to_submit_nothing(
+    malbench, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = ("run", "bp4d", *SMALL, "--method", "stl", "--part", "part1", "--cache", shared_cache)
     monkeypatch.setattr("benchmark.trials.preflight.device_memory", lambda device: 2**20)
     status, _, error = malbench(*one)
     assert (status, "too little memory for a step" in error) == (2, True)

@@ -274,7 +274,7 @@ def test_settings_are_checked(wrong: dict[str, float]) -> None:
 
 
 def truth_of(out: Path, **settings: float) -> pd.DataFrame:
-    draw(out, TINY.model_copy(update={"fe_train": 400, "fe_test": 0, **settings}))
+    draw(out, TINY.model_copy(update={"fe_train": 400, "fe_test": 0, **settings}), "rafdb")
     truth = pd.read_parquet(out / "truth/rafdb.parquet")
     return truth.assign(label=codes_of(truth))
 

@@ -82,7 +82,7 @@ class AfterTheFirstStep(list[int]):
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     base = tmp_path_factory.mktemp("world")
     made = World(base / "data", base / "home", base / "cache")
-    settings = StandinSettings(size=24, frames_per_sequence=1, fe_train=24, fe_test=8, fe_ambiguous=0.0)
+    settings = StandinSettings(size=24, au_subjects=6, frames_per_sequence=1, fe_train=24, fe_test=8, fe_ambiguous=0.0)
     sizes = ("gft.standin_frames=4", "disfa.standin_frames=6")
     draw(made.data, settings, "bp4d", "disfa", "gft", "rafdb", overrides=sizes)
     assert malbench(*made.gft(made.home, "--method", "stl", "--method", "mtl"))[0] == 0

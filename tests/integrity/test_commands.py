@@ -24,15 +24,27 @@ from benchmark.store.results import Results
 from benchmark.trials.collect import read_store
 from benchmark.trials.expand import profile_of
 from benchmark.trials.states import source_hashes
+from tests.chaos.process import start
 from tests.fuzz.test_fuzz import malbench
 from tests.integrity.stores import finish, finished_store, trial_of
 
 DEEP = 100_000
+ENOUGH_S = 300
+"""No command here takes so long, unless it hangs."""
 
 
 def malbench_process(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmark.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def forked(home: Path, *arguments: str | Path) -> tuple[int | None, str]:
+    """Status and error output of a command that may hang; without the seconds of a new interpreter."""
+    process = start(home / "said", *arguments, errors=home / "errors")
+    process.join(ENOUGH_S)
+    process.kill()
+    process.join()
+    return process.exitcode, (home / "errors").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +166,9 @@ def test_a_fifo_in_the_data_ends_the_command(data: Path, tmp_path: Path, place: 
     files[0].unlink()
     os.mkfifo(files[0])
     command = ("prepare", "bp4d", "--data", data, "--cache", tmp_path / "cache", "--profile", "smoke")
-    ran = malbench_process("data", *command, "--set", "data.alignment=as_is")
-    assert ran.returncode == 2
-    assert ran.stderr.startswith("error: ")
+    status, error = forked(tmp_path, "data", *command, "--set", "data.alignment=as_is")
+    assert status == 2
+    assert error.startswith("error: ")
 
 
 def test_json_and_toml_that_are_nested_too_deep_are_errors_of_the_file(tmp_path: Path) -> None:
@@ -306,6 +318,16 @@ def test_a_report_with_the_same_trials_twice_is_the_report(tmp_path: Path, resul
     assert (tmp_path / "out/tables.md").read_bytes() == alone
 
 
+@pytest.mark.parametrize("make", [lambda path: path, Path.mkdir, os.mkfifo])
+def test_more_results_that_hold_no_trial_are_an_error(tmp_path: Path, results: Results, make) -> None:
+    results.write(tmp_path / "r.parquet")
+    make(tmp_path / "more")
+    where = ("--results", tmp_path / "r.parquet", "--out", tmp_path / "out", "--with", tmp_path / "more")
+    status, _, error = malbench("report", *where)
+    assert (status, error.partition("\n")[0]) == (2, "error: no finished trial")
+    assert not (tmp_path / "out").exists()
+
+
 def test_trials_that_are_not_done_are_named_by_the_report(tmp_path: Path) -> None:
     finished_store(tmp_path / "runs")
     (finish(tmp_path / "runs", "stl", seed=1).path / "DONE").unlink()
@@ -317,8 +339,7 @@ def test_a_root_that_is_no_text_is_packed(data: Path, tmp_path: Path) -> None:
     root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xff\xfe"))
     data.rename(root)
     command = ("prepare", "bp4d", "--data", root, "--cache", tmp_path / "cache", "--profile", "smoke")
-    ran = malbench_process("data", *command, "--set", "data.alignment=as_is")
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert forked(tmp_path, "data", *command, "--set", "data.alignment=as_is") == (0, "")
     assert np.load(next((tmp_path / "cache").rglob("frames.npy")), mmap_mode="r").shape[0] > 0
 
 

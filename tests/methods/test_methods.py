@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +13,8 @@ from torch import Tensor
 from benchmark.config.profile import load_profile
 from benchmark.data.augment import ImageInput
 from benchmark.data.sampling import make_fold
-from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Selection, Sources, expand
-from benchmark.trials.prepare import Chosen, prepare_data, read_au, read_fe
+from benchmark.trials.prepare import Chosen, prepare_data, read_au, read_fe, standin_root
 from benchmark.trials.setup import Streams
 from methods import discover
 from methods.base import Batch, Stream
@@ -29,17 +29,16 @@ every_method = pytest.mark.parametrize("name", METHODS)
 
 
 @pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Batch]:
+def standin(shared_cache: Path) -> Callable[[int], Batch]:
     """Batches of the smoke profile's stand-in by step: 16 AU, 16 FE, 16 validation images."""
     # As drawn: aligned, faces fill less of these few pixels, and how much can be fitted in 36 steps changes.
     batches = ["train.batch_au=16", "train.batch_fe=16", "train.batch_val=16"]
     profile, _ = load_profile("smoke", [*batches, "data.alignment=as_is"])
-    root = tmp_path_factory.mktemp("standin") / "data"
     chosen = Chosen.open("bp4d", profile)
-    write_standin_root(root, chosen.all, profile.standin)
+    root = standin_root(shared_cache, profile, chosen.all)
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, profile), read_fe(root, chosen.fe, profile)
-    data = prepare_data(faces, profile, root.parent / "cache")
+    data = prepare_data(faces, profile, shared_cache)
     sources, selection = Sources(AuSource(protocol)), Selection(methods=("stl",), parts=("part1",))
     (trial,) = expand(profile, (), discover(), sources, selection)
     fold = make_fold(data.au.faces, protocol, "part1", 0, fraction=0.02, minimum=16)

@@ -69,9 +69,9 @@ def test_a_samples_derivative_is_its_gradient_times_that_of_the_validation_loss(
     assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_looking_changes_no_bit_and_every_kind_is_seen(tmp_path: Path) -> None:
+def test_looking_changes_no_bit_and_every_kind_is_seen(tmp_path: Path, shared_cache: Path) -> None:
     settings = ("method.backbone=test_resnet", "train.steps=8", "methods.mal.meta_optimizer=adam")
-    loaded = load_data("bp4d", profile="smoke", overrides=[*settings, "data.alignment=as_is"], cache=tmp_path / "cache")
+    loaded = load_data("bp4d", profile="smoke", overrides=[*settings, "data.alignment=as_is"], cache=shared_cache)
     data, profile, changed = loaded.frames, loaded.profile, loaded.overrides
     selection = Selection(methods=("mal",), parts=("part1",), seeds=(3,))
     (trial,) = expand(profile, changed, discover(), loaded.sources, selection)

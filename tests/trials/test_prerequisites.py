@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -28,6 +27,7 @@ from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions
 from methods import discover, source_files
 from methods.build import build_net
+from tests.chaos.process import CONTEXT
 from tests.grids import expanded
 from tests.trials.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture
 
@@ -172,9 +172,7 @@ def one_method(root: Path, runs: Path, method: str, kill_at: int | None = None) 
 def test_killed_it_ends_bit_identical(root: Path, tmp_path: Path, method: str) -> None:  # noqa: F811
     # MAL has a longer test of the same in test_trainer.py.
     for runs, kill_at, status in (("whole", None, 0), ("killed", 2, -signal.SIGKILL), ("killed", None, 0)):
-        process = multiprocessing.get_context("spawn").Process(
-            target=one_method, args=(root, tmp_path / runs, method, kill_at)
-        )
+        process = CONTEXT.Process(target=one_method, args=(root, tmp_path / runs, method, kill_at))
         process.start()
         process.join()
         assert process.exitcode == status

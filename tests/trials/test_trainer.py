@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import math
-import multiprocessing
 import os
 import shutil
 import signal
@@ -36,6 +35,7 @@ from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions, train_trial
 from methods import discover
 from methods.base import Batch, Method, Scalars, Stream
+from tests.chaos.process import CONTEXT
 from tests.conftest import write_bp4d, write_rafdb
 from tests.grids import expanded, read_faces
 
@@ -88,7 +88,7 @@ def train(root: Path, runs: Path, method: str, kill_at: int | None = None) -> No
 
 
 def in_process(*arguments: object) -> int | None:
-    process = multiprocessing.get_context("spawn").Process(target=train, args=arguments)
+    process = CONTEXT.Process(target=train, args=arguments)
     process.start()
     process.join()
     return process.exitcode
