@@ -1,13 +1,14 @@
-"""Images that are a frame off their landmarks, seen by the faces that each reading aligns.
+"""Images that are a frame off their landmarks, or have those of other images, seen by the faces that they align.
 
 Landmarks of a neighbouring frame align a moving face now too early, now too late, so the aligned faces differ more
-among one another. The reading with the smaller spread of grey values is right.
+among one another. The reading with the smaller spread of grey values is right. Where even landmarks that stand still
+align the faces better than their own do, they belong to other images.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,15 +32,17 @@ CLEARLY = 0.9
 """Maximum ratio of the spreads at which another reading is believed in a sequence."""
 MOST = 0.75
 """Minimum share of the sequences in which the same other reading must be believed."""
+STILL = 0
+"""Mark of landmarks that fit worse than points that stand still."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Landmarks that fit better on a neighbouring frame.
+    """Landmarks that do not fit their images.
 
     Attributes:
-        by: Frames to add to a frame's number for the landmarks that fit it: -1 or 1.
-        sequences: Number of sequences in which they fit clearly better.
+        by: Frames to add to a frame's number for the landmarks that fit it, -1 or 1; `STILL` if those fit no better.
+        sequences: Number of sequences in which other landmarks fit clearly better.
         of: Number of sequences that were looked at.
         example: An image of one of them.
     """
@@ -51,6 +54,11 @@ class Shift:
 
     def sentence(self) -> str:
         """The finding in words."""
+        if self.by == STILL:
+            return (
+                f"landmarks do not follow the faces: in {self.sequences} of {self.of} sequences, points that stand "
+                "still fit better"
+            )
         neighbour = "after" if self.by > 0 else "before"
         return (
             f"images are one frame off their landmarks: those of the frame {neighbour} fit better in {self.sequences}"
@@ -58,12 +66,15 @@ class Shift:
         )
 
 
-REMEDY = "see which number the first image and the first landmarks have, and copy the ones that are off anew"
+REMEDY = (
+    "see that images and landmarks are of one video, unmirrored, and which number the first of each has; "
+    "copy those that are off anew"
+)
 """Remedy for such images."""
 
 
 def find_shift(faces: FaceSet) -> Shift | None:
-    """Look for images that are a frame off their landmarks, on a sample of the moving frames.
+    """Look for images that are off their landmarks, on a sample of the moving frames.
 
     Args:
         faces: Faces with landmarks; without them, or with too few consecutive frames, nothing can be seen.
@@ -76,8 +87,9 @@ def find_shift(faces: FaceSet) -> Shift | None:
     sequences = [rows for rows in _moving_rows(faces) if len(rows) >= FEWEST]
     picked = np.unique(np.linspace(0, len(sequences) - 1, SEQUENCES).astype(int)).tolist() if sequences else []
     votes = [(sequences[i], _best(faces, faces.points, sequences[i])) for i in picked]
-    shift, number = Counter(best for _, best in votes).most_common(1)[0] if votes else (0, 0)
-    if not shift or number < MOST * len(votes):
+    found = Counter(best for _, best in votes if best is not None)
+    shift, number = found.most_common(1)[0] if found else (0, 0)
+    if not votes or number < MOST * len(votes):
         return None
     example = next(rows[0] for rows, best in votes if best == shift)
     return Shift(shift, number, len(votes), str(faces.table["path"].iloc[example]))
@@ -109,13 +121,17 @@ def _moving_rows(faces: FaceSet) -> list[list[int]]:
     return chosen
 
 
-def _best(faces: FaceSet, points: Points, rows: Sequence[int]) -> int:
-    """Shift whose landmarks align the rows clearly best, -1 or 1; 0 if none is clearly better than the frame's own."""
-    paths = [str(faces.table["path"].iloc[row]) for row in rows]
-    images = list(read_frames(faces.root, paths))
-    spreads = {
-        by: spread([warp(image, points[row + by], SIDE) for row, image in zip(rows, images, strict=True)])
-        for by in (-1, 0, 1)
-    }
-    best = min(spreads, key=lambda by: (spreads[by], abs(by)))
-    return best if spreads[best] < CLEARLY * spreads[0] else 0
+def _best(faces: FaceSet, points: Points, rows: Sequence[int]) -> int | None:
+    """Reading that aligns the rows clearly better than their own landmarks, -1, 1 or `STILL`; None for none."""
+    images = list(read_frames(faces.root, [str(faces.table["path"].iloc[row]) for row in rows]))
+    still = np.median(points[list(rows)], axis=0)
+
+    def of(place: Callable[[int], Points]) -> float:
+        return spread([warp(image, place(row), SIDE) for row, image in zip(rows, images, strict=True)])
+
+    own = of(lambda row: points[row])
+    others = {-1: of(lambda row: points[row - 1]), 1: of(lambda row: points[row + 1])}
+    nearest = min(others, key=lambda by: others[by])
+    if others[nearest] < CLEARLY * own:
+        return nearest
+    return STILL if of(lambda row: still) < CLEARLY * own else None
