@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
 def test_wrong_pixels_are_refused(case: str, tmp_path: Path) -> None:
     change, settings, words = WRONG[case]
     root = tmp_path / "data"
-    mock.bp4d(root, frames=10)
+    mock.bp4d(root, frames=16)
     mock.rafdb(root)
     change(root)
     assert_matches(words, named(root, tmp_path / "cache", (*SETTINGS, *settings)))
@@ -110,7 +110,7 @@ def test_wrong_pixels_are_refused(case: str, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_right_copy_has_none_of_these_faults(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    mock.bp4d(root, frames=10)
+    mock.bp4d(root, frames=16)
     mock.rafdb(root)
     said = named(root, tmp_path / "cache", SETTINGS)
     for _, _, words in WRONG.values():
