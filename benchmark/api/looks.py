@@ -65,13 +65,14 @@ class Looked:
         return wrong
 
 
-def look_at(packed: PackedFaces, cache: Path, listener: Listener) -> Looked:
+def look_at(packed: PackedFaces, cache: Path, listener: Listener, *, tracked: bool = False) -> Looked:
     """Measure packed frames, hold some against their landmarks and write a contact sheet, once for each pack.
 
     Args:
         packed: The frames.
         cache: Folder of packed frames and contact sheets.
         listener: Receives progress.
+        tracked: Whether landmarks follow the faces through videos, so that they can be held against the frames.
     """
     size = int(packed.frames.shape[1])
     folder = pack_folder(packed.faces, size, cache / "frames")
@@ -81,7 +82,7 @@ def look_at(packed: PackedFaces, cache: Path, listener: Listener) -> Looked:
     if stored is None:
         name = f"looking at {packed.faces.dataset}"
         quality = look(packed, lambda done, total: listener.progress(name, done, total))
-        shift = None if packed.faces.origin == "stand-in" else find_shift(packed.faces)
+        shift = find_shift(packed.faces) if tracked and packed.faces.origin != "stand-in" else None
         scratch = file.with_suffix(".part.npz")
         kinds = {kind: getattr(quality, kind) for kind in _KINDS}
         np.savez(scratch, **kinds, shift=json.dumps(None if shift is None else asdict(shift)))

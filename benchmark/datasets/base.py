@@ -159,6 +159,8 @@ class AuDataset(Dataset):
     """Expression for the frame that a name on a public list means: groups `subject`, `frame`, `task`; None for none."""
     list_offset: ClassVar[int] = 0
     """Label frame minus the number in a name on a public list."""
+    tracked: ClassVar[bool] = False
+    """Whether the landmarks of the dataset follow faces through videos."""
     known_lists: ClassVar[Path | None] = None
     """CSV file with the names and the numbers of frames of public lists; None for none."""
 
