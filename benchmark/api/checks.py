@@ -80,7 +80,8 @@ def check_data(
     def read_and_check_au() -> tuple[FaceSet, Report]:
         protocol = chosen.au.protocol_at(root)
         faces = read_au(root, chosen.au, protocol, settings, listener.progress, of_au)
-        return faces, check_au(faces, chosen.au, protocol, of_au) + Report((), _shift(faces))
+        report = check_au(faces, chosen.au, protocol, of_au)
+        return faces, report + Report((), _shift(faces) if chosen.au.tracked else ())
 
     def read_and_check_fe() -> tuple[FaceSet, Report]:
         faces = read_fe(root, chosen.fe, settings, of_fe)

@@ -22,7 +22,7 @@ from benchmark.data.faces import FaceSet
 from benchmark.data.findings import Report
 from benchmark.data.frames import PackedFaces, needed_bytes
 from benchmark.data.trial_data import TrialData
-from benchmark.datasets.base import Dataset
+from benchmark.datasets.base import AuDataset, Dataset
 from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Sources, StartSource
 from benchmark.trials.prepare import (
@@ -155,13 +155,16 @@ def load_data(
     frames = prepare_data((au, fe), settings, cache, listener.progress, check=check_pixels)
     frames = replace(
         frames,
-        au=refuse_strange(look_at(frames.au, cache, listener), allow_incomplete=allow_incomplete),
+        au=refuse_strange(
+            look_at(frames.au, cache, listener, tracked=chosen.au.tracked), allow_incomplete=allow_incomplete
+        ),
         fe=refuse_strange(look_at(frames.fe, cache, listener), allow_incomplete=allow_incomplete),
     )
     others: dict[str, tuple[Protocol, TrialData]] = {}
-    if start is not None and start_protocol is not None and chosen.au.start is not None:
+    if chosen.start is not None and start is not None and start_protocol is not None and chosen.au.start is not None:
         subjects = [s for part in chosen.au.start.settings.parts for s in start_protocol.parts[part]]
-        whole = look_at(pack_faces(start, settings, cache, listener.progress, check=check_pixels), cache, listener)
+        packed_start = pack_faces(start, settings, cache, listener.progress, check=check_pixels)
+        whole = look_at(packed_start, cache, listener, tracked=chosen.start.tracked)
         packed: PackedFaces = refuse_strange(whole, allow_incomplete=allow_incomplete).of_subjects(subjects)
         others[start.dataset] = (start_protocol, replace(frames, au=packed))
     if people is not None:  # the pre-training on rendered people uses no AU frame
@@ -252,7 +255,8 @@ def pack_data(
     for sentence in packing_notes(ready, settings, cache):
         listener.note(sentence)
     packs = [pack_faces(face_set, settings, cache, listener.progress) for face_set in ready]
-    return tuple(look_at(pack, cache, listener) for pack in packs)
+    tracked = [isinstance(known, AuDataset) and known.tracked for known, _, _ in checked]
+    return tuple(look_at(pack, cache, listener, tracked=has) for pack, has in zip(packs, tracked, strict=True))
 
 
 def write_standin(

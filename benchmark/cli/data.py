@@ -162,10 +162,9 @@ def prepare(
         made = f"{packed.decoded:,} frames decoded in {speed}" if packed.decoded else "nothing to decode"
         console.print(escape(f"{packed.faces.note}: {size}; {made}"), soft_wrap=True)
         strange = f"{looked.quality.sentence()} of {len(packed.faces):,} frames"
-        warning = "WARNING, a run refuses these: " if looked.quality.too_many else ""
-        console.print(escape(f"  {warning}{strange}; contact sheet: {looked.sheet}"), soft_wrap=True)
-        if looked.shift is not None:
-            console.print(escape(f"  WARNING, a run refuses this: {looked.shift.sentence()}"), soft_wrap=True)
+        console.print(escape(f"  {strange}; contact sheet: {looked.sheet}"), soft_wrap=True)
+        for fault in looked.faults:
+            console.print(escape(f"  WARNING, a run refuses this: {fault.what}"), soft_wrap=True)
     console.print("look at the contact sheets before you train; they show the people of your data and stay with you")
 
 

@@ -142,7 +142,7 @@ def read_frames(root: Path, paths: Sequence[str]) -> Iterator[npt.NDArray[np.uin
         if video is None:
             try:
                 with Image.open(regular(root / path), formats=IMAGE_FORMATS) as image:
-                    yield np.asarray(image.convert("RGB"))
+                    yield np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
             except UNREADABLE:
                 yield nothing
             continue

@@ -19,6 +19,7 @@ from benchmark.core.errors import UserError
 from benchmark.data.align import NEAREST, Points, nearest_points
 from benchmark.data.faces import FaceSet
 from benchmark.data.placement import placed
+from benchmark.data.places import names_in
 
 
 class CsvRows:
@@ -117,6 +118,12 @@ def rows_below(
         yield rows.line_num, row
 
 
+def _below(root: Path, paths: list[Path]) -> list[str]:
+    """Paths relative to the data root, "/" separated; the folder of a sequence is taken apart once."""
+    folders = {folder: folder.relative_to(root).as_posix() for folder in {path.parent for path in paths}}
+    return [path.name if folders[path.parent] == "." else f"{folders[path.parent]}/{path.name}" for path in paths]
+
+
 class Rows:
     """Builder of a `FaceSet`, sequence by sequence."""
 
@@ -160,7 +167,7 @@ class Rows:
         """
         table = pd.DataFrame(
             {
-                "path": [path.relative_to(root).as_posix() for path in paths],
+                "path": _below(root, paths),
                 "subject": subject,
                 "sequence": sequence,
                 "frame": frames,
@@ -287,10 +294,10 @@ def numbered_images(folder: Path) -> dict[int, Path]:
     """Images in a folder by the last number in their names: `7.jpg`, `0007.png`, `001A_000007.png`."""
     by_frame: dict[int, Path] = {}
     # Sorted, so that 7.jpg and 007.jpg in one folder resolve to the same file on every system.
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        match = _IMAGE_NAME.fullmatch(path.name)
+    for name in names_in(folder):
+        match = _IMAGE_NAME.fullmatch(name)
         if match is not None:
-            by_frame.setdefault(int(match["frame"]), path)
+            by_frame.setdefault(int(match["frame"]), folder / name)
     return by_frame
 
 

@@ -160,6 +160,11 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
+def source_hashes(folder: Path) -> npt.NDArray[np.void]:
+    """Hash of the source of each frame of a finished pack, (N,) of `HASH_BYTES` bytes."""
+    return np.fromfile(folder / _HASHES, dtype=f"V{HASH_BYTES}")
+
+
 def source_hashes_of(faces: FaceSet, size: int, cache: Path) -> list[bytes] | None:
     """Hashes of the files that frames were packed from, one a row; None if these frames are not packed.
 

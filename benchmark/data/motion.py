@@ -1,13 +1,14 @@
-"""Images that are a frame off their landmarks, seen by the faces that each reading aligns.
+"""Images that are a frame off their landmarks, or have those of other images, seen by the faces that they align.
 
 Landmarks of a neighbouring frame align a moving face now too early, now too late, so the aligned faces differ more
-among one another. The reading with the smaller spread of grey values is right.
+among one another. The reading with the smaller spread of grey values is right. Where even landmarks that stand still
+align the faces better than their own do, they belong to other images.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,17 +30,24 @@ WINDOW = 300
 """Number of frames at the start of a sequence among which they are sought: a video is decoded from its start."""
 CLEARLY = 0.9
 """Maximum ratio of the spreads at which another reading is believed in a sequence."""
+FOLLOWS = 0.95
+"""Minimum ratio of the spread with own points to that with points that stand still at which the own ones do not follow
+the face; in a right copy of moving faces it is about 0.7."""
+MOVES = 0.1
+"""Minimum distance of the quartiles of a face's place, in distances of the eyes, for that comparison."""
 MOST = 0.75
 """Minimum share of the sequences in which the same other reading must be believed."""
+STILL = 0
+"""Mark of landmarks that do not follow the faces: points that stand still, or of another frame, fit as well."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Landmarks that fit better on a neighbouring frame.
+    """Landmarks that do not fit their images.
 
     Attributes:
-        by: Frames to add to a frame's number for the landmarks that fit it: -1 or 1.
-        sequences: Number of sequences in which they fit clearly better.
+        by: Frames to add to a frame's number for the landmarks that fit it, -1 or 1; `STILL` if those fit no better.
+        sequences: Number of sequences in which other landmarks fit clearly better.
         of: Number of sequences that were looked at.
         example: An image of one of them.
     """
@@ -51,6 +59,11 @@ class Shift:
 
     def sentence(self) -> str:
         """The finding in words."""
+        if self.by == STILL:
+            return (
+                f"landmarks do not follow the faces: in {self.sequences} of {self.of} sequences, points that stand "
+                "still, or of another frame, fit as well"
+            )
         neighbour = "after" if self.by > 0 else "before"
         return (
             f"images are one frame off their landmarks: those of the frame {neighbour} fit better in {self.sequences}"
@@ -58,15 +71,18 @@ class Shift:
         )
 
 
-REMEDY = "see which number the first image and the first landmarks have, and copy the ones that are off anew"
+REMEDY = (
+    "see that images and landmarks are of one video, unmirrored, and which number the first of each has; "
+    "copy those that are off anew"
+)
 """Remedy for such images."""
 
 
 def find_shift(faces: FaceSet) -> Shift | None:
-    """Look for images that are a frame off their landmarks, on a sample of the moving frames.
+    """Look for images that are off their landmarks, on a sample of the moving frames.
 
     Args:
-        faces: Faces with landmarks; without them, or with too few consecutive frames, nothing can be seen.
+        faces: Faces of videos with landmarks; without them, or with too few consecutive frames, nothing can be seen.
 
     Returns:
         The shift; None if there is none to be seen.
@@ -76,10 +92,13 @@ def find_shift(faces: FaceSet) -> Shift | None:
     sequences = [rows for rows in _moving_rows(faces) if len(rows) >= FEWEST]
     picked = np.unique(np.linspace(0, len(sequences) - 1, SEQUENCES).astype(int)).tolist() if sequences else []
     votes = [(sequences[i], _best(faces, faces.points, sequences[i])) for i in picked]
-    shift, number = Counter(best for _, best in votes).most_common(1)[0] if votes else (0, 0)
-    if not shift or number < MOST * len(votes):
+    wrong = Counter(best for _, best in votes if best is not None)
+    if not votes or wrong.total() < MOST * len(votes):
         return None
-    example = next(rows[0] for rows, best in votes if best == shift)
+    shift, number = wrong.most_common(1)[0]
+    if number < MOST * len(votes):
+        shift, number = STILL, wrong.total()
+    example = next(rows[0] for rows, best in votes if best is not None)
     return Shift(shift, number, len(votes), str(faces.table["path"].iloc[example]))
 
 
@@ -102,20 +121,32 @@ def _moving_rows(faces: FaceSet) -> list[list[int]]:
             continue
         consecutive = (numbers[inner + 1] - numbers[inner] == 1) & (numbers[inner] - numbers[inner - 1] == 1)
         after, before = (np.abs(points[inner + step] - points[inner]).mean(axis=(1, 2)) for step in (1, -1))
-        # A frame without landmarks has those of a neighbour.
-        slowest = np.where(consecutive, np.minimum(after, before), 0.0)
+        # A frame without landmarks has those of a neighbour. Where a tracker slips for one frame, its points come back.
+        across = np.abs(points[inner + 1] - points[inner - 1]).mean(axis=(1, 2)) / 2
+        slowest = np.where(consecutive, np.minimum(np.minimum(after, before), across), 0.0)
         fastest = np.argsort(-slowest, kind="stable")[:FRAMES]
         chosen.append(sorted(int(row) for row in inner[fastest[slowest[fastest] > 0]]))
     return chosen
 
 
-def _best(faces: FaceSet, points: Points, rows: Sequence[int]) -> int:
-    """Shift whose landmarks align the rows clearly best, -1 or 1; 0 if none is clearly better than the frame's own."""
-    paths = [str(faces.table["path"].iloc[row]) for row in rows]
-    images = list(read_frames(faces.root, paths))
-    spreads = {
-        by: spread([warp(image, points[row + by], SIDE) for row, image in zip(rows, images, strict=True)])
-        for by in (-1, 0, 1)
-    }
-    best = min(spreads, key=lambda by: (spreads[by], abs(by)))
-    return best if spreads[best] < CLEARLY * spreads[0] else 0
+def _best(faces: FaceSet, points: Points, rows: Sequence[int]) -> int | None:
+    """Reading that aligns the rows clearly better than their own landmarks, -1, 1 or `STILL`; None for none."""
+    images = list(read_frames(faces.root, [str(faces.table["path"].iloc[row]) for row in rows]))
+    still = np.median(points[list(rows)], axis=0)
+
+    def of(place: Callable[[int], Points]) -> float:
+        return spread([warp(image, place(row), SIDE) for row, image in zip(rows, images, strict=True)])
+
+    own = of(lambda row: points[row])
+    others = {-1: of(lambda row: points[row - 1]), 1: of(lambda row: points[row + 1])}
+    nearest = min(others, key=lambda by: others[by])
+    if others[nearest] < CLEARLY * own:
+        return nearest
+    return STILL if _moves(points[list(rows)]) and own > FOLLOWS * of(lambda row: still) else None
+
+
+def _moves(points: Points) -> bool:
+    """Whether a face moves enough for its own points (F, 4, 2) to align it better than points that stand still."""
+    eyes = float(np.median(np.linalg.norm(points[:, 1] - points[:, 0], axis=1)))
+    low, high = np.percentile(points.mean(axis=1), (25, 75), axis=0)
+    return float((high - low).max()) > MOVES * eyes

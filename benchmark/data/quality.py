@@ -25,6 +25,11 @@ TEXTURE = 0.5
 """Mean absolute Laplacian of grey values below which a frame has no texture."""
 MOST_STRANGE = 0.01
 """Maximum share of flat, dark or textureless frames; more are a fault."""
+BLUER = 4.0
+"""Grey values, of 0 to 255, by which blue must exceed red."""
+MOST_BLUE = 0.9
+"""Minimum share of frames with more blue than red around the middle at which the two have changed places: no skin is
+blue."""
 SIDE = 64
 """Side of the reduced frames that are measured, pixels."""
 CELLS = 40
@@ -40,11 +45,18 @@ class Quality:
         flat: (N,) bool, frames of nearly one grey.
         dark: (N,) bool, frames that are nearly black.
         smooth: (N,) bool, frames without texture, that are neither flat nor dark.
+        blue: (N,) bool, frames with more blue than red around the middle.
     """
 
     flat: npt.NDArray[np.bool_]
     dark: npt.NDArray[np.bool_]
     smooth: npt.NDArray[np.bool_]
+    blue: npt.NDArray[np.bool_]
+
+    @property
+    def too_blue(self) -> bool:
+        """Whether red and blue have changed places."""
+        return bool(self.blue.mean() > MOST_BLUE) if len(self.blue) else False
 
     @property
     def strange(self) -> npt.NDArray[np.bool_]:
@@ -70,16 +82,20 @@ def look(packed: PackedFaces, progress: Callable[[int, int], None] | None = None
         progress: Called with (frames measured, frames).
     """
     total = len(packed.faces)
-    flat, dark, smooth = (np.zeros(total, dtype=bool) for _ in range(3))
+    flat, dark, smooth, blue = (np.zeros(total, dtype=bool) for _ in range(4))
     for row in range(total):
-        grey = cv2.cvtColor(np.asarray(packed.frames[row]), cv2.COLOR_RGB2GRAY)
+        frame = np.asarray(packed.frames[row])
+        edge = frame.shape[0] // 4
+        red, _, blue_mean, _ = cv2.mean(frame[edge:-edge, edge:-edge])
+        blue[row] = blue_mean > red + BLUER
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA) if grey.shape[0] > SIDE else grey
         dark[row] = small.mean() < DARK
         flat[row] = not dark[row] and small.std() < FLAT
         smooth[row] = not (dark[row] or flat[row]) and _texture(small) < TEXTURE
         if progress is not None and (row % 1000 == 999 or row + 1 == total):
             progress(row + 1, total)
-    return Quality(flat, dark, smooth)
+    return Quality(flat, dark, smooth, blue)
 
 
 def write_contact_sheet(packed: PackedFaces, quality: Quality, file: Path) -> Path:

@@ -161,6 +161,8 @@ class AuDataset(Dataset):
     """Label frame minus the number in a name on a public list."""
     people: ClassVar[Mapping[str, re.Pattern[str]]] = MappingProxyType({})
     """Groups of people that the names of subjects tell apart: group -> expression for the names; none for none."""
+    tracked: ClassVar[bool] = False
+    """Whether the landmarks of the dataset follow faces through videos."""
     known_lists: ClassVar[Path | None] = None
     """CSV file with the names and the numbers of frames of public lists; None for none."""
 

@@ -60,15 +60,16 @@ def face(person: int, frame: int) -> tuple[Image8, npt.NDArray[np.float64]]:
     return image, draw_landmarks(np.random.default_rng(0), who, intensity, turned, FACE)
 
 
-def corner(frame: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Place of the face in a video frame: it wanders to and fro."""
-    return size[0] // 2 - FACE // 2 + 12 * (frame % 5), size[1] // 3 - FACE // 4 + 9 * (frame % 3)
+def corner(person: int, frame: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Place of the face in a video frame: everybody moves in a way of their own."""
+    x, y = np.random.default_rng([14, person, frame]).integers((0, 0), (49, 19)).tolist()
+    return size[0] // 2 - FACE // 2 + x, size[1] // 3 - FACE // 4 + y
 
 
 def whole_frame(person: int, frame: int, size: tuple[int, int]) -> tuple[Image8, npt.NDArray[np.float64]]:
     """A video frame with the face in it, and the landmarks in its pixels."""
     image, marks = face(person, frame)
-    x, y = corner(frame, size)
+    x, y = corner(person, frame, size)
     canvas = np.full((size[1], size[0], 3), (70, 80, 95), dtype=np.uint8)
     canvas[y : y + FACE, x : x + FACE] = image
     return canvas, marks + np.array([x, y])
@@ -117,7 +118,7 @@ def bp4d(
                 if frame != start + 1:
                     tracked[frame] = landmarks
                 if crop:
-                    x, y = corner(frame, BP4D_FRAME)
+                    x, y = corner(10 * s + t, frame, BP4D_FRAME)
                     image = cv2.resize(image[y : y + FACE, x : x + FACE], (crop, crop), interpolation=cv2.INTER_AREA)
                 if scale != 1:
                     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

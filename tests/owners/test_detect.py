@@ -18,6 +18,7 @@ from benchmark.data.detect import align_detected
 from benchmark.data.faces import FaceSet
 from benchmark.data.files import NO_ALIGNMENT
 from benchmark.trials.prepare import find_faces, pack_faces, read_au
+from tests.owners.gft_figures import errors_of
 from tests.owners.gft_videos import as_videos
 
 FACE = np.array([[30, 40], [50, 40], [33, 60], [47, 60]], dtype=np.float32)
@@ -108,9 +109,7 @@ def test_the_stand_in_of_gft_as_videos_is_found_and_aligned(tmp_path: Path) -> N
     found = find_faces(faces, dataset, profile, tmp_path / "cache")
     assert found.points is not None
     assert len(found) >= 0.95 * len(faces)
-    true = np.stack([truth[s, int(f)] for s, f in found.table[["subject", "frame"]].itertuples(index=False)])
-    error = np.linalg.norm(found.points - true, axis=2).mean(axis=1)
-    error /= np.linalg.norm(true[:, 1] - true[:, 0], axis=1)
+    _, error = errors_of(found, truth)
     assert np.median(error) < 0.12
     assert np.quantile(error, 0.95) < 0.35
     packed = pack_faces(found, profile, tmp_path / "cache")

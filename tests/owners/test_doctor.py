@@ -95,7 +95,7 @@ def test_prepare_writes_a_contact_sheet_and_warns_of_grey_frames(tmp_path: Path)
         if k % 5 == 0:
             Image.fromarray(np.full((1392, 1040, 3), 128, dtype=np.uint8)).save(path)
     status, text = run("data", "prepare", "bp4d", *where, *SMALL)
-    assert "WARNING, a run refuses these" in text
+    assert "WARNING, a run refuses this: the packed frames of BP4D do not look like faces" in text
     loaded = load_data(
         "bp4d",
         profile="paper",

@@ -49,6 +49,7 @@ class Bp4d(AuDataset):
     curves = "Figure 3"
     list_pattern = re.compile(r"(?P<subject>[FM]\d{3})[/_](?P<task>T\d)[/_]0*(?P<frame>\d+)\.", re.ASCII)
     people = MappingProxyType({"women": re.compile(r"F\d{3}", re.ASCII), "men": re.compile(r"M\d{3}", re.ASCII)})
+    tracked = True
     known_lists = HERE / "known_lists.csv"
     settings: Settings
 

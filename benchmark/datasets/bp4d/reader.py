@@ -19,6 +19,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
@@ -212,18 +213,15 @@ def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
             found=listing(file.parent),
             remedy=remedy,
         )
-    by_frame: dict[int, Points] = {}
+    tracked: dict[int, npt.NDArray[np.float64]] = {}
     try:
         with h5py.File(regular(file), "r") as content:
             references = np.asarray(content["fit/pred"]).ravel()
             # Videos are longer than their coded ranges.
             first, last = (max(coded[0] - NEAREST, 1), coded[-1] + NEAREST) if coded else (1, 0)
             for frame, reference in enumerate(references[first - 1 : last], start=first):
-                points = content[reference]
-                if points.shape != (2, 49):
-                    # MATLAB stores an empty array as its shape, with an attribute.
-                    if points.attrs.get("MATLAB_empty", 0) or 0 in points.shape:
-                        continue
+                points = _dereferenced(content, reference)
+                if points is not None and points.shape != (2, 49):
                     raise UserError(
                         f"landmarks of frame {frame} have another shape",
                         where=file,
@@ -231,8 +229,8 @@ def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
                         found=" x ".join(map(str, points.shape)),
                         remedy=remedy,
                     )
-                # MATLAB counts pixels from 1.
-                by_frame[frame] = points_of(np.asarray(points, dtype=np.float64).T - 1, EYES_OF_49, MOUTH_OF_49)
+                if points is not None:
+                    tracked[frame] = points
     except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
         raise UserError(
             "landmarks cannot be read",
@@ -241,7 +239,26 @@ def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
             found=str(error)[:120],
             remedy=remedy,
         ) from error
+    if not tracked:
+        return {}
+    # MATLAB counts pixels from 1.
+    eyes_and_mouth = points_of(np.stack(list(tracked.values())).swapaxes(1, 2) - 1, EYES_OF_49, MOUTH_OF_49)
+    by_frame = dict(zip(tracked, eyes_and_mouth, strict=True))
     return believed(by_frame, file, "49 points, brows first, eyes 20 to 31, mouth from 32 on")
+
+
+def _dereferenced(content: h5py.File, reference: h5py.Reference) -> npt.NDArray[np.float64] | None:
+    """Array that a reference names; None for an empty one.
+
+    There are 150,000 of them, so the objects of h5py's upper layer are not made.
+    """
+    dataset = h5py.h5r.dereference(reference, content.id)
+    # MATLAB stores an empty array as its shape, with an attribute.
+    if 0 in dataset.shape or (dataset.shape != (2, 49) and h5py.h5a.exists(dataset, b"MATLAB_empty")):
+        return None
+    points = np.empty(dataset.shape, dtype=np.float64)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, points)
+    return points
 
 
 def _origin(faces: FaceSet, rows: Rows, protocol: Protocol, labelled: int) -> tuple[Origin, str]:

@@ -45,6 +45,7 @@ class Disfa(AuDataset):
     curves = "Figure 4"
     list_pattern = re.compile(r"(?P<subject>SN\d{3})(?:_comp)?/(?:.*_)?0*(?P<frame>\d+)\.", re.ASCII)
     list_offset = 1  # images on public lists count from 0
+    tracked = True
     known_lists = HERE / "known_lists.csv"
     settings: Settings
 

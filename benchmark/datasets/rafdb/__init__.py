@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmark.config.settings import Align, StandinSettings
 from benchmark.data.faces import FaceSet
 from benchmark.data.findings import Finding, few
 from benchmark.data.known import read_known_csv
+from benchmark.data.placement import size_of
 from benchmark.data.sighting import Sighting
 from benchmark.datasets.base import FeDataset, Progress, ReadOptions, fe_dataset
 from benchmark.datasets.rafdb.layout import FOLDER, images_in, places_in, sight
@@ -25,6 +28,8 @@ from benchmark.datasets.rafdb.reader import (
 from benchmark.datasets.rafdb.standin import write_rafdb
 
 HERE = Path(__file__).parent
+SAMPLE = 100
+"""Number of images whose header a check reads."""
 
 
 @fe_dataset("rafdb")
@@ -79,10 +84,31 @@ class Rafdb(FeDataset):
         if surplus:
             what = f"images without a label line: {few(surplus)}"
             findings.append(Finding(what, where=str(folder), severity="remark"))
+        findings += self._sizes(faces)
         table = faces.table
         if "consistency" in table and (silent := table["subject"][table["consistency"].isna()].tolist()):
             findings.append(Finding(f"images without votes: {few(silent)}", where=str(home), severity="remark"))
         return findings
+
+    def _sizes(self, faces: FaceSet) -> list[Finding]:
+        """Finding on photographs among the aligned images, which have one size; on a sample of headers."""
+        if self.settings.source != "aligned" or faces.origin == "stand-in" or not len(faces):
+            return []
+        rows = np.unique(np.linspace(0, len(faces) - 1, SAMPLE).astype(int)).tolist()
+        paths = [faces.root / str(faces.table["path"].iloc[row]) for row in rows]
+        sizes = Counter(size for path in paths if (size := size_of(path)) is not None)
+        if len(sizes) <= 1:
+            return []
+        (width, height), number = sizes.most_common()[-1]
+        return [
+            Finding(
+                f"aligned images of {len(sizes)} sizes: photographs stand among them",
+                where=str(images_in(places_in(faces.root / FOLDER), "aligned")),
+                expected="100 x 100 pixels, as distributed, or another size for all",
+                found=f"{width} x {height} pixels, {number} of a sample of {len(rows)}",
+                remedy="unpack Image/aligned.zip there; for the photographs: --set rafdb.source=original",
+            )
+        ]
 
     def recognise(self, home: Path) -> Sighting | None:
         """Parts of RAF-DB in a folder; see `sight`."""
