@@ -211,9 +211,9 @@ def test_predictions_with_broken_metadata_of_pandas_are_read_without_it(tmp_path
     pq.write_table(table, tmp_path / "p.parquet")
     status, _, error = malbench("score", tmp_path / "p.parquet", "bp4d", "--name", "x", "--results", "absent.parquet")
     assert (status, "Traceback" in error) == (2, False)
-    from benchmark.report.submitted import _read_predictions
+    from benchmark.report.predictions import read_table
 
-    assert _read_predictions(tmp_path / "p.parquet")[0]["subject"].tolist() == ["a"]
+    assert read_table(tmp_path / "p.parquet")[0]["subject"].tolist() == ["a"]
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "a\x00b\x1b[31mc\ud800", "a\nb\u2028c"])
