@@ -25,6 +25,8 @@ from benchmark.store.results import Results
 KEYS = ["subject", "sequence", "frame"]
 SET, PART = "set", "part"
 """Columns that an audit reads beside: what a frame is for, and of which test part its network is."""
+MOST_WHOLE = 2.0**53
+"""Numbers from here on are not exact as floats."""
 PROBABLE = 0.5
 """Threshold of probabilities."""
 
@@ -133,7 +135,7 @@ def _keys(table: pd.DataFrame, file: Path) -> pd.DataFrame:
             remedy="say of each row which frame it is of; --template writes a file with all of them",
         )
     for key in KEYS:
-        if keys[key].dtype.kind == "f" and (keys[key] == np.floor(keys[key])).all():
+        if keys[key].dtype.kind == "f" and ((keys[key] == np.floor(keys[key])) & (keys[key].abs() < MOST_WHOLE)).all():
             keys[key] = keys[key].astype(np.int64)
     return keys
 

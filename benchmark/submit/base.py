@@ -86,6 +86,13 @@ def adapter(name: str) -> Callable[[A], A]:
     return mark
 
 
+def numbers(column: pd.Series) -> pd.Series:
+    """Numbers of a column of whatever kind, as float64; NaN for what is none."""
+    if column.dtype.kind in "iufb":
+        return column.astype(np.float64)
+    return pd.to_numeric(column.astype(str), errors="coerce").astype(np.float64)
+
+
 def au_columns(numbers: tuple[int, ...], pattern: str) -> dict[int, str]:
     """Columns by number of the AU.
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
-from benchmark.report.predictions import read_table
-from benchmark.submit.base import Adapter, Scale
+from benchmark.report.predictions import MOST_WHOLE, read_table
+from benchmark.submit.base import Adapter, Scale, numbers
 
 KINDS = (".csv", ".parquet")
 """Suffixes of outputs."""
@@ -77,7 +77,8 @@ def read_outputs(path: Path, adapter: Adapter, protocol: Protocol, threshold: fl
         table, content = read_table(file)
         place = file.relative_to(path).with_suffix("").as_posix() if path.is_dir() else file.stem
         digest.update(f"{place} ".encode() + content)  # the names say which images the rows are of
-        rows, lost = _rows(table.rename(columns=lambda name: str(name).strip()), adapter, scale, file, place)
+        table = table.rename(columns=lambda name: str(name).strip())
+        rows, lost = _rows(table.loc[:, ~table.columns.duplicated()], adapter, scale, file, place)
         tables.append(rows)
         no_face += lost
     columns = [au for au in protocol.au_names if all(au in table for table in tables)]
@@ -123,7 +124,7 @@ def _rows(table: pd.DataFrame, adapter: Adapter, scale: Scale, file: Path, place
             remedy="name the program with --from, or leave --from out for a file with our columns",
         )
     given = table[list(present.values())]
-    values = given.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    values = given.apply(numbers)
     seen = adapter.has_face(table) & given.notna().any(axis=1).to_numpy()
     inside = ((values >= scale.low) & (values <= scale.high)).to_numpy()  # an empty cell and a word are not
     wrong = np.argwhere(~inside & seen[:, None])
@@ -139,7 +140,7 @@ def _rows(table: pd.DataFrame, adapter: Adapter, scale: Scale, file: Path, place
     values.loc[~seen] = scale.low
     values.columns = pd.Index([f"AU{number}" for number in present])
     places, order = _places(table, adapter, file, place)
-    confidence = pd.to_numeric(table[adapter.confidence], errors="coerce") if adapter.confidence in table else 0.0
+    confidence = numbers(table[adapter.confidence]) if adapter.confidence in table else 0.0
     rows = values.assign(place=places, order=order, confidence=confidence)
     return rows.fillna({"confidence": -1.0}), int((~seen).sum())
 
@@ -153,8 +154,9 @@ def _places(table: pd.DataFrame, adapter: Adapter, file: Path, place: str) -> tu
     images = [Path(name).suffix.lower() in IMAGES for name in names]
     order = np.full(len(table), -1, dtype=np.int64)
     if adapter.frame in table:
-        numbers = pd.to_numeric(table[adapter.frame], errors="coerce").to_numpy(dtype=np.float64)
-        wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers))) & ~np.array(images, dtype=bool))
+        given = numbers(table[adapter.frame]).to_numpy(dtype=np.float64)
+        whole = (np.abs(given) < MOST_WHOLE) & (given == np.floor(given))
+        wrong = np.flatnonzero(~whole & ~np.array(images, dtype=bool))
         if len(wrong):
             raise UserError(
                 "a frame is no whole number",
@@ -163,5 +165,5 @@ def _places(table: pd.DataFrame, adapter: Adapter, file: Path, place: str) -> tu
                 remedy="check that the file is as the program wrote it",
             )
         of_sequence = ~np.array(images, dtype=bool)
-        order[of_sequence] = numbers[of_sequence].astype(np.int64) - adapter.first_frame
+        order[of_sequence] = given[of_sequence].astype(np.int64) - adapter.first_frame
     return [Path(name).with_suffix("").as_posix() if from_column else name for name in names], order

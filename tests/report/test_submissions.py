@@ -94,6 +94,15 @@ def nameless(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(frame=table["frame"].where(table.index != 2))
 
 
+def test_a_frame_without_end_is_no_frame(
+    faces: FaceSet, predictions: pd.DataFrame, beside: Results, tmp_path: Path
+) -> None:
+    endless = predictions.assign(frame=predictions["frame"].astype(float).where(predictions.index != 2, np.inf))
+    read = read_predictions(written(endless, tmp_path / "p.csv"), "mine", BP4D, beside)
+    with pytest.raises(UserError, match="not coded"):
+        score_predictions(read, faces, BP4D, beside)
+
+
 @pytest.mark.parametrize(
     ("change", "said", "detail"),
     [

@@ -211,6 +211,14 @@ def one_empty_cell(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(AU12_c=table["AU12_c"].where(table.index != 1))
 
 
+def lists(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(AU12_c=[[1]] * len(table))
+
+
+def endless_frames(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(frame=np.inf)
+
+
 def half_frames(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(frame=table["frame"] + 0.5)
 
@@ -222,12 +230,16 @@ def half_frames(table: pd.DataFrame) -> pd.DataFrame:
         (percent, "a value of AU12_c is out of the scale"),
         (a_word, "a value of AU12_c is out of the scale"),
         (one_empty_cell, "a value of AU12_c is out of the scale"),
+        (lists, "a value of AU12_c is out of the scale"),
+        (endless_frames, "a frame is no whole number"),
         (half_frames, "a frame is no whole number"),
     ],
 )
 def test_what_is_refused_at_once(change: object, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "F001_T1.parquet"
+    change(openface2_rows(3)).to_parquet(file)  # type: ignore[operator]
     with pytest.raises(UserError, match=said):
-        read(written(change(openface2_rows(3)), tmp_path / "F001_T1.csv"), "openface2")  # type: ignore[operator]
+        read(file, "openface2")
 
 
 def test_nothing_to_read_and_other_images(faces: FaceSet, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.submit.base import Adapter, Scale, adapter, au_columns
+from benchmark.submit.base import Adapter, Scale, adapter, au_columns, numbers
 
 _INTENSITY = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 
@@ -39,4 +39,4 @@ class OpenFace2(Adapter):
         """Whether tracking succeeded; all rows of an output without that column."""
         if "success" not in table:
             return super().has_face(table)
-        return np.asarray(pd.to_numeric(table["success"], errors="coerce").to_numpy() == 1, dtype=np.bool_)
+        return np.asarray(numbers(table["success"]).to_numpy() == 1, dtype=np.bool_)
