@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import StandinSettings
@@ -101,6 +102,16 @@ def test_each_au_changes_its_region(au: int) -> None:
         change = np.abs(a - b).mean(axis=(1, 2))
         assert change[inside].mean() > 0.5
         assert change[inside].sum() > 3 * change[~inside].sum()
+
+
+@needs_head
+def test_the_number_of_threads_changes_no_pixel() -> None:
+    who = draw_head(np.random.default_rng(0))
+    with threadpool_limits(1):
+        one = render_head(who, alone(12), Pose(yaw=0.2), Scene(), SIZE)
+    with threadpool_limits(4):
+        four = render_head(who, alone(12), Pose(yaw=0.2), Scene(), SIZE)
+    assert (one == four).all()
 
 
 @needs_head

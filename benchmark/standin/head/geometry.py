@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.standin.head.actions import unit_weights
 from benchmark.standin.head.model import Model
@@ -48,14 +49,18 @@ def place(model: Model, who: Head, intensity: Sequence[float], pose: Pose) -> Pl
         intensity: One number in [0, 1] for each of `DRAWN_AUS`.
         pose: Pose of the head.
     """
-    weights = np.concatenate([macro_weights(who), feature_weights(who)]).astype(np.float32)
-    still = model.base + (weights @ model.shapes).reshape(-1, 3)
+    still = model.base + _blend(np.concatenate([macro_weights(who), feature_weights(who)]), model.shapes)
     eyes = np.mean([still[eye].mean(axis=0) for eye in model.eyes], axis=0)
     unit = who.size * EYES_TO_CHIN / (eyes[1] - still[model.chin, 1])
-    moved = still + (unit_weights(who, intensity).astype(np.float32) @ model.units).reshape(-1, 3)
+    moved = still + _blend(unit_weights(who, intensity), model.units)
     # The head turns around the line between its eyes, so that features move against the outline.
     upright = (moved - eyes) * (unit, -unit, unit) + (0, EYE_LINE, 0)
     return Placed(upright @ turn(pose).T, pose)
+
+
+def _blend(weights: Floats, offsets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Weighted sum (V, 3) of offsets (S, 3 V). Without BLAS, whose sums depend on the number of threads."""
+    return np.asarray(np.einsum("s,sv->v", weights.astype(np.float32), offsets).reshape(-1, 3))
 
 
 def turn(pose: Pose) -> Floats:

@@ -77,6 +77,7 @@ def load_model() -> Model:
     # An end without sides was read twice.
     halves = np.array([1.0 if "?" in end else 0.5 for end in ends])
     units = read_offsets(data, [f"faceunits01/targets/faceunits/{name}.target" for name in unit_names()], mesh)
+    # Half of these shapes are of ethnicity and half of build; the weights of each half sum to one.
     average = mesh.points + macros.mean(axis=0) * 2
     flat = (-1, mesh.points.size)
     return Model(

@@ -15,6 +15,7 @@ from benchmark.standin.views import Pose
 HAIRLINE = 7.8
 """Height of the average hairline over the middle of the forehead, mesh units."""
 _BEARD_BELOW = 6.72
+"""Height of the upper edge of stubble, mesh units."""
 _WAVES = ((9.0, 5.0, 3.0), (-4.0, 11.0, 5.0), (17.0, -13.0, 7.0))
 """Wave vectors of the skin's tone, radians a mesh unit."""
 _GAZE = 0.42
