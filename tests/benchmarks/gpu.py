@@ -40,7 +40,7 @@ class Way:
         channels_last: Images and weights with the channels last.
         compiled: The backbone compiled by torch.
         graphed: The whole step as one CUDA graph.
-        looped: The optimiser's step parameter by parameter, instead of fused.
+        fused: The optimiser's step in one kernel.
         deterministic: Deterministic kernels, as training asks for.
     """
 
@@ -49,7 +49,7 @@ class Way:
     channels_last: bool = False
     compiled: bool = False
     graphed: bool = False
-    looped: bool = False
+    fused: bool = False
     deterministic: bool = True
 
     @property
@@ -60,7 +60,7 @@ class Way:
             "channels last": self.channels_last,
             "torch.compile": self.compiled,
             "CUDA graph": self.graphed,
-            "optimiser in a loop": self.looped,
+            "fused optimiser": self.fused,
             "kernels as they come": not self.deterministic,
         }
         return ", ".join([self.method, *(name for name, chosen in named.items() if chosen)])
@@ -88,7 +88,7 @@ def ways() -> list[Way]:
         replace(fast, deterministic=False),
         replace(fast, graphed=True),
         replace(fast, compiled=True),
-        replace(fast, looped=True),
+        replace(fast, fused=True),
         replace(mal, amp=True),
         *(Way(name, amp=True, channels_last=True) for name in ("stl", "mtan", "l2t_ww")),
         *(Way(name) for name in ("stl", "mtl", "mtan", "l2t_ww")),
@@ -114,8 +114,8 @@ def learner(way: Way, size: Size, device: torch.device) -> tuple[Method, Batch]:
         finished[role] = Finished(hparams, stage.build(hparams, spec, device).state_dict())
     hparams = cls.HParams.model_validate(settings)
     method = cls.build(hparams, replace(spec, prerequisites=finished), device).train()
-    if way.looped:
-        method.optimizer = torch.optim.SGD(method.net.parameters(), hparams.lr, hparams.momentum, foreach=False)
+    if way.fused:
+        method.optimizer = torch.optim.SGD(method.net.parameters(), hparams.lr, hparams.momentum, fused=True)
     if way.compiled:
         method.net.backbone = torch.compile(method.net.backbone)
 
