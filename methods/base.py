@@ -236,15 +236,17 @@ class Method(nn.Module):
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], hparams: Method.HParams) -> torch.optim.Optimizer:
-    """The base net's optimiser (A3), with one kernel for a whole step where torch has one."""
-    parameters = list(parameters)
-    fused = all(p.device.type in {"cpu", "cuda"} for p in parameters)
+    """The base net's optimiser (A3).
+
+    It is not fused: on the CPU torch's fused kernels pair elements by their place in memory, so that state which was
+    loaded from a checkpoint, in another memory format than the weights, would be another state.
+    """
     makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=hparams.momentum),
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
-    return makers[hparams.optimizer](parameters, lr=hparams.lr, weight_decay=hparams.weight_decay, fused=fused)
+    return makers[hparams.optimizer](parameters, lr=hparams.lr, weight_decay=hparams.weight_decay)
 
 
 def schedule_factor(schedule: str, step: int, steps: int) -> float:

@@ -83,7 +83,7 @@ class L2TWW(Method):
     """
 
     streams = frozenset({Stream.AU})
-    cost = 6.0
+    cost = 8.0
     prerequisites: ClassVar = {"source": FESource}
     hparams: HParams
 

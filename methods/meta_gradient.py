@@ -6,8 +6,8 @@ Let θ* = θ − α ∇_θ Σ_i w_i L_i and v = ∇_θ* L_val(θ*), and let D_v 
     ∇_ψ L_val(θ*) = −α ∇_ψ Σ_i (D_v w_i L_i + w_i D_v L_i)       weights depend on θ           (A1 `through`)
 
 So for one step a forward-mode pass over the training batch replaces the graph of a backward pass. Second derivatives
-through batch normalisation use double backward: there the gradient of a forward-mode derivative is wrong on torch
-2.14 (pytorch issue 196699).
+through batch normalisation use double backward, with the kernels of `methods.second_order`: there the gradient of a
+forward-mode derivative is wrong on torch 2.14 (pytorch issue 196699).
 """
 
 from __future__ import annotations

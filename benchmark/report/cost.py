@@ -45,7 +45,7 @@ class Measured(BaseModel):
         peak_mb: Peak memory above that before the first step, in MB.
         forward_passes: Counted operations of a step, in forward passes over its AU and FE images.
         gradient_error: Relative distance of the meta-gradient from that in single precision, in the table of families
-            from that in double precision; None if not measured.
+            from its own in double precision; None if not measured.
         backbone: Name of the model.
         machine: Processor or GPU, system, Python.
         versions: Versions of the libraries.

@@ -32,6 +32,8 @@ FAMILIES = (
     "alexnet",
 )
 """Backbones of the table of families, at a size that two cores can take."""
+ONCE_DIFFERENTIABLE = {"mobilenetv3_small_100"}
+"""Backbones with a layer, hard sigmoid, of which torch has no second derivative: no library can take a step of MAL."""
 RETAIN = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "40000000000"}
 """glibc keeps freed memory in the process."""
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "200000"}
@@ -117,7 +119,8 @@ def families() -> list[Row]:
     rows = []
     for backbone in FAMILIES:
         base = Row("families", MTL, 64, 16, 16, 32, backbone=backbone)
-        rows += [replace(base, form=form) for form in (MTL, BY_US, HIGHER, TORCHOPT, BOAT)]
+        libraries = () if backbone in ONCE_DIFFERENTIABLE else (HIGHER, TORCHOPT, BOAT)
+        rows += [replace(base, form=form) for form in (MTL, BY_US, *libraries)]
         rows += [replace(base, form=form, option=CHANNELS_LAST) for form in (MTL, BY_US)]
     return rows
 

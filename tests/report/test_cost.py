@@ -171,6 +171,6 @@ def test_the_table_of_families_by_hand(tmp_path: Path) -> None:
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| vit")]
     assert lines == [
         ["vit", "contiguous", "4.40", "4.00", "1.10", "TorchOpt", "0.80", "300", "0.50", "2e-06"],
-        ["vit", "channels_last", "4.00", "4.00", "1.00", "-", "-", "310", "-", "2e-06"],
+        ["vit", r"channels\_last", "4.00", "4.00", "1.00", "-", "-", "310", "-", "2e-06"],
     ]
     assert "MAL on every backbone" not in page(tmp_path, rows())
