@@ -16,6 +16,7 @@ from benchmark.report.claims import JudgedClaim, judge_claims
 from benchmark.report.compare import write_comparison
 from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
+from benchmark.report.readable import readable_results
 from benchmark.report.render import build_report
 from benchmark.report.weighed import weighed_faces
 from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
@@ -242,7 +243,7 @@ def calibrate_results(files: Sequence[Path]) -> Table:
     together = Results.empty()
     for file in files:
         together = together.beside(read_results(file))
-    return calibration_table(group_results(together))
+    return calibration_table(group_results(readable_results(together)))
 
 
 def judge_paper_claims(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:
@@ -261,4 +262,4 @@ def judge_paper_claims(places: tuple[Path, Path, Path | None] | None) -> tuple[J
         >>> judge_paper_claims(None)[0].claim.id
         'C01'
     """
-    return judge_claims(() if places is None else group_results(find_results(*places)[1]))
+    return judge_claims(() if places is None else group_results(readable_results(find_results(*places)[1])))

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.files import regular
+
 
 def digest_of_bytes(content: bytes, size: int = 16) -> str:
     """BLAKE2b digest of bytes, as 2 x `size` hex digits.
@@ -33,7 +35,8 @@ def digest_of_file(file: Path, size: int = 16) -> bytes:
     """BLAKE2b digest of a file's bytes, `size` bytes long.
 
     Raises:
+        UserError: The path leads to no regular file.
         OSError: The file cannot be read.
     """
-    with file.open("rb") as stream:
+    with regular(file).open("rb") as stream:
         return hashlib.file_digest(stream, partial(hashlib.blake2b, digest_size=size)).digest()

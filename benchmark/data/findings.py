@@ -110,7 +110,8 @@ def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:
     """
     by_content: dict[tuple[bytes, ...], list[Path]] = defaultdict(list)
     for name, paths in files.items():
-        by_content[tuple(digest_of_file(file) for file in paths)].append(name)
+        if all(file.is_file() for file in paths):  # else its reader has said so
+            by_content[tuple(digest_of_file(file) for file in paths)].append(name)
     return [
         Finding(
             f"the same labels under {len(names)} names: {few([n.name for n in names])}",

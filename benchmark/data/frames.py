@@ -179,7 +179,7 @@ def source_hashes_of(faces: FaceSet, size: int, cache: Path) -> list[bytes] | No
             meta = read_meta(folder)
             if meta.get("contents") != contents:
                 continue
-            if digest_of_file(regular(folder / _HASHES)).hex() != meta["hashes"]:
+            if digest_of_file(folder / _HASHES).hex() != meta["hashes"]:
                 raise ValueError(f"{_HASHES} has changed")
             hashes = (folder / _HASHES).read_bytes()
         except (OSError, ValueError, KeyError, TypeError, UserError) as error:

@@ -58,10 +58,10 @@ def rgb(image: Image.Image, path: Path) -> Image.Image:
 
 
 def check_sums(content: bytes) -> None:
-    """Compare the checksums of a PNG's parts, which decoding alone does not; a JPEG has none.
+    """Compare the checksums of a PNG's parts, which decoding alone does not.
 
     Args:
-        content: Bytes of an image file.
+        content: Bytes of a PNG.
 
     Raises:
         SyntaxError: The image is damaged, as Pillow says it; other errors of `UNREADABLE` likewise.

@@ -398,7 +398,7 @@ def has_digest(file: Path, digest: str) -> bool:
         UserError: The path leads to no regular file.
         OSError: The file cannot be read.
     """
-    return digest_of_file(regular(file)).hex() == digest
+    return digest_of_file(file).hex() == digest
 
 
 def unreadable(path: Path | str, reason: str) -> UserError:

@@ -162,7 +162,12 @@ TARGETS = (
     Target("stand-in's truth", "data/truth/*.parquet", d.PARQUET, check("disfa")),
     Target("stand-in's marker", "data/standin.json", d.JSON, check("gft")),
     Target("profile", "home/mine.toml", d.TEXT, lambda w, h, f: w.gft(h, "--profile", str(f), "--method", "stl")),
-    Target("checkpoint", "home/runs/gft/m*/*/checkpoint.safetensors", d.CHECKPOINT, run("--method", "paper")),
+    Target(
+        "checkpoint",
+        "home/runs/gft/m*/*/checkpoint.safetensors",
+        d.CHECKPOINT,
+        run("--method", "mal", "--method", "mtan"),
+    ),
     Target("trial's JSON", "home/runs/gft/*tl/*/*.json", d.JSON, report, sealed=True),
     Target("trial's tables", "home/runs/gft/*tl/*/[cfhs]*.parquet", d.PARQUET, report, sealed=True),
     Target("trial's mark", "home/runs/gft/*tl/*/DONE", d.TEXT, report, sealed=True),

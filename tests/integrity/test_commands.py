@@ -171,6 +171,15 @@ def test_a_fifo_in_the_data_ends_the_command(data: Path, tmp_path: Path, place: 
     assert error.startswith("error: ")
 
 
+def test_a_fifo_among_the_labels_does_not_stop_the_check(data: Path, tmp_path: Path) -> None:
+    file = data / FIFOS[0]
+    file.unlink()
+    os.mkfifo(file)
+    command = ("data", "check", "bp4d", "--data", data, "--set", "data.alignment=as_is")
+    assert forked(tmp_path, *command) == (1, "")
+    assert "fault: not a regular file" in (tmp_path / "said").read_text()
+
+
 def test_json_and_toml_that_are_nested_too_deep_are_errors_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nested too deep"):
         parse_json("[" * DEEP)
@@ -240,6 +249,13 @@ def test_descriptions_of_any_kind_give_a_report(tmp_path: Path, results: Results
         ElementTree.parse(file)
     assert "\x00" not in (tmp_path / "index.html").read_text()
     assert len((tmp_path / "tables.md").read_text()) < 200_000
+
+
+def test_claims_show_no_more_of_a_description_than_a_report(tmp_path: Path, results: Results) -> None:
+    with_cells(results, profile="x" * 100_000).write(tmp_path / "r.parquet")
+    status, said, error = malbench("claims", "--json", "--results", tmp_path / "r.parquet")
+    assert (status, error) == (0, "")
+    assert "x" * 2000 not in said
 
 
 @pytest.mark.parametrize("name", ["", "x" * 100_000, "a\x00b"])
