@@ -1,8 +1,8 @@
 """Check of a copy of the data against a full copy: every missing and surplus item, by name.
 
-The check reads file names, labels and landmarks. It does not read images; packing does. It detects two swapped label
-files by their ranges of frames, unless the ranges are equal (in BP4D: T1 and T2 of M016). It does not detect swapped
-videos.
+The check reads file names, labels, landmarks and headers of images; `benchmark.data.motion` looks at some frames. It
+detects two swapped label files by their ranges of frames, unless the ranges are equal (in BP4D: T1 and T2 of M016). It
+does not detect two swapped videos.
 """
 
 from __future__ import annotations
