@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.core.errors import UserError
-from benchmark.core.files import read_bytes
+from benchmark.core.files import read_bytes, regular
 from benchmark.core.hashing import digest_of_file
 from benchmark.data import align
 from benchmark.data.align import Points
