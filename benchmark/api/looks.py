@@ -40,7 +40,7 @@ class Looked:
 
     @property
     def faults(self) -> list[UserError]:
-        """What is wrong with the frames; a run refuses them."""
+        """Faults of the frames, because of which a run refuses them."""
         faces, quality, total = self.packed.faces, self.quality, max(len(self.packed.faces), 1)
         if faces.origin == "stand-in":
             return []

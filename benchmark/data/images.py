@@ -53,8 +53,10 @@ def rgb(image: Image.Image, path: Path) -> Image.Image:
         if int(np.asarray(whole)[..., 3].min()) < 255:
             raise _refused(path, "transparent pixels")
         return whole.convert("RGB")
-    # `convert` copies an image that is RGB: more time than its decoding takes.
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode != "RGB":
+        return image.convert("RGB")
+    image.load()  # the caller may close the file; `convert` would copy: more time than the decoding takes
+    return image
 
 
 def check_sums(content: bytes) -> None:
