@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmark.api.request import GridRequest, check_request
 from benchmark.config.settings import Profile
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
-from benchmark.core.machine import available_cores, keep_freed_memory
+from benchmark.core.machine import available_cores, freed_memory_kept
 from benchmark.launch.processes import Others, Sharing, beside, orphaned, share, sharing, since_start
 from benchmark.launch.slurm import Queue, Submission, submit_trials, with_prerequisites
 from benchmark.launch.watch import Watch, watching
@@ -106,9 +107,11 @@ class Grid:
             OSError: The store cannot be written, or is gone; finished trials are kept.
             Interrupted: `stop` returned True, or the process that started this one is gone.
         """
+        with freed_memory_kept() if self._is_small() else nullcontext():
+            return self._run(stop, others)
+
+    def _run(self, stop: Callable[[], bool], others: Others | None) -> list[Outcome]:
         orphan = orphaned()
-        if self._is_small():
-            keep_freed_memory()
 
         def stop_or_orphan() -> bool:
             return stop() or orphan()

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark import api
 from benchmark.api.data import LoadedData
 from benchmark.config.trial import Trial
-from benchmark.core.machine import keep_freed_memory
+from benchmark.core.machine import freed_memory_kept
 from benchmark.trials.expand import Selection, expand
 from benchmark.trials.setup import Setup, set_up
 from benchmark.trials.trainer import seeded, take_step
@@ -174,9 +175,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--kernels", type=int, default=0, help="operations of MAL that take longer than counted")
     parser.add_argument("--give-back", action="store_true", help="do not keep freed memory, unlike a run")
     options = parser.parse_args(given)
-    if not options.give_back:
-        keep_freed_memory()
-    with tempfile.TemporaryDirectory() as cache, torch_threads(1):
+    kept = nullcontext() if options.give_back else freed_memory_kept()
+    with kept, tempfile.TemporaryDirectory() as cache, torch_threads(1):
         overrides = (*FEW, *options.set)
         data = api.load_data("bp4d", profile=options.profile, overrides=overrides, cache=Path(cache))
         names = ("mtl", "mal") if options.kernels else options.method or METHODS

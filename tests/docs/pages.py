@@ -15,7 +15,7 @@ PAGES = tuple(sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "docs
 """Pages of the documentation."""
 FRONT = ("README.md", "CHANGELOG.md")
 """Pages at the root. Links and commands of all are checked."""
-PLAIN = (*PAGES, "CHANGELOG.md")
+PLAIN = (*PAGES, *FRONT)
 """Pages whose sentences are checked."""
 
 MOST_WORDS = 35
