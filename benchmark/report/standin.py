@@ -106,7 +106,7 @@ def _head(figure: Figure, title: str, height: float) -> None:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What the page shows of the stand-in of one renderer.
+    """Content of the page on the stand-in of one renderer.
 
     Attributes:
         root: Data root of a stand-in of BP4D.

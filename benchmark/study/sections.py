@@ -39,7 +39,7 @@ class Section:
     answers: tuple[str, ...] = ()
     """Answers on what the plan asks first."""
     sentences: tuple[str, ...] = ()
-    """What else can be said."""
+    """Further sentences."""
     tables: tuple[Table, ...] = ()
     figure: Figure | None = None
     differences: tuple[tuple[str, str, RowDifference], ...] = ()

@@ -6,12 +6,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from benchmark.standin.identity import Identity, draw_identity
 
 from benchmark.config.settings import StandinSettings
 from benchmark.datasets.bp4d import standin as bp4d
 from benchmark.datasets.disfa import standin as disfa
 from benchmark.datasets.gft import standin as gft
+from benchmark.standin.drawn.identity import Identity, draw_identity
 from benchmark.standin.pictures import Word, seeded_generator
 
 

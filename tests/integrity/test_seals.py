@@ -247,5 +247,5 @@ def test_a_file_that_has_not_changed_is_hashed_once(tmp_path: Path, monkeypatch:
         (seen,) = summaries(tmp_path, contents)
         assert seen.fault == ""
     assert sorted(hashed) == sorted(set(hashed))
-    assert len(hashed) == 7
+    assert len(hashed) == 8
     assert isinstance(seen.folder, TrialFolder)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from benchmark.standin.anatomy import DRAWN_AUS
-from benchmark.standin.identity import draw_identity, draw_pose
 from PIL import Image
 
 from benchmark.core.errors import UserError
@@ -14,7 +12,10 @@ from benchmark.data.align import TEMPLATE, points_of
 from benchmark.data.decode import decode
 from benchmark.predict.crops import DRAWN_ZOOM, Cutter, bounding_box, chosen_faces, faces_of, whole_outline
 from benchmark.predict.model import Model
-from benchmark.standin.landmarks import draw_landmarks
+from benchmark.standin.drawn.identity import draw_identity
+from benchmark.standin.drawn.landmarks import draw_landmarks
+from benchmark.standin.terms import DRAWN_AUS
+from benchmark.standin.views import draw_pose
 from tests.predict.conftest import FACE, LARGE, Scripted
 
 

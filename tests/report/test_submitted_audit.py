@@ -1,7 +1,5 @@
 """Predictions of others under the rules: the same counts as of a trial's own, and no test subject among validation."""
 
-# ruff: noqa: F401, F811
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,8 +17,8 @@ from benchmark.report.predictions import read_predictions
 from benchmark.report.submitted_audit import audit_predictions
 from benchmark.store.results import Results
 from benchmark.trials.snapshots import test_frames as frames_of
+from tests.report.conftest import AUS, written
 from tests.report.test_selection import TITLES, column, context
-from tests.report.test_submitted import AUS, faces, predictions, written  # fixtures
 
 
 def audit(table: pd.DataFrame, faces: FaceSet, file: Path) -> Results:

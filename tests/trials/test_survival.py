@@ -40,6 +40,7 @@ def test_an_outcome_says_what_was_done_with_the_trial() -> None:
         "DAMAGED": "damaged",
         "FAILED": "failed",
         "BLOCKED": "blocked by a failure",
+        "HELD": "not begun after a failure",
         **dict.fromkeys(("RUNNING", "INTERRUPTED", "TO_DO", "AWAITED"), "left to other processes"),
     }
     assert OutcomeState.from_state(None).value == "ran"

@@ -20,7 +20,7 @@ from benchmark.standin.terms import Floats
 
 
 class Paint(IntEnum):
-    """What a quad of the mesh is part of."""
+    """Part of the head that a quad of the mesh belongs to."""
 
     SKIN = 0
     LIP = 1
@@ -101,7 +101,7 @@ def _part(mesh: Mesh, part: int) -> Indices:
 
 
 def _paint(mesh: Mesh, average: Floats) -> Indices:
-    """What each quad is part of. The inside of the mouth is all that the throat reaches without crossing a lip."""
+    """Part of the head of each quad. The inside of the mouth is all that the throat reaches without crossing a lip."""
     centres = average[mesh.quads].mean(axis=1)
     half = average[mesh.find_all(LIPS)][:, :2]
     outline = np.concatenate([half, half[::-1] * (-1, 1)]).astype(np.float32)

@@ -62,7 +62,7 @@ def tones(model: Model, who: Head) -> Floats:
 
 
 def patches(model: Model, who: Head, head: Placed) -> list[Patch]:
-    """What is painted over the mesh."""
+    """Colours painted over the mesh."""
     painted = [patch for eye in model.eyes for patch in _iris(head.points[eye], who, head.pose)]
     for side, lashes in zip(model.brows, model.lashes, strict=True):
         painted += _brow(head.points[side], who)
