@@ -11,10 +11,14 @@ from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
     TRIAL_FAILED,
+    AllowIncomplete,
     Cache,
     Device,
+    MethodList,
+    NoPage,
     Out,
     Overrides,
+    PageOnly,
     Processes,
     ProfileName,
     Root,
@@ -35,22 +39,20 @@ EVERY = "bp4d,disfa,gft"
 def cross(
     train: Annotated[str, typer.Option(help="Datasets that networks are trained on, with commas.")] = EVERY,
     test: Annotated[str, typer.Option(help="Datasets that they are tested on, with commas.")] = EVERY,
-    methods: Annotated[str, typer.Option(help="Methods or sets of them, with commas.")] = "stl,mtl,mal",
+    methods: MethodList = "stl,mtl,mal",
     seed: Seeds = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
-    allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`.")
-    ] = False,
+    allow_incomplete: AllowIncomplete = False,
     runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/cross"),
     cache: Cache = DEFAULT_CACHE,
     out: Out = DEFAULT_REPORTS,
     device: Device = "auto",
     threads: Threads = 0,
     processes: Processes = 1,
-    page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
-    no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
+    page_only: PageOnly = False,
+    no_page: NoPage = False,
 ) -> None:
     """Train on each dataset and test on each, by the AUs that both score; a network is trained once."""
     from rich.console import Console

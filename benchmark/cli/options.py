@@ -80,6 +80,12 @@ Processes = Annotated[
         help="That share the trials; 0: one a core, at most eight and what the free memory holds; on a GPU one.",
     ),
 ]
+AllowIncomplete = Annotated[
+    bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`; the report says so.")
+]
+MethodList = Annotated[str, typer.Option("--methods", help="Methods or sets of them, with commas.")]
+PageOnly = Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")]
+NoPage = Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")]
 
 DEFAULT_RUNS = default_runs()
 DEFAULT_CACHE = default_cache()

@@ -18,6 +18,7 @@ from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_RUNS,
     TRIAL_FAILED,
+    AllowIncomplete,
     Cache,
     Dataset,
     Device,
@@ -64,9 +65,7 @@ def run(
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
-    allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`; the report says so.")
-    ] = False,
+    allow_incomplete: AllowIncomplete = False,
     skip_pixel_check: Annotated[
         bool,
         typer.Option("--skip-pixel-check", help="Take packed frames as they are on disk; every result says so."),

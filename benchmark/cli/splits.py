@@ -11,11 +11,15 @@ from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
     TRIAL_FAILED,
+    AllowIncomplete,
     Cache,
     Dataset,
     Device,
+    MethodList,
+    NoPage,
     Out,
     Overrides,
+    PageOnly,
     Processes,
     ProfileName,
     Root,
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 def splits(
     dataset: Dataset,
     repeats: Annotated[int, typer.Option(min=1, help="Number of random splits.")] = 10,
-    methods: Annotated[str, typer.Option(help="Methods or sets of them, with commas.")] = "stl,mtl,mal",
+    methods: MethodList = "stl,mtl,mal",
     seed: Annotated[
         list[int] | None,
         typer.Option(min=0, max=2**63 - 1, help="Instead of 0; with two or more, seed and split are told apart."),
@@ -40,17 +44,15 @@ def splits(
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
-    allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Run on data that fail `data check`.")
-    ] = False,
+    allow_incomplete: AllowIncomplete = False,
     runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/splits"),
     cache: Cache = DEFAULT_CACHE,
     out: Out = DEFAULT_REPORTS,
     device: Device = "auto",
     threads: Threads = 0,
     processes: Processes = 1,
-    page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
-    no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
+    page_only: PageOnly = False,
+    no_page: NoPage = False,
 ) -> None:
     """Train on random three-part splits of DATASET's people, and show how far scores and differences move."""
     from rich.console import Console

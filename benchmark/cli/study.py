@@ -16,7 +16,9 @@ from benchmark.cli.options import (
     Cache,
     Dataset,
     Device,
+    NoPage,
     Overrides,
+    PageOnly,
     Processes,
     ProfileName,
     Root,
@@ -44,9 +46,9 @@ def study(
     beside: Annotated[
         list[Path] | None, typer.Option("--with", parser=path_of, help="Results of another machine; may be repeated.")
     ] = None,
-    page_only: Annotated[bool, typer.Option("--page-only", help="Train nothing: the page of what is done.")] = False,
+    page_only: PageOnly = False,
     processes: Processes = 1,
-    no_page: Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")] = False,
+    no_page: NoPage = False,
     register: Annotated[
         bool, typer.Option("--register", help="Train nothing: record the commit that holds the plan.")
     ] = False,
