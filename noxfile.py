@@ -41,7 +41,8 @@ registry = load_registry()
 METHODS = registry.read_marks(ROOT / "methods", ("register",))
 PAPER = tuple(name for name, mark in METHODS.items() if "paper_row" in mark.options)
 BEYOND = tuple(name for name, mark in METHODS.items() if not mark.options)
-DATASETS = tuple(registry.read_marks(ROOT / "benchmark" / "datasets", ("au_dataset",)))
+AU_DATASETS = registry.read_marks(ROOT / "benchmark" / "datasets", ("au_dataset",))
+DATASETS = tuple(name for name, mark in AU_DATASETS.items() if "reader" not in mark.options)
 
 # Every session but `environment` runs the programs of that one environment.
 shared = nox.session(venv_backend="none", requires=["environment"])

@@ -269,8 +269,12 @@ class FeDataset(Dataset):
 D = TypeVar("D", bound=type[Dataset])
 
 
-def au_dataset(name: str) -> Callable[[D], D]:
+def au_dataset(name: str, *, reader: bool = False) -> Callable[[D], D]:
     """Register an `AuDataset` under the name of its file.
+
+    Args:
+        name: The name.
+        reader: Whether it is a reader, of which profiles declare their datasets, so that nox has no session for it.
 
     Example:
         >>> @au_dataset("mydata")

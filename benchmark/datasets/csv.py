@@ -46,7 +46,7 @@ _EMPTY_SHARE = 0.02
 """Share of empty cells in the stand-in, as tests of unknown labels and missing landmarks."""
 
 
-@au_dataset("csv")
+@au_dataset("csv", reader=True)
 class Csv(Declared, AuDataset):
     """AU dataset with labels in one CSV file, and test parts from the file or drawn at random."""
 
