@@ -86,20 +86,11 @@ def _train(console: Console, request: GridRequest, train: tuple[str, ...], test:
     """Run all trainings and tests in several processes, and return whether one failed."""
     from benchmark.api.request import check_request
     from benchmark.cli.console import listening
-    from benchmark.cli.grids import share_grids
+    from benchmark.cli.grids import share_series
 
     check_request(request)  # before torch is imported, so that a misspelt name fails at once
     from benchmark.api.cross import CrossRequest, plan_cross
 
     with listening(console) as listener:
         series = plan_cross(CrossRequest(train, test, request), listener)
-    shared = series.sharing()
-    arguments = ["cross", *request.common_arguments(shared.threads), "--no-page"]
-    arguments += [f"--train={','.join(train)}", f"--test={','.join(test)}", f"--methods={','.join(request.methods)}"]
-    return share_grids(
-        console,
-        lambda run_grid, listener: series.run(run_grid, shared.threads, listener),
-        shared.processes,
-        arguments,
-        request.runs,
-    )
+    return share_series(console, series, request, ["cross", f"--train={','.join(train)}", f"--test={','.join(test)}"])

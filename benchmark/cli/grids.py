@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from benchmark.api.grid import Grid
     from benchmark.api.listener import Listener
+    from benchmark.api.request import GridRequest
+    from benchmark.api.series import Series
     from benchmark.trials.runner import Outcome
 
 RunGrid = Callable[["Grid"], list["Outcome"]]
@@ -63,3 +65,26 @@ def share_grids(
 
         share(run_all, others, others.stopping(stop), lambda sentence: console.print(sentence, soft_wrap=True))
     return failed
+
+
+def share_series(console: Console, series: Series, request: GridRequest, command: Sequence[str]) -> bool:
+    """Run a series of grids in as many processes as its execution says.
+
+    Args:
+        console: Receives what came of each grid.
+        series: The grids.
+        request: The request that they were planned from.
+        command: The command and its own arguments, for the other processes.
+
+    Returns:
+        Whether a trial failed.
+    """
+    shared = series.sharing()
+    methods = f"--methods={','.join(request.methods)}"
+    return share_grids(
+        console,
+        lambda run_grid, listener: series.run(run_grid, shared.threads, listener),
+        shared.processes,
+        [*command, methods, *request.common_arguments(shared.threads), "--no-page"],
+        request.runs,
+    )

@@ -85,7 +85,7 @@ def _train(console: Console, request: GridRequest, repeats: int) -> bool:
     """Run the trials of all splits in several processes, and return whether one failed."""
     from benchmark.api.request import check_request
     from benchmark.cli.console import listening
-    from benchmark.cli.grids import share_grids
+    from benchmark.cli.grids import share_series
 
     check_request(request)  # before torch is imported, so that a misspelt name fails at once
     from benchmark.api.splits import SplitsRequest, check_splits, plan_splits
@@ -94,13 +94,4 @@ def _train(console: Console, request: GridRequest, repeats: int) -> bool:
     check_splits(wanted)
     with listening(console) as listener:
         series = plan_splits(wanted, listener)
-    shared = series.sharing()
-    arguments = ["splits", request.dataset, *request.common_arguments(shared.threads), "--no-page"]
-    arguments += [f"--repeats={repeats}", f"--methods={','.join(request.methods)}"]
-    return share_grids(
-        console,
-        lambda run_grid, listener: series.run(run_grid, shared.threads, listener),
-        shared.processes,
-        arguments,
-        request.runs,
-    )
+    return share_series(console, series, request, ["splits", request.dataset, f"--repeats={repeats}"])

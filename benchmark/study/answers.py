@@ -85,7 +85,9 @@ class Comparison:
         )
 
 
-def answer(question: Question, rows: Mapping[str, Row], *, margin: float, alpha: float) -> tuple[Comparison, ...]:
+def answer(
+    question: Question, differences: Mapping[tuple[str, str], RowDifference | None], *, margin: float, alpha: float
+) -> tuple[Comparison, ...]:
     """Answers on the primary pairs of a question that have trials.
 
     Pairs without trials count in the adjustment of the p-values: what is decided does not depend on which trials are
@@ -93,15 +95,12 @@ def answer(question: Question, rows: Mapping[str, Row], *, margin: float, alpha:
 
     Args:
         question: The question.
-        rows: Rows by method.
+        differences: Differences by pair of methods; None for a pair without common trials.
         margin: Largest difference that counts as practically none, F1 points.
         alpha: Level of the tests.
     """
-    differences = [
-        RowDifference.between(rows[a], rows[b], rows.values()) if a in rows and b in rows else None
-        for a, b in question.primary
-    ]
-    adjusted = holm([math.nan if difference is None else difference.p for difference in differences])
+    asked = [differences.get(pair) for pair in question.primary]
+    adjusted = holm([math.nan if difference is None else difference.p for difference in asked])
     return tuple(
         Comparison(
             first=a,
@@ -112,7 +111,7 @@ def answer(question: Question, rows: Mapping[str, Row], *, margin: float, alpha:
             margin=margin,
             alpha=alpha,
         )
-        for (a, b), difference, p in zip(question.primary, differences, adjusted, strict=True)
+        for (a, b), difference, p in zip(question.primary, asked, adjusted, strict=True)
         if difference is not None
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from benchmark.core.errors import UserError
 from benchmark.core.files import parse_toml
+from benchmark.core.git import ask_git
 from benchmark.store.atomic import write_atomically
 
 SUFFIX = ".registered"
@@ -51,8 +51,8 @@ def register(plan: Path) -> Path:
     Raises:
         UserError: git cannot be asked, or the plan is not committed as it stands.
     """
-    said = _git(plan, "log", "-1", "--format=%H %cI", "--", plan.name)
-    if not said or _git(plan, "status", "--porcelain", "--", plan.name) != "":
+    said = ask_git(plan.parent, "log", "-1", "--format=%H %cI", "--", plan.name)
+    if not said or ask_git(plan.parent, "status", "--porcelain", "--", plan.name) != "":
         raise UserError(
             "the plan is not committed as it stands",
             where=plan,
@@ -116,12 +116,3 @@ def registration_sentence(plan: Path, provenances: Iterable[str]) -> str:
 def _digest(plan: Path) -> str:
     # Line ends differ between checkouts on different systems.
     return sha256(plan.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-
-
-def _git(plan: Path, *arguments: str) -> str | None:
-    command = ["git", "-C", str(plan.parent), *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None

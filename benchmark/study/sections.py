@@ -85,7 +85,8 @@ class Answered:
         if not rows:
             return _empty("Question", question)
         pairs = _paired(question.all_pairs, rows)
-        comparisons = answer(question, rows, margin=self.plan.margin, alpha=self.plan.alpha)
+        by_pair = {(a, b): difference for a, b, difference in pairs}
+        comparisons = answer(question, by_pair, margin=self.plan.margin, alpha=self.plan.alpha)
         told = {(comparison.first, comparison.second) for comparison in comparisons}
         sentences = [sentence(a, b, d) for a, b, d in pairs if d is not None and (a, b) not in told]
         sentences += [said for wanted in question.selects if (said := selected(wanted, rows, self.results))]

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import re
 import resource
-import subprocess
 import sys
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmark.core.git import ask_git
 from benchmark.core.places import PROJECT
 
 PACKAGES = ("torch", "torchvision", "timm", "torchjd", "numpy", "pillow")
 """Packages that can change a result."""
 _CODE = ("benchmark", "methods")
 """Folders of the code of a checkout."""
-_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"})
-"""Variables that name another repository than that of a folder."""
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -50,14 +48,14 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 def checkout() -> tuple[str, bool | None]:
     """Commit of the suite's code, and whether the code differs from it; "unknown" and None where git cannot tell."""
-    unknown = ("unknown", None)
+    unknown, git = ("unknown", None), partial(ask_git, PROJECT)
     # A repository around an installed package, or one that a variable names, says nothing about this code.
-    if _git("ls-files", "--error-unmatch", "--", "benchmark/trials/provenance.py") is None:
+    if git("ls-files", "--error-unmatch", "--", "benchmark/trials/provenance.py") is None:
         return unknown
-    commit, flags = _git("rev-parse", "--verify", "HEAD"), _git("ls-files", "-v", "--", *_CODE)
+    commit, flags = git("rev-parse", "--verify", "HEAD"), git("ls-files", "-v", "--", *_CODE)
     # Edits below the reports do not make a checkout dirty: they change no result. A new file of code does.
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
-    new = _git("ls-files", "--others", "--exclude-standard", "--", *(f"{folder}/*.py" for folder in _CODE))
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
+    new = git("ls-files", "--others", "--exclude-standard", "--", *(f"{folder}/*.py" for folder in _CODE))
     if not commit or changed is None or new is None or flags is None:
         return unknown
     # Small letters and S: git was told not to look at these files.
@@ -100,16 +98,3 @@ def peak_memory_mb(device: torch.device) -> float:
             return int(peak[1]) / 2**10
     maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return maximum / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of a git command on the checkout; None if git cannot be asked."""
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    command = ["git", "-C", str(PROJECT), *arguments]
-    try:
-        ran = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10, env=environment
-        )
-        return ran.stdout.rstrip()
-    except (OSError, subprocess.SubprocessError):
-        return None

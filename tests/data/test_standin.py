@@ -366,7 +366,7 @@ def test_harmful_images_are_visibly_of_a_kind_and_their_labels_mislead(look: str
 
 
 def known_clear_of(root: Path, truth: pd.DataFrame) -> np.ndarray:
-    """What the control that knows the truth is told about the images."""
+    """Knowledge of the control that knows the truth, by image of the table."""
     faces = opened("rafdb")[0].read(root, ReadOptions(images="all"))
     known = known_clear(faces)
     assert known is not None

@@ -11,9 +11,11 @@ from benchmark.config.profile import load_profile
 from benchmark.report.groups import Row, group_results
 from benchmark.stats.multiple import equivalence_p
 from benchmark.store.results import Results
-from benchmark.study.answers import Answer, agreement, answer
+from benchmark.study.answers import Answer, Comparison, agreement
+from benchmark.study.answers import answer as answer_of_differences
 from benchmark.study.page import write_study
 from benchmark.study.plan import Plan, Question
+from benchmark.study.statistics import RowDifference
 from benchmark.trials.expand import shared_overrides
 from tests.report.conftest import TEMPLATES, make_results
 
@@ -23,6 +25,15 @@ METHODS = ("mal", "mtl", "stl")
 def rows_of(results: Results) -> dict[str, Row]:
     (group,) = group_results(results)
     return {row.method: row for row in group.rows}
+
+
+def answer(asked: Question, rows: dict[str, Row], *, margin: float, alpha: float) -> tuple[Comparison, ...]:
+    differences = {
+        (a, b): RowDifference.between(rows[a], rows[b], rows.values())
+        for a, b in asked.primary
+        if a in rows and b in rows
+    }
+    return answer_of_differences(asked, differences, margin=margin, alpha=alpha)
 
 
 def question(*primary: tuple[str, str]) -> Question:

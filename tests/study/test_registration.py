@@ -77,3 +77,14 @@ def test_a_damaged_registration_is_a_plain_error(plan: Path) -> None:
     file.write_text('commit = "x"\n')
     with pytest.raises(UserError, match="registration of the plan cannot be read"):
         read_registration(plan)
+
+
+def test_the_repository_is_that_of_the_plan_whatever_the_environment_names(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = commit(plan)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    register(plan)
+    registered = read_registration(plan)
+    assert registered is not None
+    assert registered.commit == made
