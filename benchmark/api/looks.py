@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.api.listener import Listener
+from benchmark.core.arrays import read_arrays, save_arrays
 from benchmark.core.errors import UserError
-from benchmark.data.frames import PackedFaces, pack_folder, source_hashes
+from benchmark.data.frames import PackedFaces, source_hashes
 from benchmark.data.motion import REMEDY, Shift, find_shift
+from benchmark.data.pack_identity import pack_folder
 from benchmark.data.quality import MOST_STRANGE, Quality, look, write_contact_sheet
 
 _KINDS = ("flat", "dark", "smooth", "blue")
@@ -83,10 +85,8 @@ def look_at(packed: PackedFaces, cache: Path, listener: Listener, *, tracked: bo
         name = f"looking at {packed.faces.dataset}"
         quality = look(packed, lambda done, total: listener.progress(name, done, total))
         shift = find_shift(packed.faces) if tracked and packed.faces.origin != "stand-in" else None
-        scratch = file.with_suffix(".part.npz")
         kinds = {kind: getattr(quality, kind) for kind in _KINDS}
-        np.savez(scratch, **kinds, shift=json.dumps(None if shift is None else asdict(shift)))
-        scratch.replace(file)
+        save_arrays(file, **kinds, shift=json.dumps(None if shift is None else asdict(shift)))
     else:
         quality, shift = stored
     if not sheet.is_file():
@@ -133,11 +133,13 @@ def _strange(looked: Looked) -> UserError:
 
 
 def _stored(file: Path, frames: int) -> tuple[Quality, Shift | None] | None:
+    content = read_arrays(file)
+    if content is None:
+        return None
     try:
-        with np.load(file) as content:
-            quality = Quality(*(content[kind] for kind in _KINDS))
-            fields = json.loads(str(content["shift"]))
-            shift = None if fields is None else Shift(**fields)
-    except (OSError, ValueError, KeyError, TypeError):
+        quality = Quality(*(content[kind] for kind in _KINDS))
+        fields = json.loads(str(content["shift"]))
+        shift = None if fields is None else Shift(**fields)
+    except (ValueError, KeyError, TypeError):
         return None
     return (quality, shift) if len(quality.flat) == frames else None

@@ -10,13 +10,13 @@ from benchmark.api.listener import SILENT, Listener
 from benchmark.api.request import default_profile
 from benchmark.config.profile import load_profile
 from benchmark.config.protocol import Protocol
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
 from benchmark.data.faces import FaceSet
 from benchmark.report.names import check_name
 from benchmark.report.predictions import Predictions, check_beside, check_threshold, read_predictions
 from benchmark.report.submitted import score_predictions
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 from benchmark.submit.adapters import open_adapter
 from benchmark.submit.base import Adapter, Scale

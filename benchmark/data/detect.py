@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.core.arrays import read_arrays, save_arrays
 from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
 from benchmark.data.align import NEAREST, Points, nearest_points, plausible
@@ -207,21 +208,16 @@ def _tracked(
     state = [(file, stat.st_size, stat.st_mtime_ns) for file in files if (stat := (faces.root / file).stat())]
     digest = blake2b(repr((name, SIDE, SURE, video, paths, state)).encode(), digest_size=8).hexdigest()
     file = cache / f"{faces.dataset}-{digest}.npz"
-    if file.is_file():
-        try:
-            with np.load(file) as kept:
-                return Tracked(kept["points"], int(kept["several"]), int(kept["jumped"]))
-        except (OSError, ValueError, KeyError):
-            file.unlink()
+    kept = read_arrays(file)
+    if kept is not None and {"points", "several", "jumped"} <= kept.keys():
+        return Tracked(kept["points"], int(kept["several"]), int(kept["jumped"]))
     found = list(_search(faces.root, paths, detector(), continuous=video))
     points = np.stack([points for points, _ in found])
     several = sum(number > 1 for _, number in found)
     jumps = _jumps(points) if video else np.zeros(len(points), dtype=bool)
     points[jumps] = np.nan
     result = Tracked(points, several, int(jumps.sum()))
-    scratch = file.with_suffix(".part.npz")
-    np.savez(scratch, points=points, several=several, jumped=result.jumped)
-    scratch.rename(file)
+    save_arrays(file, points=points, several=several, jumped=result.jumped)
     return result
 
 

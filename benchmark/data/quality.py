@@ -6,6 +6,7 @@ first kinds, and a person who looks at the sheet finds the last.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from benchmark.core.atomic import write_atomically
 from benchmark.data.frames import PackedFaces
 
 FLAT = 6.0
@@ -125,7 +127,9 @@ def write_contact_sheet(packed: PackedFaces, quality: Quality, file: Path) -> Pa
         name = f"{table['sequence'].iloc[row]} {table['frame'].iloc[row]}"
         cv2.putText(sheet, name[:20], (left + 2, top + _CELL + 12), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 0, 0), 1)
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(file)
+    content = io.BytesIO()
+    Image.fromarray(sheet).save(content, format="PNG")
+    write_atomically(file, content.getvalue())
     return file
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, group_results
@@ -19,7 +20,6 @@ from benchmark.stats.compare import f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
 from benchmark.stats.crossed import difference
 from benchmark.stats.verdict import ALPHA
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "compare.md"

@@ -11,12 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
 from benchmark.report.figures import BLUE, GREY, VERMILLION, own_style, write_figure
 from benchmark.report.render import markdown_template
-from benchmark.store.atomic import write_atomically
 
 MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
 HIGHER, TORCHOPT = "MAL by higher", "MAL by TorchOpt"

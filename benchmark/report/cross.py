@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import datasets
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray, mean_defined
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
@@ -17,7 +18,6 @@ from benchmark.report.groups import ORIGINS, read_provenance, stale_note
 from benchmark.report.render import markdown_template
 from benchmark.stats.metrics import METRICS, Metric
 from benchmark.stats.scored import MethodScores, crossed_interval
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "cross.md"

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.f1 import FloatArray
 from benchmark.core.origin import Origin
 from benchmark.report.groups import ORIGINS, Group, Row
 from benchmark.report.readable import readable
-from benchmark.store.atomic import write_atomically
 
 # The palette of Okabe and Ito, which readers with any colour vision can distinguish.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#555555"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import datasets
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import f1
 from benchmark.report.board import Boards, Entry, boards_of
@@ -20,7 +21,6 @@ from benchmark.stats.metrics import F1, METRICS, Metric, OfCounts, balanced_accu
 from benchmark.stats.orders import agreement, kendall, redrawn
 from benchmark.stats.people import Spread, by_person, compare_groups
 from benchmark.stats.scored import crossed_interval
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "metrics.md"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.places import PROJECT, is_checkout
 from benchmark.report import latex
@@ -19,7 +20,6 @@ from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.readable import readable_results
 from benchmark.report.selection_tables import NOTHING, SelectionContext
 from benchmark.report.tables import ReportContext, build_context
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 from benchmark.store.scratch import publish, scratch_folder
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray
 from benchmark.core.hashing import digest_of_json
@@ -23,7 +24,6 @@ from benchmark.report.render import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.components import components, deviation_interval
 from benchmark.stats.counts import mean_over_parts
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE, RendererName, StandinSettings
+from benchmark.core.atomic import write_atomically
 from benchmark.data.faces import noted_renderer
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
@@ -22,7 +23,6 @@ from benchmark.standin.renderers import RENDERERS, Person
 from benchmark.standin.sample import TASKS
 from benchmark.standin.terms import DRAWN_AUS
 from benchmark.standin.views import Pose, Scene
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 
 PAGE = "standin.md"

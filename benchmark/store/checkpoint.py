@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
-from benchmark.store.atomic import write_atomically
 
 
 def save_tree(path: Path, tree: Any) -> None:

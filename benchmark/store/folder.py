@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes, regular
 from benchmark.core.hashing import digest_of_bytes, digest_of_file
-from benchmark.store.atomic import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

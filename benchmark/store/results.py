@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.files import regular
-from benchmark.store.atomic import write_atomically
 from benchmark.store.record import is_current
 from benchmark.store.shapes import check_shapes
 

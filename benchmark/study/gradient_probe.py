@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmark.config.protocol import Protocol
 from benchmark.config.trial import Trial
+from benchmark.core.atomic import write_atomically
 from benchmark.data.sampling import BatchOrder
 from benchmark.data.trial_data import TrialData
 from benchmark.report.cells import UNRUN, Table, cells, number, table
@@ -37,7 +38,6 @@ from benchmark.report.figures import (
     write_figure,
 )
 from benchmark.report.render import markdown_template
-from benchmark.store.atomic import write_atomically
 from benchmark.store.folder import TrialFolder
 from benchmark.study.plan import GRADIENT_PROBE_PAGE as PAGE
 from benchmark.trials.trainer import RunOptions, train_trial

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.report.figures import write_figure
 from benchmark.report.render import markdown_template
-from benchmark.store.atomic import write_atomically
 from benchmark.store.results import Results
 from benchmark.study.plan import Plan, plan_file
 from benchmark.study.registration import registration_sentence

@@ -10,10 +10,10 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
+from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.files import parse_toml
 from benchmark.core.git import ask_git
-from benchmark.store.atomic import write_atomically
 
 SUFFIX = ".registered"
 """Ending of the file of a registration, beside the plan: PLAN.registered."""

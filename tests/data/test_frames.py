@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from benchmark.core.errors import UserError
-from benchmark.data import frames as frames_module
+from benchmark.data import packing
 from benchmark.data.faces import FaceSet
 from benchmark.data.frames import needed_bytes, pack
 from benchmark.datasets.bp4d.reader import read_bp4d
@@ -41,7 +41,7 @@ def test_frames_are_the_images_in_table_order(data: Path, tmp_path: Path) -> Non
 def test_no_image_is_decoded_twice(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = read_bp4d(data)
     first = pack(faces, 16, tmp_path / "cache")
-    monkeypatch.setattr(frames_module, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(packing, "_decode", lambda *_: pytest.fail("decoded again"))
     second = pack(read_bp4d(data), 16, tmp_path / "cache")
     assert first.fingerprint == second.fingerprint
     assert isinstance(second.frames, np.memmap)
@@ -75,14 +75,14 @@ def test_an_image_that_went_away_is_said_to_be_gone(
     faces = read_bp4d(data)
     victim = data / str(faces.table["path"][0])
 
-    decode = frames_module._decode
+    decode = packing._decode
 
     def vanish(*arguments: Any) -> Any:
         shutil.rmtree(data, ignore_errors=True)
         return decode(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(UserError, match="a file is gone"):
-        patch.setattr(frames_module, "_decode", vanish)
+        patch.setattr(packing, "_decode", vanish)
         pack(faces, 16, tmp_path / "cache")
     with pytest.raises(UserError, match="a file is gone") as caught:
         pack(faces, 16, tmp_path / "cache")
@@ -107,16 +107,17 @@ def test_the_fingerprint_is_that_of_one_plain_pass(data: Path, tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from benchmark.data import frames
+from benchmark.data import packing
+from benchmark.data.frames import pack
 from benchmark.datasets.bp4d.reader import read_bp4d
-frames.PORTION, frames.available_cores = 8, lambda: 1
-record = frames._Packing._record
+packing.PORTION, packing.available_cores = 8, lambda: 1
+record = packing.Packing._record
 def killed(self, state):
     record(self, state)
     if state.startswith(sys.argv[3] + " "):
         os.kill(os.getpid(), signal.SIGKILL)
-frames._Packing._record = killed
-frames.pack(read_bp4d(Path(sys.argv[1])), 16, Path(sys.argv[2]))
+packing.Packing._record = killed
+pack(read_bp4d(Path(sys.argv[1])), 16, Path(sys.argv[2]))
 """
 
 
@@ -129,7 +130,7 @@ def test_a_killed_pack_goes_on_where_it_was(
     done = subprocess.run([sys.executable, "-c", KILLED, str(data), str(cache), str(at)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert [p for p in cache.iterdir() if not p.name.startswith(".packing-")] == []
-    monkeypatch.setattr(frames_module, "PORTION", 8)
+    monkeypatch.setattr(packing, "PORTION", 8)
     seen: list[tuple[int, int]] = []
     again = pack(read_bp4d(data), 16, cache, lambda done, total: seen.append((done, total)))
     assert again.decoded == 72 - (at + 8)
@@ -142,8 +143,8 @@ def test_a_killed_pack_goes_on_where_it_was(
 def test_after_an_image_is_mended_only_its_portion_is_decoded_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames_module, "PORTION", 8)
-    monkeypatch.setattr(frames_module, "available_cores", lambda: 1)
+    monkeypatch.setattr(packing, "PORTION", 8)
+    monkeypatch.setattr(packing, "available_cores", lambda: 1)
     faces = read_bp4d(data)
     victim = data / str(faces.table["path"][71])
     good = victim.read_bytes()
@@ -159,8 +160,8 @@ def test_after_an_image_is_mended_only_its_portion_is_decoded_again(
 def test_an_image_that_changed_meanwhile_is_decoded_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames_module, "PORTION", 8)
-    monkeypatch.setattr(frames_module, "available_cores", lambda: 1)
+    monkeypatch.setattr(packing, "PORTION", 8)
+    monkeypatch.setattr(packing, "available_cores", lambda: 1)
     faces = read_bp4d(data)
     first, last = (data / str(faces.table["path"][row]) for row in (0, 71))
     good = last.read_bytes()
@@ -233,7 +234,7 @@ def test_frames_of_a_video_are_those_asked_for(tmp_path: Path) -> None:
 
 
 def test_videos_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames_module, "available_cores", lambda: 1)
+    monkeypatch.setattr(packing, "available_cores", lambda: 1)
     for name in ("a", "b"):
         write_video(tmp_path / "V" / f"{name}.avi", 6)
     one = of_video(tmp_path, [0, 2, 5])

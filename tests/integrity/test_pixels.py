@@ -116,16 +116,16 @@ def test_pixels_are_taken_as_they_are_on_request_and_the_pack_says_so(data: Path
 
 def test_a_digest_is_that_of_the_decoded_pixels(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels that change between their decoding and the end of the packing are noticed."""
-    from benchmark.data import frames
+    from benchmark.data import packing
 
-    monkeypatch.setattr(frames, "PORTION", 8)
-    finish = frames._Packing._finish
+    monkeypatch.setattr(packing, "PORTION", 8)
+    finish = packing.Packing._finish
 
     def tampered(self: object) -> None:
         one_bit(self.making)  # type: ignore[attr-defined]
         finish(self)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(frames._Packing, "_finish", tampered)
+    monkeypatch.setattr(packing.Packing, "_finish", tampered)
     with pytest.raises(UserError, match="packed frames are damaged") as caught:
         pack(read_bp4d(data), 16, tmp_path / "cache")
     assert caught.value.found == "others in the frames 64 to 71"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.store.atomic import write_atomically
+from benchmark.core.atomic import write_atomically
 
 
 def test_two_writers_of_one_file_never_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
