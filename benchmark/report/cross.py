@@ -16,7 +16,7 @@ from benchmark.core.f1 import FloatArray, IntArray, mean_defined
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import ORIGINS, read_provenance, stale_note
 from benchmark.report.render import markdown_template
-from benchmark.stats.metrics import METRICS, Metric
+from benchmark.stats.metrics import F1, METRICS, Metric
 from benchmark.stats.scored import MethodScores, crossed_interval
 from benchmark.store.results import Results
 
@@ -67,11 +67,13 @@ class CrossContext:
 
     Attributes:
         facts: Origin, profile and AUs, in a sentence.
+        answer: What another dataset costs each method, in a sentence.
         summary: Own and other datasets by method and metric.
         matrices: Matrices by method and metric.
     """
 
     facts: str
+    answer: str
     summary: Table
     matrices: tuple[MatrixOfMetric, ...]
 
@@ -106,6 +108,7 @@ def cross_context(results: Results) -> CrossContext:
             f"{_settings_of(trials)}. AUs: {', '.join(aus)}. Seeds: {', '.join(map(str, _seeds(cells_of.values())))}."
             f"{stale_note(trials['stale'])}"
         ),
+        answer=_answer(cells_of, methods),
         summary=_summary(cells_of, methods),
         matrices=tuple(
             MatrixOfMetric(f"{method}: {metric.title}", _matrix(cells_of, method, metric, names))
@@ -247,20 +250,32 @@ def _value(made: Crossed, metric: Metric) -> str:
     return number(value) if np.isnan(interval.low) else with_interval(value, percent(interval))
 
 
+def _own_and_other(
+    cells_of: Mapping[tuple[str, str, str], Crossed], method: str, metric: Metric
+) -> tuple[float, float]:
+    """Means × 100 of the diagonal and of the other cells, over the datasets that have both."""
+    values = {
+        (train, test): made.scores(metric).average.ave
+        for (name, train, test), made in cells_of.items()
+        if name == method
+    }
+    own = _mean([value for (train, test), value in values.items() if train == test])
+    return own, _mean([v for (train, test), v in values.items() if train != test and (test, test) in values])
+
+
 def _summary(cells_of: Mapping[tuple[str, str, str], Crossed], methods: Sequence[str]) -> Table:
-    """Means of the diagonal and of the other cells, over the datasets that have both."""
     rows = []
     for method in methods:
         for metric in SHOWN:
-            values = {
-                (train, test): made.scores(metric).average.ave
-                for (name, train, test), made in cells_of.items()
-                if name == method
-            }
-            own = _mean([value for (train, test), value in values.items() if train == test])
-            other = _mean([v for (train, test), v in values.items() if train != test and (test, test) in values])
+            own, other = _own_and_other(cells_of, method, metric)
             rows.append(cells(method, metric.title, number(own), number(other), number(other - own, sign=True)))
     return table(["method", "metric", "tested on its own dataset", "tested on others", "change"], rows)
+
+
+def _answer(cells_of: Mapping[tuple[str, str, str], Crossed], methods: Sequence[str]) -> str:
+    made = [(method, *_own_and_other(cells_of, method, F1)) for method in methods]
+    changes = [f"{method} {number(other - own, sign=True)}" for method, own, other in made if not np.isnan(other - own)]
+    return f"On the people of other datasets F1 changes by, in the mean: {', '.join(changes)}." if changes else ""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from benchmark.report.render import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.counts import Average, MethodCounts, average
 from benchmark.stats.metrics import F1, METRICS, Metric, OfCounts, balanced_accuracy, base_rates, skew_normalised_f1
-from benchmark.stats.orders import agreement, kendall, redrawn
+from benchmark.stats.orders import Agreement, agreement, kendall, redrawn
 from benchmark.stats.people import Spread, by_person, compare_groups
 from benchmark.stats.scored import crossed_interval
 from benchmark.store.results import Results
@@ -37,6 +38,7 @@ class MetricsOfGroup:
     Attributes:
         title: Dataset, origin of the data and profile.
         facts: Methods, parts and seeds, in a sentence.
+        answer: Whether the order of the methods depends on the metric, in a sentence.
         methods: One row per method, one column per metric.
         orders: One row per metric: the order of the methods; None with fewer than two methods.
         by_au: Base rate, then each metric of each method, by AU.
@@ -46,6 +48,7 @@ class MetricsOfGroup:
 
     title: str
     facts: str
+    answer: str
     methods: Table
     orders: Table | None
     by_au: Table
@@ -88,14 +91,16 @@ def write_metrics(results: Results, out: Path) -> Path:
 def _tables(group: Group, boards: Boards) -> MetricsOfGroup:
     seeds = ", ".join(map(str, boards.seeds)) if boards.seeds else "of each method its own"
     overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
+    orders = _orders(boards)
     return MetricsOfGroup(
         title=f"{group.paper.title}, {group.origin_label}, profile {group.profile}{overrides}",
         facts=(
             f"Parts: {', '.join(boards.parts)}; seeds: {seeds}; methods: {len(boards.entries)}."
             f"{stale_note(group.results.trials['stale'])}"
         ),
+        answer=_answer(orders, len(boards.seeds)),
         methods=_methods_table(boards),
-        orders=_orders_table(boards),
+        orders=_orders_table(orders),
         by_au=_au_table(boards),
         people=_people_table(boards),
         groups=_groups_table(group, boards),
@@ -126,25 +131,76 @@ def _scaled(value: float, interval: Interval, *, sign: bool = False) -> str:
     return with_interval(100 * value, percent(interval), sign=sign)
 
 
-def _orders_table(boards: Boards) -> Table | None:
+@dataclass(frozen=True)
+class _Order:
+    """Order of the methods under one metric.
+
+    Attributes:
+        metric: The metric.
+        names: Names of the methods, best first.
+        agreement: Agreement with the order under F1; None if a trial lacks the metric.
+        own: Mean of Kendall's tau between this order and its redraws.
+    """
+
+    metric: Metric
+    names: tuple[str, ...]
+    agreement: Agreement | None
+    own: float
+
+
+def _orders(boards: Boards) -> list[_Order]:
+    """Orders of two methods or more with common seeds; else none."""
     if len(boards.entries) < 2 or not boards.seeds:
-        return None
+        return []
     first = boards.board(F1.name)
-    header = ["metric", "methods, best first", "Kendall's tau with F1", "pairs swapped", "tau with a redraw of itself"]
-    rows = []
+    made = []
     for metric in METRICS:
         board = boards.board(metric.name)
         if np.isnan(board.scores).any():
-            rows.append(cells(metric.title, *[UNRUN] * 4))
+            made.append(_Order(metric, (), None, math.nan))
             continue
-        found = agreement(first, board)
-        order = [boards.entries[i].name for i in np.argsort(-board.scores, kind="stable")]
+        names = tuple(boards.entries[i].name for i in np.argsort(-board.scores, kind="stable"))
+        own = float(kendall(board.scores, redrawn(board)).mean())
+        made.append(_Order(metric, names, agreement(first, board), own))
+    return made
+
+
+def _answer(orders: list[_Order], seeds: int) -> str:
+    known = {order.metric.name: order for order in orders if order.agreement is not None}
+    if F1.name not in known:
+        return "One method, or no common seed: metrics cannot change an order."
+    base = known.pop(F1.name)
+    moved = [order for order in known.values() if order.agreement is not None and order.agreement.swapped]
+    said = f"Under F1 the order of the methods is {', '.join(base.names)}; "
+    if not moved:
+        said += f"it is the same under all of {len(known)} other metrics."
+    else:
+        said += f"it is another one under {len(moved)} of {len(known)} other metrics"
+        best = sorted({order.names[0] for order in moved} - {base.names[0]})
+        said += f", and the best method there can be {' or '.join(best)}." if best else ", with the same best method."
+    if seeds < 2:
+        return f"{said} Every method was trained once, so nothing can be said about methods."
+    return (
+        f"{said} Other people and other trainings change the order, too: a redraw agrees with it to a Kendall's tau of "
+        f"{number(base.own, digits=2)} in the mean."
+    )
+
+
+def _orders_table(orders: list[_Order]) -> Table | None:
+    if not orders:
+        return None
+    header = ["metric", "methods, best first", "Kendall's tau with F1", "pairs swapped", "tau with a redraw of itself"]
+    rows = []
+    for order in orders:
+        found = order.agreement
+        if found is None:
+            rows.append(cells(order.metric.title, *[UNRUN] * 4))
+            continue
         with_f1 = number(found.tau, digits=2)
         if not np.isnan(found.interval.low):
             with_f1 += f" [{number(found.interval.low, digits=2)}, {number(found.interval.high, digits=2)}]"
-        again = kendall(board.scores, redrawn(board))
-        own = number(float(again.mean()), digits=2)
-        rows.append(cells(metric.title, ", ".join(order), with_f1, f"{found.swapped} of {found.pairs}", own))
+        swapped = f"{found.swapped} of {found.pairs}"
+        rows.append(cells(order.metric.title, ", ".join(order.names), with_f1, swapped, number(order.own, digits=2)))
     return table(header, rows)
 
 

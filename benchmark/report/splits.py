@@ -66,12 +66,14 @@ class SplitsOfFamily:
     Attributes:
         title: Dataset, origin of the data and profile.
         facts: Splits and seeds, in a sentence.
+        answer: How far the split moves a difference of methods, in a sentence.
         methods: One row per method.
         differences: One row per pair of methods; None for a single method.
     """
 
     title: str
     facts: str
+    answer: str
     methods: Table
     differences: Table | None
 
@@ -143,9 +145,9 @@ def _tables(family: Family) -> SplitsOfFamily | None:
     methods.sort(key=lambda moves: order.get(moves.paper_row, len(order)))
     splits = sorted({split for moves in methods for split in moves.values})
     seeds = sorted({seed for moves in methods for of_split in moves.values.values() for seed in of_split})
-    rows = [_row(m.name, _printed(family, m), _common(m), m) for m in methods]
+    rows = [_row(m.name, _printed(family, m), _common(m)) for m in methods]
     pairs = [
-        _row(f"{a.name} − {b.name}", _minus(_printed(family, a), _printed(family, b)), made, a, sign=True)
+        (f"{a.name} − {b.name}", _minus(_printed(family, a), _printed(family, b)), made)
         for b, a in combinations(methods, 2)
         if (made := _difference(a, b)).shape[0] > 1
     ]
@@ -154,9 +156,22 @@ def _tables(family: Family) -> SplitsOfFamily | None:
         facts=(
             f"Splits: {', '.join(map(str, splits))}; seeds: {', '.join(map(str, seeds))}.{stale_note(family.stale)}"
         ),
+        answer=_answer(*(next((pair for pair in pairs if pair[0] == "MAL − MTL"), pairs[0]))) if pairs else "",
         methods=table(_header("method"), rows),
-        differences=table(_header("difference"), pairs) if pairs else None,
+        differences=table(_header("difference"), [_row(*pair, sign=True) for pair in pairs]) if pairs else None,
     )
+
+
+def _answer(name: str, printed: float | None, values: FloatArray) -> str:
+    of_split = 100 * values.mean(axis=1)
+    deviation = float(of_split.std(ddof=1))
+    spread = with_interval(deviation, deviation_interval(deviation, len(of_split) - 1))
+    said = (
+        f"Over {len(of_split)} random splits of the same people, {name} lies between "
+        f"{number(float(of_split.min()), sign=True)} and {number(float(of_split.max()), sign=True)} F1, with a "
+        f"standard deviation of {spread}"
+    )
+    return said + ("." if printed is None else f"; the paper prints {number(printed, sign=True)} on its one split.")
 
 
 def _header(first: str) -> list[str]:
@@ -164,7 +179,7 @@ def _header(first: str) -> list[str]:
     return [first, "printed", *spread, "printed / SD", "SD: split", "SD: seed", "SD: training"]
 
 
-def _row(name: str, printed: float | None, values: FloatArray, moves: Moves, *, sign: bool = False) -> list[Cell]:
+def _row(name: str, printed: float | None, values: FloatArray, *, sign: bool = False) -> list[Cell]:
     """A row from F1 (K, R), splits × seeds, as fractions; spreads are of the means over seeds."""
     percents = 100 * values
     of_split, parts = percents.mean(axis=1), components(percents)

@@ -71,6 +71,10 @@ def test_orders(made: MetricsOfGroup) -> None:
     assert rows["F1"][:3] == ["MAL, MTL, STL", "1.00 [1.00, 1.00]", "0 of 3"]
     assert float(rows["F1"][3]) > 0.9  # skills that far apart stay in order
     assert rows["AUC"][0] == "MAL, MTL, STL"
+    assert made.answer.startswith("Under F1 the order of the methods is MAL, MTL, STL; ")
+    swapped = [name for name, row in rows.items() if row[2] not in {"0 of 3", "-"}]
+    count = f"another one under {len(swapped)} of 6" if swapped else "the same under all of 6"
+    assert count in made.answer
 
 
 def test_equal_methods_have_no_order() -> None:

@@ -50,6 +50,8 @@ def test_spread_of_methods_and_of_their_difference() -> None:
     assert row[7] == f"{0.5 / moved.std(ddof=1):.1f}"
     assert row[8:] == ["-"] * 3  # one seed: split and training are not told apart
     assert family.facts == "Splits: 1, 2, 3; seeds: 0."
+    ends = f"MTL − STL lies between {moved.min():+.1f} and {moved.max():+.1f} F1"
+    assert ends in family.answer and family.answer.endswith("the paper prints +0.5 on its one split.")
 
 
 def test_two_seeds_tell_split_and_training_apart() -> None:
