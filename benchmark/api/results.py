@@ -10,6 +10,7 @@ from filelock import Timeout
 from benchmark.api.listener import SILENT, Listener
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
+from benchmark.report.beside import Beside, audit_beside
 from benchmark.report.calibration import calibration_table
 from benchmark.report.cells import Table
 from benchmark.report.claims import JudgedClaim, judge_claims
@@ -82,6 +83,29 @@ def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Res
     return source, stored
 
 
+def beside_of(results: Results, out: Path) -> Beside:
+    """Tables of the audit besides the rules of selection.
+
+    Args:
+        results: Finished trials of the report.
+        out: Folder of the report; the pages of splits and of other datasets there have their results beside them.
+
+    Raises:
+        UserError: A file is damaged, or its trials do not fit together.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from benchmark import api
+        >>> beside_of(api.read_results("reports/results.parquet"), Path("reports")).cross  # doctest: +SKIP
+    """
+    cross = out / "cross.parquet"
+    return audit_beside(
+        results,
+        [read_results(file) for file in sorted(out.glob("splits-*.parquet"))],
+        read_results(cross) if cross.is_file() else None,
+    )
+
+
 def write_report(
     runs: Path | str | None = None,
     out: Path | str | None = None,
@@ -145,7 +169,7 @@ def write_report(
             # The images were not requested, and the rest of the report does not depend on them.
             reason = error.what if isinstance(error, UserError) else str(error)
             listener.note(f"Figures 5 and 6 are left out: {reason}")
-    return build_report(stored, out, faces=weighed)
+    return build_report(stored, out, faces=weighed, beside=beside_of(readable_results(stored), out))
 
 
 def _some_results(source: Path) -> Results:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from benchmark.report.cells import Table, cells, number, table
-from benchmark.report.render import template_folder
+from benchmark.report.templating import template_folder
 
 TEMPLATE = "predict.html.j2"
 PICTURES = 60

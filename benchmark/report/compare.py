@@ -15,7 +15,7 @@ from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, t
 from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.ours import ONE_TRAINING
 from benchmark.report.readable import readable_results
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.stats.compare import f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
 from benchmark.stats.crossed import difference

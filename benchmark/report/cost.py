@@ -16,7 +16,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
 from benchmark.report.figures import BLUE, GREY, VERMILLION, own_style, write_figure
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 
 MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
 HIGHER, TORCHOPT = "MAL by higher", "MAL by TorchOpt"

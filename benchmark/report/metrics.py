@@ -15,7 +15,7 @@ from benchmark.core.f1 import f1
 from benchmark.report.board import Boards, Entry, boards_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, group_results, stale_note
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.counts import Average, MethodCounts, average
 from benchmark.stats.metrics import F1, METRICS, Metric, OfCounts, balanced_accuracy, base_rates, skew_normalised_f1
@@ -60,13 +60,10 @@ def metrics_of_groups(results: Results) -> tuple[MetricsOfGroup, ...]:
     """Tables of every group of results that has a trained method.
 
     Raises:
-        UserError: No trained method, or trials that do not fit together.
+        UserError: Trials do not fit together.
     """
     made = [(group, boards_of(group)) for group in group_results(results)]
-    tables = tuple(_tables(group, boards) for group, boards in made if boards is not None)
-    if not tables:
-        raise UserError("the results hold no trained method", remedy="run `malbench run` first")
-    return tables
+    return tuple(_tables(group, boards) for group, boards in made if boards is not None)
 
 
 def write_metrics(results: Results, out: Path) -> Path:
@@ -80,9 +77,12 @@ def write_metrics(results: Results, out: Path) -> Path:
         The page.
 
     Raises:
-        UserError: See `metrics_of_groups`.
+        UserError: No trained method, or trials that do not fit together.
     """
-    text = markdown_template(f"{PAGE}.j2").render(groups=metrics_of_groups(results), metrics=METRICS)
+    groups = metrics_of_groups(results)
+    if not groups:
+        raise UserError("the results hold no trained method", remedy="run `malbench run` first")
+    text = markdown_template(f"{PAGE}.j2").render(groups=groups, metrics=METRICS)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / PAGE, text.encode())
     return out / PAGE

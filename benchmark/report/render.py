@@ -7,19 +7,16 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
 from benchmark.core.atomic import write_atomically
-from benchmark.core.errors import UserError
-from benchmark.core.places import PROJECT, is_checkout
 from benchmark.report import latex
+from benchmark.report.beside import Beside, audit_beside
 from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
-from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.readable import readable_results
 from benchmark.report.selection_tables import NOTHING, SelectionContext
 from benchmark.report.tables import ReportContext, build_context
+from benchmark.report.templating import environment, markdown_template, template_folder
 from benchmark.store.results import Results
 from benchmark.store.scratch import publish, scratch_folder
 
@@ -31,13 +28,13 @@ RESULTS, FIGURES = "results.parquet", "figures"
 FIGURE5, FIGURE6 = "figure5", "figure6"
 
 
-def template_folder() -> Path:
-    """The folder of the templates: at the top of the checkout, or inside the installed package."""
-    return (PROJECT if is_checkout() else PROJECT / "benchmark") / "templates"
-
-
 def build_report(
-    results: Results, out: Path, *, templates: Path | None = None, faces: WeighedFaces | None = None
+    results: Results,
+    out: Path,
+    *,
+    templates: Path | None = None,
+    faces: WeighedFaces | None = None,
+    beside: Beside | None = None,
 ) -> list[Path]:
     """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
@@ -49,6 +46,7 @@ def build_report(
         out: Folder, made if missing.
         templates: Folder with a template for each format; None for the suite's.
         faces: Images and weights of Figures 5 and 6; None for a report that names the command that draws them.
+        beside: Metrics, splits and other datasets of the audit; None for the metrics of these results alone.
 
     Returns:
         The files written.
@@ -57,11 +55,13 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    context = build_context(readable_results(results))
+    readable = readable_results(results)
+    context = build_context(readable)
+    beside = audit_beside(readable) if beside is None else beside
     texts = {
         TABLES: render_markdown(context, templates, faces),
-        LATEX: render_latex(context, templates),
-        AUDIT: render_audit([section.selection for section in context.groups], templates),
+        LATEX: render_latex(context, beside, templates),
+        AUDIT: render_audit([section.selection for section in context.groups], beside, templates),
     }
     out.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, "report") as scratch:
@@ -69,7 +69,7 @@ def build_report(
             written = pool.submit(results.write, scratch / RESULTS)  # compresses on another core while Python draws
             figures, drawn = _write_figures(context, faces, scratch / FIGURES)
             written.result()
-        texts[PAGE] = render_html(context, templates, drawn, faces)
+        texts[PAGE] = render_html(context, beside, templates, drawn, faces)
         for name, text in texts.items():
             write_atomically(scratch / name, text.encode())
         images = [file.relative_to(scratch).as_posix() for files in figures for file in files]
@@ -93,31 +93,36 @@ def _write_figures(
 
 
 def render_html(
-    context: ReportContext, templates: Path, figures: Mapping[str, Path], faces: WeighedFaces | None = None
+    context: ReportContext,
+    beside: Beside,
+    templates: Path,
+    figures: Mapping[str, Path],
+    faces: WeighedFaces | None = None,
 ) -> str:
     """Text of `index.html`, which needs no other file and no network.
 
     Args:
         context: Content of the report.
+        beside: Metrics, splits and other datasets.
         templates: Folder with `index.html.j2`.
         figures: SVG files by name: the figure of each section, and Figures 5 and 6 if there are `faces`.
         faces: Images and weights of Figures 5 and 6.
     """
-    environment = _environment(f"{PAGE}.j2", templates, autoescape=True)
-    environment.filters["table"] = html_table
-    environment.globals["nothing"] = NOTHING
+    made = environment(f"{PAGE}.j2", templates, autoescape=True)
+    made.filters["table"] = html_table
+    made.globals["nothing"] = NOTHING
     images = {
         name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}" for name, file in figures.items()
     }
-    return environment.get_template(f"{PAGE}.j2").render(report=context, images=images, faces=faces)
+    return made.get_template(f"{PAGE}.j2").render(report=context, beside=beside, images=images, faces=faces)
 
 
-def render_latex(context: ReportContext, templates: Path) -> str:
+def render_latex(context: ReportContext, beside: Beside, templates: Path) -> str:
     """Text of `tables.tex`."""
-    environment = _environment(f"{LATEX}.j2", templates, autoescape=False)
-    environment.filters.update(tex=latex.escape, table=latex.latex_table)
-    environment.globals["nothing"] = NOTHING
-    return environment.get_template(f"{LATEX}.j2").render(report=context)
+    made = environment(f"{LATEX}.j2", templates, autoescape=False)
+    made.filters.update(tex=latex.escape, table=latex.latex_table)
+    made.globals["nothing"] = NOTHING
+    return made.get_template(f"{LATEX}.j2").render(report=context, beside=beside)
 
 
 def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces | None = None) -> str:
@@ -129,47 +134,19 @@ def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces
     return markdown_template(f"{TABLES}.j2", templates).render(report=context, faces=faces, nothing=NOTHING)
 
 
-def render_audit(sections: Sequence[SelectionContext], templates: Path | None = None) -> str:
+def render_audit(
+    sections: Sequence[SelectionContext], beside: Beside | None = None, templates: Path | None = None
+) -> str:
     """Text of `audit.md`.
 
     Args:
         sections: The audit of each group.
+        beside: Metrics, splits and other datasets; None for none.
         templates: Folder of the template; None for the suite's.
 
     Raises:
         UserError: The template is missing.
     """
-    return markdown_template(f"{AUDIT}.j2", templates).render(sections=sections, nothing=NOTHING)
-
-
-def markdown_template(name: str, templates: Path | None = None) -> Template:
-    """A Markdown template, with the filters `md` for text from data and `table` for tables.
-
-    Args:
-        name: Name of the template's file.
-        templates: Folder of the template; None for the suite's.
-
-    Raises:
-        UserError: The template is missing.
-    """
-    environment = _environment(name, templates or template_folder(), autoescape=False)
-    environment.filters.update(md=escape, table=markdown_table)
-    return environment.get_template(name)
-
-
-def _environment(name: str, templates: Path, *, autoescape: bool) -> Environment:
-    """Jinja environment of a template; templates that are not HTML escape text with their own filters."""
-    if not (templates / name).is_file():
-        raise UserError(
-            "a template is missing",
-            where=templates / name,
-            remedy="install the suite anew, or run from a full checkout of it",
-        )
-    return Environment(
-        loader=FileSystemLoader(templates),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=autoescape,
+    return markdown_template(f"{AUDIT}.j2", templates).render(
+        sections=sections, beside=beside or Beside(), nothing=NOTHING
     )

@@ -20,7 +20,7 @@ from benchmark.paper.tables import AVE, PaperTable
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table, with_interval
 from benchmark.report.groups import Group, Row, group_results, stale_note
 from benchmark.report.ours import row_name
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.components import components, deviation_interval
 from benchmark.stats.counts import mean_over_parts

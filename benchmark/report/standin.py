@@ -18,7 +18,7 @@ from benchmark.data.faces import noted_renderer
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.faces import thumbnail
 from benchmark.report.figures import TICK, TITLE, WIDTH, mark_origin, own_style, write_figure
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.standin.renderers import RENDERERS, Person
 from benchmark.standin.sample import TASKS
 from benchmark.standin.terms import DRAWN_AUS

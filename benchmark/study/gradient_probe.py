@@ -37,7 +37,7 @@ from benchmark.report.figures import (
     own_style,
     write_figure,
 )
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.store.folder import TrialFolder
 from benchmark.study.plan import GRADIENT_PROBE_PAGE as PAGE
 from benchmark.trials.trainer import RunOptions, train_trial

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.report.figures import write_figure
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.store.results import Results
 from benchmark.study.plan import Plan, plan_file
 from benchmark.study.registration import registration_sentence

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.report.cells import Cell, Table, cells, number, table
-from benchmark.report.render import markdown_template
+from benchmark.report.templating import markdown_template
 from benchmark.study.readings import (
     INERT,
     LOOKS,

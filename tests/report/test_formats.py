@@ -130,5 +130,5 @@ def test_latex_of_a_report(tmp_path: Path) -> None:
     build_report(Results.concat([make_results(), make_results((HOSTILE,))]), tmp_path, templates=TEMPLATES)
     text = (tmp_path / "tables.tex").read_text(encoding="utf-8")
     assert text.isascii() or not re.search(r"[^\x00-\x7f]", text)
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4
     assert r"\input" not in text

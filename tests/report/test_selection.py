@@ -122,7 +122,7 @@ def test_the_interval_of_one_training_is_that_of_the_jackknife_over_subjects() -
 def test_without_snapshots_there_is_one_line(standin: Results) -> None:
     made = context(standin)
     assert made.is_empty
-    assert NOTHING.capitalize() in render_audit([made], TEMPLATES)
+    assert NOTHING.capitalize() in render_audit([made], templates=TEMPLATES)
     (group,) = group_results(Results.concat([audited(make_results(("mal",))), make_results(("stl",))]))
     assert "Without snapshots, and so not here: STL" in context(group.results).notes[-1]
 

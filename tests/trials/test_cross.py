@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from benchmark.api.cross import CrossRequest, _request, check_cross, plan_cross, write_cross_page
 from benchmark.api.listener import Listener
 from benchmark.api.request import Execution, GridRequest
-from benchmark.api.results import read_results
+from benchmark.api.results import read_results, write_report
 from benchmark.api.series import Series
 from benchmark.core.errors import UserError
 from benchmark.data.augment import ImageInput
@@ -172,6 +172,17 @@ def test_the_page_from_the_results_file_alone(ran: Ran, tmp_path: Path) -> None:
     again = write_cross_page(tmp_path / "a" / "cross.parquet", tmp_path / "b")
     assert page.read_bytes() == again.read_bytes()
     assert b"nan" not in page.read_bytes()
+
+
+def test_the_report_shows_the_matrix_that_lies_in_its_folder(ran: Ran, tmp_path: Path) -> None:
+    write_cross_page(ran.runs, tmp_path)
+    write_report(ran.runs, tmp_path)
+    for name in ("audit.md", "index.html", "tables.tex"):
+        assert "tested on its own dataset" in (tmp_path / name).read_text(), name
+    (answer,) = [
+        line for line in (tmp_path / "audit.md").read_text().splitlines() if line.startswith("**Other datasets")
+    ]
+    assert "F1 changes by, in the mean: STL " in answer
 
 
 def test_reports_on_own_results_leave_these_trials_out(ran: Ran) -> None:
