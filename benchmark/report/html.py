@@ -8,6 +8,10 @@ from benchmark.report.cells import Cell, Table
 
 _MARKS = {None: Markup("{}"), "bold": Markup("<strong>{}</strong>"), "underline": Markup("<u>{}</u>")}
 
+_HEADER = Markup('<a href="#{}">{}</a>')
+# A row's header leads to the same place, so the keyboard need not stop at each of its values.
+_VALUE = Markup('<a href="#{}" tabindex="-1">{}</a>')
+
 
 def html_table(table: Table, caption: str) -> Markup:
     """Table with sort buttons in its header, in a region that scrolls by itself.
@@ -28,9 +32,14 @@ def html_table(table: Table, caption: str) -> Markup:
 
 def _row(row: tuple[Cell, ...]) -> Markup:
     first, *others = row
-    cells = [Markup('<th scope="row">{}</th>').format(_text(first))]
-    cells += [Markup("<td{}>{}</td>").format(_title(cell), _text(cell)) for cell in others]
+    anchor = Markup(' id="{}"').format(first.anchor) if first.anchor else Markup("")
+    cells = [Markup('<th scope="row"{}>{}</th>').format(anchor, _linked(first, _HEADER))]
+    cells += [Markup("<td{}>{}</td>").format(_title(cell), _linked(cell, _VALUE)) for cell in others]
     return Markup("").join(cells)
+
+
+def _linked(cell: Cell, form: Markup) -> Markup:
+    return form.format(cell.link, _text(cell)) if cell.link else _text(cell)
 
 
 def _text(cell: Cell) -> Markup:
