@@ -311,7 +311,7 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
         )
         for ambiguity in ambiguities()
     ]
-    return table(["", "question", "default", *names], rows, words=True)
+    return table(["id", "question", "default", *names], rows, words=True)
 
 
 def _settings(group: Group) -> list[tuple[str, dict[str, Any]]]:

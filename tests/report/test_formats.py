@@ -137,7 +137,7 @@ def test_html_by_hand() -> None:
     row = [Cell("x&", "bold", anchor="here"), Cell("1", hover='say "1"'), Cell("2", link="there")]
     made = html_table(table(["a<", "b", "c"], [row], words=True), "cap>")
     assert made == (
-        '<div class="scroll text" role="region" tabindex="0" aria-label="cap&gt;"><table class="sortable">'
+        '<div class="scroll text" role="group" tabindex="0" aria-label="cap&gt;"><table class="sortable">'
         '<caption>cap&gt;</caption><thead><tr><th scope="col"><button type="button">a&lt;</button></th>'
         '<th scope="col"><button type="button">b</button></th><th scope="col"><button type="button">c</button></th>'
         "</tr></thead><tbody>\n"
