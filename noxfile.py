@@ -181,7 +181,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def browser(session: nox.Session) -> None:
-    """Open the report's page in Chromium, which the system must have (Debian: apt-get install chromium)."""
+    """Open the pages in Chromium (Debian: apt-get install chromium); axe-core looks for what keeps readers out."""
     run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[browser]")
     run(session, "pytest", "tests/browser", "-rs", *session.posargs)
 
@@ -221,13 +221,14 @@ def tex(session: nox.Session) -> None:
     compiler = shutil.which("pdflatex")
     if compiler is None:
         session.skip("no pdflatex on the path (Debian: texlive-latex-recommended)")
-    where = session.create_tmp()
+    where = Path(session.create_tmp()).resolve()
+    session.chdir(ROOT / "reports")  # the tables take their figures from the folder beside them
     session.run(
         str(compiler),
         "-interaction=nonstopmode",
         "-halt-on-error",
         f"-output-directory={where}",
-        str(ROOT / "reports" / "tables.tex"),
+        "tables.tex",
         external=True,
     )
 

@@ -7,6 +7,9 @@ the same file on a code host and a page of the site, and Sphinx checks both.
 from __future__ import annotations
 
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from sphinx.application import Sphinx
 
 project = "mal-benchmark"
 author = "The mal-benchmark authors"
@@ -49,3 +52,29 @@ html_static_path: list[str] = []
 html_extra_path = ["site"]  # the start page of the folder, which leads to docs/index.html
 html_theme_options = {"navigation_with_keys": True}
 templates_path: list[str] = []
+
+# What the theme leaves out. Readers who listen to a page need levels of headings and names of the side columns; readers
+# without a mouse need to reach a table that scrolls.
+NAMED = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="This page">',
+    '<div class="table-wrapper ': '<div tabindex="0" role="group" aria-label="Table" class="table-wrapper ',
+    '<aside class="toc-drawer no-toc">': '<aside class="toc-drawer no-toc" aria-label="This page">',
+}
+
+
+def name_landmarks(app: Sphinx, failed: Exception | None) -> None:
+    """Write on the pages of the site what the theme leaves out."""
+    if failed is not None or app.builder.name != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for found, named in NAMED.items():
+            text = text.replace(found, named)
+        page.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what the configuration adds to Sphinx."""
+    app.connect("build-finished", name_landmarks)

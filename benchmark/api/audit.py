@@ -7,10 +7,10 @@ from pathlib import Path
 
 from benchmark.api.listener import SILENT, Listener
 from benchmark.api.request import default_profile
-from benchmark.api.results import beside_of, find_results
+from benchmark.api.results import OtherResults, find_other_results, find_results
 from benchmark.config.profile import load_profile
 from benchmark.core.places import default_cache, default_reports, default_runs
-from benchmark.report.beside import Beside
+from benchmark.report.beside import audit_beside
 from benchmark.report.groups import group_results
 from benchmark.report.ours import row_name
 from benchmark.report.predictions import read_predictions
@@ -44,7 +44,7 @@ def audit_trials(runs: Path | str | None = None, out: Path | str | None = None, 
     runs = default_runs() if runs is None else Path(runs)
     out = default_reports() if out is None else Path(out)
     _, stored = find_results(runs, out, results)
-    return _page(stored, beside_of(readable_results(stored), out))
+    return _page(stored, find_other_results(runs, out))
 
 
 def audit_file(
@@ -94,9 +94,12 @@ def audit_file(
     return _page(audit_predictions(predictions, faces, chosen.protocol_at(root, set(faces.table["subject"]))))
 
 
-def _page(results: Results, beside: Beside | None = None) -> str:
+def _page(results: Results, others: OtherResults | None = None) -> str:
+    """The page; metrics, splits and other datasets stand on it for trials, not for a file of predictions."""
+    groups = group_results(readable_results(results))
     sections = []
-    for group in group_results(readable_results(results)):
+    for group in groups:
         audited = audit_group(group, [row_name(group, row) for row in group.rows])
         sections.append(selection_context(audited, group.title))
+    beside = None if others is None else audit_beside(groups, others.splits, others.cross)
     return render_audit(sections, beside)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import Timeout
 
 from benchmark.api.listener import SILENT, Listener
 from benchmark.core.errors import UserError
-from benchmark.core.places import default_cache, default_reports, default_runs
-from benchmark.report.beside import Beside, audit_beside
+from benchmark.core.places import default_cache, default_reports, default_runs, report_of
 from benchmark.report.calibration import calibration_table
 from benchmark.report.cells import Table
 from benchmark.report.claims import JudgedClaim, judge_claims
@@ -83,27 +83,33 @@ def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Res
     return source, stored
 
 
-def beside_of(results: Results, out: Path) -> Beside:
-    """Tables of the audit besides the rules of selection.
+@dataclass(frozen=True)
+class OtherResults:
+    """Results of other commands that the audit of a report shows, too.
+
+    Attributes:
+        splits: Results of `malbench splits`, one for each dataset.
+        cross: Results of `malbench cross`; None for none.
+    """
+
+    splits: tuple[Results, ...] = ()
+    cross: Results | None = None
+
+
+def find_other_results(runs: Path, out: Path) -> OtherResults:
+    """Read the results of splits and of other datasets beside a report, else beside the default stores of their commands.
 
     Args:
-        results: Finished trials of the report.
-        out: Folder of the report; the pages of splits and of other datasets there have their results beside them.
+        runs: The store of the report.
+        out: Folder of the report.
 
     Raises:
-        UserError: A file is damaged, or its trials do not fit together.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from benchmark import api
-        >>> beside_of(api.read_results("reports/results.parquet"), Path("reports")).cross  # doctest: +SKIP
+        UserError: A file is damaged.
     """
-    cross = out / "cross.parquet"
-    return audit_beside(
-        results,
-        [read_results(file) for file in sorted(out.glob("splits-*.parquet"))],
-        read_results(cross) if cross.is_file() else None,
-    )
+    places = (out, report_of(runs / "splits"), report_of(runs / "cross"))
+    splits = next((files for place in places if (files := sorted(place.glob("splits-*.parquet")))), [])
+    cross = next((file for place in places if (file := place / "cross.parquet").is_file()), None)
+    return OtherResults(tuple(map(read_results, splits)), None if cross is None else read_results(cross))
 
 
 def write_report(
@@ -169,7 +175,8 @@ def write_report(
             # The images were not requested, and the rest of the report does not depend on them.
             reason = error.what if isinstance(error, UserError) else str(error)
             listener.note(f"Figures 5 and 6 are left out: {reason}")
-    return build_report(stored, out, faces=weighed, beside=beside_of(readable_results(stored), out))
+    others = find_other_results(runs, out)
+    return build_report(stored, out, faces=weighed, splits=others.splits, cross=others.cross)
 
 
 def _some_results(source: Path) -> Results:

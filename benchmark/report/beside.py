@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmark.report.cross import CrossContext, cross_context
+from benchmark.report.groups import Group
 from benchmark.report.metrics import MetricsOfGroup, metrics_of_groups
 from benchmark.report.splits import SplitsOfFamily, splits_of
 from benchmark.store.results import Results
@@ -26,11 +27,11 @@ class Beside:
     cross: CrossContext | None = None
 
 
-def audit_beside(results: Results, splits: Sequence[Results] = (), cross: Results | None = None) -> Beside:
-    """Tables from results and from the pages of splits and of other datasets.
+def audit_beside(groups: Iterable[Group], splits: Sequence[Results] = (), cross: Results | None = None) -> Beside:
+    """Tables of groups, and of the results of splits and of other datasets.
 
     Args:
-        results: Finished trials of the report.
+        groups: Groups of the report.
         splits: Results of `malbench splits`, one for each dataset.
         cross: Results of `malbench cross`.
 
@@ -38,7 +39,7 @@ def audit_beside(results: Results, splits: Sequence[Results] = (), cross: Result
         UserError: Trials do not fit together, or results of splits or of other datasets hold none.
     """
     return Beside(
-        metrics=metrics_of_groups(results),
+        metrics=metrics_of_groups(groups),
         splits=tuple(family for of_dataset in splits for family in splits_of(of_dataset)),
         cross=None if cross is None else cross_context(cross),
     )

@@ -20,11 +20,15 @@ class Cell:
         text: The text.
         mark: Emphasis; None for none.
         hover: Tooltip on the HTML page; "" for none.
+        link: Anchor on the HTML page that the text leads to; "" for none.
+        anchor: Anchor of the row of this cell on the HTML page; "" for none.
     """
 
     text: str
     mark: Mark | None = None
     hover: str = ""
+    link: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True)

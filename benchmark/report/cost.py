@@ -15,7 +15,8 @@ from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
-from benchmark.report.figures import BLUE, GREY, VERMILLION, own_style, write_figure
+from benchmark.report.figures import BLUE, GREY, LABEL, LONGEST_LINE, TITLE, VERMILLION, own_style, write_figure
+from benchmark.report.readable import readable
 from benchmark.report.templating import markdown_template
 
 MTL, MAL, KEPT, SLOW = "MTL", "MAL", "MAL, graph kept", "MAL by double backward"
@@ -150,8 +151,10 @@ def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> li
     Raises:
         UserError: A row of the main table was not measured.
     """
+    figure = cost_figure(costs.rows_of("curves"))
     context = {
         "costs": costs,
+        "has_figure": figure is not None,
         "steps": _step_tables(costs),
         "options": _options(costs),
         "memory": _memory(costs),
@@ -166,7 +169,7 @@ def write_costs(costs: Costs, out: Path, *, templates: Path | None = None) -> li
     text = markdown_template("cost.md.j2", templates).render(context)
     out.mkdir(parents=True, exist_ok=True)
     page, kept = out / "cost.md", out / "cost.json"
-    figures = write_figure(_figure(costs.rows_of("curves")), out / "figures" / "cost")
+    figures = [] if figure is None else write_figure(figure, out / "figures" / "cost")
     write_atomically(page, text.encode())
     write_atomically(kept, (costs.model_dump_json(indent=1) + "\n").encode())
     return [page, kept, *figures]
@@ -345,10 +348,21 @@ def _images(row: Measured) -> int:
 
 
 @own_style()
-def _figure(rows: list[Measured]) -> Figure:
-    """Figure of time and peak memory of a step, against the batch size and against the validation batch size."""
-    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
+def cost_figure(rows: list[Measured]) -> Figure | None:
+    """Figure of time and peak memory of a step, against the batch size and against the validation batch size.
+
+    None if nothing was measured for it.
+    """
+    if not rows:
+        return None
+    figure = Figure(figsize=(8.6, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
+    sizes = ", ".join(f"{px} px" for px in sorted({row.px for row in rows}))
+    figure.suptitle(
+        f"One training step of MAL in each form, and of MTL: {sizes}", fontsize=TITLE + 2, x=0.01, ha="left"
+    )
+    machines = "; ".join(dict.fromkeys(row.machine for row in rows))
+    figure.supxlabel(readable(machines, LONGEST_LINE), fontsize=LABEL, x=0.01, ha="left", parse_math=False)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
     batch: Callable[[Measured], int] = lambda row: row.au  # noqa: E731
     val: Callable[[Measured], int] = lambda row: row.val  # noqa: E731
@@ -361,7 +375,7 @@ def _figure(rows: list[Measured]) -> Figure:
             _lines(axes[line, column], [row for row in rows if fixed(row) == at], x, y)
             if column == 0:
                 axes[line, column].set_ylabel(name, fontsize=9)
-            axes[line, column].set_ylim(0, 1.05 * max((y(row) for row in rows), default=1.0))
+            axes[line, column].set_ylim(0, 1.05 * max(y(row) for row in rows))
         axes[1, column].set_xlabel(label if column == 0 else f"{label}, with 32 AU and 32 FE images", fontsize=9)
     axes[0, 0].legend(fontsize=8, frameon=False)
     return figure

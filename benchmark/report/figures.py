@@ -85,19 +85,24 @@ Curves = dict[str, tuple[FloatArray, FloatArray]]
 
 
 @own_style()
-def training_curves(group: Group) -> Figure:
+def training_curves(group: Group) -> Figure | None:
     """The paper's grid: a row of panels per test part, from the first seed with default settings.
 
     A panel without a trial shows "not run". All panels share a logarithmic axis of the loss: the AU loss is a sum over
     AUs and so larger than the FE loss, and equal slopes mean equal relative decreases.
+
+    Returns:
+        The figure; None if neither MTL nor MAL has a stored curve.
     """
     parts = group.expected_parts
+    panels = [[_curves(group, column, part) for column in COLUMNS] for part in parts]
+    if not any(len(values) for row in panels for panel in row if panel for _, values in panel.values()):
+        return None
     height = 1.45 * len(parts) + 0.6
     below_title = (0, 0, 1, 1 - 0.32 / height)
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(parts), len(COLUMNS), squeeze=False)
-    panels = [[_curves(group, column, part) for column in COLUMNS] for part in parts]
     limits = [_limits([row[i] for row in panels], log=column.log) for i, column in enumerate(COLUMNS)]
     shared = _union([limit for limit, column in zip(limits, COLUMNS, strict=True) if column.log])
     for r, part in enumerate(parts):

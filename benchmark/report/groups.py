@@ -150,6 +150,11 @@ class Group:
         """Whether budget and shared settings are those of the unchanged profile `paper`."""
         return self.profile == PAPER_PROFILE and not self.shared_overrides
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether our numbers can be held against the paper's: the data are a complete copy of the real ones."""
+        return self.origin == "complete"
+
     def is_complete(self, row: Row) -> bool:
         """Whether a row has all test parts."""
         return len(row.parts) >= self.paper.folds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,13 @@ class MetricsOfGroup:
     groups: Table | None
 
 
-def metrics_of_groups(results: Results) -> tuple[MetricsOfGroup, ...]:
+def metrics_of_groups(groups: Iterable[Group]) -> tuple[MetricsOfGroup, ...]:
     """Tables of every group of results that has a trained method.
 
     Raises:
         UserError: Trials do not fit together.
     """
-    made = [(group, boards_of(group)) for group in group_results(results)]
+    made = [(group, boards_of(group)) for group in groups]
     return tuple(_tables(group, boards) for group, boards in made if boards is not None)
 
 
@@ -79,7 +80,7 @@ def write_metrics(results: Results, out: Path) -> Path:
     Raises:
         UserError: No trained method, or trials that do not fit together.
     """
-    groups = metrics_of_groups(results)
+    groups = metrics_of_groups(group_results(results))
     if not groups:
         raise UserError("the results hold no trained method", remedy="run `malbench run` first")
     text = markdown_template(f"{PAGE}.j2").render(groups=groups, metrics=METRICS)

@@ -1,4 +1,4 @@
-"""Our F1 × 100 with intervals, and tables that compare it with the paper and between methods."""
+"""Our F1 × 100 with intervals, and tables that compare it between methods."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmark.core.machine import available_cores
-from benchmark.paper.tables import AVE, PaperRow, best_of
+from benchmark.paper.tables import AVE, PaperRow
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
 from benchmark.report.groups import Group, Row, staleness
 from benchmark.report.pairs import pair_rows
+from benchmark.report.trial_list import anchor_of
 from benchmark.report.verdicts import Cells, judge_rows
 from benchmark.stats.bootstrap import Interval, resampled
 from benchmark.stats.compare import Scored, f1_with_intervals, holm
 from benchmark.stats.counts import MethodCounts, all_positive, average, mean_over_parts, pooled, seed_spread
 from benchmark.stats.crossed import Difference, difference
-from benchmark.stats.verdict import ALPHA, Verdict
+from benchmark.stats.verdict import ALPHA
 
 BASELINES = ("STL", "MTL")
 """Rows of the paper that every other method is compared with, besides all-positive."""
@@ -31,6 +32,9 @@ ALL_POSITIVE = "all positive"
 
 NAMED = 9
 """Largest number of trials that the tooltip of a value lists."""
+
+OURS, SUBMITTED = "ours", "submitted"
+"""Whose rows are: those of our trainings, and those of predictions from outside."""
 
 ONE_TRAINING = "one training"
 """In place of a test of two methods that were trained once: the noise of training is unknown."""
@@ -48,6 +52,15 @@ class Ours:
     intervals: Mapping[str, Interval]
     judged: Cells
     """Verdicts by column, where the paper prints a value for this row."""
+
+    @property
+    def link(self) -> str:
+        """Anchor of the row's first trial in the list of trials; the others follow it there."""
+        return anchor_of(str(self.row.trials["trial"].iloc[0]))
+
+    def line(self, *texts: str) -> list[Cell]:
+        """A line of a table: the label, then these texts, which lead to the trials behind them."""
+        return [Cell(text, link=self.link) for text in (self.label, *texts)]
 
     def shown(self, column: str) -> str:
         """A value for readers; "-" for an AU that submitted predictions lack, and for an average without it."""
@@ -93,6 +106,11 @@ class OursOfGroup:
         return [ours for ours in self.rows if ours.row.paper_row == printed.method]
 
     @property
+    def whose(self) -> tuple[str, ...]:
+        """Whose the rows are: `ours`, `submitted`, or both."""
+        return tuple(dict.fromkeys(SUBMITTED if ours.row.is_submitted else OURS for ours in self.rows))
+
+    @property
     def beyond(self) -> list[Ours]:
         """Our rows of methods that the paper's table lacks."""
         return [ours for ours in self.rows if self.group.paper.row(ours.row.paper_row) is None]
@@ -103,10 +121,18 @@ class OursOfGroup:
         rows = [ours for printed in self.group.paper.of_group("multitask") for ours in self.rows_of(printed)]
         return rows if len(rows) > 1 and len({ours.row.parts for ours in rows}) == 1 else []
 
+    def default_row(self, paper_row: str) -> Ours | None:
+        """Our row of a method of the paper in its default settings; None if there is none."""
+        return next((o for o in self.rows if o.row.paper_row == paper_row and not o.row.variant), None)
+
     @cached_property
-    def paired(self) -> list[tuple[Ours, Ours | None, _Pair | None]]:
+    def paired(self) -> list[tuple[Ours, Ours | None, ComparedPair | None]]:
         """Rows to compare, from `_pairs`, with their difference."""
         return [(a, b, _pair(self, a, b)) for a, b in _pairs(self)]
+
+    def pair_of(self, a: Ours, b: Ours) -> ComparedPair | None:
+        """Difference of two rows that the table of differences compares; None without parts in common."""
+        return next((pair for one, other, pair in self.paired if one is a and other is b), None)
 
 
 def score_groups(groups: Sequence[Group]) -> tuple[OursOfGroup, ...]:
@@ -133,16 +159,22 @@ def _scored(group: Group, judged: Sequence[Cells]) -> OursOfGroup:
 
 def _score(group: Group, row: Row, judged: Cells) -> Ours:
     scored = f1_with_intervals(row.counts)
-    name = row_name(group, row)
+    name = _spelled(group, row)
     parts = "" if group.is_complete(row) else f", {len(row.parts)} of {group.paper.folds} parts"
-    label = _label(name, group, parts, whose="submitted" if row.is_submitted else "ours")
+    label = label_of(name, group, parts, whose=SUBMITTED if row.is_submitted else OURS)
     values = _values(group, scored)
     if row.lacking:
         values[AVE] = math.nan  # an average over fewer AUs is another quantity
-    return Ours(row, name, label, values, _intervals(group, scored), judged)
+    return Ours(row, row_name(group, row), label, values, _intervals(group, scored), judged)
 
 
 def row_name(group: Group, row: Row) -> str:
+    """Name of a row for readers, which says of predictions from outside that they were submitted."""
+    name = _spelled(group, row)
+    return f"{name} ({SUBMITTED})" if row.is_submitted else name
+
+
+def _spelled(group: Group, row: Row) -> str:
     """The paper's spelling of the method if its table has it, and the settings that differ from other rows."""
     if group.paper.row(row.paper_row) is None:
         name = row.method
@@ -152,7 +184,8 @@ def row_name(group: Group, row: Row) -> str:
     return f"{name} [{row.variant}]" if row.variant else name
 
 
-def _label(name: str, group: Group, parts: str = "", whose: str = "ours") -> str:
+def label_of(name: str, group: Group, parts: str = "", whose: str = OURS) -> str:
+    """Name of a row in a table: of which method, whose, on which data."""
     return f"{name} ({whose}, {group.origin_label}{parts})"
 
 
@@ -165,81 +198,10 @@ def _intervals(group: Group, scored: Scored) -> dict[str, Interval]:
     return dict(zip(group.paper.columns, map(percent, intervals), strict=True))
 
 
-def printed_table(group: Group) -> Table:
-    """The paper's rows, with the best values marked by the paper's rule."""
-    rows = [
-        [Cell(f"{row.method} *" if row.reported else row.method), *_paper_cells(group, row)] for row in group.paper.rows
-    ]
-    return table(["method", *group.paper.columns], rows)
-
-
-def _paper_cells(group: Group, row: PaperRow) -> list[Cell]:
-    return [Cell(number(row.values[c]), group.paper.mark(row, c)) for c in group.paper.columns]
-
-
-def compared_table(ours: OursOfGroup) -> Table:
-    """The paper's value, ours, difference and verdict of each multi-task method and of other methods that we ran."""
-    group, columns = ours.group, ours.group.paper.columns
-    best = {column: best_of({o.label: o.values[column] for o in ours.ranked}) for column in columns}
-    rows = []
-    for printed in group.paper.rows:
-        runs = ours.rows_of(printed)
-        if not runs and printed.group != "multitask":
-            continue
-        rows.append([Cell(f"{printed.method} (paper)"), *_paper_cells(group, printed)])
-        if not runs:
-            rows += _unrun(group, printed)
-        for run in runs:
-            values = [
-                Cell(number(run.values[c]), "bold" if run.label in best[c] else None, run.describe(c)) for c in columns
-            ]
-            rows += [[Cell(run.label), *values], *_against(group, run)]
-    rows.append(cells(ours.reference_label, *[number(ours.reference_values[c]) for c in columns]))
-    return table(["method", *columns], rows)
-
-
-def _unrun(group: Group, printed: PaperRow) -> list[list[Cell]]:
-    blank = [UNRUN] * len(group.paper.columns)
-    not_run: Verdict = "not run"
-    return [
-        cells(_label(printed.method, group), *blank),
-        cells(_difference_name(printed.method, group), *blank),
-        cells(f"{printed.method} verdict", *[not_run] * len(blank)),
-    ]
-
-
-def _difference_name(name: str, group: Group) -> str:
-    return f"{name} difference ({group.origin_label} − paper)"
-
-
-def _against(group: Group, run: Ours) -> list[list[Cell]]:
-    """Lines with difference and verdict of a row against the paper's; "-" where the paper prints no value."""
-    differences, verdicts = [], []
-    for column in group.paper.columns:
-        cell = run.judged.get(column)
-        if cell is None:
-            differences.append(UNRUN)
-            verdicts.append(UNRUN)
-            continue
-        shown = number(cell.difference, sign=True)
-        differences.append(shown)
-        verdicts.append(f"differs by {shown}" if cell.verdict == "differs" else cell.verdict)
-    # A row under one of several readings of the paper says which.
-    under = f" under {run.row.reading}" if run.row.reading else ""
-    return [cells(_difference_name(run.name, group), *differences), cells(f"{run.name} verdict{under}", *verdicts)]
-
-
-def beyond_table(ours: OursOfGroup) -> Table | None:
-    """Our rows of methods that the paper's table lacks; None if there are none."""
-    columns = ours.group.paper.columns
-    rows = [cells(o.label, *map(o.shown, columns)) for o in ours.beyond]
-    return table(["method", *columns], rows) if rows else None
-
-
 def interval_table(ours: OursOfGroup) -> Table:
     """Our values with their 95 % intervals over subjects."""
     columns = ours.group.paper.columns
-    rows = [cells(o.label, *map(o.shown_with_interval, columns)) for o in ours.rows]
+    rows = [o.line(*map(o.shown_with_interval, columns)) for o in ours.rows]
     reference = zip(ours.reference_values.values(), ours.reference_intervals.values(), strict=True)
     rows.append(cells(ours.reference_label, *[with_interval(value, ends) for value, ends in reference]))
     return table(["method", *columns], rows)
@@ -286,23 +248,31 @@ def _pairs(ours: OursOfGroup) -> Iterator[tuple[Ours, Ours | None]]:
                     yield other, base
 
 
-class _Pair(NamedTuple):
+class ComparedPair(NamedTuple):
+    """A difference of two rows, and what it comes from."""
+
     difference: Difference
     parts: tuple[str, ...]
     seeds: str
+    """Seeds of both rows, in words."""
+    trainings: tuple[int, ...]
+    """Numbers of trainings of the two rows; one number where they are paired by seed."""
 
 
-def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> _Pair | None:
+def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> ComparedPair | None:
     """Difference of a row and another (or all-positive) on their common parts; None if there are none."""
     if b is None:
         theirs = ours.reference.select(a.row.parts, ours.reference.seeds)
         seeds = ", ".join(map(str, a.row.seeds))
-        return _Pair(difference(a.row.counts, theirs, "fixed"), a.row.parts, seeds)
+        return ComparedPair(difference(a.row.counts, theirs, "fixed"), a.row.parts, seeds, (len(a.row.seeds),))
     paired = pair_rows(a.row, b.row, [other.row for other in ours.rows])
-    return None if paired is None else _Pair(paired.difference, paired.parts, paired.seeds_in_words)
+    if paired is None:
+        return None
+    trainings = tuple(map(len, paired.seeds)) if paired.pairing == "none" else (len(paired.seeds[0]),)
+    return ComparedPair(paired.difference, paired.parts, paired.seeds_in_words, trainings)
 
 
-def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: _Pair | None) -> list[Cell]:
+def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: ComparedPair | None) -> list[Cell]:
     name = f"{a.name} − {ALL_POSITIVE if b is None else b.name} ({ours.group.origin_label})"
     if pair is None:
         return cells(name, *[UNRUN] * 4, "none in common", UNRUN)
@@ -347,8 +317,7 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
     row, trials = ours.row, ours.row.trials
     spread = seed_spread(mean_over_parts(row.counts).ave_by_seed)
     partial = bool(row.lacking)
-    return cells(
-        ours.label,
+    return ours.line(
         _parts(row.parts, group),
         UNRUN if row.is_submitted else ", ".join(map(str, row.seeds)),
         ours.shown_with_interval(AVE),
@@ -356,46 +325,6 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
         number(None if spread is None else 100 * spread),
         UNRUN if partial else number(average(row.auc).ave, digits=3),
         UNRUN if row.is_submitted else staleness(trials),
-    )
-
-
-def cost_table(ours: OursOfGroup) -> Table:
-    """Cost of every row of ours: parameters, time and memory."""
-    header = [
-        "method",
-        "trained parameters",
-        "time per step (ms)",
-        "× STL",
-        "training (s)",
-        "stages before (s)",
-        "peak memory (MiB)",
-        "above the start (MiB)",
-    ]
-    stl = [_per_step(o) for o in ours.rows if o.row.paper_row == "STL" and not o.row.variant]
-    known = [o for o in ours.rows if not o.row.is_submitted]
-    return table(header, [_cost_row(o, stl[0] if stl else float("nan")) for o in known])
-
-
-def _per_step(ours: Ours) -> float:
-    """Mean time per step over all trials of a row, in milliseconds."""
-    trials = ours.row.trials
-    return 1000 * float(trials["time_train_s"].sum(skipna=False)) / max(int(trials["steps"].sum()), 1)
-
-
-def _cost_row(ours: Ours, stl: float) -> list[Cell]:
-    trials = ours.row.trials
-    parameters = sorted(set(trials["parameters"]))
-    above = trials["peak_memory_mb"] - trials["base_memory_mb"]
-    return cells(
-        ours.label,
-        " to ".join(f"{count:,}" for count in dict.fromkeys((parameters[0], parameters[-1]))),
-        number(_per_step(ours)),
-        number(_per_step(ours) / stl),
-        number(float(trials["time_train_s"].sum(skipna=False))),
-        # All parts of a seed share one stage, so it counts once per seed.
-        number(float(trials.drop_duplicates("seed")["time_before_s"].sum(skipna=False))),
-        number(float(trials["peak_memory_mb"].max(skipna=False)), digits=0),
-        number(float(above.max(skipna=False)), digits=0),
     )
 
 

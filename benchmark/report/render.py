@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmark.core.atomic import write_atomically
 from benchmark.report import latex
 from benchmark.report.beside import Beside, audit_beside
+from benchmark.report.dots import dot_plot
 from benchmark.report.faces import WeighedFaces, ascending_weights, low_and_high_weights
 from benchmark.report.figures import training_curves, write_figure
 from benchmark.report.html import html_table
@@ -34,7 +35,8 @@ def build_report(
     *,
     templates: Path | None = None,
     faces: WeighedFaces | None = None,
-    beside: Beside | None = None,
+    splits: Sequence[Results] = (),
+    cross: Results | None = None,
 ) -> list[Path]:
     """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
@@ -46,7 +48,8 @@ def build_report(
         out: Folder, made if missing.
         templates: Folder with a template for each format; None for the suite's.
         faces: Images and weights of Figures 5 and 6; None for a report that names the command that draws them.
-        beside: Metrics, splits and other datasets of the audit; None for the metrics of these results alone.
+        splits: Results of `malbench splits`, for the audit.
+        cross: Results of `malbench cross`, for the audit.
 
     Returns:
         The files written.
@@ -55,48 +58,47 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    readable = readable_results(results)
-    context = build_context(readable)
-    beside = audit_beside(readable) if beside is None else beside
-    texts = {
-        TABLES: render_markdown(context, templates, faces),
-        LATEX: render_latex(context, beside, templates),
-        AUDIT: render_audit([section.selection for section in context.groups], beside, templates),
-    }
+    context = build_context(readable_results(results))
+    beside = audit_beside([section.group for section in context.groups], splits, cross)
+    audit = render_audit([section.selection for section in context.groups], beside, templates)
     out.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, "report") as scratch:
         with ThreadPoolExecutor(1) as pool:
             written = pool.submit(results.write, scratch / RESULTS)  # compresses on another core while Python draws
-            figures, drawn = _write_figures(context, faces, scratch / FIGURES)
+            drawn = _write_figures(context, faces, scratch / FIGURES)
             written.result()
-        texts[PAGE] = render_html(context, beside, templates, drawn, faces)
+        texts = {
+            TABLES: render_markdown(context, templates, drawn, faces),
+            LATEX: render_latex(context, beside, templates, drawn),
+            AUDIT: audit,
+            PAGE: render_html(context, beside, templates, drawn, faces),
+        }
         for name, text in texts.items():
             write_atomically(scratch / name, text.encode())
-        images = [file.relative_to(scratch).as_posix() for files in figures for file in files]
+        images = [file.relative_to(scratch).as_posix() for files in drawn.values() for file in files]
         # The results last: whoever finds them finds the tables made of them.
         publish(scratch, out, [*images, *texts, RESULTS])
     return [out / name for name in (*texts, *images, RESULTS)]
 
 
-def _write_figures(
-    context: ReportContext, faces: WeighedFaces | None, out: Path
-) -> tuple[list[list[Path]], dict[str, Path]]:
-    """Write the figures; return their files, and the SVG files of the page by name."""
-    figures = [write_figure(training_curves(s.group), out / s.figure) for s in context.groups]
-    names = [s.figure for s in context.groups]
+def _write_figures(context: ReportContext, faces: WeighedFaces | None, out: Path) -> dict[str, list[Path]]:
+    """Write the figures that hold something; return their files by name."""
+    drawn: dict[str, list[Path]] = {}
+    for section in context.groups:
+        for name, figure in ((section.dots, dot_plot(section.ours)), (section.figure, training_curves(section.group))):
+            if figure is not None:
+                drawn[name] = write_figure(figure, out / name)
     if faces is not None:
         for name, draw in ((FIGURE5, ascending_weights), (FIGURE6, low_and_high_weights)):
-            figures.append(write_figure(draw(faces), out / name, dpi=110))
-            names.append(name)
-    shown = [next(f for f in files if f.suffix == ".svg") for files in figures]
-    return figures, dict(zip(names, shown, strict=True))
+            drawn[name] = write_figure(draw(faces), out / name, dpi=110)
+    return drawn
 
 
 def render_html(
     context: ReportContext,
     beside: Beside,
     templates: Path,
-    figures: Mapping[str, Path],
+    figures: Mapping[str, Sequence[Path]],
     faces: WeighedFaces | None = None,
 ) -> str:
     """Text of `index.html`, which needs no other file and no network.
@@ -105,33 +107,39 @@ def render_html(
         context: Content of the report.
         beside: Metrics, splits and other datasets.
         templates: Folder with `index.html.j2`.
-        figures: SVG files by name: the figure of each section, and Figures 5 and 6 if there are `faces`.
+        figures: Files of each figure that was drawn, one of them an SVG, by name.
         faces: Images and weights of Figures 5 and 6.
     """
     made = environment(f"{PAGE}.j2", templates, autoescape=True)
     made.filters["table"] = html_table
     made.globals["nothing"] = NOTHING
     images = {
-        name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}" for name, file in figures.items()
+        name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}"
+        for name, files in figures.items()
+        for file in files
+        if file.suffix == ".svg"
     }
     return made.get_template(f"{PAGE}.j2").render(report=context, beside=beside, images=images, faces=faces)
 
 
-def render_latex(context: ReportContext, beside: Beside, templates: Path) -> str:
-    """Text of `tables.tex`."""
+def render_latex(context: ReportContext, beside: Beside, templates: Path, figures: Collection[str]) -> str:
+    """Text of `tables.tex`, with these figures of the folder `figures/`."""
     made = environment(f"{LATEX}.j2", templates, autoescape=False)
     made.filters.update(tex=latex.escape, table=latex.latex_table)
     made.globals["nothing"] = NOTHING
-    return made.get_template(f"{LATEX}.j2").render(report=context, beside=beside)
+    return made.get_template(f"{LATEX}.j2").render(report=context, beside=beside, figures=figures)
 
 
-def render_markdown(context: ReportContext, templates: Path, faces: WeighedFaces | None = None) -> str:
-    """Text of `tables.md`.
+def render_markdown(
+    context: ReportContext, templates: Path, figures: Collection[str], faces: WeighedFaces | None = None
+) -> str:
+    """Text of `tables.md`, with these figures of the folder `figures/`.
 
     Raises:
         UserError: The template is missing.
     """
-    return markdown_template(f"{TABLES}.j2", templates).render(report=context, faces=faces, nothing=NOTHING)
+    template = markdown_template(f"{TABLES}.j2", templates)
+    return template.render(report=context, figures=figures, faces=faces, nothing=NOTHING)
 
 
 def render_audit(

@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import pandas as pd
-
 from benchmark.core.errors import UserError
 from benchmark.paper.audit import Audit, audit
-from benchmark.paper.expressions import Outcome
 from benchmark.paper.tables import ambiguities
+from benchmark.report.answer import answers
 from benchmark.report.calibration import calibrate_group, calibration_sentence
 from benchmark.report.cells import UNRUN, Table, cells, number, table
-from benchmark.report.claims import JudgedClaim, OurOutcome, judge_claims
-from benchmark.report.groups import Group, group_results, read_provenance, reserve_of, staleness, torch_of
+from benchmark.report.claims import judge_claims
+from benchmark.report.claims_table import ClaimsContext, claims_context
+from benchmark.report.comparison import beyond_table, compared_table, printed_table
+from benchmark.report.groups import Group, group_results, read_provenance, reserve_of, torch_of
 from benchmark.report.ours import (
+    OURS,
+    SUBMITTED,
     OursOfGroup,
     au_difference_table,
-    beyond_table,
-    compared_table,
-    cost_table,
     difference_table,
     interval_table,
-    printed_table,
     score_groups,
     summary_table,
 )
+from benchmark.report.row_cost import cost_table
 from benchmark.report.selection import audit_group
 from benchmark.report.selection_tables import SelectionContext, selection_context
+from benchmark.report.trial_list import UNKNOWN, trial_table
 from benchmark.report.verdicts import VerdictCounts, count_verdicts, readings_in_words
 from benchmark.stats.verdict import JUDGED, Verdict
 from benchmark.store.results import Results
 
-UNKNOWN = "unknown"
-
 LONGEST_STEM = 60
 """Longest part of a figure's file name, characters."""
-LISTED = 300
-"""Largest number of trials of a group that the page lists."""
+
+
+_RUNS = {OURS: "our runs", SUBMITTED: "submitted rows"}
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,17 @@ class GroupContext:
     """One section of the report."""
 
     group: Group
+    ours: OursOfGroup
+    """Its scored rows."""
     title: str
+    answer: str
+    """What these runs say of MAL and MTL, in a sentence."""
+    dots: str
+    """Name of the files of the figure below the answer, without extension."""
     figure: str
-    """Name of the figure's files, without extension."""
+    """Name of the files of the training curves, without extension."""
     figure_heading: str
-    """Heading of the figure: the figure of the paper that it repeats."""
+    """Heading of the training curves: the figure of the paper that they repeat."""
     facts: tuple[tuple[str, str], ...]
     """Names and values of the settings and versions behind the numbers."""
     notes: tuple[str, ...]
@@ -74,6 +79,16 @@ class GroupContext:
     selection: SelectionContext
     """The methods under other rules of selection."""
 
+    @property
+    def whose(self) -> str:
+        """Whose the rows of its tables are, in the words of a heading."""
+        return " and ".join(self.ours.whose)
+
+    @property
+    def runs(self) -> str:
+        """The rows of its tables, in the words of a heading."""
+        return " and ".join(_RUNS[whose] for whose in self.ours.whose)
+
 
 @dataclass(frozen=True)
 class AuditContext:
@@ -84,37 +99,22 @@ class AuditContext:
 
 
 @dataclass(frozen=True)
-class ClaimsContext:
-    """The paper's claims.
-
-    Attributes:
-        follow: Number of claims that follow from the printed tables.
-        fail: Number of claims that the printed tables contradict.
-        depend: Number of claims that follow by one fair reading and not by another.
-        unknown: Number of claims that the printed tables cannot decide.
-        table: All claims, judged on the printed tables and on our runs.
-        short: All claims, judged on the printed tables only.
-    """
-
-    follow: int
-    fail: int
-    depend: int
-    unknown: int
-    table: Table
-    short: Table
-
-
-@dataclass(frozen=True)
 class ReportContext:
     """Context of the templates."""
 
     groups: tuple[GroupContext, ...]
     audit: AuditContext
     claims: ClaimsContext
-    verdicts: Table
+    verdicts: Table | None
+    """Cells by verdict, of the groups that are held against the paper; None if none is."""
     ambiguities: Table
     faults: tuple[UserError, ...] = ()
     """Errors of the groups that cannot be shown."""
+
+    @property
+    def unjudged(self) -> list[GroupContext]:
+        """Groups that are not held against the paper's table, since their data are not its own."""
+        return [context for context in self.groups if context.group.paper.is_printed and not context.group.is_judged]
 
     def of_origin(self, origin: str) -> list[GroupContext]:
         """Groups of one origin of data, in the order of the report."""
@@ -129,29 +129,34 @@ def build_context(results: Results) -> ReportContext:
     """
     faults: list[UserError] = []
     groups = group_results(results, faults)
-    names = _figure_names(groups)
-    contexts = tuple(_group_context(ours, name) for ours, name in zip(score_groups(groups), names, strict=True))
+    scored = score_groups(groups)
+    dots = _figure_names(groups, [group.dataset for group in groups], "answer-")
+    curves = _figure_names(groups, [group.curves_name for group in groups])
+    contexts = tuple(map(_group_context, scored, answers(scored), dots, curves))
     return ReportContext(
         groups=contexts,
         audit=_audit_context(audit()),
-        claims=_claims_context(judge_claims(groups)),
+        claims=claims_context(judge_claims(groups)),
         verdicts=_verdict_table(contexts),
         ambiguities=_ambiguity_table(groups),
         faults=tuple(faults),
     )
 
 
-def _group_context(ours: OursOfGroup, figure: str) -> GroupContext:
+def _group_context(ours: OursOfGroup, answer: str, dots: str, figure: str) -> GroupContext:
     group = ours.group
     judged = [row.judged for row in ours.rows]
     return GroupContext(
         group=group,
+        ours=ours,
         title=group.title,
+        answer=answer,
+        dots=dots,
         figure=figure,
         figure_heading=group.curves_name,
         facts=_facts(group),
         notes=_notes(group),
-        readings=tuple(readings_in_words(group, judged)),
+        readings=tuple(readings_in_words(group, judged)) if group.is_judged else (),
         calibration=calibration_sentence(calibrate_group(group, alone=False)),
         printed=printed_table(group),
         compared=compared_table(ours),
@@ -161,19 +166,19 @@ def _group_context(ours: OursOfGroup, figure: str) -> GroupContext:
         au_differences=au_difference_table(ours),
         summary=summary_table(ours),
         costs=cost_table(ours),
-        trials=_trial_table(group),
+        trials=trial_table(group),
         verdicts=count_verdicts(group, judged),
         selection=selection_context(audit_group(group, [row.name for row in ours.rows]), group.title),
     )
 
 
-def _figure_names(groups: Iterable[Group]) -> list[str]:
+def _figure_names(groups: Sequence[Group], stems: Sequence[str], before: str = "") -> list[str]:
     """File names of figures, such as `figure3`; later groups of a dataset get a suffix: profile, origin and data."""
     names: list[str] = []
     seen: set[str] = set()
-    for group in groups:
+    for group, stem in zip(groups, stems, strict=True):
         suffix = "-".join((group.profile[:LONGEST_STEM], group.origin, group.fingerprint[:8]))
-        name = re.sub(r"[^a-z0-9]+", "", group.curves_name.lower())[:LONGEST_STEM]
+        name = before + re.sub(r"[^a-z0-9]+", "", stem.lower())[:LONGEST_STEM]
         if group.dataset in seen:
             name = f"{name}-{re.sub(r'[^a-z0-9.]+', '-', suffix.lower()).strip('-.')}"
         seen.add(group.dataset)
@@ -271,61 +276,15 @@ def _audit_context(paper_audit: Audit) -> AuditContext:
     )
 
 
-_SAYS = {True: "yes", False: "no", None: "cannot say"}
+def _verdict_table(contexts: Iterable[GroupContext]) -> Table | None:
+    """Cells by verdict; where cells were held against the paper, also the number of single AUs to differ by chance.
 
-
-def _claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
-    worlds = [our.runs for our in judged[0].ours]
-    rows = []
-    for judgement in judged:
-        for i, reading in enumerate(judgement.readings):
-            first = i == 0
-            rows.append(
-                cells(
-                    f"{judgement.claim.id} (§{judgement.claim.section})" if first else "",
-                    judgement.claim.text if first else "",
-                    reading.name,
-                    _outcome(reading.printed),
-                    *[_our_outcome(our) for our in reading.ours],
-                )
-            )
-    short = [
-        cells(judgement.claim.id, f"§{judgement.claim.section}", _follows_in_words(judgement)) for judgement in judged
-    ]
-    return ClaimsContext(
-        follow=sum(judgement.follows is True for judgement in judged),
-        fail=sum(judgement.follows is False for judgement in judged),
-        depend=sum(judgement.depends for judgement in judged),
-        unknown=sum(judgement.follows is None and not judgement.depends for judgement in judged),
-        table=table(
-            ["claim", "text", "read as", "follows from the printed tables", *[f"ours: {name}" for name in worlds]],
-            rows,
-            words=True,
-        ),
-        short=table(["claim", "section", "follows from the printed tables"], short, words=True),
-    )
-
-
-def _follows_in_words(judgement: JudgedClaim) -> str:
-    if not judgement.depends:
-        return _SAYS[judgement.follows]
-    return "; ".join(f"{reading.name}: {_SAYS[reading.printed.holds]}" for reading in judgement.readings)
-
-
-def _outcome(outcome: Outcome) -> str:
-    chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of draws)"
-    return f"{_SAYS[outcome.holds]}{chance}: {outcome.evidence}"
-
-
-def _our_outcome(our: OurOutcome) -> str:
-    text = _outcome(our.outcome)
-    return f"{our.standing}; {text}" if our.standing and our.outcome.holds is not None else text
-
-
-def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
-    """Cells by verdict; where cells were held against the paper, also the number of single AUs to differ by chance."""
-    printed = [context for context in contexts if context.group.paper.is_printed]
-    names = [verdict for verdict in get_args(Verdict) if any(verdict in c.verdicts.cells for c in printed)]
+    None if no group has data that can be held against the paper.
+    """
+    judged = [context for context in contexts if context.group.paper.is_printed and context.group.is_judged]
+    if not judged:
+        return None
+    names = [verdict for verdict in get_args(Verdict) if any(verdict in c.verdicts.cells for c in judged)]
     chance = ["differ by chance alone"] if any(verdict in JUDGED for verdict in names) else []
     rows = [
         cells(
@@ -333,30 +292,9 @@ def _verdict_table(contexts: Iterable[GroupContext]) -> Table:
             *[str(context.verdicts.cells.get(name, 0)) for name in names],
             *[number(context.verdicts.by_chance) for _ in chance],
         )
-        for context in printed
+        for context in judged
     ]
     return table(["runs", *names, *chance], rows)
-
-
-def _trial_table(group: Group) -> Table:
-    header = ["trial", "method", "part", "seed", "settings that differ", "method version", "stale", "commit"]
-    ordered = group.results.trials.sort_values(["method", "part", "seed", "trial"])
-    rows = [
-        cells(
-            str(trial["trial"]),
-            str(trial["method"]),
-            str(trial["part"]),
-            str(trial["seed"]),
-            str(trial["variant"]) or UNRUN,
-            str(trial["method_version"]),
-            staleness(pd.DataFrame([trial])),
-            str(read_provenance(trial["provenance"]).get("commit") or UNKNOWN),
-        )
-        for trial in ordered.head(LISTED).to_dict("records")
-    ]
-    if len(ordered) > LISTED:
-        rows.append(cells(f"and {len(ordered) - LISTED:,} more in results.parquet", *[""] * (len(header) - 1)))
-    return table(header, rows, words=True)
 
 
 def _ambiguity_table(groups: Iterable[Group]) -> Table:
@@ -373,7 +311,7 @@ def _ambiguity_table(groups: Iterable[Group]) -> Table:
         )
         for ambiguity in ambiguities()
     ]
-    return table(["", "question", "default", *names], rows, words=True)
+    return table(["id", "question", "default", *names], rows, words=True)
 
 
 def _settings(group: Group) -> list[tuple[str, dict[str, Any]]]:

@@ -69,18 +69,22 @@ def _name_lines(axes: Axes, names: Sequence[str], title: str) -> None:
 
 
 @own_style()
-def map_figure(asked: Map, differences: Mapping[tuple[int, int, int], RowDifference | None]) -> Figure:
+def map_figure(asked: Map, differences: Mapping[tuple[int, int, int], RowDifference | None]) -> Figure | None:
     """A grid of cells per kind of data: difference and interval; bold where the interval is on one side of 0.
+
+    None if no cell was run.
 
     Args:
         asked: The map.
         differences: F1 points, by the positions of panel, row and column; None where trials are not done.
     """
+    run = [abs(difference.f1) for difference in differences.values() if difference is not None]
+    if not run:
+        return None
     panels, height = len(asked.panels), 0.75 + 0.55 * len(asked.rows)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(1, panels, squeeze=False)[0]
-    run = [abs(difference.f1) for difference in differences.values() if difference is not None]
     limit = max([1.0, *run])
     for p, axes in enumerate(grid):
         values = np.full((len(asked.rows), len(asked.columns)), np.nan)

@@ -72,7 +72,12 @@ def test_hostile_names_are_text(page: Any) -> None:
     assert page.get_by_text(HOSTILE).count() > 0
 
 
+def open_details(page: Any) -> None:
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+
+
 def test_tables_sort(page: Any) -> None:
+    open_details(page)
     table = page.locator("table", has_text="Ours with 95 % intervals over subjects")
     column = page.evaluate(
         "(t) => [...t.tHead.rows[0].cells].findIndex((c) => c.innerText.trim() === 'AU4')", table.element_handle()
@@ -96,7 +101,9 @@ def test_tables_sort(page: Any) -> None:
 
 
 def test_the_keyboard_reaches_all(page: Any) -> None:
-    wanted = page.evaluate("document.querySelectorAll('a[href], button, [tabindex=\"0\"]').length")
+    open_details(page)
+    stops = "a[href]:not([tabindex]), button, summary, [tabindex='0']"
+    wanted = page.evaluate(f'document.querySelectorAll("{stops}").length')
     assert wanted > 100
     page.evaluate("window.met = new Set(); document.addEventListener('focusin', (e) => window.met.add(e.target))")
     for _ in range(wanted):
@@ -107,6 +114,52 @@ def test_the_keyboard_reaches_all(page: Any) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     page.wait_for_url("**#main")
+
+
+def test_details_open_with_the_keyboard_and_in_print(page: Any) -> None:
+    summary = page.locator("summary", has_text="Cost").first
+    assert not page.locator("caption", has_text="Cost").first.is_visible()
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("caption", has_text="Cost").first.is_visible()
+    assert page.evaluate("[...document.querySelectorAll('details')].some((details) => !details.open)")
+    page.pdf()
+    assert page.evaluate("[...document.querySelectorAll('details')].every((details) => details.open)")
+
+
+def test_answer_figure_and_verdicts_stand_in_the_first_screen(page: Any) -> None:
+    for shown in (".answers p", ".answers img", "#verdicts + *"):
+        box = page.locator(shown).first.bounding_box()
+        assert box["height"] > 10
+        assert box["y"] + box["height"] <= 900
+
+
+def test_wide_tables_show_that_they_scroll_and_keep_their_names_in_sight(page: Any) -> None:
+    page.set_viewport_size({"width": 375, "height": 800})
+    open_details(page)
+    page.wait_for_timeout(100)
+    boxes = page.locator(".scroll")
+    wide = [box for box in boxes.all() if box.evaluate("(b) => b.scrollWidth - b.clientWidth > 1")]
+    assert len(wide) > 5
+    for box in boxes.all():
+        is_wide = box.evaluate("(b) => b.scrollWidth - b.clientWidth > 1")
+        assert (box.evaluate("(b) => getComputedStyle(b).boxShadow") != "none") == is_wide
+    first = page.locator(".scroll", has_text="Summary of our runs").first
+    name, value = first.locator("tbody tr").first.locator("th, td").all()[:2]
+    before = name.bounding_box()["x"], value.bounding_box()["x"]
+    first.evaluate("(b) => b.scrollTo(b.scrollWidth, 0)")
+    page.wait_for_function("(b) => !b.classList.contains('more')", arg=first.element_handle())
+    assert first.evaluate("(b) => getComputedStyle(b).boxShadow") == "none"
+    assert name.bounding_box()["x"] == before[0]
+    assert value.bounding_box()["x"] < before[1]
+
+
+def test_a_value_leads_to_its_trial(page: Any) -> None:
+    page.locator("caption", has_text="Summary of our runs").locator("xpath=..").locator("tbody td a").first.click()
+    target = page.locator(":target")
+    assert target.evaluate("(t) => t.closest('table').caption.innerText") == "Trials"
+    box, banner = target.bounding_box(), page.locator(".banner").first.bounding_box()
+    assert banner["y"] + banner["height"] <= box["y"] <= 900 - box["height"]
 
 
 def test_dark_and_print(page: Any) -> None:

@@ -6,19 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.api.results import beside_of
+from benchmark.api.results import find_other_results
 from benchmark.report.beside import Beside, audit_beside
+from benchmark.report.groups import group_results
 from benchmark.report.render import build_report, render_audit
 from benchmark.store.results import Results
 from tests.report.conftest import TEMPLATES, make_results
 from tests.report.test_metrics import ranked
 from tests.report.test_splits import of_split
 
+SPLITS = Results.concat([of_split(1), of_split(2, skill=0.8)])
+
 
 @pytest.fixture(scope="module")
 def beside() -> Beside:
-    splits = Results.concat([of_split(1), of_split(2, skill=0.8)])
-    return audit_beside(ranked(make_results(seeds=(0, 1, 2))), [splits])
+    return audit_beside(group_results(ranked(make_results(seeds=(0, 1, 2)))), [SPLITS])
 
 
 def test_the_answers_stand_above_the_tables(beside: Beside) -> None:
@@ -31,8 +33,8 @@ def test_the_answers_stand_above_the_tables(beside: Beside) -> None:
     assert "printed / SD" in tables
 
 
-def test_every_format_has_the_tables(beside: Beside, tmp_path: Path) -> None:
-    build_report(make_results(seeds=(0, 1, 2)), tmp_path, templates=TEMPLATES, beside=beside)
+def test_every_format_has_the_tables(tmp_path: Path) -> None:
+    build_report(make_results(seeds=(0, 1, 2)), tmp_path, templates=TEMPLATES, splits=[SPLITS])
     for name in ("audit.md", "index.html", "tables.tex"):
         text = (tmp_path / name).read_text()
         assert "printed / SD" in text, name
@@ -40,13 +42,14 @@ def test_every_format_has_the_tables(beside: Beside, tmp_path: Path) -> None:
 
 
 def test_without_splits_and_other_datasets_there_is_no_trace_of_them(tmp_path: Path) -> None:
-    made = beside_of(make_results(seeds=(0, 1, 2)), tmp_path)
-    assert (made.splits, made.cross) == ((), None)
-    page = render_audit([], made, TEMPLATES)
+    others = find_other_results(tmp_path / "runs", tmp_path / "out")
+    assert (others.splits, others.cross) == ((), None)
+    page = render_audit([], audit_beside(group_results(make_results(seeds=(0, 1, 2)))), TEMPLATES)
+    assert "other metrics" in page
     assert "other splits" not in page
     assert "Other datasets" not in page
 
 
 def test_methods_that_learn_nothing_have_no_order() -> None:
     untrained = make_results(("all_positive",), parameters=0)
-    assert audit_beside(untrained).metrics == ()
+    assert audit_beside(group_results(untrained)).metrics == ()

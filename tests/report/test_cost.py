@@ -9,7 +9,16 @@ import pytest
 
 from benchmark.core.errors import UserError
 from benchmark.core.places import PROJECT
-from benchmark.report.cost import FORMS, GRAPH_KEPT, STEPS_OF_A_FOLD, Costs, read_benchmarks, read_costs, write_costs
+from benchmark.report.cost import (
+    FORMS,
+    GRAPH_KEPT,
+    STEPS_OF_A_FOLD,
+    Costs,
+    cost_figure,
+    read_benchmarks,
+    read_costs,
+    write_costs,
+)
 
 TEMPLATES = PROJECT / "templates"
 SECONDS = dict(zip(FORMS, (1.0, 4.5, 4.2, 7.0, 6.5, 6.0), strict=True))
@@ -54,6 +63,7 @@ def benchmarks(file: Path, found: list[dict[str, object]]) -> Path:
 
 
 def page(tmp_path: Path, found: list[dict[str, object]]) -> str:
+    tmp_path.mkdir(exist_ok=True)
     costs = read_benchmarks([benchmarks(tmp_path / "a.json", found)])
     write_costs(costs, tmp_path / "out", templates=TEMPLATES)
     return (tmp_path / "out" / "cost.md").read_text()
@@ -174,3 +184,18 @@ def test_the_table_of_families_by_hand(tmp_path: Path) -> None:
         ["vit", r"channels\_last", "4.00", "4.00", "1.00", "-", "-", "310", "-", "2e-06"],
     ]
     assert "MAL on every backbone" not in page(tmp_path, rows())
+
+
+def test_the_figure_has_a_title_and_names_the_machine(tmp_path: Path) -> None:
+    costs = read_benchmarks([benchmarks(tmp_path / "a.json", rows())])
+    figure = cost_figure(costs.rows_of("curves"))
+    assert figure is not None
+    assert figure.get_suptitle() == "One training step of MAL in each form, and of MTL: 64 px"
+    assert figure.get_supxlabel() == MADE["machine"]
+
+
+def test_nothing_measured_is_not_drawn(tmp_path: Path) -> None:
+    assert "figures/cost.png" in page(tmp_path / "with", rows())
+    assert (tmp_path / "with" / "out" / "figures" / "cost.png").is_file()
+    assert "figures/cost.png" not in page(tmp_path / "without", [each for each in rows() if each["table"] != "curves"])
+    assert not (tmp_path / "without" / "out" / "figures").exists()

@@ -13,6 +13,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.f1 import f1
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.report.cells import Table
+from benchmark.report.groups import group_results
 from benchmark.report.metrics import MetricsOfGroup, metrics_of_groups, write_metrics
 from benchmark.store.results import Results
 from tests.report.conftest import make_results
@@ -34,7 +35,7 @@ def results() -> Results:
 
 @pytest.fixture(scope="module")
 def made(results: Results) -> MetricsOfGroup:
-    (group,) = metrics_of_groups(results)
+    (group,) = metrics_of_groups(group_results(results))
     return group
 
 
@@ -79,7 +80,7 @@ def test_orders(made: MetricsOfGroup) -> None:
 
 def test_equal_methods_have_no_order() -> None:
     alike = ranked(make_results(seeds=(0, 1, 2), skills={"stl": 0.7, "mtl": 0.7, "mal": 0.7}))
-    (group,) = metrics_of_groups(alike)
+    (group,) = metrics_of_groups(group_results(alike))
     assert group.orders is not None
     assert float(rows_of(group.orders)["F1"][3]) < 0.8
 
@@ -101,7 +102,7 @@ def test_people_and_groups(made: MetricsOfGroup, results: Results) -> None:
 
 
 def test_results_of_earlier_versions_have_no_average_precision() -> None:
-    (group,) = metrics_of_groups(make_results(seeds=(0, 1)))
+    (group,) = metrics_of_groups(group_results(make_results(seeds=(0, 1))))
     assert rows_of(group.methods)["MAL"][-1] == "n/a"
     assert "[" not in rows_of(group.methods)["MAL"][5]  # an AUC, and no interval over subjects
     assert group.orders is not None
@@ -109,7 +110,7 @@ def test_results_of_earlier_versions_have_no_average_precision() -> None:
 
 
 def test_one_seed_has_values_and_no_interval() -> None:
-    (group,) = metrics_of_groups(ranked(make_results()))
+    (group,) = metrics_of_groups(group_results(ranked(make_results())))
     assert all("[" not in text for row in rows_of(group.methods).values() for text in row)
     assert group.orders is not None
     assert rows_of(group.orders)["F1"][1:] == ["1.00", "0 of 3", "n/a"]
@@ -126,4 +127,4 @@ def test_page(results: Results, tmp_path: Path) -> None:
 
 def test_no_trained_method() -> None:
     with pytest.raises(UserError, match="no trained method"):
-        metrics_of_groups(make_results(("stl",), parameters=0))
+        write_metrics(make_results(("stl",), parameters=0), Path())

@@ -14,18 +14,13 @@ import pytest
 from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
 from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.report.comparison import beyond_table
 from benchmark.report.groups import group_results
 from benchmark.report.names import check_name
-from benchmark.report.ours import (
-    beyond_table,
-    cost_table,
-    difference_table,
-    interval_table,
-    score_groups,
-    summary_table,
-)
+from benchmark.report.ours import difference_table, interval_table, score_groups, summary_table
 from benchmark.report.pairs import pair_rows
 from benchmark.report.predictions import Predictions, read_predictions
+from benchmark.report.row_cost import cost_table
 from benchmark.report.submitted import score_predictions
 from benchmark.report.tables import build_context
 from benchmark.store.results import Results

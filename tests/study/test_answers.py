@@ -13,6 +13,7 @@ from benchmark.stats.multiple import equivalence_p
 from benchmark.store.results import Results
 from benchmark.study.answers import Answer, Comparison, agreement
 from benchmark.study.answers import answer as answer_of_differences
+from benchmark.study.figures import map_figure
 from benchmark.study.page import write_study
 from benchmark.study.plan import Plan, Question
 from benchmark.study.statistics import RowDifference
@@ -137,6 +138,14 @@ def test_a_map_has_a_cell_for_each_pair_of_values(tmp_path: Path) -> None:
     assert "*Incomplete: 18 of 72 trials are not done" in text
     (cells,) = [line for line in text.splitlines() if line.startswith("| large")]
     assert cells.rstrip(" |").endswith("-")  # the cell without trials
+
+
+def test_a_map_with_nothing_in_it_is_not_drawn() -> None:
+    (asked,) = MAP_PLAN.maps
+    nothing: dict[tuple[int, int, int], RowDifference | None] = dict.fromkeys(asked.cells)
+    assert map_figure(asked, nothing) is None
+    rows = rows_of(make_results(("mal", "mtl")))
+    assert map_figure(asked, nothing | {(0, 0, 0): RowDifference.between(rows["mal"], rows["mtl"])}) is not None
 
 
 def test_wrong_plans_are_refused() -> None:
