@@ -97,7 +97,7 @@ class OtherResults:
 
 
 def find_other_results(runs: Path, out: Path) -> OtherResults:
-    """Read the results of splits and of other datasets beside a report, else beside the default stores of their commands.
+    """Read the results of splits and of other datasets beside a report, else in the default stores of their commands.
 
     Args:
         runs: The store of the report.

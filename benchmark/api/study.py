@@ -51,7 +51,7 @@ class StudyRequest:
         execution: Device, threads, checkpoints.
     """
 
-    plan: str = "small"
+    plan: str = "decisive"
     questions: tuple[str, ...] = ()
     runs: Path = Path("runs/study")
     cache: Path = field(default_factory=default_cache)
@@ -71,7 +71,7 @@ def check_study(request: StudyRequest) -> Plan:
         UserError: No such plan or question, or a wrong setting.
 
     Example:
-        >>> plan = check_study(StudyRequest("small"))
+        >>> plan = check_study(StudyRequest("decisive"))
         >>> plan.dataset
         'bp4d'
     """
@@ -88,7 +88,7 @@ def study_sharing(request: StudyRequest) -> Sharing:
         request: The study; `execution.processes` and `execution.threads` say what is asked for.
 
     Example:
-        >>> study_sharing(StudyRequest("small", execution=Execution("cpu", threads=1, processes=2)))
+        >>> study_sharing(StudyRequest("decisive", execution=Execution("cpu", threads=1, processes=2)))
         Sharing(processes=2, threads=1)
     """
     asked = request.execution
@@ -114,7 +114,7 @@ def run_study(
         UserError: Data or settings are wrong.
 
     Example:
-        >>> request = StudyRequest("small")
+        >>> request = StudyRequest("decisive")
         >>> run_study(request, check_study(request), lambda grid: grid.run())  # doctest: +SKIP
         False
     """
@@ -164,8 +164,8 @@ def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[
 
     Example:
         >>> from pathlib import Path
-        >>> write_study_page("small", Path("runs/study"), Path("reports/study"))  # doctest: +SKIP
-        [PosixPath('reports/study/small.md'), PosixPath('reports/study/small.parquet')]
+        >>> write_study_page("decisive", Path("runs/study"), Path("reports/study"))  # doctest: +SKIP
+        [PosixPath('reports/study/decisive.md'), PosixPath('reports/study/decisive.parquet')]
     """
     plan = load_plan(plan_name)
     present = source_hashes()
@@ -188,8 +188,8 @@ def register_plan(plan_name: str) -> Path:
         UserError: The plan has a mistake, or is not committed as it stands.
 
     Example:
-        >>> register_plan("small")  # doctest: +SKIP
-        PosixPath('benchmark/study/plans/small.registered')
+        >>> register_plan("decisive")  # doctest: +SKIP
+        PosixPath('benchmark/study/plans/decisive.registered')
     """
     plan = load_plan(plan_name)
     digests_of(plan, discover())

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def study(
-    plan: Annotated[str, typer.Argument(help="A plan: small, more, full, or a file.")] = "small",
+    plan: Annotated[str, typer.Argument(help="A plan: decisive, tuning, harm, or a file.")] = "decisive",
     question: Annotated[list[str] | None, typer.Option(help="Only this question or choice; may be repeated.")] = None,
     runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the study's trials.")] = Path("runs/study"),
     cache: Cache = DEFAULT_CACHE,

@@ -51,7 +51,7 @@ def write_study(
         raise UserError(
             "no trial of the study is done",
             where=name,
-            remedy="run `malbench study`, or name results with --with, such as reports/study/small.parquet",
+            remedy="run `malbench study`, or name results with --with, such as reports/study/tuning.parquet",
         )
     stem = Path(name).stem
     drawn = {

@@ -351,7 +351,7 @@ def load_plan(name: str) -> Plan:
             "the plan of a study cannot be read",
             where=file,
             found=str(error).replace("\n", " ")[:200],
-            remedy="mend it, or start from a copy of benchmark/study/plans/small.toml",
+            remedy="mend it, or start from a copy of benchmark/study/plans/harm.toml",
         ) from error
     _check_choices(plan, file)
     return plan
