@@ -21,7 +21,7 @@ GRADIENT_PROBE_PAGE = "gradient_probe.md"
 
 def candidate_name(candidate: Sequence[str]) -> str:
     """Readable name of a candidate: its changes to the profile."""
-    return "; ".join(candidate) or "as the profile has it"
+    return "; ".join(candidate) or "unchanged"
 
 
 class WeightSelection(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -246,8 +247,8 @@ def test_a_choice_is_the_candidate_of_highest_f1(tmp_path: Path) -> None:
     chosen = text.split("## Which beta?")[1]
     assert "Choice `beta` of the plan." in chosen
     assert "**Of the highest F1, and so chosen: methods.mal.beta=0.01.**" in chosen
-    assert "**methods.mal.beta=0.01 against as the profile has it: +" in chosen
-    assert "| methods.mal.beta=0.01 − as the profile has it" in chosen
+    assert "**methods.mal.beta=0.01 against unchanged: +" in chosen
+    assert "| methods.mal.beta=0.01 − unchanged" in chosen
     assert "Incomplete" not in chosen
     # A candidate without its trials may be the best.
     text = page_of(Results.concat(made[:2]), tmp_path, found, plan)
@@ -273,7 +274,7 @@ def test_wrong_choices(tmp_path: Path, old: str, new: str, message: str) -> None
 
 
 def test_candidates_that_are_the_same_settings_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text(CHOICE.replace("beta=0.01", "beta=0.001"))  # as the profile has it
+    (tmp_path / "x.toml").write_text(CHOICE.replace("beta=0.01", "beta=0.001"))  # as in the profile
     with pytest.raises(UserError, match="are the same settings") as caught:
         digests_of(load_plan(str(tmp_path / "x.toml")), discover())
     assert "methods.mal.beta=0.001" in str(caught.value.found)
@@ -310,7 +311,7 @@ def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path, nam
     found = digests_of(plan, discover())
     page, again, *drawn = write_study(plan, results, tmp_path, digests=found, templates=TEMPLATES, name=name)
     assert page.read_text() == (kept / f"{name}.md").read_text()
-    assert drawn
+    assert {figure.name for figure in drawn} == {file.name for file in (kept / "figures").glob(f"{name}-*")}
     for figure in drawn:
         assert figure.read_bytes() == (kept / "figures" / figure.name).read_bytes()
     assert set(Results.read(again).trials["trial"]) == set(results.trials["trial"])  # none that the page is not of
@@ -319,3 +320,24 @@ def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path, nam
 def test_a_study_without_a_trial_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no trial of the study is done"):
         page_of(Results.empty(), tmp_path, {question.name: {} for question in PLAN.questions})
+
+
+def test_the_profile_has_the_settings_that_the_tuning_study_chose() -> None:
+    """The choice is computed here from the committed trials alone."""
+    results = Results.read(PROJECT / "reports" / "study" / "tuning.parquet")
+    done = results.trials.set_index("trial")
+    averages = results.scores.groupby("trial")["f1"].mean()
+    settings = {key: json.loads(text) for key, text in done["settings"].items()}
+    for choice in load_plan("tuning").choices:
+        mine = done.index[done["method"] == choice.method]
+        assert len(mine) == len(choice.candidates) * len(choice.seeds)
+        scored: dict[str, list[float]] = {}
+        for key in mine:
+            scored.setdefault(json.dumps(settings[key]["hparams"], sort_keys=True), []).append(averages[key])
+        assert {len(values) for values in scored.values()} == {len(choice.seeds)}
+        best = json.loads(max(scored, key=lambda hparams: np.mean(scored[hparams])))
+        profile, changed = load_profile("standin", [])
+        selection = Selection((choice.method,), ("part1",), (0,))
+        trials = expand(profile, changed, discover(), Sources(AuSource(BP4D, ("a", "b"))), selection)
+        (trial,) = [made for made in trials if made.method == choice.method]
+        assert json.loads(trial.model_dump_json())["hparams"] == best, choice.name
