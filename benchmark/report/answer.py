@@ -52,7 +52,7 @@ def _place(group: Group) -> str:
 
 
 def _settings(group: Group) -> str:
-    """What tells a group from others on the same data."""
+    """Profile, changed settings and data of a group, which tell it from others of its kind."""
     overrides = f", with {group.shared_overrides}" if group.shared_overrides else ""
     return f"profile {group.profile}{overrides}, data {group.fingerprint[:8]}"
 
@@ -64,7 +64,7 @@ def _sentence(ours: OursOfGroup, place: str) -> str:
 
 
 def _not_run(ours: OursOfGroup) -> str:
-    """What of the two is missing."""
+    """Name the one of the two that is missing, or both."""
     missing = [name for name in (MAL, MTL) if ours.default_row(name) is None]
     elsewhere = any(o.row.paper_row in missing for o in ours.rows)
     settings = " in default settings" if elsewhere else ""
@@ -76,7 +76,7 @@ def _were(names: Sequence[str]) -> str:
 
 
 def _compared(ours: OursOfGroup, mal: Ours, mtl: Ours) -> str:
-    """What the difference of both rows says."""
+    """Say what the difference of both rows shows."""
     both, pair, folds = f"{mal.name} and {mtl.name}", ours.pair_of(mal, mtl), ours.group.paper.folds
     if pair is None:
         return f"{both} were tested on different parts, so nothing can be said of them"
@@ -97,7 +97,7 @@ def _compared(ours: OursOfGroup, mal: Ours, mtl: Ours) -> str:
 
 
 def _reservations(ours: OursOfGroup, mal: Ours | None) -> Iterator[str]:
-    """What a reader must know with the finding: stale trials, rows from outside, the data, the paper's values."""
+    """Yield what a reader must know with the finding: stale trials, rows from outside, the data, the paper's values."""
     group = ours.group
     own = [o.row.trials["stale"] for o in ours.rows if not o.row.is_submitted]
     if stale := stale_note(pd.concat(own) if own else ()).strip(" ."):

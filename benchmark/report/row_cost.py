@@ -1,4 +1,4 @@
-"""What training cost: parameters, time and memory of each of our rows."""
+"""Cost of training: parameters, time and memory of each of our rows."""
 
 from __future__ import annotations
 

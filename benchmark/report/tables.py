@@ -51,7 +51,7 @@ class GroupContext:
     """Its scored rows."""
     title: str
     answer: str
-    """What these runs say of MAL and MTL, in a sentence."""
+    """The finding of these runs on MAL and MTL, in a sentence."""
     dots: str
     """Name of the files of the figure below the answer, without extension."""
     figure: str
