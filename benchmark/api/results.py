@@ -8,6 +8,8 @@ from pathlib import Path
 from filelock import Timeout
 
 from benchmark.api.listener import SILENT, Listener
+from benchmark.api.pages import page_folder
+from benchmark.api.publish import check_publishable
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
 from benchmark.report.calibration import calibration_table
@@ -91,33 +93,37 @@ def write_report(
     faces: Path | None = None,
     trial: str = "",
     cache: Path | None = None,
+    publish: bool = False,
     listener: Listener = SILENT,
 ) -> list[Path]:
     """Build tables, page and figures from finished trials.
 
     Args:
         runs: The store.
-        out: Folder of the report.
+        out: Folder of the report; None for `report` in the store. If the store has no finished trial, the results in
+            this folder are read, or, for None, the committed ones.
         results: Results file to use instead of the store.
         beside: Further results files, for example of scored predictions.
         faces: Data root of the images of Figures 5 and 6; not needed for the stand-in.
         trial: Key of the trial of Figures 5 and 6, whose folder is in the store; "" for the first of MAL there.
         cache: Folder of packed frames and stand-ins.
+        publish: Write into the committed `reports/`, which needs clean and complete results.
         listener: Receives progress.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: There is no finished trial, a file is damaged, or the requested images are missing.
+        UserError: There is no finished trial, a file is damaged, or the requested images are missing; the folder is
+            `reports/` without `publish`, or the results may not be published.
 
     Example:
         >>> from benchmark import api
-        >>> files = api.write_report("runs", "reports")  # doctest: +SKIP
+        >>> files = api.write_report("runs")  # doctest: +SKIP
     """
     runs = default_runs() if runs is None else Path(runs)
-    out = default_reports() if out is None else Path(out)
-    source, stored = find_results(runs, out, results)
+    folder = page_folder(None if out is None else Path(out), runs, publish=publish)
+    source, stored = find_results(runs, default_reports() if out is None else folder, results)
     if source != runs and faces is not None and not trial:
         raise UserError(
             "Figures 5 and 6 are made of trial folders, and a results file holds none",
@@ -130,6 +136,8 @@ def write_report(
         )
     if beside:
         stored = Results.merge({str(source): stored, **{str(file): _some_results(file) for file in beside}})
+    if publish:
+        check_publishable(stored, source, beside)
     listener.note(f"from {source}")
     unfinished = [folder for folder in trial_folders(runs) if not folder.is_done] if source == runs else []
     if unfinished:
@@ -145,7 +153,7 @@ def write_report(
             # The images were not requested, and the rest of the report does not depend on them.
             reason = error.what if isinstance(error, UserError) else str(error)
             listener.note(f"Figures 5 and 6 are left out: {reason}")
-    return build_report(stored, out, faces=weighed)
+    return build_report(stored, folder, faces=weighed)
 
 
 def _some_results(source: Path) -> Results:
@@ -216,8 +224,8 @@ def compare_results(a: Path, b: Path, out: Path) -> Path:
 
     Example:
         >>> from pathlib import Path
-        >>> compare_results(Path("a.parquet"), Path("b.parquet"), Path("reports"))  # doctest: +SKIP
-        PosixPath('reports/compare.md')
+        >>> compare_results(Path("a.parquet"), Path("b.parquet"), Path("runs/report"))  # doctest: +SKIP
+        PosixPath('runs/report/compare.md')
     """
     sides = [read_results(file) for file in (a, b)]
     return write_comparison(sides[0], sides[1], out, names=(str(a), str(b)))

@@ -104,7 +104,7 @@ def write_splits_page(dataset: str, runs: Path, out: Path) -> Path:
         UserError: No method has two splits with all parts, or a finished trial is damaged.
 
     Example:
-        >>> page = write_splits_page("bp4d", Path("runs/splits"), Path("reports"))  # doctest: +SKIP
+        >>> page = write_splits_page("bp4d", Path("runs/splits"), Path("page"))  # doctest: +SKIP
     """
     stored = read_results(runs)
     of_dataset = stored.select(stored.trials.loc[stored.trials["dataset"] == dataset, "trial"])

@@ -164,8 +164,8 @@ def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[
 
     Example:
         >>> from pathlib import Path
-        >>> write_study_page("small", Path("runs/study"), Path("reports/study"))  # doctest: +SKIP
-        [PosixPath('reports/study/small.md'), PosixPath('reports/study/small.parquet')]
+        >>> write_study_page("small", Path("runs/study"), Path("page"))  # doctest: +SKIP
+        [PosixPath('page/small.md'), PosixPath('page/small.parquet')]
     """
     plan = load_plan(plan_name)
     present = source_hashes()
@@ -237,7 +237,7 @@ def probe_gradients(
 
     Example:
         >>> from pathlib import Path
-        >>> files = probe_gradients(Path("reports"), command="malbench gradient-probe")  # doctest: +SKIP
+        >>> files = probe_gradients(Path("page"), command="malbench gradient-probe")  # doctest: +SKIP
     """
     execution = execution or Execution()
     settings, changed = load_profile(profile, list(overrides))

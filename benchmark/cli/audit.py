@@ -12,7 +12,6 @@ from benchmark.cli.options import (
     DEFAULT_REPORTS,
     DEFAULT_RUNS,
     Cache,
-    Out,
     Overrides,
     ProfileName,
     Root,
@@ -33,7 +32,9 @@ def audit(
     ] = None,
     dataset: Annotated[str, typer.Argument(help="Dataset of the predictions.")] = "",
     runs: Runs = DEFAULT_RUNS,
-    out: Out = DEFAULT_REPORTS,
+    out: Annotated[
+        Path, typer.Option(parser=path_of, help="Folder of a report, whose results are read if the store has none.")
+    ] = DEFAULT_REPORTS,
     results: Annotated[
         Path | None, typer.Option(parser=path_of, help="Read trials from this results.parquet instead of the store.")
     ] = None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import (
+    CROSS_RUNS,
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
     TRIAL_FAILED,
     AllowIncomplete,
     Cache,
@@ -21,6 +21,7 @@ from benchmark.cli.options import (
     PageOnly,
     Processes,
     ProfileName,
+    Publish,
     Root,
     Seeds,
     Threads,
@@ -45,9 +46,10 @@ def cross(
     overrides: Overrides = None,
     data: Root = None,
     allow_incomplete: AllowIncomplete = False,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/cross"),
+    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = CROSS_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     processes: Processes = 1,
@@ -57,9 +59,10 @@ def cross(
     """Train on each dataset and test on each, by the AUs that both score; a network is trained once."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution, GridRequest
 
-    console = Console()
+    console, folder = Console(), page_folder(out, runs, publish=publish)
     trained, tested = (tuple(dict.fromkeys(names.split(","))) for names in (train, test))
     request = GridRequest(
         trained[0],
@@ -77,7 +80,7 @@ def cross(
     if not no_page:
         from benchmark.api.cross import write_cross_page
 
-        console.print(f"wrote {write_cross_page(runs, out)}", soft_wrap=True)
+        console.print(f"wrote {write_cross_page(runs, folder)}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 

@@ -12,7 +12,7 @@ import typer
 from benchmark.cli.options import (
     CHECK_FAILED,
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
+    DEFAULT_RUNS,
     Cache,
     Dataset,
     GivenRoot,
@@ -20,6 +20,7 @@ from benchmark.cli.options import (
     Out,
     Overrides,
     ProfileName,
+    Publish,
     given_root,
     path_of,
 )
@@ -59,18 +60,20 @@ def sheet(
         typer.Option("--renderer", help="Only this renderer (drawn, head); repeatable. Without: all installed."),
     ] = None,
     cache: Cache = DEFAULT_CACHE,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
 ) -> None:
     """Show the stand-in's faces, and how far a linear probe tells each AU from their pixels: standin.md."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.standin import write_sheet
     from benchmark.cli.console import listening
 
-    console = Console()
+    console, folder = Console(), page_folder(out, DEFAULT_RUNS, publish=publish)
     with listening(console) as listener:
         written = write_sheet(
-            out,
+            folder,
             profile=profile or "standin",
             overrides=overrides or [],
             renderers=renderers or (),

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_REPORTS, DEFAULT_RUNS, Out, Runs, path_of
+from benchmark.cli.options import DEFAULT_RUNS, Out, Publish, Runs, path_of
 
 
 def metrics(
     runs: Runs = DEFAULT_RUNS,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     results: Annotated[
         Path | None, typer.Option(parser=path_of, help="Read this results.parquet instead of the store.")
     ] = None,
@@ -25,5 +26,5 @@ def metrics(
 
     console = Console()
     with listening(console) as listener:
-        page = write_metrics_page(runs, out, results=results, listener=listener)
+        page = write_metrics_page(runs, out, results=results, publish=publish, listener=listener)
     console.print(f"wrote {page}", soft_wrap=True)

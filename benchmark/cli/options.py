@@ -68,7 +68,11 @@ Overrides = Annotated[
 Seeds = Annotated[
     list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the profile's; may be repeated.")
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the report.", parser=path_of, metavar="PATH")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the pages; none: `report` in the store.", parser=path_of, metavar="PATH"),
+]
+Publish = Annotated[bool, typer.Option("--publish", help="Replace the committed pages in reports/.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes the first GPU if there is one.")]
 Threads = Annotated[
     int, typer.Option(min=0, help="CPU threads of each process; 0 to divide the cores among the processes.")
@@ -88,6 +92,7 @@ PageOnly = Annotated[bool, typer.Option("--page-only", help="Train nothing: the 
 NoPage = Annotated[bool, typer.Option("--no-page", help="Train, and write no page.")]
 
 DEFAULT_RUNS = default_runs()
+STUDY_RUNS, SPLITS_RUNS, CROSS_RUNS = (DEFAULT_RUNS / name for name in ("study", "splits", "cross"))
 DEFAULT_CACHE = default_cache()
 DEFAULT_REPORTS = default_reports()
 

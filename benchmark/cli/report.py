@@ -15,6 +15,7 @@ from benchmark.cli.options import (
     Cache,
     JsonFlag,
     Out,
+    Publish,
     Runs,
     path_of,
 )
@@ -22,7 +23,8 @@ from benchmark.cli.options import (
 
 def report(
     runs: Runs = DEFAULT_RUNS,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     results: Annotated[
         Path | None, typer.Option(parser=path_of, help="Build from this results.parquet instead of the store.")
     ] = None,
@@ -46,15 +48,20 @@ def report(
     ] = "",
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
-    """Build the tables and figures from finished trials, or from a results file alone."""
+    """Build the tables and figures from finished trials, or from a results file alone.
+
+    `--publish` writes into reports/, and refuses results that are not clean and complete: all methods of the paper, all
+    parts and all seeds of the profile, none of them stale, unsealed, or made from a changed or unknown checkout.
+    """
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.results import compare_results, write_report
     from benchmark.cli.console import listening
 
     console = Console()
     if compare is not None:
-        console.print(f"wrote {compare_results(*compare, out)}", soft_wrap=True)
+        console.print(f"wrote {compare_results(*compare, page_folder(out, runs, publish=publish))}", soft_wrap=True)
         return
     with listening(console) as listener:
         written = write_report(
@@ -65,6 +72,7 @@ def report(
             faces=faces,
             trial=trial,
             cache=cache,
+            publish=publish,
             listener=listener,
         )
     for path in written:
@@ -155,19 +163,22 @@ def cost(
         list[Path] | None,
         typer.Argument(parser=path_of, help="Files of pytest-benchmark; none for those that the report has."),
     ] = None,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
 ) -> None:
     """Build the table and figure of MAL's cost from the measurements of `nox -s bench`.
 
-    Measurements of other devices that the report has stay.
+    Measurements of other devices that the folder, or else reports/, has stay.
     """
     from rich.console import Console
 
+    from benchmark.api.pages import last_of, page_folder
     from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 
-    console, kept = Console(), out / "cost.json"
+    folder = page_folder(out, DEFAULT_RUNS, publish=publish)
+    console, kept = Console(), last_of("cost.json", folder)
     costs = read_benchmarks(files) if files else read_costs(kept)
     if files and kept.is_file():
         costs = costs.beside(read_costs(kept))
-    for path in write_costs(costs, out):
+    for path in write_costs(costs, folder):
         console.print(f"wrote {path}", soft_wrap=True)

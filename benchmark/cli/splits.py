@@ -9,7 +9,7 @@ import typer
 
 from benchmark.cli.options import (
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
+    SPLITS_RUNS,
     TRIAL_FAILED,
     AllowIncomplete,
     Cache,
@@ -22,6 +22,7 @@ from benchmark.cli.options import (
     PageOnly,
     Processes,
     ProfileName,
+    Publish,
     Root,
     Threads,
     path_of,
@@ -45,9 +46,10 @@ def splits(
     overrides: Overrides = None,
     data: Root = None,
     allow_incomplete: AllowIncomplete = False,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/splits"),
+    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = SPLITS_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     processes: Processes = 1,
@@ -57,9 +59,10 @@ def splits(
     """Train on random three-part splits of DATASET's people, and show how far scores and differences move."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution, GridRequest
 
-    console = Console()
+    console, folder = Console(), page_folder(out, runs, publish=publish)
     request = GridRequest(
         dataset,
         methods=tuple(methods.split(",")),
@@ -76,7 +79,7 @@ def splits(
     if not no_page:
         from benchmark.api.splits import write_splits_page
 
-        console.print(f"wrote {write_splits_page(dataset, runs, out)}", soft_wrap=True)
+        console.print(f"wrote {write_splits_page(dataset, runs, folder)}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 

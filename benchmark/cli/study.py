@@ -11,16 +11,19 @@ import typer
 
 from benchmark.cli.options import (
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
+    DEFAULT_RUNS,
+    STUDY_RUNS,
     TRIAL_FAILED,
     Cache,
     Dataset,
     Device,
     NoPage,
+    Out,
     Overrides,
     PageOnly,
     Processes,
     ProfileName,
+    Publish,
     Root,
     Threads,
     path_of,
@@ -34,13 +37,17 @@ if TYPE_CHECKING:
     from benchmark.cli.grids import RunGrid
     from benchmark.study.plan import Plan
 
+STUDY_PAGES = "study"
+"""Folder in reports/ of the pages of studies."""
+
 
 def study(
     plan: Annotated[str, typer.Argument(help="A plan: small, more, full, or a file.")] = "small",
     question: Annotated[list[str] | None, typer.Option(help="Only this question or choice; may be repeated.")] = None,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the study's trials.")] = Path("runs/study"),
+    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the study's trials.")] = STUDY_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(parser=path_of, help="Folder of the page, PLAN.md.")] = DEFAULT_REPORTS / "study",
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     beside: Annotated[
@@ -60,6 +67,7 @@ def study(
     """
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution
     from benchmark.api.study import StudyRequest, check_study, register_plan, study_sharing, write_study_page
 
@@ -67,6 +75,7 @@ def study(
     if register:
         console.print(f"wrote {register_plan(plan)}: commit it before the trials run", soft_wrap=True)
         return
+    folder = page_folder(out, runs, publish=publish, below=STUDY_PAGES)
     request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, threads, processes=processes))
     wanted = check_study(request)
     failed = False
@@ -78,7 +87,7 @@ def study(
         failed = _ask(console, request, wanted, shared.processes, arguments)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
-    for path in write_study_page(plan, runs, out, beside=beside or []):
+    for path in write_study_page(plan, runs, folder, beside=beside or []):
         console.print(f"wrote {path}", soft_wrap=True)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
@@ -103,21 +112,23 @@ def gradient_probe(
     every: Annotated[int, typer.Option(min=1, help="Steps between looks.")] = 100,
     window: Annotated[int, typer.Option(min=2, help="Steps of a look.")] = 20,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(parser=path_of, help="Folder of the page.")] = DEFAULT_REPORTS / "study",
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
 ) -> None:
     """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution
     from benchmark.api.study import probe_gradients
     from benchmark.cli.console import listening
 
-    console = Console()
+    console, folder = Console(), page_folder(out, STUDY_RUNS, publish=publish, below=STUDY_PAGES)
     with listening(console) as listener:
         written = probe_gradients(
-            out,
+            folder,
             command=" ".join(["malbench", *sys.argv[1:]]),
             part=part,
             seed=seed,
@@ -150,23 +161,28 @@ def readings(
         bool, typer.Option("--allow-incomplete", help="Look at data that fail `data check`.")
     ] = False,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     page_only: Annotated[
-        bool, typer.Option("--page-only", help="Train nothing: the page of the measurements in the folder.")
+        bool,
+        typer.Option(
+            "--page-only", help="Train nothing: the page of the last measurements, those of reports/ if need be."
+        ),
     ] = False,
 ) -> None:
     """Show under which readings of the paper MAL's weights move, on training people alone; no test frame is used."""
     from rich.console import Console
     from rich.markup import escape
 
+    from benchmark.api.pages import last_of, page_folder
     from benchmark.study.readings import read_probe
     from benchmark.study.readings_page import MEASURED, verdicts, write_readings
 
-    console = Console()
+    console, folder = Console(), page_folder(out, DEFAULT_RUNS, publish=publish)
     if page_only:
-        result = read_probe(out / MEASURED)
+        result = read_probe(last_of(MEASURED, folder))
     else:
         from benchmark.api.readings import ReadingsRequest, probe_readings
         from benchmark.api.request import Execution
@@ -189,5 +205,5 @@ def readings(
             result = probe_readings(request, command=" ".join(["malbench", *sys.argv[1:]]), listener=listener)
     for sentence in (*verdicts(result), f"primary reading: {result.primary()}"):
         console.print(escape(sentence), soft_wrap=True)
-    for path in write_readings(result, out):
+    for path in write_readings(result, folder):
         console.print(f"wrote {path}", soft_wrap=True)

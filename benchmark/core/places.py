@@ -18,8 +18,13 @@ def default_runs() -> Path:
     return (PROJECT if is_checkout() else Path()) / "runs"
 
 
+def report_of(store: Path) -> Path:
+    """Default folder of the pages about the trials of a store."""
+    return store / "report"
+
+
 def default_reports() -> Path:
-    """Default folder of reports: `reports/` of the checkout, else of the current folder."""
+    """Folder of the committed reports: `reports/` of the checkout, else of the current folder."""
     return (PROJECT if is_checkout() else Path()) / "reports"
 
 

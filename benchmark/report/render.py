@@ -29,6 +29,8 @@ PAGE = "index.html"
 AUDIT = "audit.md"
 RESULTS, FIGURES = "results.parquet", "figures"
 FIGURE5, FIGURE6 = "figure5", "figure6"
+OWN_FIGURES = ("figure[0-9]*", "curves*")
+"""Patterns of the report's own files among the figures."""
 
 
 def template_folder() -> Path:
@@ -75,7 +77,16 @@ def build_report(
         images = [file.relative_to(scratch).as_posix() for files in figures for file in files]
         # The results last: whoever finds them finds the tables made of them.
         publish(scratch, out, [*images, *texts, RESULTS])
+    _remove_old_figures(out / FIGURES, {out / name for name in images})
     return [out / name for name in (*texts, *images, RESULTS)]
+
+
+def _remove_old_figures(folder: Path, kept: set[Path]) -> None:
+    """Delete the figures of an earlier report that this one does not have; those of other commands stay."""
+    for pattern in OWN_FIGURES:
+        for file in folder.glob(pattern):
+            if file.is_file() and file not in kept:
+                file.unlink()
 
 
 def _write_figures(

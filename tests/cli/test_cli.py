@@ -21,7 +21,6 @@ import pytest
 from filelock import FileLock
 
 from benchmark import api
-from benchmark.cli import main
 from benchmark.config.settings import StandinSettings
 from benchmark.data.trial_data import TrialData
 from benchmark.datasets.bp4d.protocol import BP4D
@@ -36,24 +35,6 @@ TINY = [
     *("--set", "method.backbone=test_resnet", "--set", "train.steps=2", "--set", "data.frame_size=36"),
     *("--set", "data.alignment=as_is"),  # the hand-made copies have no landmarks
 ]
-
-
-@pytest.fixture
-def malbench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Runs the command line in a store and cache of its own; returns status, output and error output."""
-    monkeypatch.setenv("MALBENCH_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("MALBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MALBENCH_DATA", raising=False)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["malbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def damage_nothing(root: Path) -> None:
