@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.core.errors import UserError
+from benchmark.core.errors import UserError, wrong_path
 from benchmark.core.places import default_reports, is_checkout, report_of
 
 
@@ -25,6 +25,8 @@ def page_folder(out: Path | None, store: Path, *, publish: bool = False, below: 
         'runs/report'
     """
     committed = default_reports() / below
+    if out is not None and out.exists() and not out.is_dir():
+        raise wrong_path(out, "folder", expected="a folder of pages, or nothing", remedy="name another with --out")
     if not publish:
         if out is not None and is_checkout() and out.resolve().is_relative_to(default_reports().resolve()):
             raise UserError(

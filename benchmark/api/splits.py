@@ -45,7 +45,9 @@ def check_splits(request: SplitsRequest) -> None:
             remedy="leave it out, or run one split alone: malbench run DATASET --set data.split=NUMBER",
         )
     if request.repeats < 1:
-        raise UserError("no split to run", expected="1 or more", found=str(request.repeats), remedy="--repeats 10")
+        raise UserError(
+            "no split to run", expected="1 or more", found=str(request.repeats), remedy="for example --repeats 10"
+        )
     check_request(_of_split(request.grid, 1))
 
 
