@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.names import seed_of
 from benchmark.cli.options import (
     DEFAULT_CACHE,
     SPLITS_RUNS,
@@ -36,17 +37,24 @@ if TYPE_CHECKING:
 
 def splits(
     dataset: Dataset,
-    repeats: Annotated[int, typer.Option(min=1, help="Number of random splits.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Number of random splits.")] = 10,
     methods: MethodList = "stl,mtl,mal",
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, max=2**63 - 1, help="Instead of 0; with two or more, seed and split are told apart."),
+        typer.Option(
+            parser=seed_of,
+            metavar="N",
+            help="Instead of 0; repeatable; with two or more, seed and split are told apart.",
+        ),
     ] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
     allow_incomplete: AllowIncomplete = False,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = SPLITS_RUNS,
+    runs: Annotated[
+        Path,
+        typer.Option(parser=path_of, metavar="DIR", help="Store of the trials; none: runs/splits.", show_default=False),
+    ] = SPLITS_RUNS,
     cache: Cache = DEFAULT_CACHE,
     out: Out = None,
     publish: Publish = False,
@@ -79,7 +87,7 @@ def splits(
     if not no_page:
         from benchmark.api.splits import write_splits_page
 
-        console.print(f"wrote {write_splits_page(dataset, runs, folder)}", soft_wrap=True)
+        console.print(f"wrote {write_splits_page(dataset, runs, folder)}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 

@@ -269,11 +269,11 @@ def test_one_trial_fails_and_the_others_are_run(malbench, shared_cache: Path) ->
 def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     one = ("run", "bp4d", *SMALL, "--method", "mal", "--part", "part1")
     status, out, _ = malbench(*one, "--dry-run")
-    assert (status, "1 trials: 1 to do" in out, "of disk" in out) == (0, True, True)
+    assert (status, "1 trial: 1 to do" in out, "of disk" in out) == (0, True, True)
     assert not (tmp_path / "runs").exists()
     assert malbench(*one)[0] == 0
     status, out, _ = malbench(*one, "--dry-run")
-    assert (status, "1 trials: 1 done" in out, "of disk" in out) == (0, True, False)
+    assert (status, "1 trial: 1 done" in out, "of disk" in out) == (0, True, False)
     assert "1 done" in malbench("status", "--watch")[1]
     assert malbench("report", "--out", tmp_path / "reports")[0] == 0
     figures = {file.name for file in (tmp_path / "reports/figures").iterdir()}
@@ -309,6 +309,7 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, shared_cache: Pat
     logs = [file.read_text() for file in (tmp_path / "study").glob("runners/*.log")]
     assert len(logs) == processes - 1
     assert (status, sum(each.count(": training") for each in [out, *logs])) == (0, 4)
+    assert out.count("No data root was given") == 1, "said once, however many grids there are"
     text = (tmp_path / "out/plan.md").read_text()
     assert "Incomplete" not in text
     assert "| mtl\\_oracle − mtl" in text
