@@ -86,7 +86,7 @@ def add_sessions(name: str, dataset: str, methods: tuple[str, ...], about: str) 
             session.notify(f"{name}({method})", posargs=[TRAINED, *store_arguments(session.posargs)])
         session.notify("report", posargs=store_arguments(session.posargs))
 
-    train_all.__doc__ = f"Train {about} on {dataset}, or its stand-in, show each, then rebuild the report."
+    train_all.__doc__ = f"Train {about} on {dataset}, or its stand-in, show each, then build the report."
     add = partial(nox.session, venv_backend="none", requires=["environment"])
     add(name=name, default=name == DEFAULT)(train_all)
     for method in methods:
@@ -104,7 +104,7 @@ def session_of(dataset: str, method: str) -> Callable[[nox.Session], None]:
         train(session, dataset, (method,))
         session.notify("report", posargs=store_arguments(session.posargs))
 
-    one.__doc__ = f"Train {method} on {dataset}, or its stand-in, then rebuild the report."
+    one.__doc__ = f"Train {method} on {dataset}, or its stand-in, then build the report beside the store."
     return one
 
 
@@ -121,7 +121,7 @@ for dataset in DATASETS:
 
 @shared
 def report(session: nox.Session) -> None:
-    """Rebuild reports/ from finished trials, or from reports/results.parquet alone."""
+    """Build the report of finished trials in runs/report; `-- --publish` replaces the committed reports/."""
     run(session, "malbench", "report", *session.posargs)
 
 
@@ -139,7 +139,7 @@ def smoke(session: nox.Session) -> None:
     shutil.rmtree(Path(scratch) / "runs", ignore_errors=True)  # finished trials would be skipped
     where = ("--profile", "smoke", "--method", "all", "--runs", f"{scratch}/runs")
     run(session, "malbench", "run", "bp4d", *where, *session.posargs)
-    run(session, "malbench", "report", "--runs", f"{scratch}/runs", "--out", f"{scratch}/reports")
+    run(session, "malbench", "report", "--runs", f"{scratch}/runs")
 
 
 @shared
@@ -150,7 +150,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def bench(session: nox.Session) -> None:
-    """Measure a step of MAL in all its forms on a machine that does nothing else, and rebuild reports/cost.md."""
+    """Measure a step of MAL in all its forms on a machine that does nothing else, and build runs/report/cost.md."""
     run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[bench]")
     # Its requirement of an old NumPy contradicts the lock; what it needs of the others is there.
     run(session, "python", "-m", "pip", "install", "--quiet", "--no-deps", "boat-torch==1.1.1")
@@ -217,7 +217,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def tex(session: nox.Session) -> None:
-    """Compile reports/tables.tex, where there is a LaTeX."""
+    """Compile the committed reports/tables.tex, where there is a LaTeX."""
     compiler = shutil.which("pdflatex")
     if compiler is None:
         session.skip("no pdflatex on the path (Debian: texlive-latex-recommended)")

@@ -21,7 +21,7 @@ def cells(row: str) -> list[str]:
 
 
 def committed(file: str) -> str:
-    """A file as it was committed: a run of one's own writes reports/ anew, and does not make the README wrong."""
+    """A file as it was committed: a report of one's own, published, does not make the README wrong."""
     shown = subprocess.run(
         ["git", "-C", str(ROOT), "show", f"HEAD:{file}"], capture_output=True, text=True, check=False
     )

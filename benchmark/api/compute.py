@@ -32,7 +32,12 @@ def add_up_compute(sources: Sequence[Path]) -> Table:
     """
     missing = [source for source in sources if not source.exists()]
     if missing:
-        raise UserError("no such file or folder", where=missing[0], expected="a store or a results file")
+        raise UserError(
+            "no such file or folder",
+            where=missing[0],
+            expected="a store or a results file",
+            remedy="name one that exists; none means the committed results",
+        )
     return compute_table(
         {
             str(source): _in_store(source) if source.is_dir() else trainings_in(Results.read(source))

@@ -142,7 +142,7 @@ def write_cross_page(runs: Path, out: Path) -> Path:
         UserError: No network was tested on another dataset, or a finished trial is damaged.
 
     Example:
-        >>> page = write_cross_page(Path("runs/cross"), Path("reports"))  # doctest: +SKIP
+        >>> page = write_cross_page(Path("runs/cross"), Path("runs/cross/report"))  # doctest: +SKIP
     """
     results = read_results(runs)
     page = write_cross(results, out)

@@ -17,6 +17,7 @@ from benchmark.config.settings import Profile
 from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache
+from benchmark.core.words import counted
 from benchmark.data.check import check_au, check_fe
 from benchmark.data.faces import FaceSet
 from benchmark.data.findings import Report
@@ -127,10 +128,10 @@ def load_data(
     if root is None:
         root = standin_root(cache, settings, chosen.all, listener.progress)
         listener.note(
-            "No data root was given: running on the STAND-IN (procedural faces, no licensed image; renderer "
-            f"{settings.standin.renderer}).\n"
-            f"  {root}\n  Its results say nothing about the paper's numbers, and every output says stand-in."
+            "No data root was given: running on the STAND-IN (procedural faces, no licensed image). Its results say "
+            "nothing about the paper's numbers, and every output says stand-in."
         )
+        listener.note(f"stand-in, renderer {settings.standin.renderer}: {root}")
     protocol = chosen.au.protocol_at(root)
     faces = read_au(root, chosen.au, protocol, settings, listener.progress), read_fe(root, chosen.fe, settings)
     start, start_protocol = None, None
@@ -250,7 +251,8 @@ def pack_data(
     checked.append((chosen.fe, fe, check_fe(fe, chosen.fe)))
     for known, _, report in checked:
         if report.faults:
-            listener.note(f"{known.title}: {len(report.faults)} faults in `malbench data check`, which stop a run")
+            faults = counted(len(report.faults), "fault")
+            listener.note(f"{known.title}: {faults} in `malbench data check`, which stop a run")
     ready = [find_faces(faces, known, settings, cache, listener.progress) for known, faces, _ in checked]
     for sentence in packing_notes(ready, settings, cache):
         listener.note(sentence)
@@ -300,12 +302,13 @@ def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet
     first = outcome.faults[0].what
     if not allow_incomplete:
         raise UserError(
-            f"the data are incomplete: {len(outcome.faults)} faults, the first: {first}",
+            f"the data are incomplete: {counted(len(outcome.faults), 'fault')}, the first: {first}",
             where=faces.root,
             remedy="`malbench data check` lists all; --allow-incomplete runs on what is there, and the report says so",
         )
     note = (
-        f"{faces.note}; run with --allow-incomplete: {len(outcome.faults)} faults of the data check, the first: {first}"
+        f"{faces.note}; run with --allow-incomplete: {counted(len(outcome.faults), 'fault')} of the data check, "
+        f"the first: {first}"
     )
     # A copy with a fault is not the dataset that verdicts are about.
     return replace(faces, note=note, origin="partial" if faces.origin == "complete" else faces.origin)

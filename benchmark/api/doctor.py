@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark import datasets
 from benchmark.config.profile import load_profile
-from benchmark.core.errors import UserError
+from benchmark.core.errors import wrong_path
 from benchmark.data.places import subfolders
 from benchmark.data.sighting import Sighting
 
@@ -52,7 +52,7 @@ def diagnose(root: Path) -> list[Diagnosis]:
         [Diagnosis(name='bp4d', ...)]
     """
     if not root.is_dir():
-        raise UserError("there is no such folder", where=root, remedy="name the folder that holds your data")
+        raise wrong_path(root, "folder", remedy="name the folder that holds your data")
     profile, _ = load_profile("paper", [])
     known = [
         *(datasets.open_au(name, profile) for name in datasets.names("au")),

@@ -359,9 +359,10 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).splitlines()[0][:160]
         raise UserError(
             f"the device '{name}' cannot be used",
-            found=str(error).splitlines()[0][:160],
+            found="a name that torch does not know" if "Expected one of" in said else said,
             expected="a device that this machine has",
             remedy="--device auto takes the first GPU, and the CPU where there is none; --device cpu always works",
         ) from error

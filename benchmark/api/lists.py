@@ -12,6 +12,7 @@ import numpy as np
 from benchmark import datasets
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError
+from benchmark.core.words import counted
 from benchmark.data.column_order import check_order
 from benchmark.data.faces import UNKNOWN
 from benchmark.data.known import read_known_csv
@@ -77,7 +78,8 @@ def import_lists(dataset: str, images: Path, lists: Sequence[Path], labels: Sequ
         raise UserError(
             "each list needs its file of labels",
             expected="as many --labels as --list",
-            found=f"{len(lists)} lists, {len(labels)} files of labels",
+            found=f"{counted(len(lists), 'list')}, {counted(len(labels), 'file')} of labels",
+            remedy="give --list and --labels in pairs, in one order",
         )
     rows: list[tuple[Entry, str, np.ndarray]] = []
     first: dict[str, Path] = {}
@@ -93,6 +95,7 @@ def import_lists(dataset: str, images: Path, lists: Sequence[Path], labels: Sequ
                     line=entry.line,
                     expected="each image once: name the lists of the parts, not those of the training sets",
                     found=f"{path}, also on {first[path].name}",
+                    remedy="leave one of the two lists out, or the second line",
                 )
             first[path] = names
             rows.append((entry, path, row))

@@ -10,7 +10,7 @@ from benchmark import datasets
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import Profile
 from benchmark.core.errors import UserError, did_you_mean
-from benchmark.core.places import default_cache, default_runs
+from benchmark.core.places import check_store, default_cache, default_runs
 from benchmark.datasets.folds import resplit
 from methods import check_names, names
 
@@ -173,10 +173,12 @@ def check_request(request: GridRequest) -> CheckedRequest:
           remedy:   did you mean 'mal'? ...
     """
     profile, overrides = load_profile(request.profile or default_profile(request.root), request.overrides)
+    check_store(request.runs)
     datasets.check_name(request.dataset, "au", profile)
     datasets.check_name(profile.data.fe, "fe", profile)
     methods = method_names(request.methods, rows=request.rows)
-    check_names(name for name in (*profile.methods, *profile.readings) if name not in names("stage"))
+    for section, tables in (("methods", profile.methods), ("readings", profile.readings)):
+        _check_sections(section, tables, profile)
     datasets.check_settings(profile)
     if request.parts and request.root is None:
         known = resplit(datasets.open_au(request.dataset, profile).protocol, profile.data.split).parts
@@ -184,6 +186,23 @@ def check_request(request: GridRequest) -> CheckedRequest:
             if part not in known:
                 raise UserError(f"unknown part '{part}' of {request.dataset}", remedy=did_you_mean(part, known))
     return CheckedRequest(request, profile, overrides, methods)
+
+
+def _check_sections(section: str, tables: Iterable[str], profile: Profile) -> None:
+    """Refuse settings of a method that there is not.
+
+    Raises:
+        UserError: There is no such method.
+    """
+    known = (*names(), *names("stage"))
+    for name in tables:
+        if name not in known:
+            given = any(key.startswith(f"{section}.{name}.") for key in profile.overridden)
+            raise UserError(
+                f"settings of an unknown method '{name}'",
+                where=f"--set {section}.{name}" if given else profile.path,
+                remedy=did_you_mean(name, names()),
+            )
 
 
 def method_names(wanted: Iterable[str], *, rows: Iterable[str] = ()) -> tuple[str, ...]:

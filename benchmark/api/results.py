@@ -9,7 +9,9 @@ from pathlib import Path
 from filelock import Timeout
 
 from benchmark.api.listener import SILENT, Listener
-from benchmark.core.errors import UserError
+from benchmark.api.pages import page_folder
+from benchmark.api.publish import check_publishable
+from benchmark.core.errors import UserError, near_keys, wrong_path
 from benchmark.core.places import default_cache, default_reports, default_runs, report_of
 from benchmark.report.calibration import calibration_table
 from benchmark.report.cells import Table
@@ -69,6 +71,8 @@ def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Res
         False
     """
     source = results or runs
+    if results is not None:
+        _check_source(results)
     stored = read_results(source)
     kept = out / "results.parquet"
     if results is None and stored.trials.empty and kept.is_file():
@@ -76,7 +80,7 @@ def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Res
     if stored.trials.empty:
         raise UserError(
             "no finished trial",
-            where=runs,
+            where=source,
             expected="trial folders with DONE, or a results file",
             remedy="run `malbench run bp4d` first, or name a file with --results",
         )
@@ -121,33 +125,40 @@ def write_report(
     faces: Path | None = None,
     trial: str = "",
     cache: Path | None = None,
+    publish: bool = False,
     listener: Listener = SILENT,
 ) -> list[Path]:
     """Build tables, page and figures from finished trials.
 
     Args:
         runs: The store.
-        out: Folder of the report.
+        out: Folder of the report; None for `report` in the store. If the store has no finished trial, the results in
+            this folder are read, or, for None, the committed ones.
         results: Results file to use instead of the store.
         beside: Further results files, for example of scored predictions.
         faces: Data root of the images of Figures 5 and 6; not needed for the stand-in.
         trial: Key of the trial of Figures 5 and 6, whose folder is in the store; "" for the first of MAL there.
         cache: Folder of packed frames and stand-ins.
+        publish: Write into the committed `reports/`, which needs clean and complete results.
         listener: Receives progress.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: There is no finished trial, a file is damaged, or the requested images are missing.
+        UserError: There is no finished trial, a file is damaged, or the requested images are missing; the folder is
+            `reports/` without `publish`, or the results may not be published.
 
     Example:
         >>> from benchmark import api
-        >>> files = api.write_report("runs", "reports")  # doctest: +SKIP
+        >>> files = api.write_report("runs")  # doctest: +SKIP
     """
     runs = default_runs() if runs is None else Path(runs)
-    out = default_reports() if out is None else Path(out)
-    source, stored = find_results(runs, out, results)
+    folder = page_folder(None if out is None else Path(out), runs, publish=publish)
+    if faces is not None and not faces.is_dir():
+        remedy = "correct --faces; Figures 5 and 6 of a stand-in need no --faces"
+        raise wrong_path(faces, "folder", expected="the data root of the trials", remedy=remedy)
+    source, stored = find_results(runs, default_reports() if out is None else folder, results)
     if source != runs and faces is not None and not trial:
         raise UserError(
             "Figures 5 and 6 are made of trial folders, and a results file holds none",
@@ -156,10 +167,15 @@ def write_report(
         )
     if trial and trial not in set(stored.trials["trial"]):
         raise UserError(
-            f"no finished trial '{trial}' in the results", where=source, remedy="name one of `malbench status --all`"
+            f"no finished trial '{trial}' in the results",
+            where=source,
+            found=near_keys(trial, _labels(stored)),
+            remedy="name one of these with --trial; `malbench status --all` lists every trial of a store",
         )
     if beside:
         stored = Results.merge({str(source): stored, **{str(file): _some_results(file) for file in beside}})
+    if publish:
+        check_publishable(stored, source, beside)
     listener.note(f"from {source}")
     unfinished = [folder for folder in trial_folders(runs) if not folder.is_done] if source == runs else []
     if unfinished:
@@ -175,8 +191,32 @@ def write_report(
             # The images were not requested, and the rest of the report does not depend on them.
             reason = error.what if isinstance(error, UserError) else str(error)
             listener.note(f"Figures 5 and 6 are left out: {reason}")
-    others = find_other_results(runs, out)
-    return build_report(stored, out, faces=weighed, splits=others.splits, cross=others.cross)
+    others = find_other_results(runs, folder)
+    return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross)
+
+
+def _check_source(source: Path) -> None:
+    """Refuse a source of results that is not there.
+
+    Raises:
+        UserError: There is nothing at this path.
+    """
+    if not source.exists():
+        raise wrong_path(
+            source,
+            "file",
+            expected="a results file, or a store",
+            remedy="name one that exists, or leave the option out",
+        )
+
+
+def _labels(results: Results) -> dict[str, str]:
+    """Short names of trials by key."""
+    columns = [results.trials[name] for name in ("trial", "dataset", "method", "part", "seed")]
+    return {
+        str(key): f"{dataset} {method} {part} seed {seed}"
+        for key, dataset, method, part, seed in zip(*columns, strict=True)
+    }
 
 
 def _some_results(source: Path) -> Results:
@@ -185,13 +225,14 @@ def _some_results(source: Path) -> Results:
     Raises:
         UserError: There is none, or it holds no finished trial.
     """
+    _check_source(source)
     results = read_results(source)
     if results.trials.empty:
         raise UserError(
             "no finished trial",
             where=source,
             expected="a results file, or a store with trial folders that have DONE",
-            found="no trial" if source.exists() else "nothing of this name",
+            found="no trial",
             remedy="name a file that `malbench report` or `malbench score` wrote",
         )
     return results
@@ -215,7 +256,8 @@ def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listene
         raise UserError(
             f"no finished trial '{key}' with weights of FE images",
             where=runs,
-            remedy="name one of mal from `malbench status`",
+            found=near_keys(key, {known: read_trial(folder)[0].label for known, folder in weighers.items()}),
+            remedy="name one of these with --trial; the methods that weigh images are those like mal",
         )
     if not key and not of_mal:
         return None
@@ -247,10 +289,10 @@ def compare_results(a: Path, b: Path, out: Path) -> Path:
 
     Example:
         >>> from pathlib import Path
-        >>> compare_results(Path("a.parquet"), Path("b.parquet"), Path("reports"))  # doctest: +SKIP
-        PosixPath('reports/compare.md')
+        >>> compare_results(Path("a.parquet"), Path("b.parquet"), Path("runs/report"))  # doctest: +SKIP
+        PosixPath('runs/report/compare.md')
     """
-    sides = [read_results(file) for file in (a, b)]
+    sides = [_some_results(file) for file in (a, b)]
     return write_comparison(sides[0], sides[1], out, names=(str(a), str(b)))
 
 
@@ -273,7 +315,7 @@ def calibrate_results(files: Sequence[Path]) -> Table:
     """
     together = Results.empty()
     for file in files:
-        together = together.beside(read_results(file))
+        together = together.beside(_some_results(file))
     return calibration_table(group_results(readable_results(together)))
 
 

@@ -45,7 +45,9 @@ def check_splits(request: SplitsRequest) -> None:
             remedy="leave it out, or run one split alone: malbench run DATASET --set data.split=NUMBER",
         )
     if request.repeats < 1:
-        raise UserError("no split to run", expected="1 or more", found=str(request.repeats), remedy="--repeats 10")
+        raise UserError(
+            "no split to run", expected="1 or more", found=str(request.repeats), remedy="for example --repeats 10"
+        )
     check_request(_of_split(request.grid, 1))
 
 
@@ -104,7 +106,7 @@ def write_splits_page(dataset: str, runs: Path, out: Path) -> Path:
         UserError: No method has two splits with all parts, or a finished trial is damaged.
 
     Example:
-        >>> page = write_splits_page("bp4d", Path("runs/splits"), Path("reports"))  # doctest: +SKIP
+        >>> page = write_splits_page("bp4d", Path("runs/splits"), Path("page"))  # doctest: +SKIP
     """
     stored = read_results(runs)
     of_dataset = stored.select(stored.trials.loc[stored.trials["dataset"] == dataset, "trial"])

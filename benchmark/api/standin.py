@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.api.listener import SILENT, Listener
+from benchmark.api.pages import last_of
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import DEFAULT_AU, Profile
 from benchmark.core.places import default_cache
@@ -43,9 +44,9 @@ def write_sheet(
 
     Example:
         >>> from pathlib import Path
-        >>> files = write_sheet(Path("reports"), profile="smoke")  # doctest: +SKIP
+        >>> files = write_sheet(Path("sheet"), profile="smoke")  # doctest: +SKIP
     """
-    kept = out / "results.parquet"
+    kept = last_of("results.parquet", out)
     shown = renderers or [name for name, renderer in RENDERERS.items() if renderer.is_installed]
     settings = [load_profile(profile, [*overrides, f"standin.renderer={name}"])[0] for name in shown]
     return write_standin_page(

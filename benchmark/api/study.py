@@ -12,7 +12,7 @@ import torch
 from benchmark.api.data import load_data
 from benchmark.api.grid import Grid, find_device, plan_grid
 from benchmark.api.listener import SILENT, Listener
-from benchmark.api.request import Execution, GridRequest
+from benchmark.api.request import Execution, GridRequest, check_request
 from benchmark.api.results import read_results
 from benchmark.config.profile import load_profile
 from benchmark.config.settings import DEFAULT_AU
@@ -164,8 +164,8 @@ def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[
 
     Example:
         >>> from pathlib import Path
-        >>> write_study_page("decisive", Path("runs/study"), Path("reports/study"))  # doctest: +SKIP
-        [PosixPath('reports/study/decisive.md'), PosixPath('reports/study/decisive.parquet')]
+        >>> write_study_page("decisive", Path("runs/study"), Path("page"))  # doctest: +SKIP
+        [PosixPath('page/decisive.md'), PosixPath('page/decisive.parquet')]
     """
     plan = load_plan(plan_name)
     present = source_hashes()
@@ -237,7 +237,7 @@ def probe_gradients(
 
     Example:
         >>> from pathlib import Path
-        >>> files = probe_gradients(Path("reports"), command="malbench gradient-probe")  # doctest: +SKIP
+        >>> files = probe_gradients(Path("page"), command="malbench gradient-probe")  # doctest: +SKIP
     """
     execution = execution or Execution()
     settings, changed = load_profile(profile, list(overrides))
@@ -247,6 +247,9 @@ def probe_gradients(
             found=f"weights = {RENDERS}",
             remedy="name a file with --set method.weights=FILE: the model.safetensors of a finished stage will do",
         )
+    check_request(
+        GridRequest(DEFAULT_AU, methods=("mal",), parts=(part,), profile=profile, overrides=tuple(overrides))
+    )  # before anything is drawn
     torch.set_num_threads(execution.threads or available_cores())
     registry = discover()
     data = load_data(DEFAULT_AU, profile=settings, overrides=changed, cache=cache, registry=registry, listener=listener)

@@ -11,7 +11,7 @@ from benchmark.api.request import default_profile
 from benchmark.config.profile import load_profile
 from benchmark.config.protocol import Protocol
 from benchmark.core.atomic import write_atomically
-from benchmark.core.errors import UserError
+from benchmark.core.errors import UserError, wrong_path
 from benchmark.core.places import default_cache
 from benchmark.data.faces import FaceSet
 from benchmark.report.names import check_name
@@ -124,6 +124,8 @@ def score_predictions_file(
     protocol = _protocol(dataset, profile, overrides, root)
     results = Results.read(beside)
     if adapter is None:
+        if file.is_dir():
+            raise wrong_path(file, "file", expected="predictions, one row a frame", remedy="name the file in it")
         predictions = read_predictions(file, name, protocol, results, threshold=threshold)
         faces, protocol = _read(dataset, profile, overrides, root, cache, listener)
         return score_predictions(predictions, faces, protocol, results)

@@ -18,7 +18,7 @@ from benchmark.api.grid import find_device
 from benchmark.api.listener import SILENT, Listener
 from benchmark.config.protocol import ALL
 from benchmark.config.trial import Trial
-from benchmark.core.errors import UserError
+from benchmark.core.errors import UserError, near_keys
 from benchmark.core.f1 import f1
 from benchmark.core.hashing import digest_of_json
 from benchmark.core.machine import available_cores
@@ -116,8 +116,12 @@ class _Verifier:
         """Verify trials of the store."""
         for key in keys:
             if key not in self.finished:
-                remedy = "name one from `malbench status --all`"
-                raise UserError(f"no finished trial '{key}'", where=self.runs, remedy=remedy)
+                raise UserError(
+                    f"no finished trial '{key}'",
+                    where=self.runs,
+                    found=near_keys(key, {known: trial.label for known, (trial, _) in self.finished.items()}),
+                    remedy="name one of these with --trial; `malbench status --all` lists every trial",
+                )
         chosen = [self.finished[key] for key in keys] if keys else list(self.finished.values())
         wanted = [(trial, folder) for trial, folder in chosen if every or keys or self.is_stale(trial, folder)]
         outcomes = []
@@ -188,7 +192,10 @@ class _Verifier:
         before = {}
         for role, prerequisite in trial.prerequisites.items():
             if prerequisite.key not in self.finished:
-                raise UserError(f"the trial {prerequisite.key} that it starts from is not in the store")
+                raise UserError(
+                    f"the trial {prerequisite.key} that it starts from is not in the store",
+                    remedy="verify in the store that has both",
+                )
             before[role] = read_finished(self.finished[prerequisite.key][0], self.registry, self.runs)
         loaded = self._load(trial, made)
         protocol, data = loaded.others.get(trial.dataset, (loaded.protocol, loaded.frames))

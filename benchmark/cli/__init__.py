@@ -15,6 +15,7 @@ import typer
 from benchmark import __version__
 from benchmark.cli import (
     audit,
+    claims,
     cross,
     data,
     demo,
@@ -27,17 +28,21 @@ from benchmark.cli import (
     status,
     study,
 )
+from benchmark.cli.calls import CALL_ERROR, HELP_INSTEAD, Command, Group, mistake_of
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
 USER_MISTAKE = 2
 """Exit status of a user error; a signal ends with 128 + its number: 130 for SIGINT, 143 for SIGTERM."""
 
+PROGRAM = "malbench"
+"""Name of the program in usages, messages and shell completion, however it was started."""
+
 app = typer.Typer(
     help="Reproducibility benchmark for Meta Auxiliary Learning for Facial Action Unit Detection (Li & Shan, 2021).",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    cls=Group,
 )
 for command in (
     demo.demo,
@@ -49,7 +54,7 @@ for command in (
     run.verify,
     predict.predict,
     score.score,
-    report.claims,
+    claims.claims,
     report.calibrate,
     report.compute,
     audit.audit,
@@ -61,10 +66,12 @@ for command in (
     status.methods,
     status.datasets,
 ):
-    app.command()(command)
-data_app = typer.Typer(help="Write the stand-in; recognise, check or prepare a data root.", no_args_is_help=True)
+    app.command(cls=Command)(command)
+data_app = typer.Typer(
+    help="Write the stand-in; recognise, check or prepare a data root.", no_args_is_help=True, cls=Group
+)
 for data_command in (data.standin, data.sheet, data.check, data.doctor, data.prepare, data.import_lists):
-    data_app.command()(data_command)
+    data_app.command(cls=Command)(data_command)
 app.add_typer(data_app, name="data")
 
 
@@ -92,9 +99,15 @@ def main() -> None:
     try:
         try:
             with ending_on_sigterm():
-                app()
+                status = app(prog_name=PROGRAM, standalone_mode=False)
         finally:
             sys.stdout.flush()  # at the end of the interpreter it would be too late to say that nobody reads it
+        if status:
+            sys.exit(status)
+    except CALL_ERROR as error:
+        if type(error).__name__ == HELP_INSTEAD:
+            sys.exit(USER_MISTAKE)
+        _fail(mistake_of(error))
     except OutputClosed as error:
         _fail(error, BROKEN_PIPE)
     except UserError as error:

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.names import au_datasets, completing, dataset_of
 from benchmark.cli.options import (
+    AU_NAMES,
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
     DEFAULT_RUNS,
     Cache,
-    Out,
     Overrides,
     ProfileName,
+    ResultsFile,
     Root,
     Runs,
     path_of,
@@ -27,19 +29,36 @@ def audit(
         Path | None,
         typer.Argument(
             parser=path_of,
+            metavar="[FILE]",
             help="Predictions, as for `malbench score`. With a column `set` (test, au_val) and `part` they may hold AU "
             "validation frames, too. None: the finished trials.",
         ),
     ] = None,
-    dataset: Annotated[str, typer.Argument(help="Dataset of the predictions.")] = "",
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            parser=dataset_of,
+            metavar="[DATASET]",
+            autocompletion=completing(au_datasets),
+            help=f"Dataset of the predictions: {AU_NAMES}, or one that the profile declares.",
+        ),
+    ] = "",
     runs: Runs = DEFAULT_RUNS,
-    out: Out = DEFAULT_REPORTS,
-    results: Annotated[
-        Path | None, typer.Option(parser=path_of, help="Read trials from this results.parquet instead of the store.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name of the predictions in the tables; else that of the file.")] = "",
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=path_of,
+            metavar="DIR",
+            help="Folder of a report whose results are read if the store has none; none: reports/.",
+            show_default=False,
+        ),
+    ] = DEFAULT_REPORTS,
+    results: ResultsFile = None,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the predictions in the tables; else that of the file.")
+    ] = "",
     threshold: Annotated[
-        float | None, typer.Option(help="As for `malbench score`: an AU is active above it; none: 0.5.")
+        float | None, typer.Option(metavar="X", help="As for `malbench score`: an AU is active above it; none: 0.5.")
     ] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
@@ -61,11 +80,11 @@ def audit(
         return
     if not dataset:
         raise UserError(
-            "predictions of no dataset",
+            "the dataset of the predictions is not named",
             where=file,
             expected="malbench audit FILE DATASET",
             found="no DATASET",
-            remedy="name the dataset that the predictions are of",
+            remedy="name it after the file",
         )
     with listening(Console(stderr=True)) as listener:
         page = audit_file(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from benchmark.api.listener import Listener
+from benchmark.core.words import counted
 from benchmark.store.summary import Contents, TrialSummary, summaries
 from benchmark.trials.ownership import duration
 from benchmark.trials.states import State, detail_of, summary_state
@@ -54,8 +56,13 @@ WORDS = {
     State.HELD: "not begun: another trial failed",
 }
 
+LINE_S = 20.0
+"""Seconds between two lines of one work, where the output is no terminal."""
+
 LISTED = 40
-"""Largest number of unfinished trials that `status` lists."""
+"""Largest number of trials that `status` lists unless all are wanted."""
+TRIAL_COLUMNS = ("dataset", "method", "part", "seed", "key", "state", "detail")
+"""Columns of the list of trials."""
 
 
 def standings(
@@ -71,7 +78,7 @@ def detail(seen: TrialSummary, state: State) -> str:
 
 
 def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) -> RenderableType:
-    """Page of `status`: the grid, the number of trials in each state, and the unfinished trials."""
+    """Page of `status`: the grid, the trials, those that are not done first, and the number in each state."""
     rows: dict[tuple[str, str, str], dict[str, Counter[State]]] = {}
     for seen, state in standing:
         of_part = rows.setdefault((seen.dataset, seen.profile, seen.method), {})
@@ -83,10 +90,10 @@ def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) 
             ", ".join(f"{n:,} {state}" for state, n in sorted(row.get(part, Counter()).items())) for part in parts
         ]
         grid.add_row(*map(escape, (*names, *counts)))
-    listed = [trial for trial in standing if every or trial[1] != State.DONE]
+    listed = sorted(standing, key=lambda trial: trial[1] == State.DONE)  # what is not done first
     shown: list[RenderableType] = [grid]
     if listed:
-        table = Table("dataset", "method", "part", "seed", "key", "state", "detail")
+        table = Table(*(Column(name, no_wrap=name == "key") for name in TRIAL_COLUMNS))
         for seen, state in listed if every else listed[:LISTED]:
             named = (seen.dataset, seen.method, seen.part, str(seen.seed), seen.key, state)
             table.add_row(*map(escape, (*named, detail(seen, state))))
@@ -94,7 +101,8 @@ def status_page(standing: Sequence[tuple[TrialSummary, State]], *, every: bool) 
     if len(listed) > LISTED and not every:
         shown.append(Text(f"and {len(listed) - LISTED:,} more: --all or --json"))
     numbers = Counter(state for _, state in standing)
-    shown.append(Text(", ".join(f"{numbers[state]:,} {state}" for state in State if numbers[state])))
+    by_state = ", ".join(f"{numbers[state]:,} {state}" for state in State if numbers[state])
+    shown.append(Text(f"{counted(len(standing), 'trial')}: {by_state}"))
     return RenderGroup(*shown)
 
 
@@ -154,9 +162,52 @@ def tell_news(console: Console, view: View) -> None:
         )
 
 
+class Lines:
+    """Progress as plain lines, for an output that is no terminal: where a work begins, and every few seconds.
+
+    Args:
+        console: Output.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._ended: set[str] = set()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Print how far the work `name` is, unless a line was printed a moment ago."""
+        now, ended = self._clock(), done == total
+        begun = name not in self._told
+        if begun and ended and name in self._ended:
+            return  # its end is told already
+        if begun or ended or now - self._told[name] >= LINE_S:
+            self._console.print(f"{escape(name)}: {done:,} of {total:,}", soft_wrap=True, highlight=False)
+            self._told[name] = now
+        if ended:
+            del self._told[name]
+            self._ended.add(name)
+
+    def show(self, view: View) -> None:
+        """Print now and then how far the trials that several processes share are."""
+        now = self._clock()
+        if view.ended < view.total and now - self._told.setdefault("", now) >= LINE_S:
+            self._told[""] = now
+            each = [f"{escape(r.trial.label)} {r.record.done:,} of {r.record.steps:,}" for r in view.running]
+            self._console.print(
+                "; ".join([f"all trials: {view.ended:,} of {view.total:,}, {left_text(view)}", *each]),
+                soft_wrap=True,
+                highlight=False,
+            )
+
+
 @contextmanager
-def progress_bars(console: Console) -> Iterator[Bars]:
-    """Show progress bars while the block runs."""
+def progress_bars(console: Console) -> Iterator[Bars | Lines]:
+    """Show progress while the block runs: as bars on a terminal, else as lines."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -170,17 +221,25 @@ def progress_bars(console: Console) -> Iterator[Bars]:
 
 @contextmanager
 def listening(console: Console) -> Iterator[Listener]:
-    """Listener that shows progress as bars, and notes and states of trials as lines."""
+    """Listener that shows progress, and prints notes, each once, and states of trials."""
+    said: set[str] = set()
     with progress_bars(console) as bars:
+
+        def note(sentence: str) -> None:
+            if sentence not in said:  # grids of one command have much in common
+                said.add(sentence)
+                console.print(escape(sentence), soft_wrap=True)
 
         def on_view(view: View) -> None:
             tell_news(console, view)
             bars.show(view)
 
         yield Listener(
-            note=lambda sentence: console.print(escape(sentence), soft_wrap=True),
+            note=note,
             progress=bars,
-            on_trial=lambda trial, state: console.print(f"{escape(trial.label)} ({trial.key}): {WORDS[state]}"),
+            on_trial=lambda trial, state: console.print(
+                f"{escape(trial.label)} ({trial.key}): {WORDS[state]}", soft_wrap=True
+            ),
             on_view=on_view,
         )
 
@@ -202,7 +261,9 @@ def tell_needs(console: Console, grid: Grid, *, list_trials: bool) -> None:
         for trial in grid.trials:
             console.print(f"{escape(trial.label)} ({trial.key}): {grid.states[trial.key]}", soft_wrap=True)
         numbers = Counter(grid.states.values())
-        console.print(f"{len(grid.trials)} trials: {', '.join(f'{numbers[s]} {s}' for s in State if numbers[s])}")
+        console.print(
+            f"{counted(len(grid.trials), 'trial')}: {', '.join(f'{numbers[s]} {s}' for s in State if numbers[s])}"
+        )
     if grid.waiting:
         needed = grid.needs()
         console.print(
@@ -280,6 +341,6 @@ def show_check(console: Console, outcome: Report, faces: tuple[FaceSet, ...], st
         console.print(f"and {more} more; --json lists all")
     remarks = len(outcome.findings) - len(outcome.faults)
     number = len(outcome.faults)
-    verdict = f"{number} fault{'' if number == 1 else 's'}" if number else "passed: nothing is missing or damaged"
-    console.print(verdict + (f", {remarks} remarks" if remarks else ""))
+    verdict = counted(number, "fault") if number else "passed: nothing is missing or damaged"
+    console.print(verdict + (f", {counted(remarks, 'remark')}" if remarks else ""))
     console.print(escape("next:\n" + "\n".join(f"  {step}" for step in steps)), soft_wrap=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli.names import au_datasets, completing_list, datasets_of
 from benchmark.cli.options import (
+    CROSS_RUNS,
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
     TRIAL_FAILED,
     AllowIncomplete,
     Cache,
@@ -21,6 +22,7 @@ from benchmark.cli.options import (
     PageOnly,
     Processes,
     ProfileName,
+    Publish,
     Root,
     Seeds,
     Threads,
@@ -36,18 +38,27 @@ EVERY = "bp4d,disfa,gft"
 """Datasets of the matrix, unless others are named."""
 
 
+def several(about: str) -> Any:
+    """Option for the names of several datasets."""
+    return typer.Option(parser=datasets_of, metavar="NAMES", autocompletion=completing_list(au_datasets), help=about)
+
+
 def cross(
-    train: Annotated[str, typer.Option(help="Datasets that networks are trained on, with commas.")] = EVERY,
-    test: Annotated[str, typer.Option(help="Datasets that they are tested on, with commas.")] = EVERY,
+    train: Annotated[str, several("Datasets that networks are trained on, with commas.")] = EVERY,
+    test: Annotated[str, several("Datasets that they are tested on, with commas.")] = EVERY,
     methods: MethodList = "stl,mtl,mal",
     seed: Seeds = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
     allow_incomplete: AllowIncomplete = False,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/cross"),
+    runs: Annotated[
+        Path,
+        typer.Option(parser=path_of, metavar="DIR", help="Store of the trials; none: runs/cross.", show_default=False),
+    ] = CROSS_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     processes: Processes = 1,
@@ -57,9 +68,10 @@ def cross(
     """Train on each dataset and test on each, by the AUs that both score; a network is trained once."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution, GridRequest
 
-    console = Console()
+    console, folder = Console(), page_folder(out, runs, publish=publish)
     trained, tested = (tuple(dict.fromkeys(names.split(","))) for names in (train, test))
     request = GridRequest(
         trained[0],
@@ -77,7 +89,7 @@ def cross(
     if not no_page:
         from benchmark.api.cross import write_cross_page
 
-        console.print(f"wrote {write_cross_page(runs, out)}", soft_wrap=True)
+        console.print(f"wrote {write_cross_page(runs, folder)}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 

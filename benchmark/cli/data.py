@@ -12,7 +12,8 @@ import typer
 from benchmark.cli.options import (
     CHECK_FAILED,
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
+    DEFAULT_RUNS,
+    AnyDataset,
     Cache,
     Dataset,
     GivenRoot,
@@ -20,6 +21,7 @@ from benchmark.cli.options import (
     Out,
     Overrides,
     ProfileName,
+    Publish,
     given_root,
     path_of,
 )
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 def standin(
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(parser=path_of, help="Folder to write; it must be empty or absent.")],
+    out: Annotated[
+        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder to write; it must be empty or absent.")
+    ],
     profile: ProfileName = "standin",
     overrides: Overrides = None,
 ) -> None:
@@ -48,7 +52,9 @@ def standin(
     console = Console()
     with listening(console) as listener:
         write_standin(dataset, out, profile=profile, overrides=overrides or [], listener=listener)
-    console.print(f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True)
+    console.print(
+        f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True, markup=False
+    )
 
 
 def sheet(
@@ -56,21 +62,25 @@ def sheet(
     overrides: Overrides = None,
     renderers: Annotated[
         list[str] | None,
-        typer.Option("--renderer", help="Only this renderer (drawn, head); repeatable. Without: all installed."),
+        typer.Option(
+            "--renderer", metavar="NAME", help="Only this renderer (drawn, head); repeatable. Without: all installed."
+        ),
     ] = None,
     cache: Cache = DEFAULT_CACHE,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
 ) -> None:
     """Show the stand-in's faces, and how far a linear probe tells each AU from their pixels: standin.md."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.standin import write_sheet
     from benchmark.cli.console import listening
 
-    console = Console()
+    console, folder = Console(), page_folder(out, DEFAULT_RUNS, publish=publish)
     with listening(console) as listener:
         written = write_sheet(
-            out,
+            folder,
             profile=profile or "standin",
             overrides=overrides or [],
             renderers=renderers or (),
@@ -78,11 +88,11 @@ def sheet(
             listener=listener,
         )
     for path in written:
-        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
 def check(
-    dataset: Dataset,
+    dataset: AnyDataset,
     data: GivenRoot = None,
     profile: ProfileName = "paper",
     overrides: Overrides = None,
@@ -92,7 +102,13 @@ def check(
     cache: Cache = DEFAULT_CACHE,
     as_json: JsonFlag = False,
     frame_list: Annotated[
-        Path | None, typer.Option("--list", help="A list of frames to hold against the known ones, instead of data.")
+        Path | None,
+        typer.Option(
+            "--list",
+            parser=path_of,
+            metavar="FILE",
+            help="A list of frames to hold against the known ones, instead of data.",
+        ),
     ] = None,
 ) -> None:
     """Hold labels, file names and landmarks of a data root against known counts; status 1 if something is wrong."""
@@ -170,9 +186,16 @@ def prepare(
 
 def import_lists(
     dataset: Dataset,
-    images: Annotated[Path, typer.Option(help="Folder that the names on the lists are relative to.")],
-    lists: Annotated[list[Path], typer.Option("--list", help="List of image names; may be repeated.")],
-    labels: Annotated[list[Path], typer.Option(help="Labels, one row a name, for each list in turn.")],
+    images: Annotated[
+        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder that the names on the lists are relative to.")
+    ],
+    lists: Annotated[
+        list[Path], typer.Option("--list", parser=path_of, metavar="FILE", help="List of image names; repeatable.")
+    ],
+    labels: Annotated[
+        list[Path],
+        typer.Option(parser=path_of, metavar="FILE", help="Labels, one row a name, for each list in turn; repeatable."),
+    ],
 ) -> None:
     """Make a dataset of crops that come with lists of names and labels alone, as JAA-Net's and ME-GraphAU's."""
     from rich.console import Console
@@ -197,7 +220,10 @@ def import_lists(
 
 
 def doctor(
-    root: Annotated[Path, typer.Argument(help="Any folder, such as the one that holds your downloads.")],
+    root: Annotated[
+        Path,
+        typer.Argument(parser=path_of, metavar="FOLDER", help="Any folder, such as the one that holds your downloads."),
+    ],
     as_json: JsonFlag = False,
 ) -> None:
     """Look at any folder: which datasets it holds, in which layout, how complete, and the next command."""

@@ -20,7 +20,7 @@ NOTHING_OF_THE_PAPER = (
 def demo(
     out: Annotated[
         Path | None,
-        typer.Option(parser=path_of, metavar="PATH", help="A new or empty folder; else one in the temporary folder."),
+        typer.Option(parser=path_of, metavar="DIR", help="A new or empty folder; else one in the temporary folder."),
     ] = None,
     overrides: Overrides = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser, on a terminal.")] = False,
@@ -43,6 +43,6 @@ def demo(
     tell_outcomes(console, outcomes, request.runs)
     page = write_demo_page(request).absolute()
     console.print(NOTHING_OF_THE_PAPER, soft_wrap=True)
-    console.print(f"page: {page}", soft_wrap=True)
+    console.print(f"page: {page}", soft_wrap=True, markup=False)
     if show and sys.stdout.isatty():
         webbrowser.open(page.as_uri())

@@ -63,7 +63,12 @@ def share_grids(
             with listening(console) as listener:
                 failed |= work(run_grid, listener)
 
-        share(run_all, others, others.stopping(stop), lambda sentence: console.print(sentence, soft_wrap=True))
+        share(
+            run_all,
+            others,
+            others.stopping(stop),
+            lambda sentence: console.print(sentence, soft_wrap=True, markup=False),
+        )
     return failed
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from benchmark.cli.options import DEFAULT_REPORTS, DEFAULT_RUNS, Out, Runs, path_of
+from benchmark.cli.options import DEFAULT_RUNS, Out, Publish, ResultsFile, Runs
 
 
 def metrics(
     runs: Runs = DEFAULT_RUNS,
-    out: Out = DEFAULT_REPORTS,
-    results: Annotated[
-        Path | None, typer.Option(parser=path_of, help="Read this results.parquet instead of the store.")
-    ] = None,
+    out: Out = None,
+    publish: Publish = False,
+    results: ResultsFile = None,
 ) -> None:
     """Write metrics.md: F1, AUC, average precision, MCC and others, the order of methods, people and groups."""
     from rich.console import Console
@@ -25,5 +19,5 @@ def metrics(
 
     console = Console()
     with listening(console) as listener:
-        page = write_metrics_page(runs, out, results=results, listener=listener)
-    console.print(f"wrote {page}", soft_wrap=True)
+        page = write_metrics_page(runs, out, results=results, publish=publish, listener=listener)
+    console.print(f"wrote {page}", soft_wrap=True, markup=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import DEFAULT_RUNS, Device, Runs, Threads, path_of
+from benchmark.core.words import counted
 
 
 class Faces(StrEnum):
@@ -41,12 +42,14 @@ class TableKind(StrEnum):
 
 
 def predict(
-    path: Annotated[Path, typer.Argument(parser=path_of, help="A photograph, a video, or a folder of both.")],
+    path: Annotated[
+        Path, typer.Argument(parser=path_of, metavar="PATH", help="A photograph, a video, or a folder of both.")
+    ],
     trial: Annotated[
         str, typer.Option(metavar="KEY", help="The finished trial, or the start of its key; none: the only one.")
     ] = "",
     out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="PATH", help="Folder of table, pictures and page.")
+        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder of table, pictures and page.")
     ] = Path("predictions"),
     faces: Annotated[
         Faces, typer.Option(help="detect: find and align faces; whole: each image is a face already.")
@@ -56,10 +59,11 @@ def predict(
     ] = SeveralFaces.LARGEST,
     no_face: Annotated[NoFaceRule, typer.Option(help="A photograph without a face.")] = NoFaceRule.SKIP,
     zoom: Annotated[
-        float | None, typer.Option(help="Size of faces, 1 to 2 times that of aligned ones; none: as in training.")
+        float | None,
+        typer.Option(metavar="X", help="Size of faces, 1 to 2 times that of aligned ones; none: as in training."),
     ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Look at every Nth frame of a video.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 64,
+    every: Annotated[int, typer.Option(min=1, metavar="N", help="Look at every Nth frame of a video.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Faces in a batch.")] = 64,
     table: Annotated[TableKind, typer.Option("--format", help="Format of the table.")] = TableKind.CSV,
     runs: Runs = DEFAULT_RUNS,
     device: Device = "auto",
@@ -67,7 +71,6 @@ def predict(
 ) -> None:
     """Predict the action units of your own photographs or videos by a finished trial; nothing is uploaded."""
     from rich.console import Console
-    from rich.markup import escape
 
     from benchmark.api.prediction import predict as predict_faces
     from benchmark.cli.console import listening
@@ -82,6 +85,7 @@ def predict(
             path, out, trial=trial, runs=runs, settings=settings, device=device, threads=threads, listener=listener
         )
     for name, fact in predicted.facts.items():
-        console.print(f"{name}: {escape(fact)}", soft_wrap=True)
-    number = len(predicted.table)
-    console.print(f"{number:,} face{'' if number == 1 else 's'}: open {predicted.folder / PAGE}", soft_wrap=True)
+        console.print(f"{name}: {fact}", soft_wrap=True, markup=False)
+    console.print(
+        f"{counted(len(predicted.table), 'face')}: open {predicted.folder / PAGE}", soft_wrap=True, markup=False
+    )

@@ -1,8 +1,7 @@
-"""`malbench report | claims | calibrate | compute | cost`: pages from the results of trials."""
+"""`malbench report | calibrate | compute | cost`: pages from the results of trials."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,31 +12,39 @@ from benchmark.cli.options import (
     DEFAULT_REPORTS,
     DEFAULT_RUNS,
     Cache,
-    JsonFlag,
     Out,
+    Publish,
     Runs,
     path_of,
 )
+from benchmark.core.errors import wrong_path
 
 
 def report(
     runs: Runs = DEFAULT_RUNS,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     results: Annotated[
-        Path | None, typer.Option(parser=path_of, help="Build from this results.parquet instead of the store.")
+        Path | None,
+        typer.Option(parser=path_of, metavar="FILE", help="Build from this results.parquet instead of the store."),
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--with", parser=path_of, help="More results, e.g. of `malbench score`; may be repeated."),
+        typer.Option(
+            "--with", parser=path_of, metavar="FILE", help="More results, e.g. of `malbench score`; repeatable."
+        ),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(help="Two results.parquet: write compare.md, which says where they differ, and nothing else."),
+        typer.Option(
+            metavar="A B", help="Two results.parquet: write compare.md, which says where they differ, and nothing else."
+        ),
     ] = None,
     faces: Annotated[
         Path | None,
         typer.Option(
             parser=path_of,
+            metavar="DIR",
             help="Data root that trials ran on: Figures 5 and 6 show its images. Those of a stand-in need no asking.",
         ),
     ] = None,
@@ -46,15 +53,22 @@ def report(
     ] = "",
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
-    """Build the tables and figures from finished trials, or from a results file alone."""
+    """Build the tables and figures from finished trials, or from a results file alone.
+
+    `--publish` writes into reports/, and refuses results that are not clean and complete: all methods of the paper, all
+    parts and all seeds of the profile, none of them stale, unsealed, or made from a changed or unknown checkout.
+    """
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.results import compare_results, write_report
     from benchmark.cli.console import listening
 
     console = Console()
     if compare is not None:
-        console.print(f"wrote {compare_results(*compare, out)}", soft_wrap=True)
+        console.print(
+            f"wrote {compare_results(*compare, page_folder(out, runs, publish=publish))}", soft_wrap=True, markup=False
+        )
         return
     with listening(console) as listener:
         written = write_report(
@@ -65,15 +79,19 @@ def report(
             faces=faces,
             trial=trial,
             cache=cache,
+            publish=publish,
             listener=listener,
         )
     for path in written:
-        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
 def calibrate(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Files of results with several seeds; none for the report's.")
+        list[Path] | None,
+        typer.Argument(
+            parser=path_of, metavar="[FILE]...", help="Files of results with several seeds; none for the report's."
+        ),
     ] = None,
 ) -> None:
     """Count how often the suite's tests speak where nothing is to be said, on trainings of the same methods.
@@ -94,7 +112,9 @@ def calibrate(
 def compute(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(parser=path_of, help="Stores and files of results; none for the report's."),
+        typer.Argument(
+            parser=path_of, metavar="[PATH]...", help="Stores and files of results; none for the committed ones."
+        ),
     ] = None,
 ) -> None:
     """Add up the hours of training in stores and results, by machine, each training once.
@@ -110,64 +130,32 @@ def compute(
     Console().print(markdown_table(summed), soft_wrap=True, markup=False, highlight=False)
 
 
-def claims(
-    runs: Runs = DEFAULT_RUNS,
-    out: Annotated[
-        Path, typer.Option(parser=path_of, help="Folder of the report, whose results are read if the store has none.")
-    ] = DEFAULT_REPORTS,
-    results: Annotated[
-        Path | None, typer.Option(parser=path_of, help="Read this results.parquet instead of the store.")
-    ] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="The paper's printed tables alone.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """List the paper's claims: whether its own tables bear them out, and what our runs say."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.padding import Padding
-
-    from benchmark.api.results import judge_paper_claims
-
-    console = Console()
-    judged = judge_paper_claims(None if paper else (runs, out, results))
-    if as_json:
-        console.out(json.dumps([claim.as_json() for claim in judged], indent=2, allow_nan=False), highlight=False)
-        return
-    for judgement in judged:
-        console.print(
-            f"[bold]{judgement.claim.id}[/bold] §{judgement.claim.section}: {escape(judgement.claim.text)}",
-            soft_wrap=True,
-        )
-        for reading in judgement.readings:
-            read = f", read as {reading.name}" if reading.name else ""
-            lines = [("printed tables", reading.printed)]
-            lines += [(f"{our.runs}{f'; {our.standing}' if our.standing else ''}", our.outcome) for our in reading.ours]
-            for name, outcome in lines:
-                chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of the draws)"
-                said = {True: "yes", False: "no", None: "cannot say"}[outcome.holds]
-                console.print(
-                    Padding(escape(f"{name}{read}: {said}{chance}. {outcome.evidence}"), (0, 0, 0, 4)),
-                )
-
-
 def cost(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(parser=path_of, help="Files of pytest-benchmark; none for those that the report has."),
+        typer.Argument(
+            parser=path_of, metavar="[FILE]...", help="Files of pytest-benchmark; none for those that the report has."
+        ),
     ] = None,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
 ) -> None:
     """Build the table and figure of MAL's cost from the measurements of `nox -s bench`.
 
-    Measurements of other devices that the report has stay.
+    Measurements of other devices that the folder, or else reports/, has stay.
     """
     from rich.console import Console
 
+    from benchmark.api.pages import last_of, page_folder
     from benchmark.report.cost import read_benchmarks, read_costs, write_costs
 
-    console, kept = Console(), out / "cost.json"
+    for file in files or ():
+        if not file.is_file():
+            raise wrong_path(file, "file", expected="measurements of pytest-benchmark", remedy="run `nox -s bench`")
+    folder = page_folder(out, DEFAULT_RUNS, publish=publish)
+    console, kept = Console(), last_of("cost.json", folder)
     costs = read_benchmarks(files) if files else read_costs(kept)
     if files and kept.is_file():
         costs = costs.beside(read_costs(kept))
-    for path in write_costs(costs, out):
-        console.print(f"wrote {path}", soft_wrap=True)
+    for path in write_costs(costs, folder):
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)

@@ -22,7 +22,9 @@ from benchmark.cli.options import (
     Cache,
     Dataset,
     Device,
+    Methods,
     Overrides,
+    Parts,
     Processes,
     ProfileName,
     Root,
@@ -32,6 +34,7 @@ from benchmark.cli.options import (
     path_of,
 )
 from benchmark.core.errors import Interrupted, UserError
+from benchmark.core.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,17 +53,15 @@ class Launcher(StrEnum):
 
 def run(
     dataset: Dataset,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help="A method, or `paper` (the default: the five), `beyond`, `controls`, `all`; repeatable."),
-    ] = None,
+    method: Methods = None,
     row: Annotated[
-        list[str] | None, typer.Option(help="A row of the profile's `rows`, e.g. ResNet-50; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A row of the profile's `rows`, e.g. ResNet-50; repeatable."),
     ] = None,
     readings: Annotated[
         bool, typer.Option("--readings", help="Run the profile's readings of the chosen methods, too.")
     ] = False,
-    part: Annotated[list[str] | None, typer.Option(help="Only this test part; may be repeated.")] = None,
+    part: Parts = None,
     seed: Seeds = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
@@ -79,7 +80,7 @@ def run(
     stop_on_failure: Annotated[
         bool, typer.Option("--stop-on-failure", help="Begin no further trial once one has failed.")
     ] = False,
-    checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 60.0,
+    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds between checkpoints.")] = 60.0,
     launcher: Annotated[
         Launcher,
         typer.Option(help="Here, or as jobs of a Slurm cluster with the resources of the profile's section slurm."),
@@ -153,7 +154,7 @@ def stopped_by_signals(console: Console) -> Iterator[Callable[[], bool]]:
         try:
             yield lambda: bool(signals)
         except Interrupted as stopped:
-            console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True)
+            console.print(f"stopped: {stopped}; the same command goes on from there", soft_wrap=True, markup=False)
             # No signal: the process that started this one is gone.
             raise typer.Exit(128 + next(iter(signals), signal.SIGTERM)) from stopped
 
@@ -171,9 +172,9 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
     if only and outcomes[-1].state == OutcomeState.RUNNING:
         raise UserError(f"another process runs {outcomes[-1].trial.label}", remedy="submit again when it has ended")
     numbers = Counter(outcome.state for outcome in outcomes)
-    counted = [f"{numbers[state]} {state}" for state in OutcomeState if numbers[state]]
-    console.print(f"{len(outcomes)} {'trial' if len(outcomes) == 1 else 'trials'}: {', '.join(counted)}")
-    console.print(f"store: {runs}", soft_wrap=True)
+    by_state = [f"{numbers[state]} {state}" for state in OutcomeState if numbers[state]]
+    console.print(f"{counted(len(outcomes), 'trial')}: {', '.join(by_state)}")
+    console.print(f"store: {runs}", soft_wrap=True, markup=False)
     # What another process saw fail is told by the process that started all.
     failures = [o for o in outcomes if o.why is not None and not (o.seen and since_start() is not None)]
     for outcome in failures:
@@ -221,12 +222,14 @@ def verify(
     runs: Runs = DEFAULT_RUNS,
     results: Annotated[
         Path | None,
-        typer.Option(parser=path_of, help="Verify the trials of this results.parquet, and mark them in it."),
+        typer.Option(
+            parser=path_of, metavar="FILE", help="Verify the trials of this results.parquet, and mark them in it."
+        ),
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option("--trial", metavar="KEY", help="Only this trial; may be repeated.")
+        list[str] | None, typer.Option("--trial", metavar="KEY", help="Only this trial; repeatable.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps that are repeated.")] = 41,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps that are repeated.")] = 41,
     every: Annotated[bool, typer.Option("--all", help="Fresh trials, too; else only stale ones.")] = False,
     data: Root = None,
     cache: Cache = DEFAULT_CACHE,
@@ -255,7 +258,9 @@ def verify(
             listener=listener,
         )
     for outcome in outcomes:
-        console.print(f"{outcome.label} ({outcome.key}): {outcome.agreement}; {outcome.detail}", soft_wrap=True)
+        console.print(
+            f"{outcome.label} ({outcome.key}): {outcome.agreement}; {outcome.detail}", soft_wrap=True, markup=False
+        )
     numbers = Counter(outcome.agreement for outcome in outcomes)
     console.print(", ".join(f"{count} {agreement}" for agreement, count in numbers.items()) or "no trial to verify")
     if any(outcome.agreement == DIFFERS for outcome in outcomes):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli.names import au_datasets, completing, dataset_of
 from benchmark.cli.options import (
+    AU_NAMES,
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
     Cache,
@@ -18,39 +21,72 @@ from benchmark.cli.options import (
     Root,
     path_of,
 )
-from benchmark.config.names import dataset_names
 from benchmark.core.errors import UserError
 from benchmark.submit.adapters import adapter_names
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.store.results import Results
 
 
 def score(
     file: Annotated[
         Path | None,
-        typer.Argument(parser=path_of, help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ..."),
+        typer.Argument(
+            parser=path_of, metavar="[FILE]", help="Predictions: subject, sequence, frame, and AU1 ... or logit_AU1 ..."
+        ),
     ] = None,
     dataset: Annotated[
-        str, typer.Argument(help=f"A dataset ({', '.join(dataset_names())}), or one of the profile.")
+        str,
+        typer.Argument(
+            parser=dataset_of,
+            metavar="[DATASET]",
+            autocompletion=completing(au_datasets),
+            help=f"A dataset: {AU_NAMES}, or one that the profile declares.",
+        ),
     ] = "",
-    name: Annotated[str, typer.Option(help="Name of the rows in the tables, which call them submitted.")] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the rows in the tables, which call them submitted.")
+    ] = "",
     template: Annotated[
-        str, typer.Option(metavar="DATASET", help="Write the file to fill in for a dataset, and nothing else.")
+        str,
+        typer.Option(
+            parser=dataset_of,
+            metavar="DATASET",
+            autocompletion=completing(au_datasets),
+            help="Write the file to fill in for a dataset, and nothing else.",
+        ),
     ] = "",
     program: Annotated[
         str,
-        typer.Option("--from", metavar="PROGRAM", help=f"FILE is a program's output: {', '.join(adapter_names())}."),
+        typer.Option(
+            "--from",
+            metavar="PROGRAM",
+            autocompletion=completing(adapter_names),
+            help=f"FILE is a program's output: {', '.join(adapter_names())}.",
+        ),
     ] = "",
     results: Annotated[
         Path,
         typer.Option(
-            parser=path_of, help="Results on the same test frames, beside which the predictions are to stand."
+            parser=path_of,
+            metavar="FILE",
+            help="Results on the same test frames, beside which the predictions are to stand; none: those of reports/.",
+            show_default=False,
         ),
     ] = DEFAULT_REPORTS / "results.parquet",
     out: Annotated[
-        Path | None, typer.Option(parser=path_of, help="The file to write; else NAME.parquet or DATASET-template.csv.")
+        Path | None,
+        typer.Option(
+            parser=path_of, metavar="FILE", help="The file to write; else NAME.parquet or DATASET-template.csv."
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="An AU is active above it; none: probabilities, 0.5. With --from: of the intensities."),
+        typer.Option(
+            metavar="X", help="An AU is active above it; none: probabilities, 0.5. With --from: of the intensities."
+        ),
     ] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
@@ -59,32 +95,16 @@ def score(
 ) -> None:
     """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
     from rich.console import Console
-    from rich.markup import escape
 
-    from benchmark.api.submissions import score_predictions_file, write_template
+    from benchmark.api.submissions import score_predictions_file
     from benchmark.cli.console import listening
-    from benchmark.store.results import LACKING
 
     console = Console()
+    settings: dict[str, Any] = {"profile": profile or "", "overrides": overrides or [], "root": data, "cache": cache}
     if template:
         if file is not None or program:
             raise UserError("--template writes a file and reads none", remedy="leave FILE and --from out")
-        target = out or Path(f"{template}-template.csv")
-        with listening(console) as listener:
-            frames = write_template(
-                template,
-                target,
-                profile=profile or "",
-                overrides=overrides or [],
-                root=data,
-                cache=cache,
-                listener=listener,
-            )
-        console.print(
-            f"wrote {target}: {frames:,} test frames; fill in a probability of each AU, then: malbench score {target} "
-            f"{template} --name NAME",
-            soft_wrap=True,
-        )
+        _write_template(console, template, out, settings)
         return
     if file is None or not dataset or not name:
         raise UserError(
@@ -101,15 +121,37 @@ def score(
             beside=results,
             threshold=threshold,
             program=program,
-            profile=profile or "",
-            overrides=overrides or [],
-            root=data,
-            cache=cache,
             listener=listener,
+            **settings,
         )
     scored.write(target)
+    _tell_scores(console, name, scored)
+    console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True, markup=False)
+
+
+def _tell_scores(console: Console, name: str, scored: Results) -> None:
+    """Print the average of each test part."""
+    from rich.markup import escape
+
+    from benchmark.store.results import LACKING
+
     for trial in scored.trials.itertuples():
         of_trial = scored.scores[scored.scores["trial"] == trial.trial]
         average = "F1 ave" if LACKING not in json.loads(str(trial.provenance)) else f"mean F1 of {len(of_trial)} AUs"
         console.print(f"{escape(name)}, {trial.part}: {average} {100 * of_trial['f1'].mean():.1f}")
-    console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True)
+
+
+def _write_template(console: Console, dataset: str, out: Path | None, settings: Mapping[str, Any]) -> None:
+    """Write the file of predictions to fill in, and tell what to do with it."""
+    from benchmark.api.submissions import write_template
+    from benchmark.cli.console import listening
+
+    target = out or Path(f"{dataset}-template.csv")
+    with listening(console) as listener:
+        frames = write_template(dataset, target, listener=listener, **settings)
+    console.print(
+        f"wrote {target}: {frames:,} test frames; fill in a probability of each AU, then: malbench score {target} "
+        f"{dataset} --name NAME",
+        soft_wrap=True,
+        markup=False,
+    )

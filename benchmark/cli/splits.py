@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.names import seed_of
 from benchmark.cli.options import (
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
+    SPLITS_RUNS,
     TRIAL_FAILED,
     AllowIncomplete,
     Cache,
@@ -22,6 +23,7 @@ from benchmark.cli.options import (
     PageOnly,
     Processes,
     ProfileName,
+    Publish,
     Root,
     Threads,
     path_of,
@@ -35,19 +37,27 @@ if TYPE_CHECKING:
 
 def splits(
     dataset: Dataset,
-    repeats: Annotated[int, typer.Option(min=1, help="Number of random splits.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Number of random splits.")] = 10,
     methods: MethodList = "stl,mtl,mal",
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, max=2**63 - 1, help="Instead of 0; with two or more, seed and split are told apart."),
+        typer.Option(
+            parser=seed_of,
+            metavar="N",
+            help="Instead of 0; repeatable; with two or more, seed and split are told apart.",
+        ),
     ] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
     data: Root = None,
     allow_incomplete: AllowIncomplete = False,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the trials.")] = Path("runs/splits"),
+    runs: Annotated[
+        Path,
+        typer.Option(parser=path_of, metavar="DIR", help="Store of the trials; none: runs/splits.", show_default=False),
+    ] = SPLITS_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    out: Out = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     processes: Processes = 1,
@@ -57,9 +67,10 @@ def splits(
     """Train on random three-part splits of DATASET's people, and show how far scores and differences move."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution, GridRequest
 
-    console = Console()
+    console, folder = Console(), page_folder(out, runs, publish=publish)
     request = GridRequest(
         dataset,
         methods=tuple(methods.split(",")),
@@ -76,7 +87,7 @@ def splits(
     if not no_page:
         from benchmark.api.splits import write_splits_page
 
-        console.print(f"wrote {write_splits_page(dataset, runs, out)}", soft_wrap=True)
+        console.print(f"wrote {write_splits_page(dataset, runs, folder)}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 

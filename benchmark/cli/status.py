@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, ProfileName, Runs
+from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of
+from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, ProfileName, Root, Runs
+from benchmark.core.places import check_store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,8 +26,21 @@ WATCH_S = 3.0
 
 def status(
     runs: Runs = DEFAULT_RUNS,
-    dataset: Annotated[str, typer.Option(help="Only trials on this dataset.")] = "",
-    method: Annotated[str, typer.Option(help="Only trials of this method.")] = "",
+    dataset: Annotated[
+        str,
+        typer.Option(
+            parser=dataset_of,
+            metavar="NAME",
+            autocompletion=completing(au_datasets),
+            help="Only trials on this dataset.",
+        ),
+    ] = "",
+    method: Annotated[
+        str,
+        typer.Option(
+            parser=method_of, metavar="NAME", autocompletion=completing(all_methods), help="Only trials of this method."
+        ),
+    ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing runs.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every trial, those that are done too.")] = False,
     quick: Annotated[
@@ -37,6 +52,8 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
+    check_store(runs)
+    check_known(method, all_methods(), "method")
     from benchmark.cli.console import detail, standings
     from benchmark.store.summary import Contents
     from benchmark.trials.states import State, source_hashes
@@ -101,19 +118,32 @@ def _owner_of(seen: TrialSummary, state: State) -> dict[str, Any] | None:
 
 
 def methods(
-    name: Annotated[list[str] | None, typer.Argument(help="Only these, with their settings.")] = None,
-    profile: ProfileName = "paper",
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(
+            parser=method_of,
+            metavar="[NAME]...",
+            autocompletion=completing(all_methods),
+            help="Only these, with their settings.",
+        ),
+    ] = None,
+    profile: ProfileName = None,
+    data: Root = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List every method: its row in the paper, streams, trained parameters at the profile's backbone, and source."""
+    """List every method: its row in the paper, streams, trained parameters at the profile's backbone, and source.
+
+    The profile is that of a run: `standin`, or `paper` with --data.
+    """
     from rich.padding import Padding
     from rich.text import Text
 
+    from benchmark.api.request import default_profile
     from benchmark.config.profile import load_profile
     from methods import check_names
     from methods import names as method_names
 
-    settings, _ = load_profile(profile or "paper")
+    settings, _ = load_profile(profile or default_profile(data))
     check_names(method for method in name or () if method not in method_names("stage"))
     from rich.console import Console
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli.names import PARTS, completing, part_of, plan_names, plan_of, seed_of
 from benchmark.cli.options import (
     DEFAULT_CACHE,
-    DEFAULT_REPORTS,
+    DEFAULT_RUNS,
+    STUDY_RUNS,
     TRIAL_FAILED,
     Cache,
     Dataset,
     Device,
     NoPage,
+    Out,
     Overrides,
     PageOnly,
     Processes,
     ProfileName,
+    Publish,
     Root,
     Threads,
     path_of,
@@ -34,17 +38,42 @@ if TYPE_CHECKING:
     from benchmark.cli.grids import RunGrid
     from benchmark.study.plan import Plan
 
+STUDY_PAGES = "study"
+"""Folder in reports/ of the pages of studies."""
+
+
+def one_part(about: str) -> Any:
+    """Option for one test part."""
+    return typer.Option(parser=part_of, metavar="NAME", autocompletion=completing(lambda: PARTS), help=about)
+
 
 def study(
-    plan: Annotated[str, typer.Argument(help="A plan: decisive, tuning, harm, or a file.")] = "decisive",
-    question: Annotated[list[str] | None, typer.Option(help="Only this question or choice; may be repeated.")] = None,
-    runs: Annotated[Path, typer.Option(parser=path_of, help="Store of the study's trials.")] = Path("runs/study"),
+    plan: Annotated[
+        str,
+        typer.Argument(
+            parser=plan_of,
+            metavar="[PLAN]",
+            autocompletion=completing(plan_names),
+            help=f"A plan: {', '.join(plan_names())}, or a .toml file.",
+        ),
+    ] = "decisive",
+    question: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this question or choice; repeatable.")
+    ] = None,
+    runs: Annotated[
+        Path,
+        typer.Option(
+            parser=path_of, metavar="DIR", help="Store of the study's trials; none: runs/study.", show_default=False
+        ),
+    ] = STUDY_RUNS,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(parser=path_of, help="Folder of the page, PLAN.md.")] = DEFAULT_REPORTS / "study",
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     beside: Annotated[
-        list[Path] | None, typer.Option("--with", parser=path_of, help="Results of another machine; may be repeated.")
+        list[Path] | None,
+        typer.Option("--with", parser=path_of, metavar="FILE", help="Results of another machine; repeatable."),
     ] = None,
     page_only: PageOnly = False,
     processes: Processes = 1,
@@ -60,13 +89,15 @@ def study(
     """
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution
     from benchmark.api.study import StudyRequest, check_study, register_plan, study_sharing, write_study_page
 
     console = Console()
     if register:
-        console.print(f"wrote {register_plan(plan)}: commit it before the trials run", soft_wrap=True)
+        console.print(f"wrote {register_plan(plan)}: commit it before the trials run", soft_wrap=True, markup=False)
         return
+    folder = page_folder(out, runs, publish=publish, below=STUDY_PAGES)
     request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, threads, processes=processes))
     wanted = check_study(request)
     failed = False
@@ -78,8 +109,8 @@ def study(
         failed = _ask(console, request, wanted, shared.processes, arguments)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
-    for path in write_study_page(plan, runs, out, beside=beside or []):
-        console.print(f"wrote {path}", soft_wrap=True)
+    for path in write_study_page(plan, runs, folder, beside=beside or []):
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(TRIAL_FAILED)
 
@@ -96,28 +127,30 @@ def _ask(console: Console, request: StudyRequest, plan: Plan, processes: int, ar
 
 
 def gradient_probe(
-    part: Annotated[str, typer.Option(help="Test part.")] = "part1",
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1)] = 0,
+    part: Annotated[str, one_part("The test part.")] = "part1",
+    seed: Annotated[int, typer.Option(parser=seed_of, metavar="N", help="The seed.")] = 0,
     profile: ProfileName = "standin",
     overrides: Overrides = None,
-    every: Annotated[int, typer.Option(min=1, help="Steps between looks.")] = 100,
-    window: Annotated[int, typer.Option(min=2, help="Steps of a look.")] = 20,
+    every: Annotated[int, typer.Option(min=1, metavar="N", help="Steps between looks.")] = 100,
+    window: Annotated[int, typer.Option(min=2, metavar="N", help="Steps of a look.")] = 20,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(parser=path_of, help="Folder of the page.")] = DEFAULT_REPORTS / "study",
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
 ) -> None:
     """Train MAL on the stand-in, and show by kind of sample what its meta net is asked to learn."""
     from rich.console import Console
 
+    from benchmark.api.pages import page_folder
     from benchmark.api.request import Execution
     from benchmark.api.study import probe_gradients
     from benchmark.cli.console import listening
 
-    console = Console()
+    console, folder = Console(), page_folder(out, STUDY_RUNS, publish=publish, below=STUDY_PAGES)
     with listening(console) as listener:
         written = probe_gradients(
-            out,
+            folder,
             command=" ".join(["malbench", *sys.argv[1:]]),
             part=part,
             seed=seed,
@@ -130,18 +163,19 @@ def gradient_probe(
             listener=listener,
         )
     for path in written:
-        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
 def readings(
     dataset: Dataset = "bp4d",
-    part: Annotated[str, typer.Option(help="Test part, whose people are left out; none: the first.")] = "",
+    part: Annotated[str, one_part("The test part, whose people are left out; none: the first.")] = "",
     seed: Annotated[
-        list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Instead of 0, 1 and 2; may be repeated.")
+        list[int] | None, typer.Option(parser=seed_of, metavar="N", help="Instead of 0, 1 and 2; repeatable.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of each training.")] = 100,
     end: Annotated[
-        int | None, typer.Option(min=1, help="Extrapolate to this step, not to the end of the profile's training.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Extrapolate to this step, not to the end of the profile's training."),
     ] = None,
     profile: ProfileName = None,
     overrides: Overrides = None,
@@ -150,23 +184,28 @@ def readings(
         bool, typer.Option("--allow-incomplete", help="Look at data that fail `data check`.")
     ] = False,
     cache: Cache = DEFAULT_CACHE,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = DEFAULT_REPORTS,
+    out: Out = None,
+    publish: Publish = False,
     device: Device = "auto",
     threads: Threads = 0,
     page_only: Annotated[
-        bool, typer.Option("--page-only", help="Train nothing: the page of the measurements in the folder.")
+        bool,
+        typer.Option(
+            "--page-only", help="Train nothing: the page of the last measurements, those of reports/ if need be."
+        ),
     ] = False,
 ) -> None:
     """Show under which readings of the paper MAL's weights move, on training people alone; no test frame is used."""
     from rich.console import Console
     from rich.markup import escape
 
+    from benchmark.api.pages import last_of, page_folder
     from benchmark.study.readings import read_probe
     from benchmark.study.readings_page import MEASURED, verdicts, write_readings
 
-    console = Console()
+    console, folder = Console(), page_folder(out, DEFAULT_RUNS, publish=publish)
     if page_only:
-        result = read_probe(out / MEASURED)
+        result = read_probe(last_of(MEASURED, folder))
     else:
         from benchmark.api.readings import ReadingsRequest, probe_readings
         from benchmark.api.request import Execution
@@ -189,5 +228,5 @@ def readings(
             result = probe_readings(request, command=" ".join(["malbench", *sys.argv[1:]]), listener=listener)
     for sentence in (*verdicts(result), f"primary reading: {result.primary()}"):
         console.print(escape(sentence), soft_wrap=True)
-    for path in write_readings(result, out):
-        console.print(f"wrote {path}", soft_wrap=True)
+    for path in write_readings(result, folder):
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)

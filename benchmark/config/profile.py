@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.config.names import PROFILES, dataset_names, profile_names
 from benchmark.config.settings import Profile, Source
-from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.errors import UserError, did_you_mean, wrong_path
 from benchmark.core.files import parse_toml, regular
 
 _INTERNAL = ("name", "path", "sections", "overridden")
@@ -57,7 +59,13 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = regular(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError("the profile is not text", where=path, expected="UTF-8", found=str(error)) from error
+        raise UserError(
+            "the profile is not text",
+            where=path,
+            expected="UTF-8",
+            found=str(error),
+            remedy="save it as UTF-8, or start from a copy of a profile in benchmark/config/profiles/",
+        ) from error
     try:
         return text, parse_toml(text)
     except tomllib.TOMLDecodeError as error:
@@ -78,7 +86,7 @@ def _find(name: str) -> Path:
     if name.endswith(".toml"):
         if Path(name).is_file():
             return Path(name)
-        raise UserError("no such profile file", where=name, remedy="check --profile")
+        raise wrong_path(Path(name), "file", expected="a profile", remedy="correct --profile")
     raise UserError(
         f"unknown profile '{name}'",
         remedy=did_you_mean(name, profile_names()) + "; or the path of a .toml file",
@@ -89,8 +97,8 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(
-            f"cannot read the setting '{text}'",
-            expected="KEY=VALUE",
+            f"cannot read --set {text}",
+            expected="--set KEY=VALUE",
             remedy="for example --set train.steps=100",
         )
     try:
@@ -121,7 +129,10 @@ def _assign(tree: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
     for name in key[:-1]:
         if not isinstance(node.setdefault(name, {}), dict):
             raise UserError(
-                f"'{'.'.join(key)}' is no setting", found=f"'{name}' holds a value", remedy="see the profile"
+                f"unknown setting '{'.'.join(key)}'",
+                where=f"--set {'.'.join(key)}",
+                found=f"{name}, which holds a value and no further settings",
+                remedy="leave away what follows it: --set " + ".".join(key[: key.index(name) + 1]) + "=VALUE",
             )
         node = node[name]
     # A budget in steps replaces one in epochs, and vice versa.
@@ -142,10 +153,33 @@ def _validated(raw: dict[str, Any], source: Source) -> Profile:
     others = {name: value for name, value in raw.items() if name not in sections}
     others |= {f"{name} (internal)": others.pop(name) for name in _INTERNAL if name in others}
     named = {"name": source.path.stem if source.path.parent == PROFILES else source.path.name, "path": str(source.path)}
+    _refuse_endless(raw, source)
     try:
         return Profile.model_validate({**others, **named, "sections": sections})
     except ValidationError as error:
         raise settings_error(error, Profile, source) from error
+
+
+def _refuse_endless(raw: Mapping[str, Any], source: Source, before: str = "") -> None:
+    """Refuse numbers that are not finite, which TOML has.
+
+    Raises:
+        UserError: A value is infinite or no number.
+    """
+    for name, value in raw.items():
+        dotted = f"{before}{name}"
+        if isinstance(value, Mapping):
+            _refuse_endless(value, source, f"{dotted}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            overridden = _is_overridden(dotted, source)
+            raise UserError(
+                f"a wrong value for the setting '{dotted}'",
+                where=f"--set {dotted}" if overridden else source.path,
+                line=None if overridden else _line_of(dotted, source.text),
+                expected="a finite number",
+                found=str(value),
+                remedy=f"correct --set {dotted}=VALUE" if overridden else "correct it in the profile",
+            )
 
 
 def settings_error(error: ValidationError, model: type[BaseModel], source: Source, *, prefix: str = "") -> UserError:
@@ -178,14 +212,15 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
             found=f"{dotted} = {fault['input']!r}"[:120],
             remedy=did_you_mean(names[-1], _fields_at(model, names[:-1])),
         )
+    overridden = isinstance(where, str)
     given = repr(fault["input"]) if fault["type"] != "missing" else "nothing"
     return UserError(
         f"a wrong value for the setting '{dotted}'" if names else "the settings do not fit together",
         where=where,
         line=line,
-        expected=fault["msg"].removeprefix("Value error, "),
+        expected=fault["msg"].removeprefix("Value error, ").removeprefix("Input should be "),
         found=given[:120] if names else None,
-        remedy="correct it in the profile or with --set KEY=VALUE",
+        remedy=f"correct --set {dotted}=VALUE" if overridden else "correct it in the profile, or with --set KEY=VALUE",
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 
 class UserError(Exception):
@@ -72,3 +73,42 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = exact or [lower[match] for match in difflib.get_close_matches(given, lower, n=1, cutoff=0.5)]
     listing = ", ".join(options) or "none"
     return f"did you mean '{near[0]}'? known: {listing}" if near else f"known: {listing}"
+
+
+def near_keys(key: str, labels: Mapping[str, str], most: int = 5) -> str:
+    """The trials whose keys are most like one that there is not, for an error.
+
+    Args:
+        key: The key that was asked for.
+        labels: Label of each trial, by its key.
+        most: Largest number of trials to name.
+
+    Example:
+        >>> near_keys("ab1", {"ab12": "stl part1", "ffff": "mal part1"}, most=1)
+        'ab12 (stl part1); and 1 more'
+        >>> near_keys("ab1", {})
+        'no trial'
+    """
+    likeness = {known: difflib.SequenceMatcher(None, key, known).ratio() for known in labels}
+    ordered = sorted(labels, key=lambda known: (not known.startswith(key), -likeness[known]))
+    named = [f"{known} ({labels[known]})" for known in ordered[:most]]
+    more = [f"and {len(ordered) - most} more"] if len(ordered) > most else []
+    return "; ".join([*named, *more]) or "no trial"
+
+
+def wrong_path(path: Path, wanted: Literal["file", "folder"], *, expected: str | None = None, remedy: str) -> UserError:
+    """The error for a path where there is nothing, or a thing of the other kind.
+
+    Args:
+        path: The path.
+        wanted: The kind of thing that should be there.
+        expected: What it should hold.
+        remedy: Action that corrects the mistake.
+
+    Example:
+        >>> str(wrong_path(Path("absent.csv"), "file", remedy="name another")).splitlines()[0]
+        'no such file'
+    """
+    kind = "folder" if path.is_dir() else "file"
+    what = f"a {kind} in the place of a {wanted}" if path.exists() else f"no such {wanted}"
+    return UserError(what, where=path, expected=expected, remedy=remedy)

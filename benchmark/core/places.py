@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from benchmark.core.errors import wrong_path
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +26,7 @@ def report_of(store: Path) -> Path:
 
 
 def default_reports() -> Path:
-    """Default folder of reports: `reports/` of the checkout, else of the current folder."""
+    """Folder of the committed reports: `reports/` of the checkout, else of the current folder."""
     return (PROJECT if is_checkout() else Path()) / "reports"
 
 
@@ -33,3 +35,14 @@ def default_cache() -> Path:
     if is_checkout():
         return PROJECT / ".cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "malbench"
+
+
+def check_store(runs: Path) -> None:
+    """Refuse a store that cannot be one.
+
+    Raises:
+        UserError: It is a file, or below one.
+    """
+    there = next((path for path in (runs, *runs.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise wrong_path(there, "folder", expected="a store, or nothing", remedy="name another store with --runs")

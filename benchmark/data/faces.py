@@ -90,6 +90,7 @@ def data_root(path: Path, *, needs: tuple[str, ...], remedy: str = "") -> Path:
         raise UserError(
             "the data root is not a folder",
             where=path,
+            found="a file" if path.exists() else "nothing",
             remedy=f"name the folder that holds {layout} with --data",
         )
     missing = [folder for folder in needs if not (path / folder).is_dir()]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.config.protocol import Protocol
-from benchmark.core.errors import UserError
+from benchmark.core.errors import UserError, wrong_path
 from benchmark.core.files import regular
 from benchmark.data.faces import UNKNOWN
 from benchmark.data.files import listing
@@ -49,7 +49,7 @@ def read_names(file: Path, pattern: re.Pattern[str]) -> list[Entry]:
         UserError: There is no such file, or a line has another form.
     """
     if not file.is_file():
-        raise UserError("there is no list", where=file, found=listing(file.parent), remedy="name an existing file")
+        raise wrong_path(file, "file", expected="a list", remedy=f"in its folder there are: {listing(file.parent)}")
     entries = []
     for line, text in _lines(file):
         name = text.strip().replace("\\", "/").split(" ")[0]
@@ -86,7 +86,9 @@ def read_label_rows(file: Path, rows: int, aus: int) -> npt.NDArray[np.int8]:
         UserError: There is no such file, or it has another number of rows or columns, or another value.
     """
     if not file.is_file():
-        raise UserError("there is no file of labels", where=file, found=listing(file.parent))
+        raise wrong_path(
+            file, "file", expected="a file of labels", remedy=f"in its folder there are: {listing(file.parent)}"
+        )
     values = {"0": 0, "1": 1, "9": UNKNOWN, "-1": UNKNOWN}
     table = []
     for line, text in _lines(file):

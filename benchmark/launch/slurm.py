@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from benchmark.config.settings import SlurmResources, SlurmSettings
 from benchmark.config.trial import Trial
-from benchmark.core.errors import UserError, did_you_mean
+from benchmark.core.errors import UserError, did_you_mean, near_keys
 from benchmark.core.files import json_object, read_bytes
 from benchmark.store.folder import JOB, TrialFolder
 from benchmark.trials.states import State, source_hashes, state_of
@@ -141,13 +141,14 @@ def with_prerequisites(trials: Sequence[Trial], *keys: str) -> list[Trial]:
     Raises:
         UserError: No trial has one of the keys.
     """
-    known = {trial.key for trial in trials}
+    known = {trial.key: trial.label for trial in trials}
     for key in keys:
         if key not in known:
             raise UserError(
                 f"no trial with the key '{key}' among those chosen",
-                found=f"{len(trials)} others",
-                remedy="settings, data or code have changed since it was submitted: submit again",
+                found=near_keys(key, known),
+                remedy="name one of these with --trial; a key changes with settings, data and code, so submit a job of "
+                "older ones again",
             )
     wanted = set(keys)
     for trial in reversed(trials):

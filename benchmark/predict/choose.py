@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from benchmark.core.errors import UserError
+from benchmark.core.errors import UserError, near_keys
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from methods import Registry
@@ -49,11 +48,10 @@ def choose_trial(runs: Path, key: str, registry: Registry) -> TrialFolder:
             found=_listing(chosen, {name: label for name, (_, label) in known.items()}),
             remedy="name one with --trial KEY",
         )
-    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5) or list(known)
     raise UserError(
         f"no finished trial '{key}' that predicts AUs",
         where=runs,
-        found=_listing(near, {name: label for name, (_, label) in known.items()}),
+        found=near_keys(key, {name: label for name, (_, label) in known.items()}),
         remedy="name one of these with --trial KEY; `malbench status --all` lists every trial",
     )
 

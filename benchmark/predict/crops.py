@@ -50,7 +50,12 @@ class Cutter:
             UserError: The zoom is out of its range.
         """
         if zoom is not None and not 1 <= zoom <= MOST_ZOOM:
-            raise UserError("the zoom is out of range", expected=f"a number from 1 to {MOST_ZOOM:g}", found=f"{zoom:g}")
+            raise UserError(
+                "the zoom is out of range",
+                expected=f"a number from 1 to {MOST_ZOOM:g}",
+                found=f"{zoom:g}",
+                remedy="give another with --zoom, or leave it out: faces are then as large as in training",
+            )
         fills = model.alignment == "as_is" and model.origin == "stand-in"
         return cls(model.trial.data.frame_size, zoom if zoom is not None else DRAWN_ZOOM if fills else 1.0)
 

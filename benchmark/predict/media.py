@@ -38,6 +38,16 @@ class Media:
     others: int = 0
 
 
+def check_there(path: Path) -> None:
+    """Refuse a path where there is nothing.
+
+    Raises:
+        UserError: There is nothing.
+    """
+    if not path.exists():
+        raise UserError("no such file or folder", where=path, remedy="name a photograph, a video or a folder of them")
+
+
 def find_media(path: Path, out: Path) -> Media:
     """List the photographs and videos of a path.
 
@@ -48,8 +58,7 @@ def find_media(path: Path, out: Path) -> Media:
     Raises:
         UserError: There is no such path, or it holds nothing to predict on.
     """
-    if not path.exists():
-        raise UserError("no such file or folder", where=path, remedy="name a photograph, a video or a folder of them")
+    check_there(path)
     home = path if path.is_dir() else path.parent
     files = [path] if path.is_file() else list(_files(path, out.resolve()))
     names = sorted(file.relative_to(home).as_posix() for file in files)

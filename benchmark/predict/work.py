@@ -187,7 +187,11 @@ class Work:
                     code = cv2.VideoWriter.fourcc(*"mp4v")
                     writer = cv2.VideoWriter(str(target), code, track.rate / self.settings.every, size)
                     if not writer.isOpened():
-                        raise UserError("the annotated video cannot be written", where=target)
+                        raise UserError(
+                            "the annotated video cannot be written",
+                            where=target,
+                            remedy="check that --out may be written, and that the disk is not full",
+                        )
                 writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
                 if row == middle:
                     self._show(f"{name}, frame {int(track.frames[row])}", picture)

@@ -27,6 +27,8 @@ PAGE = "index.html"
 AUDIT = "audit.md"
 RESULTS, FIGURES = "results.parquet", "figures"
 FIGURE5, FIGURE6 = "figure5", "figure6"
+OWN_FIGURES = ("figure[0-9]*", "curves*", "answer-*")
+"""Patterns of the report's own files among the figures."""
 
 
 def build_report(
@@ -78,7 +80,16 @@ def build_report(
         images = [file.relative_to(scratch).as_posix() for files in drawn.values() for file in files]
         # The results last: whoever finds them finds the tables made of them.
         publish(scratch, out, [*images, *texts, RESULTS])
+    _remove_old_figures(out / FIGURES, {out / name for name in images})
     return [out / name for name in (*texts, *images, RESULTS)]
+
+
+def _remove_old_figures(folder: Path, kept: set[Path]) -> None:
+    """Delete the figures of an earlier report that this one does not have; those of other commands stay."""
+    for pattern in OWN_FIGURES:
+        for file in folder.glob(pattern):
+            if file.is_file() and file not in kept:
+                file.unlink()
 
 
 def _write_figures(context: ReportContext, faces: WeighedFaces | None, out: Path) -> dict[str, list[Path]]:

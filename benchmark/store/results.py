@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmark.core.atomic import write_atomically
-from benchmark.core.errors import UserError
+from benchmark.core.errors import UserError, wrong_path
 from benchmark.core.files import regular
 from benchmark.store.record import is_current
 from benchmark.store.shapes import check_shapes
@@ -320,11 +320,12 @@ class Results:
         """
         remedy = "run `malbench run` first, or name a results file that `malbench report` wrote"
         if not path.is_file():
-            raise UserError("no results file", where=path, remedy=remedy)
+            raise wrong_path(path, "file", expected="a results file", remedy=remedy)
         try:
             arrow = pq.read_table(regular(path), page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
-            raise UserError("not a readable parquet file", where=path, found=str(error), remedy=remedy) from error
+            found = str(error) if _is_parquet(path) else "another kind of file"
+            raise UserError("not a readable parquet file", where=path, found=found, remedy=remedy) from error
         file_format = (arrow.schema.metadata or {}).get(b"format", b"nothing").decode(errors="replace")
         if file_format != FORMAT:
             raise UserError("not a results file", where=path, expected=FORMAT, found=file_format, remedy=remedy)
@@ -334,6 +335,12 @@ class Results:
             raise UserError(
                 "a results file holds what no report can be made of", where=path, found=str(error)[:200], remedy=remedy
             ) from error
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a file begins as a parquet file does."""
+    with path.open("rb") as stream:
+        return stream.read(4) == b"PAR1"
 
 
 def _stored(name: str) -> pa.Schema:

@@ -350,11 +350,19 @@ def load_plan(name: str) -> Plan:
         raise UserError(
             "the plan of a study cannot be read",
             where=file,
-            found=str(error).replace("\n", " ")[:200],
+            found=_faults(error),
             remedy="mend it, or start from a copy of benchmark/study/plans/harm.toml",
         ) from error
     _check_choices(plan, file)
     return plan
+
+
+def _faults(error: Exception) -> str:
+    """Faults of a plan, in words."""
+    if not isinstance(error, ValidationError):
+        return str(error)[:200]
+    faults = [f"{'.'.join(map(str, fault['loc'])) or 'the plan'}: {fault['msg']}" for fault in error.errors()]
+    return "; ".join(faults)[:300]
 
 
 def _check_choices(plan: Plan, file: Path) -> None:
@@ -372,7 +380,7 @@ def _check_choices(plan: Plan, file: Path) -> None:
                 where=file,
                 expected="settings of standin. in its `set` alone",
                 found="one in `candidates`",
-                remedy="move it",
+                remedy="move it to `set`",
             )
         if drawn[0].seed in tested:
             raise UserError(

@@ -108,7 +108,12 @@ def _files(path: Path) -> list[Path]:
         )
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in KINDS)
     if not files:
-        raise UserError("no output in the folder", where=path, expected=f"files such as {', '.join(KINDS)}")
+        raise UserError(
+            "no output in the folder",
+            where=path,
+            expected=f"files such as {', '.join(KINDS)}",
+            remedy="name the folder that the program wrote into",
+        )
     return files
 
 

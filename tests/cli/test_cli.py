@@ -21,7 +21,6 @@ import pytest
 from filelock import FileLock
 
 from benchmark import api
-from benchmark.cli import main
 from benchmark.config.settings import StandinSettings
 from benchmark.data.trial_data import TrialData
 from benchmark.datasets.bp4d.protocol import BP4D
@@ -36,24 +35,6 @@ TINY = [
     *("--set", "method.backbone=test_resnet", "--set", "train.steps=2", "--set", "data.frame_size=36"),
     *("--set", "data.alignment=as_is"),  # the hand-made copies have no landmarks
 ]
-
-
-@pytest.fixture
-def malbench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Runs the command line in a store and cache of its own; returns status, output and error output."""
-    monkeypatch.setenv("MALBENCH_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("MALBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MALBENCH_DATA", raising=False)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["malbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def damage_nothing(root: Path) -> None:
@@ -288,11 +269,11 @@ def test_one_trial_fails_and_the_others_are_run(malbench, shared_cache: Path) ->
 def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     one = ("run", "bp4d", *SMALL, "--method", "mal", "--part", "part1")
     status, out, _ = malbench(*one, "--dry-run")
-    assert (status, "1 trials: 1 to do" in out, "of disk" in out) == (0, True, True)
+    assert (status, "1 trial: 1 to do" in out, "of disk" in out) == (0, True, True)
     assert not (tmp_path / "runs").exists()
     assert malbench(*one)[0] == 0
     status, out, _ = malbench(*one, "--dry-run")
-    assert (status, "1 trials: 1 done" in out, "of disk" in out) == (0, True, False)
+    assert (status, "1 trial: 1 done" in out, "of disk" in out) == (0, True, False)
     assert "1 done" in malbench("status", "--watch")[1]
     assert malbench("report", "--out", tmp_path / "reports")[0] == 0
     figures = {file.name for file in (tmp_path / "reports/figures").iterdir()}
@@ -328,6 +309,7 @@ def test_a_study_is_resumed_and_told(malbench, tmp_path: Path, shared_cache: Pat
     logs = [file.read_text() for file in (tmp_path / "study").glob("runners/*.log")]
     assert len(logs) == processes - 1
     assert (status, sum(each.count(": training") for each in [out, *logs])) == (0, 4)
+    assert out.count("No data root was given") == 1, "said once, however many grids there are"
     text = (tmp_path / "out/plan.md").read_text()
     assert "Incomplete" not in text
     assert "| mtl\\_oracle − mtl" in text

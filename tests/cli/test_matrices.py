@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.store.results import Results
-from tests.cli.test_cli import TINY, malbench  # noqa: F401  # a fixture
+from tests.cli.test_cli import TINY
 from tests.conftest import write_bp4d, write_rafdb
 from tests.report.conftest import make_results
 
@@ -20,7 +20,7 @@ def small(tmp_path: Path) -> Path:
     return root
 
 
-def test_splits_are_run_shown_and_not_run_again(malbench, small: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_splits_are_run_shown_and_not_run_again(malbench, small: Path, tmp_path: Path) -> None:
     where = ["--data", small, "--allow-incomplete", *TINY, "--runs", tmp_path / "splits", "--out", tmp_path / "out"]
     command = ["splits", "bp4d", "--methods", "stl", "--repeats", "2", "--threads", "1", *where]
     status, out, err = malbench(*command)
@@ -61,7 +61,7 @@ def test_splits_are_run_shown_and_not_run_again(malbench, small: Path, tmp_path:
         (("metrics", "--results", "none.parquet"), "no finished trial"),
     ],
 )
-def test_mistakes(malbench, arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:  # noqa: F811
+def test_mistakes(malbench, arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     status, _, err = malbench(*arguments, "--out", tmp_path / "out")
     assert status == 2
     assert said in err
@@ -69,7 +69,7 @@ def test_mistakes(malbench, arguments: tuple[str, ...], said: str, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_metrics(malbench, tmp_path: Path) -> None:  # noqa: F811
+def test_metrics(malbench, tmp_path: Path) -> None:
     make_results(seeds=(0, 1)).write(tmp_path / "made.parquet")
     status, out, err = malbench("metrics", "--results", tmp_path / "made.parquet", "--out", tmp_path / "out")
     assert (status, err) == (0, "")

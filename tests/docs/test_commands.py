@@ -88,6 +88,8 @@ def faults(arguments: list[str], *, whole: bool = True) -> list[str]:
         arguments: Words behind `malbench`.
         whole: Whether an argument may not be missing. A sentence that names a command leaves arguments out.
     """
+    if "--install-completion" in arguments:
+        return ["it would be installed for whoever runs the tests"]
     try:
         parameters = parse(arguments)
     except typer.Exit:  # --help and --version end here

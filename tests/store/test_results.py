@@ -39,7 +39,7 @@ def test_results_round_trip(tmp_path: Path) -> None:
 
 
 def test_strange_results_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no results file"):
+    with pytest.raises(UserError, match="no such file"):
         Results.read(tmp_path / "nothing")
     file = tmp_path / "r.parquet"
     file.write_bytes(b"not parquet")
