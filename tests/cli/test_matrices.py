@@ -58,7 +58,7 @@ def test_splits_are_run_shown_and_not_run_again(malbench, small: Path, tmp_path:
         (("cross", "--train", "gft", "--test", "gft"), "no network is tested on another dataset"),
         (("cross", "--train", "gft", "--test", "dsfa"), "unknown AU dataset 'dsfa'"),
         (("cross", "--page-only", "--runs", "none"), "no network was tested on another dataset"),
-        (("metrics", "--results", "none.parquet"), "no finished trial"),
+        (("metrics", "--results", "none.parquet"), "no such file"),
     ],
 )
 def test_mistakes(malbench, arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
