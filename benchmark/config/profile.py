@@ -26,7 +26,8 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
     Args:
         name: A profile of the suite, or the path of a TOML file.
         overrides: `KEY=VALUE` strings. The key is a dotted path in the file (`train.steps`, `methods.mal.beta`).
-            The value is TOML or, if it is no valid TOML, plain text.
+            The value is TOML or, if it is no valid TOML, plain text. `method.lr=X` holds for every method, also for
+            those whose own rate the profile names; `methods.mal.lr=Y` beside it is MAL's.
 
     Returns:
         The profile, and the overrides that change its trials, normalised and sorted.
@@ -43,11 +44,13 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
     text, raw = _read(path)
     base = _validated(raw, Source(path, text))
     changed = []
-    for override in overrides:
+    # What holds for all methods comes first, so that what is said of one method wins in any order.
+    for override in sorted(overrides, key=lambda text: not text.strip().startswith("method.")):
         key, value = _parse_override(override)
         before = _lookup(raw, key)
         _assign(raw, key, value)
-        if before != value and key[0] != "slurm":  # the place where a trial runs changes no result
+        replaced = _replace_own(raw, key)
+        if (before != value or replaced) and key[0] != "slurm":  # the place where a trial runs changes no result
             changed.append(f"{key}={value if isinstance(value, str) else _toml(value)}")
     overridden = tuple(override.split("=")[0] for override in overrides)
     profile = _validated(raw, Source(path, text, overridden))
@@ -140,6 +143,17 @@ def _assign(tree: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
     if len(key) == 2 and key[0] == "train" and key[1] in budget:
         node.pop(budget[key[1]], None)
     node[key[-1]] = value
+
+
+def _replace_own(tree: dict[str, Any], key: tuple[str, ...]) -> bool:
+    """Let an override of a setting of all methods replace what the profile says of single ones; whether it did."""
+    methods = tree.get("methods")
+    if key[0] != "method" or len(key) != 2 or not isinstance(methods, dict):
+        return False
+    owners = [own for own in methods.values() if isinstance(own, dict) and key[1] in own]
+    for own in owners:
+        del own[key[1]]
+    return bool(owners)
 
 
 def _toml(value: Any) -> str:

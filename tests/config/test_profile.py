@@ -11,6 +11,7 @@ from benchmark.config.profile import load_profile
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.datasets.bp4d.protocol import BP4D
+from benchmark.trials.expand import method_hparams
 from benchmark.trials.source_hash import source_hash
 from methods import discover
 from tests.grids import expanded
@@ -148,3 +149,18 @@ def test_the_source_hash_sees_code_and_not_comments(tmp_path: Path) -> None:
         file.write_text(text)
         hashes.append(source_hash([file]))
     assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_override_for_all_methods_replaces_what_the_profile_says_of_single_ones(order: int) -> None:
+    profile, changed = load_profile("standin", ["method.lr=0.02", "methods.mal.lr=0.03"][::order])
+    rates = {name: method_hparams(profile, name, REGISTRY).lr for name in ("stl", "mtl", "mtan", "l2t_ww", "mal")}
+    assert rates == {"stl": 0.02, "mtl": 0.02, "mtan": 0.02, "l2t_ww": 0.02, "mal": 0.03}
+    assert changed == ("method.lr=0.02", "methods.mal.lr=0.03")
+
+
+def test_an_override_that_repeats_the_shared_value_is_a_change_where_methods_have_their_own() -> None:
+    profile, changed = load_profile("standin", ["method.lr=0.003"])
+    assert method_hparams(profile, "mtl", REGISTRY).lr == 0.003
+    assert changed == ("method.lr=0.003",)
+    assert load_profile("standin", ["method.optimizer=adam"])[1] == ()
