@@ -125,10 +125,10 @@ data standin bp4d --out TMP/full --profile smoke
 data sheet --renderer crayon
 data import-lists bp4d --images TMP/absent --list absent.txt --labels absent.txt
 demo --out TMP/full
-study smal
-study small --question nope
+study tunin
+study harm --question mots
 study TMP/wrong.toml
-study small --with absent.parquet --page-only
+study harm --with absent.parquet --page-only
 gradient-probe --part part9
 gradient-probe --window 1
 readings bp4d --seed 0 --seed x
@@ -139,7 +139,7 @@ splits bp4d --page-only --runs TMP/empty
 cross --train bp4d --test bp4d
 cross --train bp5d
 cross --page-only --runs TMP/empty
-study small --page-only --runs TMP/empty
+study harm --page-only --runs TMP/empty
 """
 
 

@@ -162,22 +162,33 @@ def test_clean_and_complete_results_are_published(malbench: Malbench, committed:
     whole().write(tmp_path / "made.parquet")
     figures = committed / "figures"
     figures.mkdir()
-    for name in ("figure5.png", "curvesold.svg", "figure4.pdf", "cost.png", "page.png", "standin_faces.png"):
+    for name in (
+        "figure5.png",
+        "curvesold.svg",
+        "answer-old.png",
+        "figure4.pdf",
+        "cost.png",
+        "page.png",
+        "standin_faces.png",
+    ):
         (figures / name).write_text("old")
     assert malbench("report", "--results", tmp_path / "made.parquet", "--publish")[0] == 0
     assert "MAL (ours, stand-in)" in (committed / "tables.md").read_text(encoding="utf-8")
     # No figure of the last report stands beside those of the new one; those of other commands stay.
     left = {file.name for file in figures.iterdir()}
-    assert left == {"figure3.png", "figure3.svg", "figure3.pdf", "cost.png", "page.png", "standin_faces.png"}
+    drawn = {f"{name}.{kind}" for name in ("figure3", "answer-bp4d") for kind in ("png", "svg", "pdf")}
+    assert left == {*drawn, "cost.png", "page.png", "standin_faces.png"}
 
 
 def test_the_committed_report_is_built_again_from_its_own_results(
     malbench: Malbench, committed: Path, tmp_path: Path
 ) -> None:
-    # They are older than the present code, and of one seed: as new results they would be refused.
+    # A trial is missing: as new results they would be refused.
+    results = Results.read(committed / "results.parquet")
+    results.select(results.trials["trial"].iloc[1:]).write(committed / "results.parquet")
     shutil.copy(committed / "results.parquet", tmp_path / "same.parquet")
     for source in (committed / "results.parquet", tmp_path / "same.parquet"):
         assert malbench("report", "--results", source, "--publish")[0] == 0
     (committed / "results.parquet").unlink()
     status, _, error = malbench("report", "--results", tmp_path / "same.parquet", "--publish")
-    assert (status, "stale: " in error) == (2, True)
+    assert (status, "missing: " in error) == (2, True)

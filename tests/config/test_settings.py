@@ -16,9 +16,9 @@ from benchmark.core.errors import UserError
 REPORTS = Path(__file__).parents[2] / "reports"
 
 
-@pytest.mark.parametrize("file", ["results.parquet", "study/tuning.parquet", "study/harm.parquet"])
-def test_keys_of_committed_trials_still_match(file: str) -> None:
-    table = pq.read_table(REPORTS / file, columns=["table", "trial", "settings"]).to_pylist()
+@pytest.mark.parametrize("file", sorted(REPORTS.glob("**/*.parquet")), ids=lambda file: file.stem)
+def test_keys_of_committed_trials_still_match(file: Path) -> None:
+    table = pq.read_table(file, columns=["table", "trial", "settings"]).to_pylist()
     trials = [row for row in table if row["table"] == "trials"]
     assert len(trials) >= 30
     for row in trials:
