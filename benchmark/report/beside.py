@@ -1,4 +1,4 @@
-"""What the audit page says besides the rules of selection: metrics, the split, and other datasets."""
+"""Content of the audit page besides the rules of selection: metrics, the split, and other datasets."""
 
 from __future__ import annotations
 

@@ -334,13 +334,17 @@ def test_a_report_with_the_same_trials_twice_is_the_report(tmp_path: Path, resul
     assert (tmp_path / "out/tables.md").read_bytes() == alone
 
 
-@pytest.mark.parametrize("make", [lambda path: path, Path.mkdir, os.mkfifo])
-def test_more_results_that_hold_no_trial_are_an_error(tmp_path: Path, results: Results, make) -> None:
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(lambda path: path, "no such file"), (Path.mkdir, "no finished trial"), (os.mkfifo, "no finished trial")],
+    ids=["nothing", "an empty folder", "a FIFO"],
+)
+def test_more_results_that_hold_no_trial_are_an_error(tmp_path: Path, results: Results, make, said: str) -> None:
     results.write(tmp_path / "r.parquet")
     make(tmp_path / "more")
     where = ("--results", tmp_path / "r.parquet", "--out", tmp_path / "out", "--with", tmp_path / "more")
     status, _, error = malbench("report", *where)
-    assert (status, error.partition("\n")[0]) == (2, "error: no finished trial")
+    assert (status, error.partition("\n")[0]) == (2, f"error: {said}")
     assert not (tmp_path / "out").exists()
 
 

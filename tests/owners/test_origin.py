@@ -31,7 +31,7 @@ def test_a_copy_with_faults_is_never_complete(tmp_path: Path) -> None:
         api_data._checked(faces, faulty, False)
     used = api_data._checked(faces, faulty, True)
     assert used.origin == "partial"
-    assert "run with --allow-incomplete: 1 faults" in used.note
+    assert "run with --allow-incomplete: 1 fault of" in used.note
     assert api_data._checked(faces, Report(), True).origin == "complete"
 
 
