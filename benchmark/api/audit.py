@@ -43,8 +43,8 @@ def audit_trials(runs: Path | str | None = None, out: Path | str | None = None, 
     """
     runs = default_runs() if runs is None else Path(runs)
     out = default_reports() if out is None else Path(out)
-    _, stored = find_results(runs, out, results)
-    return _page(stored, find_other_results(runs, out))
+    source, stored = find_results(runs, out, results)
+    return _page(stored, find_other_results(source, out))
 
 
 def audit_file(

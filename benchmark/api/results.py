@@ -100,17 +100,17 @@ class OtherResults:
     cross: Results | None = None
 
 
-def find_other_results(runs: Path, out: Path) -> OtherResults:
+def find_other_results(source: Path, out: Path) -> OtherResults:
     """Read the results of splits and of other datasets beside a report, else in the default stores of their commands.
 
     Args:
-        runs: The store of the report.
+        source: Where the report's trials are read; in a store, `splits` and `cross` are such stores.
         out: Folder of the report.
 
     Raises:
         UserError: A file is damaged.
     """
-    places = (out, report_of(runs / "splits"), report_of(runs / "cross"))
+    places = (out, report_of(source / "splits"), report_of(source / "cross"))
     splits = next((files for place in places if (files := sorted(place.glob("splits-*.parquet")))), [])
     cross = next((file for place in places if (file := place / "cross.parquet").is_file()), None)
     return OtherResults(tuple(map(read_results, splits)), None if cross is None else read_results(cross))
@@ -191,7 +191,7 @@ def write_report(
             # The images were not requested, and the rest of the report does not depend on them.
             reason = error.what if isinstance(error, UserError) else str(error)
             listener.note(f"Figures 5 and 6 are left out: {reason}")
-    others = find_other_results(runs, folder)
+    others = find_other_results(source, folder)
     return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross)
 
 

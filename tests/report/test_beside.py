@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmark.api.results import find_other_results
+from benchmark.core.places import PROJECT
 from benchmark.report.beside import Beside, audit_beside
 from benchmark.report.groups import group_results
 from benchmark.report.render import build_report, render_audit
@@ -48,6 +50,15 @@ def test_without_splits_and_other_datasets_there_is_no_trace_of_them(tmp_path: P
     assert "other metrics" in page
     assert "other splits" not in page
     assert "Other datasets" not in page
+
+
+def test_results_of_others_do_not_get_the_splits_of_ones_own_store(tmp_path: Path) -> None:
+    stored, theirs = tmp_path / "runs/splits/report/splits-bp4d.parquet", tmp_path / "theirs.parquet"
+    stored.parent.mkdir(parents=True)
+    for file in (stored, theirs):
+        shutil.copy(PROJECT / "reports/results.parquet", file)
+    assert len(find_other_results(tmp_path / "runs", tmp_path / "out").splits) == 1
+    assert find_other_results(theirs, tmp_path / "out").splits == ()
 
 
 def test_methods_that_learn_nothing_have_no_order() -> None:
