@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.names import au_datasets, completing, dataset_of
 from benchmark.cli.options import (
     AU_NAMES,
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
     DEFAULT_RUNS,
     Cache,
+    LastReport,
     Overrides,
     ProfileName,
     ResultsFile,
     Root,
     Runs,
+    dataset_argument,
     path_of,
 )
 from benchmark.core.errors import UserError
@@ -36,23 +37,12 @@ def audit(
     ] = None,
     dataset: Annotated[
         str,
-        typer.Argument(
-            parser=dataset_of,
-            metavar="[DATASET]",
-            autocompletion=completing(au_datasets),
-            help=f"Dataset of the predictions: {AU_NAMES}, or one that the profile declares.",
+        dataset_argument(
+            f"Dataset of the predictions: {AU_NAMES}, or one that the profile declares.", metavar="[DATASET]"
         ),
     ] = "",
     runs: Runs = DEFAULT_RUNS,
-    out: Annotated[
-        Path,
-        typer.Option(
-            parser=path_of,
-            metavar="DIR",
-            help="Folder of a report whose results are read if the store has none; none: reports/.",
-            show_default=False,
-        ),
-    ] = DEFAULT_REPORTS,
+    out: LastReport = DEFAULT_REPORTS,
     results: ResultsFile = None,
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the predictions in the tables; else that of the file.")

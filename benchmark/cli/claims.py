@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_REPORTS, DEFAULT_RUNS, JsonFlag, ResultsFile, Runs, path_of
+from benchmark.cli.options import DEFAULT_REPORTS, DEFAULT_RUNS, JsonFlag, LastReport, ResultsFile, Runs
 from benchmark.core.words import counted
 
 if TYPE_CHECKING:
@@ -23,15 +22,7 @@ REPEATED = 3
 
 def claims(
     runs: Runs = DEFAULT_RUNS,
-    out: Annotated[
-        Path,
-        typer.Option(
-            parser=path_of,
-            metavar="DIR",
-            help="Folder of the report whose results are read if the store has none; none: reports/.",
-            show_default=False,
-        ),
-    ] = DEFAULT_REPORTS,
+    out: LastReport = DEFAULT_REPORTS,
     results: ResultsFile = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's printed tables alone.")] = False,
     as_json: JsonFlag = False,

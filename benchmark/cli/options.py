@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,23 +50,15 @@ def path_of(text: str) -> Path:
 
 AU_NAMES = ", ".join(au_datasets())
 
-Dataset = Annotated[
-    str,
-    typer.Argument(
-        help=f"A dataset: {AU_NAMES}, or one that the profile declares.",
-        parser=dataset_of,
-        metavar="DATASET",
-        autocompletion=completing(au_datasets),
-    ),
-]
+
+def dataset_argument(about: str, known: Callable[[], Iterable[str]] = au_datasets, *, metavar: str = "DATASET") -> Any:
+    """Argument for the name of a dataset, which the shell completes to one of those known."""
+    return typer.Argument(help=about, parser=dataset_of, metavar=metavar, autocompletion=completing(known))
+
+
+Dataset = Annotated[str, dataset_argument(f"A dataset: {AU_NAMES}, or one that the profile declares.")]
 AnyDataset = Annotated[
-    str,
-    typer.Argument(
-        help=f"A dataset: {AU_NAMES}, rafdb, or one that the profile declares.",
-        parser=dataset_of,
-        metavar="DATASET",
-        autocompletion=completing(dataset_names),
-    ),
+    str, dataset_argument(f"A dataset: {AU_NAMES}, rafdb, or one that the profile declares.", dataset_names)
 ]
 Methods = Annotated[
     list[str] | None,
@@ -150,6 +143,16 @@ Seeds = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder of the pages; none: `report` in the store.", parser=path_of, metavar="DIR"),
+]
+LastReport = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        parser=path_of,
+        metavar="DIR",
+        help="Folder of the report whose results are read if the store has none; none: reports/.",
+        show_default=False,
+    ),
 ]
 Publish = Annotated[bool, typer.Option("--publish", help="Replace the committed pages in reports/.")]
 Device = Annotated[

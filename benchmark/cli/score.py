@@ -19,6 +19,7 @@ from benchmark.cli.options import (
     Overrides,
     ProfileName,
     Root,
+    dataset_argument,
     path_of,
 )
 from benchmark.core.errors import UserError
@@ -39,12 +40,7 @@ def score(
     ] = None,
     dataset: Annotated[
         str,
-        typer.Argument(
-            parser=dataset_of,
-            metavar="[DATASET]",
-            autocompletion=completing(au_datasets),
-            help=f"A dataset: {AU_NAMES}, or one that the profile declares.",
-        ),
+        dataset_argument(f"A dataset: {AU_NAMES}, or one that the profile declares.", metavar="[DATASET]"),
     ] = "",
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the rows in the tables, which call them submitted.")

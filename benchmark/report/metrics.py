@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from benchmark.report.templating import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.counts import Average, MethodCounts, average
 from benchmark.stats.metrics import F1, METRICS, Metric, OfCounts, balanced_accuracy, base_rates, skew_normalised_f1
-from benchmark.stats.orders import Agreement, agreement, kendall, redrawn
+from benchmark.stats.orders import Agreement, agreement
 from benchmark.stats.people import Spread, by_person, compare_groups
 from benchmark.stats.scored import crossed_interval
 from benchmark.store.results import Results
@@ -140,13 +139,11 @@ class _Order:
         metric: The metric.
         names: Names of the methods, best first.
         agreement: Agreement with the order under F1; None if a trial lacks the metric.
-        own: Mean of Kendall's tau between this order and its redraws.
     """
 
     metric: Metric
     names: tuple[str, ...]
     agreement: Agreement | None
-    own: float
 
 
 def _orders(boards: Boards) -> list[_Order]:
@@ -158,32 +155,31 @@ def _orders(boards: Boards) -> list[_Order]:
     for metric in METRICS:
         board = boards.board(metric.name)
         if np.isnan(board.scores).any():
-            made.append(_Order(metric, (), None, math.nan))
+            made.append(_Order(metric, (), None))
             continue
         names = tuple(boards.entries[i].name for i in np.argsort(-board.scores, kind="stable"))
-        own = float(kendall(board.scores, redrawn(board)).mean())
-        made.append(_Order(metric, names, agreement(first, board), own))
+        made.append(_Order(metric, names, agreement(first, board)))
     return made
 
 
 def _answer(orders: list[_Order], seeds: int) -> str:
-    known = {order.metric.name: order for order in orders if order.agreement is not None}
+    known = {order.metric.name: (order.names, order.agreement) for order in orders if order.agreement is not None}
     if F1.name not in known:
         return "One method, or no common seed: metrics cannot change an order."
-    base = known.pop(F1.name)
-    moved = [order for order in known.values() if order.agreement is not None and order.agreement.swapped]
-    said = f"Under F1 the order of the methods is {', '.join(base.names)}; "
+    names, same = known.pop(F1.name)
+    moved = [others for others, found in known.values() if found.swapped]
+    said = f"Under F1 the order of the methods is {', '.join(names)}; "
     if not moved:
         said += f"it is the same under all of {len(known)} other metrics."
     else:
         said += f"it is another one under {len(moved)} of {len(known)} other metrics"
-        best = sorted({order.names[0] for order in moved} - {base.names[0]})
+        best = sorted({others[0] for others in moved} - {names[0]})
         said += f", and the best method there can be {' or '.join(best)}." if best else ", with the same best method."
     if seeds < 2:
         return f"{said} Every method was trained once, so nothing can be said about methods."
     return (
         f"{said} Other people and other trainings change the order, too: a redraw agrees with it to a Kendall's tau of "
-        f"{number(base.own, digits=2)} in the mean."
+        f"{number(same.own, digits=2)} in the mean."
     )
 
 
@@ -201,7 +197,7 @@ def _orders_table(orders: list[_Order]) -> Table | None:
         if not np.isnan(found.interval.low):
             with_f1 += f" [{number(found.interval.low, digits=2)}, {number(found.interval.high, digits=2)}]"
         swapped = f"{found.swapped} of {found.pairs}"
-        rows.append(cells(order.metric.title, ", ".join(order.names), with_f1, swapped, number(order.own, digits=2)))
+        rows.append(cells(order.metric.title, ", ".join(order.names), with_f1, swapped, number(found.own, digits=2)))
     return table(header, rows)
 
 

@@ -40,12 +40,14 @@ class Agreement:
         interval: 95 % interval of tau over subjects and trainings; NaN at both ends for one training.
         swapped: Pairs of methods that change places, of `pairs`.
         pairs: Number of pairs.
+        own: Mean tau between the second order and its own redraws; NaN for one training.
     """
 
     tau: float
     interval: Interval
     swapped: int
     pairs: int
+    own: float
 
 
 def kendall(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -81,7 +83,13 @@ def agreement(a: Board, b: Board, draws: int = DRAWS, seed: int = SEED) -> Agree
     i, j = np.triu_indices(len(a.scores), k=1)
     swapped = int(((a.scores[i] - a.scores[j]) * (b.scores[i] - b.scores[j]) < 0).sum())
     one, other = (redrawn(board, draws, seed) for board in (a, b))
-    return Agreement(float(kendall(a.scores, b.scores)), percentile_interval(kendall(one, other)), swapped, len(i))
+    return Agreement(
+        tau=float(kendall(a.scores, b.scores)),
+        interval=percentile_interval(kendall(one, other)),
+        swapped=swapped,
+        pairs=len(i),
+        own=float(kendall(b.scores, other).mean()),
+    )
 
 
 def redrawn(board: Board, draws: int = DRAWS, seed: int = SEED) -> FloatArray:

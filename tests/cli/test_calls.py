@@ -42,7 +42,7 @@ COMPLETED = {
 
 
 def completed(*words: str) -> tuple[set[str], list[str]]:
-    """What bash is offered for the last word, and the heavy packages that were imported for it."""
+    """Words that bash is offered for the last one, and the heavy packages that were imported for it."""
     program = (
         "import sys\nfrom benchmark.cli import main\ntry:\n    main()\n"
         "finally:\n    print([m for m in ('torch', 'pandas', 'timm') if m in sys.modules], file=sys.stderr)"

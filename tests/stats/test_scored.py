@@ -78,6 +78,7 @@ def test_two_metrics_share_their_redraws() -> None:
     doubled = Board(2 * made.scores, 2 * made.by_seed, 2 * made.without, made.parts)
     found = agreement(made, doubled)
     assert (found.tau, found.interval.low, found.interval.high, found.swapped, found.pairs) == (1, 1, 1, 0, 6)
+    assert found.own == kendall(doubled.scores, redrawn(doubled)).mean()
     reverse = agreement(made, Board(-made.scores, -made.by_seed, -made.without, made.parts))
     assert (reverse.tau, reverse.swapped) == (-1, 6)
 
