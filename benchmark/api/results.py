@@ -11,23 +11,20 @@ from filelock import Timeout
 from benchmark.api.listener import SILENT, Listener
 from benchmark.api.pages import page_folder
 from benchmark.api.publish import check_publishable
+from benchmark.api.weighed import faces_of_file, faces_of_store
 from benchmark.core.errors import UserError, near_keys, wrong_path
 from benchmark.core.places import default_cache, default_reports, default_runs, report_of
 from benchmark.report.calibration import calibration_table
 from benchmark.report.cells import Table
 from benchmark.report.claims import JudgedClaim, judge_claims
 from benchmark.report.compare import write_comparison
-from benchmark.report.faces import WeighedFaces
 from benchmark.report.groups import group_results
 from benchmark.report.readable import readable_results
 from benchmark.report.render import build_report
-from benchmark.report.weighed import weighed_faces
-from benchmark.store.folder import FE_WEIGHTS, TrialFolder, trial_folders
-from benchmark.store.record import read_trial
+from benchmark.report.weighed import WEIGHTS
+from benchmark.store.folder import trial_folders
 from benchmark.store.results import Results
 from benchmark.trials.collect import read_store
-from benchmark.trials.expand import profile_of
-from benchmark.trials.prepare import Chosen, pack_faces, read_fe, standin_root
 from benchmark.trials.states import source_hashes
 
 
@@ -161,7 +158,7 @@ def write_report(
     source, stored = find_results(runs, default_reports() if out is None else folder, results)
     if source != runs and faces is not None and not trial:
         raise UserError(
-            "Figures 5 and 6 are made of trial folders, and a results file holds none",
+            "a results file holds no images for Figures 5 and 6",
             where=source,
             remedy="name a trial of the store with --trial KEY and --runs, or leave --faces out",
         )
@@ -182,15 +179,17 @@ def write_report(
         number = f"{len(unfinished)} trial{'' if len(unfinished) == 1 else 's'}"
         listener.note(f"left out, because not done: {number} of the store; `malbench status` lists them")
     weighed = None
-    if source == runs or trial:
-        try:
-            weighed = _weighed_faces(runs, trial, faces, cache or default_cache(), listener)
-        except (UserError, OSError, Timeout) as error:
-            if trial or faces is not None:
-                raise
-            # The images were not requested, and the rest of the report does not depend on them.
-            reason = error.what if isinstance(error, UserError) else str(error)
-            listener.note(f"Figures 5 and 6 are left out: {reason}")
+    try:
+        if source == runs or trial:
+            weighed = faces_of_store(runs, trial, faces, cache or default_cache(), listener.progress)
+        else:
+            weighed = faces_of_file(stored, source.parent / WEIGHTS, cache or default_cache(), listener.progress)
+    except (UserError, OSError, Timeout) as error:
+        if trial or faces is not None:
+            raise
+        # The images were not requested, and the rest of the report does not depend on them.
+        reason = error.what if isinstance(error, UserError) else str(error)
+        listener.note(f"Figures 5 and 6 are left out: {reason}")
     others = find_other_results(source, folder)
     return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross)
 
@@ -236,41 +235,6 @@ def _some_results(source: Path) -> Results:
             remedy="name a file that `malbench report` or `malbench score` wrote",
         )
     return results
-
-
-def _weighed_faces(runs: Path, key: str, root: Path | None, cache: Path, listener: Listener) -> WeighedFaces | None:
-    """Images and weights of Figures 5 and 6; None if no trial of MAL is done, or its images are licensed.
-
-    Raises:
-        UserError: The requested trial or images are missing.
-    """
-    weighers: dict[str, TrialFolder] = {}
-    of_mal = []
-    for folder in trial_folders(runs):
-        if folder.is_done and (folder.path / FE_WEIGHTS).is_file():
-            trial, made = read_trial(folder)
-            weighers[trial.key] = folder
-            if made["paper_row"] == "MAL":
-                of_mal.append((trial.dataset, trial.variant, trial.shared_overrides, trial.part, trial.seed, trial.key))
-    if key and key not in weighers:
-        raise UserError(
-            f"no finished trial '{key}' with weights of FE images",
-            where=runs,
-            found=near_keys(key, {known: read_trial(folder)[0].label for known, folder in weighers.items()}),
-            remedy="name one of these with --trial; the methods that weigh images are those like mal",
-        )
-    if not key and not of_mal:
-        return None
-    folder = weighers[key or min(of_mal)[-1]]
-    trial, made = read_trial(folder)
-    if root is None and made["origin"] != "stand-in":
-        return None
-    profile, _ = profile_of(trial, made)
-    chosen = Chosen.open(trial.dataset, profile)
-    root = root or standin_root(cache, profile, chosen.all, listener.progress)
-    faults: list[UserError] = []  # ignored: the fingerprint decides whether an incomplete root has the trial's images
-    fe = read_fe(root, chosen.fe, profile, faults)
-    return weighed_faces(folder, pack_faces(fe, profile, cache, listener.progress))
 
 
 def compare_results(a: Path, b: Path, out: Path) -> Path:

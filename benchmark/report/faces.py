@@ -36,6 +36,7 @@ class WeighedFaces:
         title: Readable name of the trial.
         origin: Origin of the trial's data.
         labels: Names of the classes, in the order of their codes.
+        trial: Key of the trial.
     """
 
     table: pd.DataFrame
@@ -43,6 +44,7 @@ class WeighedFaces:
     title: str
     origin: Origin
     labels: tuple[str, ...]
+    trial: str = ""
 
 
 def ascending_weights(faces: WeighedFaces) -> Figure:

@@ -18,6 +18,7 @@ from benchmark.report.readable import readable_results
 from benchmark.report.selection_tables import NOTHING, SelectionContext
 from benchmark.report.tables import ReportContext, build_context
 from benchmark.report.templating import environment, markdown_template, template_folder
+from benchmark.report.weighed import WEIGHTS, weights_file
 from benchmark.store.results import Results
 from benchmark.store.scratch import publish, scratch_folder
 
@@ -42,8 +43,9 @@ def build_report(
 ) -> list[Path]:
     """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
-    The same results give the same bytes. A write that fails leaves the last report as it was: files are made in a
-    scratch folder, and get their places when all are there.
+    Where Figures 5 and 6 show drawn faces, `weights.parquet` has what they are drawn from. The same results give the
+    same bytes. A write that fails leaves the last report as it was: files are made in a scratch folder, and get their
+    places when all are there.
 
     Args:
         results: Finished trials, in any order.
@@ -75,13 +77,18 @@ def build_report(
             AUDIT: audit,
             PAGE: render_html(context, beside, templates, drawn, faces),
         }
-        for name, text in texts.items():
-            write_atomically(scratch / name, text.encode())
+        contents = {name: text.encode() for name, text in texts.items()}
+        if faces is not None and faces.origin == "stand-in":  # of licensed images, no file has their names and labels
+            contents[WEIGHTS] = weights_file(faces)
+        for name, content in contents.items():
+            write_atomically(scratch / name, content)
         images = [file.relative_to(scratch).as_posix() for files in drawn.values() for file in files]
         # The results last: whoever finds them finds the tables made of them.
-        publish(scratch, out, [*images, *texts, RESULTS])
+        publish(scratch, out, [*images, *contents, RESULTS])
     _remove_old_figures(out / FIGURES, {out / name for name in images})
-    return [out / name for name in (*texts, *images, RESULTS)]
+    if WEIGHTS not in contents:
+        (out / WEIGHTS).unlink(missing_ok=True)
+    return [out / name for name in (*contents, *images, RESULTS)]
 
 
 def _remove_old_figures(folder: Path, kept: set[Path]) -> None:

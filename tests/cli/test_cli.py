@@ -173,7 +173,7 @@ def test_partial_data_run_and_report(malbench, data: Path, tmp_path: Path) -> No
     assert malbench("report", "--results", reports / "results.parquet", "--out", again)[0] == 0
     assert (again / "tables.md").read_text() == text
     status, _, error = malbench("report", "--results", reports / "results.parquet", "--out", again, "--faces", data)
-    assert (status, "a results file holds none" in error) == (2, True)
+    assert (status, "a results file holds no images" in error) == (2, True)
     # Its figures come from the folder of a trial that it holds.
     (weigher,) = (tmp_path / "runs").glob("bp4d/mal/part1-*")
     chosen = ("--trial", weigher.name.rsplit("-", 1)[1], "--faces", data)

@@ -77,7 +77,7 @@ def test_the_report_has_them_where_there_are_images_and_says_so_where_there_are_
     assert "figures/figure6.png" in (tmp_path / "with/tables.md").read_text()
     assert (tmp_path / "with/index.html").read_text().count("data:image/svg") == 4
     build_report(make_results(), tmp_path / "without", templates=TEMPLATES)
-    assert "A results file holds no image" in (tmp_path / "without/tables.md").read_text()
+    assert "from a `weights.parquet` beside the results" in (tmp_path / "without/tables.md").read_text()
     marks = [text.get_text() for text in ascending_weights(faces).texts]
     assert "stand-in" in marks
 
