@@ -1,3 +1,3 @@
 """The suite around the methods: data, trials, runner, statistics and reports."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
