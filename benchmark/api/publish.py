@@ -12,7 +12,8 @@ from benchmark.config.profile import load_profile
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_reports
-from benchmark.report.groups import Group, group_results, read_provenance
+from benchmark.report.groups import Group, group_results
+from benchmark.report.provenance import read_provenance
 from benchmark.store.folder import UNSEALED
 from benchmark.store.results import SUBMITTED, Results
 from benchmark.trials.expand import profile_of

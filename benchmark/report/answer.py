@@ -10,8 +10,9 @@ import pandas as pd
 
 from benchmark.core.origin import Origin
 from benchmark.report.cells import number, percent
-from benchmark.report.groups import Group, stale_note
+from benchmark.report.groups import Group
 from benchmark.report.ours import Ours, OursOfGroup
+from benchmark.report.provenance import stale_note
 from benchmark.stats.verdict import Verdict
 
 MAL, MTL = "MAL", "MTL"

@@ -14,7 +14,8 @@ from benchmark.core.atomic import write_atomically
 from benchmark.core.errors import UserError
 from benchmark.core.f1 import FloatArray, IntArray, mean_defined
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import ORIGINS, read_provenance, stale_note
+from benchmark.report.groups import ORIGINS
+from benchmark.report.provenance import read_provenance, stale_note
 from benchmark.report.templating import markdown_template
 from benchmark.stats.metrics import F1, METRICS, Metric
 from benchmark.stats.scored import MethodScores, crossed_interval

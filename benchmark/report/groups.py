@@ -6,26 +6,22 @@ one value of its specific settings.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmark import datasets
 from benchmark.config.settings import DEFAULT_RENDERER
 from benchmark.core.errors import UserError
-from benchmark.core.f1 import FloatArray, IntArray
+from benchmark.core.f1 import FloatArray
 from benchmark.core.origin import Origin
 from benchmark.data.faces import noted_renderer
 from benchmark.paper.tables import PaperTable, paper_table
+from benchmark.report.by_trial import CountsByTrial, ScoresByTrial
+from benchmark.report.provenance import machine_of, read_provenance
 from benchmark.stats.counts import MethodCounts, PartCounts
-from benchmark.store.folder import UNSEALED
 from benchmark.store.results import LACKING, SUBMITTED, Results
 
 ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial data", "stand-in": "stand-in"}
@@ -35,7 +31,6 @@ ORIGINS: dict[Origin, str] = {"complete": "complete data", "partial": "partial d
 GROUP_FIELDS = ["origin", "dataset", "fingerprint", "shared_digest"]
 ROW_FIELDS = ["method", "paper_row", "own_digest"]
 PAPER_PROFILE = "paper"
-_COUNTS = ["tp", "fp", "fn", "tn"]
 
 
 @dataclass(frozen=True)
@@ -225,57 +220,6 @@ def group_results(results: Results, faults: list[UserError] | None = None) -> tu
     )
 
 
-def read_provenance(text: Any) -> dict[str, Any]:
-    """Provenance of a trial from JSON; empty if it cannot be read."""
-    try:
-        read = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
-
-
-def machine_of(provenance: Any) -> str:
-    """Device and version of torch of a trial, in words."""
-    made = read_provenance(provenance)
-    return f"{made.get('device') or 'an unknown device'} with torch {torch_of(made) or 'of unknown version'}"
-
-
-def torch_of(made: dict[str, Any]) -> str:
-    """Version of torch in a provenance; "" if it does not say one."""
-    packages = made.get("packages")
-    return str(packages.get("torch") or "") if isinstance(packages, dict) else ""
-
-
-def reserve_of(trials: pd.DataFrame) -> str:
-    """Number of AU validation frames, K, of the trials: the least and the most; "" if no trial says it."""
-    made = [read_provenance(text).get("frames") for text in trials["provenance"]]
-    sizes = [frames["au_val"] for frames in made if isinstance(frames, dict) and frames.get("au_val")]
-    return " to ".join(dict.fromkeys(f"{size:,}" for size in (min(sizes), max(sizes)))) if sizes else ""
-
-
-def staleness(trials: pd.DataFrame) -> str:
-    """Whether trials are stale: `yes`, `unsealed`, `no`, or `no` with the verification that made them fresh."""
-    made = [read_provenance(text) for text in trials["provenance"]]
-    if any(facts.get(UNSEALED) for facts in made):
-        return UNSEALED
-    if trials["stale"].any():
-        return "yes"
-    marks = [facts.get("verified") for facts in made]
-    said = sorted({_verification(mark) for mark in marks if isinstance(mark, dict)})
-    return f"no: verified, {' and '.join(said)}" if said else "no"
-
-
-def stale_note(stale: Iterable[bool]) -> str:
-    """Sentence about stale trials, after a space; "" if none is stale."""
-    marks = [bool(mark) for mark in stale]
-    return f" {sum(marks)} of {len(marks)} trials are stale: the code has changed since." if any(marks) else ""
-
-
-def _verification(mark: dict[str, Any]) -> str:
-    """A verification in words."""
-    return UNSEALED if mark.get(UNSEALED) else f"{mark.get('steps', 0)} steps {mark.get('agreement', '')}"
-
-
 def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:
     """Table and test parts of a group's dataset, from the paper or from the trials."""
     trials = results.trials
@@ -311,7 +255,7 @@ def _group(results: Results) -> Group:
             found=", ".join(unknown),
             remedy="run the trials of this dataset again",
         )
-    counts, scores = _Counts(results.counts, table.aus), _Scores(results.scores, table.aus)
+    counts, scores = CountsByTrial(results.counts, table.aus), ScoresByTrial(results.scores, table.aus)
     counts.check_same_subjects(results.trials)
     rows = [_row(rows, counts, scores) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
     in_print = {row.method: i for i, row in enumerate(table.rows)}
@@ -329,86 +273,7 @@ def _group(results: Results) -> Group:
     )
 
 
-class _ByTrial:
-    """Index of a table's rows by trial, built once, since a report asks for one trial after the other."""
-
-    def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
-        self._trial, names = pd.factorize(table["trial"])
-        self._number = {str(name): number for number, name in enumerate(names)}
-        ends = np.cumsum(np.bincount(self._trial, minlength=len(names)))
-        self._rows = np.split(np.argsort(self._trial, kind="stable"), ends)
-        """Row numbers by trial; the last entry, for a trial that is not in the table, is empty."""
-        au, names = pd.factorize(table["au"])
-        self._au: IntArray = pd.Index(aus).get_indexer(names)[au]
-        self.aus = aus
-
-    def _numbers(self, trials: Iterable[str]) -> list[int]:
-        """Number of each trial; −1 for a trial without rows."""
-        return [self._number.get(trial, -1) for trial in trials]
-
-    def _rows_of(self, trials: Iterable[str]) -> tuple[IntArray, IntArray]:
-        """Row numbers of these trials, and the position in `trials` for each of them."""
-        rows = [self._rows[number] for number in self._numbers(trials)]
-        return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-
-
-class _Counts(_ByTrial):
-    """The table `counts` of a group."""
-
-    def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
-        super().__init__(table, aus)
-        self._subject, names = pd.factorize(table["subject"], sort=True)
-        self._subjects = [str(name) for name in names]
-        self._counts = table[_COUNTS].to_numpy(dtype=np.int64)
-
-    def check_same_subjects(self, trials: pd.DataFrame) -> None:
-        """Check that all trials of a part tested the same subjects, which the paired bootstrap needs."""
-        tested = np.zeros((len(self._rows), len(self._subjects)), dtype=np.bool_)
-        tested[self._trial, self._subject] = True
-        for part, of_part in trials.groupby("part"):
-            names = sorted(of_part["trial"])
-            sets = tested[self._numbers(names)]
-            wrong = np.flatnonzero((sets != sets[0]).any(axis=1) | ~sets.any(axis=1))
-            if len(wrong):
-                expected, actual = (
-                    ", ".join(compress(self._subjects, subjects)) for subjects in (sets[0], sets[wrong[0]])
-                )
-                raise UserError(
-                    f"two trials of {part} on the same data tested different subjects",
-                    where=f"trials {names[0]} and {names[wrong[0]]}",
-                    expected=expected or "at least one subject",
-                    found=actual or "none",
-                    remedy="run both trials again",
-                )
-
-    def of_part(self, part: str, trials: Sequence[str]) -> PartCounts:
-        """Counts (R, P, J, 4) of R trials of a part with P subjects; zero where no label of an AU is known."""
-        rows, places = self._rows_of(trials)
-        subject_numbers, subject = np.unique(self._subject[rows], return_inverse=True)
-        shape = (len(trials), len(subject_numbers), len(self.aus))
-        cells = np.zeros((math.prod(shape), len(_COUNTS)), dtype=np.int64)
-        np.add.at(cells, np.ravel_multi_index((places, subject, self._au[rows]), shape), self._counts[rows])
-        subjects = tuple(self._subjects[number] for number in subject_numbers)
-        return PartCounts(part, subjects, cells.reshape(*shape, len(_COUNTS)))
-
-
-class _Scores(_ByTrial):
-    """The table `scores` of a group."""
-
-    def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
-        selected = table[table["au"].isin(aus)]
-        super().__init__(selected, aus)
-        self._auc = selected["auc"].to_numpy(dtype=np.float64)
-
-    def auc_of(self, trials: Sequence[str]) -> FloatArray:
-        """AUC (R, J) of R trials; NaN where it is undefined."""
-        rows, places = self._rows_of(trials)
-        auc = np.full((len(trials), len(self.aus)), np.nan)
-        auc[places, self._au[rows]] = self._auc[rows]
-        return auc
-
-
-def _row(trials: pd.DataFrame, counts: _Counts, scores: _Scores) -> Row:
+def _row(trials: pd.DataFrame, counts: CountsByTrial, scores: ScoresByTrial) -> Row:
     chosen = _newest(trials)
     full, left_out = _full_seeds(chosen)
     parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})

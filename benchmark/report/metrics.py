@@ -14,7 +14,8 @@ from benchmark.core.errors import UserError
 from benchmark.core.f1 import f1
 from benchmark.report.board import Boards, Entry, boards_of
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Group, group_results, stale_note
+from benchmark.report.groups import Group, group_results
+from benchmark.report.provenance import stale_note
 from benchmark.report.templating import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.counts import Average, MethodCounts, average

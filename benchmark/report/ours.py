@@ -15,8 +15,9 @@ from threadpoolctl import threadpool_limits
 from benchmark.core.machine import available_cores
 from benchmark.paper.tables import AVE, PaperRow
 from benchmark.report.cells import UNDEFINED, UNRUN, Cell, Table, cells, number, percent, table, with_interval
-from benchmark.report.groups import Group, Row, staleness
+from benchmark.report.groups import Group, Row
 from benchmark.report.pairs import pair_rows
+from benchmark.report.provenance import staleness
 from benchmark.report.trial_list import anchor_of
 from benchmark.report.verdicts import Cells, judge_rows
 from benchmark.stats.bootstrap import Interval, resampled

@@ -18,8 +18,9 @@ from benchmark.core.hashing import digest_of_json
 from benchmark.datasets.folds import RANDOM_PARTS
 from benchmark.paper.tables import AVE, PaperTable
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table, with_interval
-from benchmark.report.groups import Group, Row, group_results, stale_note
+from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.ours import row_name
+from benchmark.report.provenance import stale_note
 from benchmark.report.templating import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.components import components, deviation_interval

@@ -16,7 +16,7 @@ from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import judge_claims
 from benchmark.report.claims_table import ClaimsContext, claims_context
 from benchmark.report.comparison import beyond_table, compared_table, printed_table
-from benchmark.report.groups import Group, group_results, read_provenance, reserve_of, torch_of
+from benchmark.report.groups import Group, group_results
 from benchmark.report.ours import (
     OURS,
     SUBMITTED,
@@ -27,6 +27,7 @@ from benchmark.report.ours import (
     score_groups,
     summary_table,
 )
+from benchmark.report.provenance import read_provenance, reserve_of, torch_of
 from benchmark.report.row_cost import cost_table
 from benchmark.report.selection import audit_group
 from benchmark.report.selection_tables import SelectionContext, selection_context

@@ -7,7 +7,8 @@ from urllib.parse import quote
 import pandas as pd
 
 from benchmark.report.cells import UNRUN, Cell, Table, cells, table
-from benchmark.report.groups import Group, read_provenance, staleness
+from benchmark.report.groups import Group
+from benchmark.report.provenance import read_provenance, staleness
 
 LISTED = 300
 """Largest number of trials of a group that the page lists; but the first one of each row is always there."""

@@ -14,7 +14,8 @@ from benchmark.config.profile import load_profile
 from benchmark.config.trial import RENDERS, START
 from benchmark.core.errors import UserError
 from benchmark.report.cells import number
-from benchmark.report.groups import Row, group_results, machine_of
+from benchmark.report.groups import Row, group_results
+from benchmark.report.provenance import machine_of
 from benchmark.store.results import Results
 from benchmark.study.plan import Plan, Question, candidate_name
 from benchmark.trials.expand import Selection, expand, shared_overrides

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.report.cells import UNRUN, Table, cells, number, table, with_interval
-from benchmark.report.groups import Row, reserve_of
+from benchmark.report.groups import Row
+from benchmark.report.provenance import reserve_of
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.store.results import Results
 from benchmark.study.answers import agreement, answer
