@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from benchmark.core.f1 import FloatArray
+from benchmark.report.by_trial import CountsByTrial, ScoresByTrial
 from benchmark.report.groups import Group, Row
 from benchmark.report.ours import row_name
 from benchmark.stats.counts import MethodCounts
@@ -91,21 +90,16 @@ class _Ranked:
     """Scores of rankings in the results of a group, which counts do not give."""
 
     def __init__(self, group: Group) -> None:
-        self._scores = group.results.scores.set_index(["trial", "au"])
-        self._counts = group.results.counts.set_index(["trial", "subject", "au"])
+        self._scores = ScoresByTrial(group.results.scores, group.paper.aus)
+        self._counts = CountsByTrial(group.results.counts, group.paper.aus)
 
     def scores(self, row: Row, counts: MethodCounts, name: str) -> MethodScores:
         """Scores of the seeds of `counts` by part; NaN where a trial of an earlier version did not store them."""
-        keys = row.trials.set_index(["part", "seed"])["trial"]
+        columns = (row.trials[column] for column in ("part", "seed", "trial"))
+        keys = {(part, seed): str(trial) for part, seed, trial in zip(*columns, strict=True)}
         whole, without = [], []
         for part in counts.parts:
             trials = [keys[part.part, seed] for seed in counts.seeds]
-            whole.append(_values(self._scores[name], [trials, counts.aus]))
-            without.append(_values(self._counts[f"{name}_without"], [trials, part.subjects, counts.aus]))
+            whole.append(self._scores.of_trials(trials, name))
+            without.append(self._counts.scores_without(trials, part.subjects, f"{name}_without"))
         return MethodScores(tuple(whole), tuple(without))
-
-
-def _values(column: pd.Series, levels: list[Sequence[str]]) -> FloatArray:
-    """Values of a column at all combinations of its index; NaN where there is none."""
-    values: FloatArray = column.reindex(pd.MultiIndex.from_product(levels)).to_numpy(dtype=np.float64)
-    return values.reshape([len(level) for level in levels])

@@ -47,6 +47,7 @@ class CountsByTrial(_ByTrial):
         self._subject, names = pd.factorize(table["subject"], sort=True)
         self._subjects = [str(name) for name in names]
         self._counts = table[_COUNTS].to_numpy(dtype=np.int64)
+        self._table = table
 
     def check_same_subjects(self, trials: pd.DataFrame) -> None:
         """Check that all trials of a part tested the same subjects, which the paired bootstrap needs."""
@@ -78,18 +79,25 @@ class CountsByTrial(_ByTrial):
         subjects = tuple(self._subjects[number] for number in subject_numbers)
         return PartCounts(part, subjects, cells.reshape(*shape, len(_COUNTS)))
 
+    def scores_without(self, trials: Sequence[str], subjects: Sequence[str], name: str) -> FloatArray:
+        """A score (R, P, J) of R trials over all subjects but one in turn; NaN where a trial has no such score."""
+        rows, places = self._rows_of(trials)
+        subject = pd.Index(subjects).get_indexer(pd.Index(self._subjects))[self._subject[rows]]
+        values = np.full((len(trials), len(subjects), len(self.aus)), np.nan)
+        values[places, subject, self._au[rows]] = self._table[name].to_numpy(dtype=np.float64)[rows]
+        return values
+
 
 class ScoresByTrial(_ByTrial):
     """The table `scores` of a group."""
 
     def __init__(self, table: pd.DataFrame, aus: tuple[str, ...]) -> None:
-        selected = table[table["au"].isin(aus)]
-        super().__init__(selected, aus)
-        self._auc = selected["auc"].to_numpy(dtype=np.float64)
+        self._table = table[table["au"].isin(aus)]
+        super().__init__(self._table, aus)
 
-    def auc_of(self, trials: Sequence[str]) -> FloatArray:
-        """AUC (R, J) of R trials; NaN where it is undefined."""
+    def of_trials(self, trials: Sequence[str], name: str) -> FloatArray:
+        """A score (R, J) of R trials; NaN where it is undefined."""
         rows, places = self._rows_of(trials)
-        auc = np.full((len(trials), len(self.aus)), np.nan)
-        auc[places, self._au[rows]] = self._auc[rows]
-        return auc
+        values = np.full((len(trials), len(self.aus)), np.nan)
+        values[places, self._au[rows]] = self._table[name].to_numpy(dtype=np.float64)[rows]
+        return values

@@ -279,7 +279,7 @@ def _row(trials: pd.DataFrame, counts: CountsByTrial, scores: ScoresByTrial) -> 
     parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})
     keys = {(str(p), int(s)): str(t) for p, s, t in zip(full["part"], full["seed"], full["trial"], strict=True)}
     of_parts = tuple(counts.of_part(part, [keys[part, seed] for seed in seeds]) for part in parts)
-    auc = scores.auc_of([keys[part, seed] for seed in seeds for part in parts])
+    auc = scores.of_trials([keys[part, seed] for seed in seeds for part in parts], "auc")
     first = trials.iloc[0]
     return Row(
         method=str(first["method"]),

@@ -325,7 +325,7 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
         UNRUN if partial else number(100 * pooled(row.counts).ave),
         number(None if spread is None else 100 * spread),
         UNRUN if partial else number(average(row.auc).ave, digits=3),
-        UNRUN if row.is_submitted else staleness(trials),
+        UNRUN if row.is_submitted else staleness(trials["provenance"], trials["stale"]),
     )
 
 

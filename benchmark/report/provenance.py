@@ -39,12 +39,17 @@ def reserve_of(trials: pd.DataFrame) -> str:
     return " to ".join(dict.fromkeys(f"{size:,}" for size in (min(sizes), max(sizes)))) if sizes else ""
 
 
-def staleness(trials: pd.DataFrame) -> str:
-    """Whether trials are stale: `yes`, `unsealed`, `no`, or `no` with the verification that made them fresh."""
-    made = [read_provenance(text) for text in trials["provenance"]]
+def staleness(provenances: Iterable[Any], stale: Iterable[bool]) -> str:
+    """Whether trials are stale: `yes`, `unsealed`, `no`, or `no` with the verification that made them fresh.
+
+    Args:
+        provenances: Provenance of each trial, JSON.
+        stale: Whether each trial is stale.
+    """
+    made = [read_provenance(text) for text in provenances]
     if any(facts.get(UNSEALED) for facts in made):
         return UNSEALED
-    if trials["stale"].any():
+    if any(stale):
         return "yes"
     marks = [facts.get("verified") for facts in made]
     said = sorted({_verification(mark) for mark in marks if isinstance(mark, dict)})

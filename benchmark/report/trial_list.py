@@ -39,7 +39,7 @@ def trial_table(group: Group) -> Table:
             str(trial["seed"]),
             str(trial["variant"]) or UNRUN,
             str(trial["method_version"]),
-            staleness(pd.DataFrame([trial])),
+            staleness([trial["provenance"]], [trial["stale"]]),
             str(read_provenance(trial["provenance"]).get("commit") or UNKNOWN),
         )
         rows.append([Cell(key, anchor=anchor_of(key)), *texts])

@@ -197,16 +197,30 @@ def jackknife(method: MethodCounts) -> Jackknife:
     Returns:
         F1 as a fraction.
     """
+    by_seed, parts = jackknife_by_seed(method)
+    return Jackknife(mean_defined(by_seed, axis=1), parts)
+
+
+def jackknife_by_seed(method: MethodCounts) -> tuple[FloatArray, IntArray]:
+    """F1 (mean over parts) of each training without each subject in turn.
+
+    Args:
+        method: Counts of the method.
+
+    Returns:
+        (S, R, J + 1), subjects × seeds × AUs, F1 as a fraction, whose last column is the average over AUs; and (S,),
+        number of each subject's part.
+    """
     whole = [f1(part.counts.sum(axis=1)) for part in method.parts]  # (R, J) each
     rows = []
     for p, part in enumerate(method.parts):
         without = f1(part.counts.sum(axis=1, keepdims=True) - part.counts)  # (R, S, J)
         others = [np.broadcast_to(w[:, None], without.shape) for i, w in enumerate(whole) if i != p]
         by_seed = mean_defined(np.stack([without, *others]), axis=0)
-        ave = mean_defined(mean_defined(by_seed, axis=2), axis=0)
-        rows.append(np.column_stack([mean_defined(by_seed, axis=0), ave]))
+        ave = mean_defined(by_seed, axis=2)
+        rows.append(np.concatenate([by_seed, ave[..., None]], axis=2).swapaxes(0, 1))
     parts = np.repeat(np.arange(len(method.parts)), [len(part.subjects) for part in method.parts])
-    return Jackknife(np.concatenate(rows), parts)
+    return np.concatenate(rows), parts
 
 
 def resampled(method: MethodCounts) -> Draws:

@@ -7,16 +7,16 @@ paper, which the others then reproduce perfectly; a verdict `differs` is wrong, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, islice
 
 import numpy as np
 
-from benchmark.core.f1 import FloatArray
-from benchmark.stats.bootstrap import left_out
+from benchmark.core.f1 import FloatArray, IntArray, mean_defined
+from benchmark.stats.bootstrap import Jackknife, jackknife_by_seed
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import MethodCounts, mean_over_parts
-from benchmark.stats.crossed import difference, over_subjects, t_interval
+from benchmark.stats.crossed import difference_of_scores, over_subjects, t_interval
 from benchmark.stats.trainings import Trainings, pooled_spread, predictions
 
 SPLITS = 50
@@ -83,10 +83,11 @@ def calibrate(methods: Sequence[MethodCounts], *, alone: bool = True) -> Calibra
     """
     halves = pairs = Tally()
     for method in methods:
-        halves += _tally(_halves_differ(method))
-        pairs += _tally(_pairs_differ(method) if alone else ())
-    cells, averages, over_subjects_alone = _perfect_reproduction(methods, alone=alone)
-    return Calibration(halves, pairs, cells, averages, over_subjects_alone)
+        averages = _Averages.of(method)
+        halves += _tally(_halves_differ(averages))
+        pairs += _tally(_pairs_differ(averages) if alone else ())
+    cells, of_averages, over_subjects_alone = _perfect_reproduction(methods, alone=alone)
+    return Calibration(halves, pairs, cells, of_averages, over_subjects_alone)
 
 
 def _tally(alarms: Iterable[bool]) -> Tally:
@@ -94,17 +95,43 @@ def _tally(alarms: Iterable[bool]) -> Tally:
     return Tally(sum(raised), len(raised))
 
 
-def _halves_differ(method: MethodCounts) -> Iterator[bool]:
+@dataclass(frozen=True)
+class _Averages:
+    """Average F1 of each training of a method: computed once, since all splits choose among the same trainings.
+
+    Attributes:
+        scores: (R,), averages over AUs.
+        without: (S, R), the same without each subject.
+        parts: (S,), number of each subject's part.
+    """
+
+    scores: FloatArray
+    without: FloatArray
+    parts: IntArray
+
+    @classmethod
+    def of(cls, method: MethodCounts) -> _Averages:
+        without, parts = jackknife_by_seed(method)
+        return cls(mean_over_parts(method).ave_by_seed, without[..., -1], parts)
+
+    def gap(self, ours: Sequence[int], theirs: Sequence[int]) -> tuple[FloatArray, FloatArray, Jackknife]:
+        """Scores (R, 1) of some trainings and of others, and the difference of their means without each subject."""
+        mean, other = (mean_defined(self.without[:, chosen], axis=1) for chosen in (ours, theirs))
+        left = Jackknife((mean - other)[:, None], self.parts)
+        return self.scores[ours, None], self.scores[theirs, None], left
+
+
+def _halves_differ(averages: _Averages) -> Iterator[bool]:
     """Whether halves of the trainings are told apart, as if they were two methods."""
-    half = len(method.seeds) // 2
+    count = len(averages.scores)
+    half = count // 2
     if half < 2:
         return
-    first, *rest = method.seeds  # always on one side, so that no split comes twice
-    for more in _some(combinations(rest, half - 1)):
-        chosen = (first, *more)
-        others = tuple(seed for seed in method.seeds if seed not in chosen)[:half]
-        a, b = (_chosen(method, seeds) for seeds in (chosen, others))
-        interval = difference(a, replace(b, seeds=a.seeds)).ave_interval
+    # The first is always on one side, so that no split comes twice.
+    for more in _some(combinations(range(1, count), half - 1)):
+        chosen = [0, *more]
+        others = [number for number in range(count) if number not in chosen][:half]
+        interval = difference_of_scores(*averages.gap(chosen, others)).ave_interval
         yield not interval.holds(0.0)
 
 
@@ -119,13 +146,12 @@ def _chosen(method: MethodCounts, seeds: Sequence[int]) -> MethodCounts:
     return method.select(method.part_names, seeds)
 
 
-def _pairs_differ(method: MethodCounts) -> Iterator[bool]:
+def _pairs_differ(averages: _Averages) -> Iterator[bool]:
     """Whether two trainings are told apart by an interval over subjects alone."""
-    for one, other in _some(combinations(method.seeds, 2)):
-        a, b = _chosen(method, (one,)), _chosen(method, (other,))
-        variance, freedom = over_subjects(left_out(a) - left_out(b))
-        gap = mean_over_parts(a).ave - mean_over_parts(b).ave
-        interval = t_interval(gap, float(np.sqrt(variance[-1])), float(freedom[-1]))
+    for one, other in _some(combinations(range(len(averages.scores)), 2)):
+        ours, theirs, left = averages.gap([one], [other])
+        variance, freedom = over_subjects(left)
+        interval = t_interval(float(ours[0, 0] - theirs[0, 0]), float(np.sqrt(variance[0])), float(freedom[0]))
         yield not interval.holds(0.0)
 
 

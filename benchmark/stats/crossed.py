@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
-from benchmark.core.f1 import FloatArray
+from benchmark.core.f1 import FloatArray, mean_defined
 from benchmark.stats.bootstrap import LEVEL, Interval, Jackknife, left_out
 from benchmark.stats.counts import MethodCounts, mean_over_parts
 
@@ -157,16 +157,43 @@ def difference(
         raise ValueError(f"cannot pair: parts {a.part_names} and {b.part_names}, or their subjects, differ")
     if pairing == "by seed" and a.seeds != b.seeds:
         raise ValueError(f"cannot pair seeds {a.seeds} with {b.seeds}")
-    ours, theirs = mean_over_parts(a), mean_over_parts(b)
-    values = ours.columns - theirs.columns
-    over_trainings = _over_trainings(ours.by_seed, theirs.by_seed, pairing)
+    ours, theirs = mean_over_parts(a).by_seed, mean_over_parts(b).by_seed
+    return difference_of_scores(ours, theirs, left_out(a) - left_out(b), pairing, pooled)
+
+
+def difference_of_scores(
+    ours: FloatArray,
+    theirs: FloatArray,
+    without: Jackknife,
+    pairing: Pairing = "by seed",
+    pooled: PairedNoise | None = None,
+) -> Difference:
+    """The `difference` of two methods from their scores.
+
+    Args:
+        ours: (R, C), trainings of one method × columns; NaN is left out.
+        theirs: (R', C), the same of the other; R' = R for pairs by seed.
+        without: The difference of their means without each subject, (S, C).
+        pairing: As for `difference`.
+        pooled: As for `difference`.
+
+    Returns:
+        The difference of each column, in the unit of the scores.
+
+    Example:
+        >>> a, b = np.array([[0.75], [0.75]]), np.array([[0.5], [0.25]])
+        >>> without = Jackknife(np.array([[0.25], [0.5]]), np.array([0, 0]))
+        >>> difference_of_scores(a, b, without).values.tolist()
+        [0.375]
+    """
+    over_trainings = _over_trainings(ours, theirs, pairing)
     if pairing == "by seed" and pooled is not None:
-        over_trainings = [larger(over_trainings[0], pooled, 2 / len(a.seeds))]
-    terms = [over_subjects(left_out(a) - left_out(b)), *over_trainings]
+        over_trainings = [larger(over_trainings[0], pooled, 2 / len(ours))]
+    terms = [over_subjects(without), *over_trainings]
     variances, freedom = (np.stack(side) for side in zip(*terms, strict=True))
     errors, total = satterthwaite(variances, freedom)
-    trainings = len(a.seeds) if pairing == "fixed" else min(len(a.seeds), len(b.seeds))
-    return Difference(values, errors, total, trainings)
+    trainings = len(ours) if pairing == "fixed" else min(len(ours), len(theirs))
+    return Difference(mean_defined(ours, axis=0) - mean_defined(theirs, axis=0), errors, total, trainings)
 
 
 def satterthwaite(variances: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:
