@@ -455,10 +455,9 @@ def _truth(difference: Sample, operation: _Operation, decided: bool | None = Non
     # A printed difference of equal values is not 0 in floating point.
     value = round(difference.value, 9)
     point = math.nan if math.isnan(value) else float(bool(operation(value, 0.0)))
-    drawn = difference.crossed_draws()
+    drawn = difference.crossed_draws() if decided is None else np.empty(0)
     truths = np.where(np.isnan(drawn), np.nan, np.asarray(operation(drawn, 0.0), dtype=np.float64))
-    draws = np.empty(0) if decided is not None else truths
-    return _Truth(point, draws, decided, difference.is_exact, len(difference.trainings))
+    return _Truth(point, truths, decided, difference.is_exact, len(difference.trainings))
 
 
 def _rivals(table: PaperTable, better: str, rivals: str) -> list[str]:

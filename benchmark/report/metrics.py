@@ -20,7 +20,7 @@ from benchmark.report.templating import markdown_template
 from benchmark.stats.bootstrap import Interval
 from benchmark.stats.counts import Average, MethodCounts, average
 from benchmark.stats.metrics import F1, METRICS, Metric, OfCounts, balanced_accuracy, base_rates, skew_normalised_f1
-from benchmark.stats.orders import Agreement, agreement
+from benchmark.stats.orders import Agreement, agreement, redrawn
 from benchmark.stats.people import Spread, by_person, compare_groups
 from benchmark.stats.scored import crossed_interval
 from benchmark.store.results import Results
@@ -152,14 +152,14 @@ def _orders(boards: Boards) -> list[_Order]:
     if len(boards.entries) < 2 or not boards.seeds:
         return []
     first = boards.board(F1.name)
-    made = []
+    redrawn_first, made = redrawn(first), []
     for metric in METRICS:
         board = boards.board(metric.name)
         if np.isnan(board.scores).any():
             made.append(_Order(metric, (), None))
             continue
         names = tuple(boards.entries[i].name for i in np.argsort(-board.scores, kind="stable"))
-        made.append(_Order(metric, names, agreement(first, board)))
+        made.append(_Order(metric, names, agreement(first, board, redrawn_a=redrawn_first)))
     return made
 
 

@@ -71,7 +71,9 @@ def kendall(a: FloatArray, b: FloatArray) -> FloatArray:
     return tau
 
 
-def agreement(a: Board, b: Board, draws: int = DRAWS, seed: int = SEED) -> Agreement:
+def agreement(
+    a: Board, b: Board, draws: int = DRAWS, seed: int = SEED, redrawn_a: FloatArray | None = None
+) -> Agreement:
     """Agreement of the orders under two metrics.
 
     Args:
@@ -79,10 +81,12 @@ def agreement(a: Board, b: Board, draws: int = DRAWS, seed: int = SEED) -> Agree
         b: The same methods, subjects and seeds under the other.
         draws: Number of redraws.
         seed: Seed of the redraws.
+        redrawn_a: `redrawn(a, draws, seed)`, where it is known.
     """
     i, j = np.triu_indices(len(a.scores), k=1)
     swapped = int(((a.scores[i] - a.scores[j]) * (b.scores[i] - b.scores[j]) < 0).sum())
-    one, other = (redrawn(board, draws, seed) for board in (a, b))
+    one = redrawn(a, draws, seed) if redrawn_a is None else redrawn_a
+    other = redrawn(b, draws, seed)
     return Agreement(
         tau=float(kendall(a.scores, b.scores)),
         interval=percentile_interval(kendall(one, other)),
