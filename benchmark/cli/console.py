@@ -194,12 +194,17 @@ class Lines:
         now = self._clock()
         if view.ended < view.total and now - self._told.setdefault("", now) >= LINE_S:
             self._told[""] = now
-            each = [f"{escape(r.trial.label)} {r.record.done:,} of {r.record.steps:,}" for r in view.running]
+            each = [f"{escape(r.trial.label)}, {_steps(r.record.done, r.record.steps)}" for r in view.running]
             self._console.print(
                 "; ".join([f"all trials: {view.ended:,} of {view.total:,}, {left_text(view)}", *each]),
                 soft_wrap=True,
                 highlight=False,
             )
+
+
+def _steps(done: int, steps: int) -> str:
+    """Progress of one trial in words; it has no number of steps before it trains."""
+    return f"step {done:,} of {steps:,}" if steps else "preparing"
 
 
 @contextmanager
