@@ -30,7 +30,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,16 +117,16 @@ class _Truth:
     Attributes:
         point: Its truth on the values themselves: 1, 0 or NaN.
         draws: (D,), its truth in each draw over subjects and trainings; empty without such draws.
-        decided: Decision from an interval; None if it cannot say, or draws or exact numbers decide.
         is_exact: Whether the values have no noise.
         trainings: Number of trainings behind it.
+        side: The side of an interval on which it lies: 1 true, 0 false, NaN both; None for a statement without one.
     """
 
     point: float
     draws: FloatArray
-    decided: bool | None
     is_exact: bool
     trainings: int
+    side: float | None = None
 
 
 @dataclass(frozen=True)
@@ -211,8 +211,10 @@ def _judge_truth(truth: _Truth, evidence: str) -> Outcome:
         return Outcome(bool(truth.point), evidence)
     if truth.trainings < 2:
         return Outcome(None, f"one training; {evidence}")
+    if truth.side is not None:  # an interval that holds both sides says neither, whatever the draws are
+        return Outcome(None if math.isnan(truth.side) else bool(truth.side), evidence)
     if not len(truth.draws):
-        return Outcome(truth.decided, evidence)
+        return Outcome(None, evidence)
     defined = truth.draws[~np.isnan(truth.draws)]
     share = float(defined.mean()) if len(defined) else math.nan
     holds = True if share >= LEVEL else False if share <= 1 - LEVEL else None
@@ -278,13 +280,13 @@ class _Walker:
         left, right = self.number(self.value(node.left)), self.number(self.value(node.comparators[0]))
         rest = left.plus(right, -1.0)
         self.evidence.append(" against ".join(_shown(side.value) for side in (left, right)))
-        decided = None
+        side = None
         if not rest.is_exact:
             interval = rest.interval()
             if not math.isnan(interval.low):
                 self.evidence.append(f"difference {rest.value:+.2g} [{interval.low:+.2g}, {interval.high:+.2g}]")
-                decided = _side(interval, operation)
-        return _truth(rest, operation, decided)
+                side = _side(interval, operation)
+        return replace(_truth(rest, operation), side=side)
 
     def number(self, value: _Value) -> Sample:
         if isinstance(value, Sample):
@@ -349,15 +351,15 @@ class _Walker:
         limit = margin.value
         point = math.nan if math.isnan(difference.value) else float(abs(difference.value) <= limit)
         self.evidence.append(f"{difference.value:+.1f}")
-        decided = None
+        side = None
         if not difference.is_exact:
             interval = difference.interval()
             if not math.isnan(interval.low):
                 self.evidence[-1] += f" {_bracket(interval)}"
                 inside = -limit <= interval.low and interval.high <= limit
                 outside = interval.low > limit or interval.high < -limit
-                decided = True if inside else False if outside else None
-        return _Truth(point, np.empty(0), decided, difference.is_exact, len(difference.trainings))
+                side = float(inside) if inside or outside else math.nan
+        return _Truth(point, np.empty(0), difference.is_exact, len(difference.trainings), side)
 
     def _of_curves(self, call: ast.Call, measure: Callable[[FloatArray, FloatArray], float]) -> _PerTrial:
         dataset, method, series = self._names(call)
@@ -443,21 +445,21 @@ _COMPARISONS: Mapping[type[ast.cmpop], _Operation] = {
 }
 
 
-def _side(interval: Interval, operation: _Operation) -> bool | None:
-    """Whether a whole interval is on the side of 0 that the comparison states; None if 0 is in it."""
+def _side(interval: Interval, operation: _Operation) -> float:
+    """Whether a whole interval is on the side of 0 that the comparison states, 1 or 0; NaN if 0 is in it."""
     if interval.holds(0.0):
-        return None
-    return bool(operation(interval.low, 0.0))
+        return math.nan
+    return float(bool(operation(interval.low, 0.0)))
 
 
-def _truth(difference: Sample, operation: _Operation, decided: bool | None = None) -> _Truth:
+def _truth(difference: Sample, operation: _Operation) -> _Truth:
     """The statement that a difference is above, or below, 0."""
     # A printed difference of equal values is not 0 in floating point.
     value = round(difference.value, 9)
     point = math.nan if math.isnan(value) else float(bool(operation(value, 0.0)))
-    drawn = difference.crossed_draws() if decided is None else np.empty(0)
+    drawn = difference.crossed_draws()
     truths = np.where(np.isnan(drawn), np.nan, np.asarray(operation(drawn, 0.0), dtype=np.float64))
-    return _Truth(point, truths, decided, difference.is_exact, len(difference.trainings))
+    return _Truth(point, truths, difference.is_exact, len(difference.trainings))
 
 
 def _rivals(table: PaperTable, better: str, rivals: str) -> list[str]:
@@ -493,7 +495,6 @@ def _together(truths: Sequence[_Truth], combine: Callable[[FloatArray], FloatArr
     return _Truth(
         point=float(combine(np.array([[truth.point] for truth in truths]))[0]),
         draws=combine(np.stack(np.broadcast_arrays(*columns))) if have_draws else np.empty(0),
-        decided=None,
         is_exact=not noisy,
         trainings=min((truth.trainings for truth in noisy), default=0),
     )

@@ -39,11 +39,14 @@ class Boards:
         entries: The methods, in the order of the group's rows.
         parts: Common test parts.
         seeds: Common seeds; none if there is no common one, and then the entries have all seeds of their own.
+        left_out: Names of submitted rows beside them. They count as one training, so that a common seed with them
+            would take all other trainings away.
     """
 
     entries: tuple[Entry, ...]
     parts: tuple[str, ...]
     seeds: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
 
     def board(self, metric: str) -> Board:
         """The methods' averages under a metric.
@@ -64,15 +67,21 @@ class Boards:
 
 
 def boards_of(group: Group) -> Boards | None:
-    """Scores of the group's trained rows that have most parts; None if no row is trained."""
-    trained = [row for row in group.rows if row.is_trained]
+    """Scores of the group's trained rows that have most parts; None if no row is trained.
+
+    Submitted rows stand here only if there are no others.
+    """
+    submitted = [row for row in group.rows if row.is_submitted]
+    trained = [row for row in group.rows if row.is_trained and not row.is_submitted]
+    trained, left_out = (trained, submitted) if trained else (submitted, [])
     if not trained:
         return None
     parts = max((row.parts for row in trained), key=len)
     rows = [row for row in trained if row.parts == parts]
     shared = tuple(seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows))
     ranked = _Ranked(group)
-    return Boards(tuple(_entry(group, row, shared or row.seeds, ranked) for row in rows), parts, shared)
+    entries = tuple(_entry(group, row, shared or row.seeds, ranked) for row in rows)
+    return Boards(entries, parts, shared, tuple(row_name(group, row) for row in left_out))
 
 
 def _entry(group: Group, row: Row, seeds: Sequence[int], ranked: _Ranked) -> Entry:

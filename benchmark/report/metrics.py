@@ -97,6 +97,7 @@ def _tables(group: Group, boards: Boards) -> MetricsOfGroup:
         title=f"{group.paper.title}, {group.origin_label}, profile {group.profile}{overrides}",
         facts=(
             f"Parts: {', '.join(boards.parts)}; seeds: {seeds}; methods: {len(boards.entries)}."
+            f"{_left_out(boards)}"
             f"{stale_note(group.results.trials['stale'])}"
         ),
         answer=_answer(orders, len(boards.seeds)),
@@ -106,6 +107,13 @@ def _tables(group: Group, boards: Boards) -> MetricsOfGroup:
         people=_people_table(boards),
         groups=_groups_table(group, boards),
     )
+
+
+def _left_out(boards: Boards) -> str:
+    """Sentence about submitted rows, after a space; "" if there is none."""
+    if not boards.left_out:
+        return ""
+    return f" Submitted rows have no trainings to compare, and are left out: {', '.join(boards.left_out)}."
 
 
 def _without_skill(counts: MethodCounts, metric: Metric) -> Average:

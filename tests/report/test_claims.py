@@ -170,6 +170,35 @@ def test_a_claim_and_a_table_say_the_same_of_one_difference() -> None:
     )
 
 
+@pytest.mark.parametrize("skill", [0.55, 0.6, 0.62, 0.64, 0.66, 0.7, 0.75, 0.8])
+def test_a_claim_and_a_table_decide_alike(skill: float) -> None:
+    """Draws alone would decide where the interval, which also counts degrees of freedom, holds 0."""
+    results = make_results(("mtl", "mal"), seeds=SEEDS, skills={"mtl": 0.65, "mal": skill})
+    (group,) = group_results(results)
+    mal, mtl = (next(row for row in group.rows if row.method == name) for name in ("mal", "mtl"))
+    paired = pair_rows(mal, mtl)
+    assert paired is not None
+    interval = paired.difference.ave_interval
+    expected = None if interval.low <= 0 <= interval.high else interval.low > 0
+    outcome = judge("ave(BP4D, MAL) > ave(BP4D, MTL)", OurRuns([group]))
+    assert (outcome.holds, outcome.probability) == (expected, None)
+
+
+def test_an_interval_that_holds_0_says_nothing_whatever_the_draws_are() -> None:
+    trainings = np.array([0.1, 1.0, 1.9])
+    sample = Sample(1.0, draws=np.full(1000, 1.0), trainings=trainings, left_out=np.array([0.9, 1.1]), dataset="bp4d")
+    sample = replace(sample, parts=np.zeros(2, dtype=np.int64))
+    zero = replace(sample, value=0.0, draws=np.zeros(1000), trainings=np.zeros(3), left_out=np.zeros(2))
+
+    class Made:
+        def cell(self, dataset: str, method: str, column: str) -> Sample:
+            return {"MAL": sample, "MTL": zero}[method]
+
+    assert sample.interval().holds(0.0)
+    assert (sample.crossed_draws() > 0).mean() > 0.95
+    assert judge("ave(BP4D, MAL) > ave(BP4D, MTL)", Made()).holds is None
+
+
 def test_a_claim_of_each_is_false_if_one_cell_breaks_it() -> None:
     results = make_results(("stl", "mal"), seeds=SEEDS, skills={"stl": 0.5, "mal": 0.8})
     holds = judge("each(MAL > STL, BP4D)", OurRuns(group_results(results)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,3 +129,15 @@ def test_page(results: Results, tmp_path: Path) -> None:
 def test_no_trained_method() -> None:
     with pytest.raises(UserError, match="no trained method"):
         write_metrics(make_results(("stl",), parameters=0), Path())
+
+
+def test_a_submitted_row_takes_no_training_from_the_others(results: Results, made: MetricsOfGroup) -> None:
+    """It counts as one training: with it, two of three seeds of every method would be left out."""
+    theirs = {"provenance": json.dumps({"scored_from": "coin.csv"}), "paper_row": "", "parameters": 0}
+    coin = ranked(make_results(("coin",), **theirs))
+    (group,) = metrics_of_groups(group_results(Results.concat([results, coin])))
+    assert "left out: coin" in group.facts
+    assert (group.answer, group.orders, group.methods) == (made.answer, made.orders, made.methods)
+    # Alone it is shown, so that anybody can have the metrics of own predictions.
+    (alone,) = metrics_of_groups(group_results(coin))
+    assert any("coin" in row[0].text for row in alone.methods.rows)
