@@ -38,7 +38,7 @@ myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # the generated reports begin some sections with a heading of the third level
 
 nb_execution_mode = "force"
-nb_execution_timeout = 1800  # seconds; a busy machine took more than 300  # seconds a cell, on a machine that does other work, too
+nb_execution_timeout = 1800  # seconds a cell; 300 were too few on a machine that did other work, too
 nb_execution_raise_on_error = True
 nb_merge_streams = True  # the lines that a cell prints stand together
 nb_output_stderr = "remove"  # warnings of libraries about the machine that builds the site
