@@ -179,7 +179,7 @@ def _answer(audited: AuditedGroup) -> Iterator[str]:
 
 
 def _about_looking(audited: AuditedGroup) -> Iterator[str]:
-    """Yield what choosing on the test labels is worth, above the honest choice of its kind and above this suite's rule."""
+    """Yield what the test labels are worth, above the honest choice of the same kind and above the rule of this suite."""
     worth = [
         (100 * float(np.mean(gains)), rule.title)
         for rule in LOOKING
