@@ -10,28 +10,17 @@ import sys
 from pathlib import Path
 
 from benchmark.api.results import judge_paper_claims
+from tests.docs.pages import cells, committed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 
 
-def cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip().strip("|").split("|")]
-
-
-def committed(file: str) -> str:
-    """A file as it was committed: a report of one's own, published, does not make the README wrong."""
-    shown = subprocess.run(
-        ["git", "-C", str(ROOT), "show", f"HEAD:{file}"], capture_output=True, text=True, check=False
-    )
-    return shown.stdout if shown.returncode == 0 else (ROOT / file).read_text(encoding="utf-8")
-
-
 def test_the_results_shown_are_those_of_the_committed_report() -> None:
     shown = README.split("<!-- results")[1].split("-->", 1)[1].split("<!-- /results -->")[0]
     rows = [cells(row) for row in shown.splitlines() if row.startswith("|") and not set(row) <= set("|:- ")]
-    report = [cells(row) for row in committed("reports/tables.md").splitlines() if "|" in row]
+    report = [cells(row) for row in committed("reports/tables.md").decode().splitlines() if "|" in row]
     assert len(rows) > 5
     for row in rows:
         assert row in report, row
@@ -45,7 +34,7 @@ def test_the_differences_named_are_those_of_the_pages_that_they_link() -> None:
         for number in re.findall(r"[+-]\d+\.\d(?: |\n)\[[^\]]+\]", finding):
             value, interval = number.split(maxsplit=1)
             # A sentence of a study's page, or a cell of the report.
-            assert re.search(rf"{re.escape(value)}( F1 points)? {re.escape(interval)}", committed(page)), finding
+            assert re.search(rf"{re.escape(value)}( F1 points)? {re.escape(interval)}", committed(page).decode()), finding
             checked += 1
     assert checked >= 4
 
