@@ -14,11 +14,11 @@ from benchmark.api.results import calibrate_results
 from benchmark.stats.trainings import Prediction
 from benchmark.stats.verdict import Verdict, verdict
 from benchmark.store.results import Results
-from tests.docs.pages import ROOT, committed, flowing, rows_below
+from tests.docs.pages import committed, committed_text, flowing, rows_below, text_of
 
 PAGE = "docs/statistics.md"
 REPORT, TUNING = "reports/results.parquet", "reports/study/tuning.parquet"
-WORDS = [re.findall(r"`([a-z ]+?)(?: by Δ)?`", row[0])[0] for row in rows_below((ROOT / PAGE).read_text(), "Verdicts")[1:]]
+WORDS = [row[0].strip("`").removesuffix(" by Δ") for row in rows_below(text_of(PAGE), "Verdicts")[1:]]
 
 
 @pytest.fixture(scope="module", params=(REPORT, TUNING))
@@ -65,7 +65,7 @@ def deviations(text: str) -> list[float]:
     ],
 )
 def test_deviations_over_seeds_are_those_of_the_pages(file: str, said: str) -> None:
-    found = deviations(committed(file).decode())
+    found = deviations(committed_text(file))
     assert len(found) >= 5
     assert said.format(min(found), max(found)) in flowing(PAGE)
 
@@ -75,7 +75,7 @@ def test_the_averages_of_seeds_are_those_of_the_report(tmp_path: Path) -> None:
     results = Results.read(tmp_path / "results.parquet")
     of_trial = 100 * results.scores.groupby("trial")["f1"].mean()
     trials = results.trials.assign(ave=results.trials["trial"].map(of_trial))
-    ave: Any = trials.groupby(["method", "seed"])["ave"].mean().unstack().round(1)
+    ave = trials.pivot_table("ave", "method", "seed").round(1)
     both = ave.loc[["mtl", "mtan"]]
     other = pd.concat([both[0], both[2]])
     assert f"seed 1 gives MTL {both[1]['mtl']} and MTAN {both[1]['mtan']}," in flowing(PAGE)
