@@ -68,7 +68,8 @@ def score(
         typer.Option(
             parser=path_of,
             metavar="FILE",
-            help="Results on the same test frames, beside which the predictions are to stand; none: those of reports/.",
+            help="Results on the same test frames, beside which the predictions are to stand; "
+            "none: reports/results.parquet.",
             show_default=False,
         ),
     ] = DEFAULT_REPORTS / "results.parquet",
