@@ -247,7 +247,7 @@ def kind_of(sentence: str) -> str:
 
     Example:
         >>> kind_of("coded frames without an image: 12, the first is frame 7")
-        'coded frames without an image: #, the first is frame #'
+        'coded frames without an image: # the first is frame #'
     """
     return re.sub(r"\b(?:[FM]\d{3}|SN\d{3}|\d{3}[ABC]|T\d)\b(?:/T\d)?|\d[\d,]*", "#", sentence)
 
