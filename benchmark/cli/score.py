@@ -90,7 +90,10 @@ def score(
     data: Root = None,
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
-    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
+    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them.
+
+    Incomplete data are scored as they are, and the report says so.
+    """
     from rich.console import Console
 
     from benchmark.api.submissions import score_predictions_file
