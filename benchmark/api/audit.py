@@ -11,7 +11,7 @@ from benchmark.api.results import OtherResults, find_other_results, find_results
 from benchmark.config.profile import load_profile
 from benchmark.core.places import default_cache, default_reports, default_runs
 from benchmark.report.beside import audit_beside
-from benchmark.report.groups import group_results
+from benchmark.report.groups import group_results, titles_of
 from benchmark.report.ours import row_name
 from benchmark.report.predictions import read_predictions
 from benchmark.report.readable import readable_results
@@ -98,8 +98,8 @@ def _page(results: Results, others: OtherResults | None = None) -> str:
     """The page; metrics, splits and other datasets stand on it for trials, not for a file of predictions."""
     groups = group_results(readable_results(results))
     sections = []
-    for group in groups:
+    for group, title in zip(groups, titles_of(groups), strict=True):
         audited = audit_group(group, [row_name(group, row) for row in group.rows])
-        sections.append(selection_context(audited, group.title))
+        sections.append(selection_context(audited, title))
     beside = None if others is None else audit_beside(groups, others.splits, others.cross)
     return render_audit(sections, beside)

@@ -26,6 +26,7 @@ from benchmark.data.trial_data import TrialData
 from benchmark.datasets.base import AuDataset, Dataset
 from benchmark.standin.write import write_standin_root
 from benchmark.trials.expand import AuSource, Sources, StartSource
+from benchmark.trials.preflight import size as in_bytes
 from benchmark.trials.prepare import (
     Chosen,
     find_faces,
@@ -197,8 +198,8 @@ def packing_notes(faces: Sequence[FaceSet], profile: Profile, cache: Path) -> li
         if needed:
             free = shutil.disk_usage(folder).free
             notes.append(
-                f"packing {face_set.dataset}: {len(face_set):,} frames of {size} px, {needed / 2**30:.2f} GiB in"
-                f" {folder} ({free / 2**30:.1f} GiB free)"
+                f"packing {face_set.dataset}: {len(face_set):,} frames of {size} px, {in_bytes(needed)} in"
+                f" {folder} ({in_bytes(free)} free)"
             )
     return notes
 
@@ -209,7 +210,7 @@ def _pixel_note(used: Sequence[TrialData]) -> str:
     if any(packed.unchecked for packed in packs):
         return "packed frames were not compared with their digests, and the results say so"
     count, seconds = sum(len(packed.faces) for packed in packs), sum(packed.check_s for packed in packs)
-    return f"compared {count:,} packed frames with their digests in {seconds:.1f} s"
+    return f"all {count:,} packed frames are as they were packed, by their digests ({seconds:.1f} s)"
 
 
 def pack_data(

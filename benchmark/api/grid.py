@@ -120,9 +120,8 @@ class Grid:
             with watching(self._watch(others), self.listener.on_view):
                 options = self._options(others.stopping(stop_or_orphan), shared=True)
                 return self._run_here(self.trials, options, self.listener.on_trial, others.since)
-        shared = self.sharing()
+        shared, count = self._shared, self.processes
         torch.set_num_threads(shared.threads)
-        count = min(shared.processes, len(self.waiting))
         if count <= 1:
             options = self._options(stop_or_orphan, shared=False)
             return self._run_here(self.trials, options, self.listener.on_trial, since_start())
@@ -135,6 +134,16 @@ class Grid:
         on_cpu = self.device is None or self.device.type == "cpu"
         step_bytes = self.needs().memory if wanted.processes == 0 else 0
         return sharing(wanted.processes, wanted.threads, on_cpu=on_cpu, step_bytes=step_bytes)
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that `run` uses, where no others run these trials, too."""
+        return max(1, min(self._shared.processes, len(self.waiting)))
+
+    @cached_property
+    def _shared(self) -> Sharing:
+        """`sharing` at the time of the first access: free memory changes as trials run."""
+        return self.sharing()
 
     def _is_small(self) -> bool:
         """Whether memory that a process keeps is a small part of what the CPU has."""

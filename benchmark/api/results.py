@@ -123,6 +123,7 @@ def write_report(
     trial: str = "",
     cache: Path | None = None,
     publish: bool = False,
+    remark: str = "",
     listener: Listener = SILENT,
 ) -> list[Path]:
     """Build tables, page and figures from finished trials.
@@ -137,6 +138,7 @@ def write_report(
         trial: Key of the trial of Figures 5 and 6, whose folder is in the store; "" for the first of MAL there.
         cache: Folder of packed frames and stand-ins.
         publish: Write into the committed `reports/`, which needs clean and complete results.
+        remark: Sentence about all results, at the top of the pages; "" for none.
         listener: Receives progress.
 
     Returns:
@@ -191,7 +193,7 @@ def write_report(
         reason = error.what if isinstance(error, UserError) else str(error)
         listener.note(f"Figures 5 and 6 are left out: {reason}")
     others = find_other_results(source, folder)
-    return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross)
+    return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross, remark=remark)
 
 
 def _check_source(source: Path) -> None:

@@ -130,7 +130,7 @@ def run(
             _submit(console, grid, queue, request.cache, data)
             return
         outcomes = run_with_signals(console, grid)
-    tell_outcomes(console, outcomes, runs, only=only)
+    tell_outcomes(console, outcomes, runs, only=only, processes=grid.processes)
 
 
 def run_with_signals(console: Console, grid: Grid, others: Others | None = None) -> list[Outcome]:
@@ -159,8 +159,15 @@ def stopped_by_signals(console: Console) -> Iterator[Callable[[], bool]]:
             raise typer.Exit(128 + next(iter(signals), signal.SIGTERM)) from stopped
 
 
-def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only: str = "") -> None:
+def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only: str = "", processes: int = 1) -> None:
     """Print the number of trials by outcome, and every failure.
+
+    Args:
+        console: Output.
+        outcomes: Outcomes of the trials.
+        runs: The store.
+        only: Key of the one trial that was wanted; "" for all.
+        processes: Number of processes that ran them.
 
     Raises:
         UserError: Another process runs the trial `only`, so that jobs which depend on it must not start.
@@ -171,9 +178,14 @@ def tell_outcomes(console: Console, outcomes: list[Outcome], runs: Path, *, only
 
     if only and outcomes[-1].state == OutcomeState.RUNNING:
         raise UserError(f"another process runs {outcomes[-1].trial.label}", remedy="submit again when it has ended")
-    numbers = Counter(outcome.state for outcome in outcomes)
-    by_state = [f"{numbers[state]} {state}" for state in OutcomeState if numbers[state]]
-    console.print(f"{counted(len(outcomes), 'trial')}: {', '.join(by_state)}")
+    # Which process ran a trial says nothing of its result.
+    numbers: Counter[OutcomeState] = Counter(
+        OutcomeState.RAN if o.state == OutcomeState.ELSEWHERE else o.state for o in outcomes
+    )
+    by_state = ", ".join(f"{numbers[state]} {state}" for state in OutcomeState if numbers[state])
+    said = " done" if set(numbers) == {OutcomeState.RAN} else f": {by_state}"
+    shared = f", in {processes} processes" if processes > 1 else ""
+    console.print(f"{counted(len(outcomes), 'trial')}{said}{shared}")
     console.print(f"store: {runs}", soft_wrap=True, markup=False)
     # What another process saw fail is told by the process that started all.
     failures = [o for o in outcomes if o.why is not None and not (o.seen and since_start() is not None)]

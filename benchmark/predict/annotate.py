@@ -8,14 +8,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.core.action_units import with_name
+from benchmark.predict.table import ACTIVE
+
 LONGEST_SIDE = 960
 """Longest side of an annotated picture without its panel, pixels."""
 SHORTEST_SIDE = 320
 """Shortest height of an annotated picture: smaller ones are enlarged, so that the panel is readable."""
 _PAPER, _INK, _BAR, _LINE = (255, 255, 255), (30, 30, 30), (0, 114, 178), (213, 94, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_ROW, _COLUMN, _MARGIN = 18, 190, 10
-_BAR_LEFT, _BAR_WIDTH = 60, 80
+_ROW, _MARGIN = 18, 10
+_NAME_WIDTH, _AU_WIDTH, _BAR_WIDTH, _VALUE_WIDTH = 230, 60, 80, 50
 
 Picture = npt.NDArray[np.uint8]
 """RGB image (H, W, 3)."""
@@ -68,25 +71,38 @@ def _resized(image: Picture) -> tuple[Picture, float]:
 
 
 def _panel(height: int, probabilities: npt.NDArray[np.float32], aus: tuple[str, ...]) -> Picture:
-    """White panel with a bar and a number for each AU of each face, in as many columns as they need."""
+    """White panel with a bar and a number for each AU of each face, in as many columns as they need.
+
+    Several faces have no room for the names of the AUs. The bars of active AUs have another colour.
+    """
+    alone = len(probabilities) <= 1  # the same for all frames of a video
+    said = [with_name(au) if alone else au for au in aus]
+    bar = _NAME_WIDTH if alone else _AU_WIDTH
     entries: list[tuple[str, float | None]] = []
     for number, values in enumerate(probabilities, start=1):
-        entries += [(f"face {number}", None)] if len(probabilities) > 1 else []
-        entries += list(zip(aus, map(float, values), strict=True))
+        entries += [] if alone else [(f"face {number}", None)]
+        entries += list(zip(said, map(float, values), strict=True))
     entries = entries or [("no face", None)]
     lines = max(1, (height - 2 * _MARGIN) // _ROW)
     columns = -(-max(len(entries), len(aus)) // lines)  # one width for all frames of a video
-    panel = np.full((height, columns * _COLUMN + _MARGIN, 3), _PAPER, dtype=np.uint8)
+    column = bar + _BAR_WIDTH + _VALUE_WIDTH
+    panel = np.full((height, columns * column + _MARGIN, 3), _PAPER, dtype=np.uint8)
     for i, (name, value) in enumerate(entries):
-        left, bottom = _MARGIN + i // lines * _COLUMN, _MARGIN + (i % lines + 1) * _ROW - 4
+        left, bottom = _MARGIN + i // lines * column, _MARGIN + (i % lines + 1) * _ROW - 4
         cv2.putText(panel, name, (left, bottom), _FONT, 0.45, _INK, 1, cv2.LINE_AA)
-        if value is None:
-            continue
-        start = left + _BAR_LEFT
-        cv2.rectangle(panel, (start, bottom - 10), (start + _BAR_WIDTH, bottom), (225, 225, 225), -1)
-        cv2.rectangle(panel, (start, bottom - 10), (start + round(_BAR_WIDTH * value), bottom), _BAR, -1)
-        cv2.putText(panel, f"{value:.2f}", (start + _BAR_WIDTH + 6, bottom), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
+        if value is not None:
+            _draw_bar(panel, left + bar, bottom, value)
     return panel
+
+
+def _draw_bar(panel: Picture, start: int, bottom: int, value: float) -> None:
+    """Draw a probability: its bar, the mark above which an AU is active, and the number."""
+    tick = start + round(_BAR_WIDTH * ACTIVE)
+    colour, weight = (_LINE, 2) if value > ACTIVE else (_BAR, 1)
+    cv2.rectangle(panel, (start, bottom - 10), (start + _BAR_WIDTH, bottom), (225, 225, 225), -1)
+    cv2.rectangle(panel, (start, bottom - 10), (start + round(_BAR_WIDTH * value), bottom), colour, -1)
+    cv2.line(panel, (tick, bottom - 12), (tick, bottom + 2), _INK, 1)
+    cv2.putText(panel, f"{value:.2f}", (start + _BAR_WIDTH + 6, bottom), _FONT, 0.42, _INK, weight, cv2.LINE_AA)
 
 
 def _footer(width: int, sentence: str) -> Picture:

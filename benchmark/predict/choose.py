@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from benchmark.core.errors import UserError, near_keys
+from benchmark.core.places import default_runs
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from methods import Registry
@@ -34,7 +36,8 @@ def choose_trial(runs: Path, key: str, registry: Registry) -> TrialFolder:
             "no finished trial that predicts AUs",
             where=runs,
             expected="the folder of a trial with DONE",
-            remedy="run one first, for example `malbench run bp4d --method stl`, or name another store with --runs",
+            remedy="train one first, which takes minutes: `malbench run bp4d --method stl --part part1 --seed 0`; the "
+            "quickest is `malbench demo`, which prints the command to go on with; or name another store with --runs",
         )
     chosen = [name for name in known if name.startswith(key)]
     if len(chosen) == 1:
@@ -46,7 +49,7 @@ def choose_trial(runs: Path, key: str, registry: Registry) -> TrialFolder:
             where=runs,
             expected="one trial",
             found=_listing(chosen, {name: label for name, (_, label) in known.items()}),
-            remedy="name one with --trial KEY",
+            remedy=f"name one with --trial; for the first: `{prediction_command(runs, chosen[0])}`",
         )
     raise UserError(
         f"no finished trial '{key}' that predicts AUs",
@@ -54,6 +57,21 @@ def choose_trial(runs: Path, key: str, registry: Registry) -> TrialFolder:
         found=near_keys(key, {name: label for name, (_, label) in known.items()}),
         remedy="name one of these with --trial KEY; `malbench status --all` lists every trial",
     )
+
+
+def prediction_command(runs: Path, key: str) -> str:
+    """Command that predicts by a trial, with the store where it is not the default one.
+
+    Args:
+        runs: The store.
+        key: Key of the trial.
+
+    Example:
+        >>> prediction_command(Path("demo/runs"), "35a55eed740896d6")
+        'malbench predict PHOTOS --runs demo/runs --trial 35a55eed740896d6'
+    """
+    store = "" if runs.absolute() == default_runs().absolute() else f" --runs {shlex.quote(str(runs))}"
+    return f"malbench predict PHOTOS{store} --trial {key}"
 
 
 def _finished(runs: Path, registry: Registry) -> dict[str, tuple[TrialFolder, str]]:

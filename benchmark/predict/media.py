@@ -29,13 +29,13 @@ class Media:
         root: Folder that the names are relative to.
         photographs: Names of photographs, "/" separated, in alphabetical order.
         videos: Names of videos, as above.
-        others: Number of files of other kinds.
+        others: Names of the files of other kinds, as above.
     """
 
     root: Path
     photographs: tuple[str, ...]
     videos: tuple[str, ...]
-    others: int = 0
+    others: tuple[str, ...] = ()
 
 
 def check_there(path: Path) -> None:
@@ -73,7 +73,8 @@ def find_media(path: Path, out: Path) -> Media:
             found=", ".join(names[:8]) or "no file",
             remedy="convert them, or name another path",
         )
-    return Media(home, photographs, videos, len(names) - len(photographs) - len(videos))
+    used = {*photographs, *videos}
+    return Media(home, photographs, videos, tuple(name for name in names if name not in used))
 
 
 def _files(folder: Path, left_out: Path) -> Iterable[Path]:

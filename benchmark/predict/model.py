@@ -12,11 +12,14 @@ import numpy.typing as npt
 import torch
 
 from benchmark import datasets
+from benchmark.config.names import profile_names
+from benchmark.config.profile import load_profile
 from benchmark.config.protocol import ALL
 from benchmark.config.settings import Align
 from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError
 from benchmark.core.origin import Origin
+from benchmark.core.words import counted
 from benchmark.data.augment import ImageInput
 from benchmark.store.folder import MODEL, TrialFolder
 from benchmark.store.record import read_trial
@@ -25,6 +28,8 @@ from benchmark.trials.expand import profile_of
 from methods import Registry
 from methods.base import Method, Stream
 
+SHORT = 0.5
+"""Share of the profile's steps below which a model is called barely trained."""
 STANDIN_WARNING = (
     "This model was trained on drawn faces (the stand-in). It is no AU detector of real faces: do not rely on "
     "its numbers for photographs."
@@ -82,7 +87,15 @@ class Model:
         expressions = f", and expression images of {self.made['fe_title']}" if Stream.FE in self.method.streams else ""
         before = [f"{made['method']} on {made['dataset']}" for made in self.made.get("prerequisites", {}).values()]
         after = f", after {' and '.join(before)}" if before else ""
-        return f"{kind}{title}, {people}{expressions}; {self.made.get('steps', 0):,} steps{after}"
+        return f"{kind}{title}, {people}{expressions}; {self._steps_in_words}{after}"
+
+    @property
+    def _steps_in_words(self) -> str:
+        """Steps of the training, and those of the profile where it has so many more that the model is no use."""
+        made, profile = int(self.made.get("steps", 0)), self.trial.profile
+        whole = (load_profile(profile)[0].train.steps or 0) if profile in profile_names() else 0
+        short = f", barely trained: the profile {profile} has {whole:,}" if made < SHORT * whole else ""
+        return f"{counted(made, 'step')}{short}"
 
     @torch.no_grad()
     def probabilities(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

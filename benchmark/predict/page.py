@@ -14,7 +14,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from benchmark.report.cells import Table, cells, number, table
+from benchmark.core.action_units import with_name
+from benchmark.predict.table import ACTIVE
+from benchmark.report.cells import Cell, Table, cells, number, table
 from benchmark.report.templating import template_folder
 
 TEMPLATE = "predict.html.j2"
@@ -58,12 +60,14 @@ def embedded(name: str, content: bytes, kind: str) -> Shown:
 
 
 def probability_table(predictions: pd.DataFrame, aus: tuple[str, ...]) -> Table:
-    """The first `ROWS` predictions, for readers."""
+    """The first `ROWS` predictions, for readers; active AUs are marked."""
+    places = [name for name in ("source", "frame", "face") if name in predictions]
     rows = []
     for row in predictions.head(ROWS).to_dict("records"):
-        place = [str(row["source"]), "" if pd.isna(row["frame"]) else str(row["frame"]), str(row["face"])]
-        rows.append(cells(*place, *(number(float(row[au]), digits=2) for au in aus)))
-    return table(["source", "frame", "face", *aus], rows)
+        place = cells(*("" if pd.isna(row[name]) else str(row[name]) for name in places))
+        values = [float(row[au]) for au in aus]
+        rows.append([*place, *(Cell(number(p, digits=2), "bold" if p > ACTIVE else None) for p in values)])
+    return table([*places, *map(with_name, aus)], rows)
 
 
 def render_page(
@@ -98,6 +102,7 @@ def render_page(
     return environment.get_template(TEMPLATE).render(
         facts=facts,
         warning=warning,
+        active=ACTIVE,
         predictions=probability_table(predictions, aus),
         left_out=max(0, len(predictions) - ROWS),
         pictures=pictures,

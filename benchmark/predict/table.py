@@ -8,8 +8,13 @@ import pandas as pd
 
 from benchmark.predict.crops import bounding_box
 
+ACTIVE = 0.5
+"""Probability above which the model calls an AU active."""
+ON_FILM = ("frame", "time_s")
+"""Columns that a table of photographs alone lacks."""
 PLACE = ("source", "frame", "time_s", "face", "left", "top", "width", "height")
-"""Columns before those of the AUs. `frame`, from 0, and `time_s` are empty for a photograph; `face` counts from 1, the
+"""Columns before those of the AUs. `frame`, from 0, and `time_s` are empty for a photograph, and left
+out where no row has them; `face` counts from 1, the
 largest face first; the box is that of the aligned square, pixels."""
 
 
@@ -43,3 +48,8 @@ def prediction_table(
     table = pd.DataFrame(rows, columns=list(PLACE)).astype({"frame": "Int64", "time_s": "float64", "face": "int64"})
     table[list(aus)] = probabilities
     return table
+
+
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns of videos, if it has no row of a video."""
+    return table.drop(columns=list(ON_FILM)) if table[list(ON_FILM)].isna().all(axis=None) else table

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from benchmark.predict.table import ACTIVE
 from benchmark.report.figures import BLUE, GREY, LABEL, TICK, TITLE, WIDTH, own_style
 
 _ROW = 0.5
@@ -32,7 +33,7 @@ def timeline(table: pd.DataFrame, aus: tuple[str, ...], title: str, warning: str
     times = table["time_s"].to_numpy(dtype=np.float64)
     for axes, au in zip(panels, aus, strict=True):
         values = table[au].to_numpy(dtype=np.float64)
-        axes.axhline(0.5, color=GREY, linewidth=0.5, linestyle=":")
+        axes.axhline(ACTIVE, color=GREY, linewidth=0.5, linestyle=":")
         axes.plot(times, values, color=BLUE, linewidth=0.9, marker="." if len(times) < 40 else None, markersize=3)
         axes.set_ylim(-0.05, 1.05)
         axes.set_yticks([0, 1])
@@ -40,7 +41,7 @@ def timeline(table: pd.DataFrame, aus: tuple[str, ...], title: str, warning: str
         axes.tick_params(labelsize=TICK)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    panels[-1].set_xlabel("time (s); dotted: 0.5", fontsize=LABEL)
+    panels[-1].set_xlabel(f"time (s); dotted: {ACTIVE}", fontsize=LABEL)
     figure.text(0.01, 1 - 0.08 / height, title, fontsize=TITLE, va="top", parse_math=False)
     if warning:
         figure.text(0.01, 1 - 0.28 / height, warning, fontsize=TICK, va="top", color="#D55E00", wrap=True)

@@ -23,7 +23,7 @@ from benchmark.predict.model import Model
 from benchmark.predict.outputs import Outputs
 from benchmark.predict.page import PICTURES, Shown, as_jpeg, embedded
 from benchmark.predict.photographs import Rules, cut_photographs
-from benchmark.predict.table import face_row, prediction_table
+from benchmark.predict.table import ACTIVE, face_row, prediction_table
 from benchmark.predict.timeline import timeline
 from benchmark.predict.video import Track, follow_face
 from benchmark.report.figures import write_figure
@@ -37,6 +37,8 @@ _ALIGNMENTS: dict[Align, str] = {
     "detected": "aligned on detected eyes and mouth",
     "as_is": "as they stand in their images",
 }
+LISTED = 8
+"""Largest number of files of other kinds that the facts name."""
 _QUALITY = 90
 """Quality of annotated JPEG files."""
 
@@ -227,6 +229,7 @@ class Work:
         trial, rules = self.model.trial, self.settings.rules
         alignment = _ALIGNMENTS[self.model.alignment]
         whole = self.detector is None
+        others = ", ".join(self.media.others[:LISTED])
         photographs = f"several faces: {rules.several}; no face: {rules.no_face}"
         return {
             "model": f"{trial.label}, profile {trial.profile} (trial {trial.key})",
@@ -235,10 +238,11 @@ class Work:
             "faces here": detector if whole else f"{detector}, aligned on eyes and mouth, zoom {self.cutter.zoom:g}",
             "rules": photographs + ("; a video follows one face" if self.media.videos else ""),
             "predicted on": f"photographs: {len(self.media.photographs)}, with several faces: {self.several}; "
-            f"videos: {len(self.media.videos)}; files of other kinds, left out: {self.media.others}",
+            f"videos: {len(self.media.videos)}; files of other kinds, left out: {len(self.media.others)}"
+            + (f", such as {others}" if others else ""),
             "without a face": "; ".join(self.no_face[:20]) or "none",
             "unusable": "; ".join(f"{name}: {why}" for name, why in list(self.faults.items())[:20]) or "none",
             "device": str(self.model.images.device),
-            "probability": "above 0.5, the model calls an action unit active",
+            "probability": f"above {ACTIVE}, the model calls an action unit active",
             "privacy": "computed on this machine; nothing was uploaded, no metadata of the images was copied",
         }

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from benchmark.paper.expressions import Outcome
 from benchmark.report.cells import Table, cells, table
-from benchmark.report.claims import JudgedClaim, OurOutcome
+from benchmark.report.claims import JudgedClaim, JudgedReading, OurOutcome
 
 _SAYS = {True: "yes", False: "no", None: "cannot say"}
+_CALCULATED = ("network(", "share_of_peak(")
+"""Functions of the language of claims whose numbers we calculate: those of networks, and of what a card can do."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
                     f"{judgement.claim.id} (§{judgement.claim.section})" if first else "",
                     judgement.claim.text if first else "",
                     reading.name,
-                    _outcome(reading.printed),
-                    *[_our_outcome(our) for our in reading.ours],
+                    _outcome(reading.printed, _source(reading)),
+                    *[_our_outcome(our, _source(reading)) for our in reading.ours],
                 )
             )
     short = [
@@ -65,17 +67,24 @@ def claims_context(judged: tuple[JudgedClaim, ...]) -> ClaimsContext:
     )
 
 
+def _source(reading: JudgedReading) -> str:
+    """Mark of an outcome that rests on our calculation and on no printed number; "" for the others."""
+    return ", by calculation" if any(name in reading.expression for name in _CALCULATED) else ""
+
+
 def _follows_in_words(judgement: JudgedClaim) -> str:
     if not judgement.depends:
-        return _SAYS[judgement.follows]
-    return "; ".join(f"{reading.name}: {_SAYS[reading.printed.holds]}" for reading in judgement.readings)
+        return f"{_SAYS[judgement.follows]}{_source(judgement.readings[0])}"
+    return "; ".join(
+        f"{reading.name}: {_SAYS[reading.printed.holds]}{_source(reading)}" for reading in judgement.readings
+    )
 
 
-def _outcome(outcome: Outcome) -> str:
+def _outcome(outcome: Outcome, source: str) -> str:
     chance = "" if outcome.probability is None else f" ({100 * outcome.probability:.0f} % of draws)"
-    return f"{_SAYS[outcome.holds]}{chance}: {outcome.evidence}"
+    return f"{_SAYS[outcome.holds]}{source}{chance}: {outcome.evidence}"
 
 
-def _our_outcome(our: OurOutcome) -> str:
-    text = _outcome(our.outcome)
+def _our_outcome(our: OurOutcome, source: str) -> str:
+    text = _outcome(our.outcome, source)
     return f"{our.standing}; {text}" if our.standing and our.outcome.holds is not None else text

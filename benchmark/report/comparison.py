@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.paper.tables import PaperRow, best_of
+from benchmark.paper.tables import Mark, PaperRow, best_of
 from benchmark.report.cells import UNRUN, Cell, Table, cells, number, table
 from benchmark.report.groups import Group
 from benchmark.report.ours import Ours, OursOfGroup, label_of
@@ -31,20 +31,24 @@ def compared_table(ours: OursOfGroup) -> Table:
     rows = []
     for printed in group.paper.rows:
         runs = ours.rows_of(printed)
-        if not runs and printed.group != "multitask":
+        # Beside other data the paper's row of a method without runs would stand alone, as in the printed table.
+        if not runs and (printed.group != "multitask" or not group.is_judged):
             continue
         rows.append([Cell(f"{printed.method} (paper)"), *_paper_cells(group, printed)])
         if not runs:
             rows += _unrun(group, printed)
         for run in runs:
-            values = [
-                Cell(number(run.values[c]), "bold" if run.label in best[c] else None, run.describe(c), run.link)
-                for c in columns
-            ]
+            values = [Cell(number(run.values[c]), _mark(run, c, best[c]), run.describe(c), run.link) for c in columns]
             rows.append([Cell(run.label, link=run.link), *values])
             rows += _against(group, run) if group.is_judged else []
     rows.append(cells(ours.reference_label, *[number(ours.reference_values[c]) for c in columns]))
     return table(["method", *columns], rows)
+
+
+def _mark(run: Ours, column: str, best: frozenset[str]) -> Mark | None:
+    """Bold for the best of our rows. One training cannot show that a method is best, and 0.0 is nobody's best."""
+    is_told = len(run.row.seeds) > 1 and round(run.values[column], 1) > 0
+    return "bold" if run.label in best and is_told else None
 
 
 def _unrun(group: Group, printed: PaperRow) -> list[list[Cell]]:
@@ -80,6 +84,14 @@ def _against(group: Group, run: Ours) -> list[list[Cell]]:
 
 def beyond_table(ours: OursOfGroup) -> Table | None:
     """Our rows of methods that the paper's table lacks; None if there are none."""
+    return _own_table(ours, [row for row in ours.beyond if not row.row.is_submitted])
+
+
+def submitted_table(ours: OursOfGroup) -> Table | None:
+    """Submitted rows; None if there are none."""
+    return _own_table(ours, [row for row in ours.beyond if row.row.is_submitted])
+
+
+def _own_table(ours: OursOfGroup, rows: list[Ours]) -> Table | None:
     columns = ours.group.paper.columns
-    rows = [o.line(*map(o.shown, columns)) for o in ours.beyond]
-    return table(["method", *columns], rows) if rows else None
+    return table(["method", *columns], [row.line(*map(row.shown, columns)) for row in rows]) if rows else None

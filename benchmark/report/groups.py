@@ -7,6 +7,7 @@ one value of its specific settings.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -131,9 +132,14 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Name of the group in the report."""
+        """Name of the group, with the settings that are not the profile's."""
         overrides = f", with {self.shared_overrides}" if self.shared_overrides else ""
-        return f"{self.paper.title}, {self.origin_label}, profile {self.profile}{overrides}"
+        return f"{self.short_title}{overrides}"
+
+    @property
+    def short_title(self) -> str:
+        """Name of the group, whatever its settings are."""
+        return f"{self.paper.title}, {self.origin_label}, profile {self.profile}"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -218,6 +224,12 @@ def group_results(results: Results, faults: list[UserError] | None = None) -> tu
             ),
         )
     )
+
+
+def titles_of(groups: Sequence[Group]) -> list[str]:
+    """Titles of the sections of groups. Changed settings are named only where they tell two groups apart."""
+    short = [f"{g.short_title}{', changed settings' if g.shared_overrides else ''}" for g in groups]
+    return [title if short.count(title) == 1 else group.title for title, group in zip(short, groups, strict=True)]
 
 
 def _described(results: Results) -> tuple[PaperTable, tuple[str, ...]]:

@@ -59,6 +59,11 @@ class Ours:
         """Anchor of the row's first trial in the list of trials; the others follow it there."""
         return anchor_of(str(self.row.trials["trial"].iloc[0]))
 
+    @property
+    def seeds_in_words(self) -> str:
+        """Its seeds; "-" for a submitted row, of whose training nothing is known."""
+        return UNRUN if self.row.is_submitted else ", ".join(map(str, self.row.seeds))
+
     def line(self, *texts: str) -> list[Cell]:
         """A line of a table: the label, then these texts, which lead to the trials behind them."""
         return [Cell(text, link=self.link) for text in (self.label, *texts)]
@@ -76,7 +81,7 @@ class Ours:
 
     def describe(self, column: str) -> str:
         """A value with its interval, seeds and trials."""
-        seeds = ", ".join(map(str, self.row.seeds))
+        seeds = self.seeds_in_words
         keys = list(self.row.trials["trial"])
         trials = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
         over_people = with_interval(self.values[column], self.intervals[column])
@@ -210,7 +215,7 @@ def interval_table(ours: OursOfGroup) -> Table:
 
 def difference_table(ours: OursOfGroup) -> Table:
     """Differences in `ave` F1 with both noises, on the common parts and seeds of two rows."""
-    header = ["pair", "difference in ave F1 [95 %]", "interval without 0", "p", "detectable", "parts", "seeds"]
+    header = ["pair", "difference in ave F1 [95 %]", "told apart?", "p", "detectable", "parts", "seeds"]
     return table(header, [_pair_row(ours, *pair) for pair in ours.paired])
 
 
@@ -264,7 +269,7 @@ def _pair(ours: OursOfGroup, a: Ours, b: Ours | None) -> ComparedPair | None:
     """Difference of a row and another (or all-positive) on their common parts; None if there are none."""
     if b is None:
         theirs = ours.reference.select(a.row.parts, ours.reference.seeds)
-        seeds = ", ".join(map(str, a.row.seeds))
+        seeds = a.seeds_in_words
         return ComparedPair(difference(a.row.counts, theirs, "fixed"), a.row.parts, seeds, (len(a.row.seeds),))
     paired = pair_rows(a.row, b.row, [other.row for other in ours.rows])
     if paired is None:
@@ -281,10 +286,10 @@ def _pair_row(ours: OursOfGroup, a: Ours, b: Ours | None, pair: ComparedPair | N
 
 
 def difference_cells(found: Difference) -> list[str]:
-    """Difference in `ave` with its interval, whether that is without 0, p, and the detectable difference."""
+    """Difference in `ave` with its interval, whether it is told apart from 0, p, and the detectable difference."""
     interval = percent(found.ave_interval)
     if math.isnan(interval.low):
-        why = ONE_TRAINING if found.trainings == 1 else UNDEFINED
+        why = f"unknown ({ONE_TRAINING})" if found.trainings == 1 else UNDEFINED
         return [number(100 * found.ave, sign=True), why, UNRUN, UNRUN]
     return [
         with_interval(100 * found.ave, interval, sign=True),
@@ -320,7 +325,7 @@ def _summary_row(group: Group, ours: Ours) -> list[Cell]:
     partial = bool(row.lacking)
     return ours.line(
         _parts(row.parts, group),
-        UNRUN if row.is_submitted else ", ".join(map(str, row.seeds)),
+        ours.seeds_in_words,
         ours.shown_with_interval(AVE),
         UNRUN if partial else number(100 * pooled(row.counts).ave),
         number(None if spread is None else 100 * spread),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.core.f1 import FloatArray
+from benchmark.report.cells import UNRUN
 from benchmark.report.groups import Row
 from benchmark.stats.bootstrap import LEVEL, Interval
 from benchmark.stats.counts import average, mean_over_parts
@@ -43,7 +44,9 @@ class PairedRows:
 
     @property
     def seeds_in_words(self) -> str:
-        """Seeds of the pair, and whether both rows were trained on the same machines."""
+        """Seeds of the pair, and whether both rows were trained on the same machines; "-" with a submitted row."""
+        if any(row.is_submitted for row in self.rows):
+            return UNRUN
         one, other = (", ".join(map(str, seeds)) for seeds in self.seeds)
         if self.pairing == "fixed":
             return one

@@ -40,6 +40,7 @@ def build_report(
     faces: WeighedFaces | None = None,
     splits: Sequence[Results] = (),
     cross: Results | None = None,
+    remark: str = "",
 ) -> list[Path]:
     """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
@@ -54,6 +55,7 @@ def build_report(
         faces: Images and weights of Figures 5 and 6; None for a report that names the command that draws them.
         splits: Results of `malbench splits`, for the audit.
         cross: Results of `malbench cross`, for the audit.
+        remark: Sentence about all results, at the top of the pages; "" for none.
 
     Returns:
         The files written.
@@ -62,7 +64,7 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    context = build_context(readable_results(results))
+    context = build_context(readable_results(results), remark)
     beside = audit_beside([section.group for section in context.groups], splits, cross)
     audit = render_audit([section.selection for section in context.groups], beside, templates)
     out.mkdir(parents=True, exist_ok=True)

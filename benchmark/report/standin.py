@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.config.settings import DEFAULT_AU, DEFAULT_FE, RendererName, StandinSettings
+from benchmark.core.action_units import NAMES
 from benchmark.core.atomic import write_atomically
 from benchmark.data.faces import noted_renderer
 from benchmark.report.cells import UNRUN, Table, cells, number, table
@@ -29,14 +30,6 @@ PAGE = "standin.md"
 SHOWN = 128
 """Width and height of a face on the sheet of AUs, in pixels."""
 ACROSS = 12
-
-NAMES = {
-    1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer", 5: "upper lid raiser", 6: "cheek raiser",
-    7: "lid tightener", 9: "nose wrinkler", 10: "upper lip raiser", 12: "lip corner puller", 14: "dimpler",
-    15: "lip corner depressor", 17: "chin raiser", 23: "lip tightener", 24: "lip pressor", 25: "lips part",
-    26: "jaw drop",
-}  # fmt: skip
-"""Names of the AUs in FACS."""
 
 
 @own_style()

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import pandas as pd
+
 from benchmark.core.errors import UserError
 from benchmark.paper.audit import Audit, audit
 from benchmark.paper.tables import ambiguities
@@ -15,8 +17,8 @@ from benchmark.report.calibration import calibrate_group, calibration_sentence
 from benchmark.report.cells import UNRUN, Table, cells, number, table
 from benchmark.report.claims import judge_claims
 from benchmark.report.claims_table import ClaimsContext, claims_context
-from benchmark.report.comparison import beyond_table, compared_table, printed_table
-from benchmark.report.groups import Group, group_results
+from benchmark.report.comparison import beyond_table, compared_table, printed_table, submitted_table
+from benchmark.report.groups import Group, group_results, titles_of
 from benchmark.report.ours import (
     OURS,
     SUBMITTED,
@@ -34,6 +36,7 @@ from benchmark.report.selection_tables import SelectionContext, selection_contex
 from benchmark.report.trial_list import UNKNOWN, trial_table
 from benchmark.report.verdicts import VerdictCounts, count_verdicts, readings_in_words
 from benchmark.stats.verdict import JUDGED, Verdict
+from benchmark.store.results import SUBMITTED as SUBMITTED_FROM
 from benchmark.store.results import Results
 
 LONGEST_STEM = 60
@@ -70,6 +73,9 @@ class GroupContext:
     printed: Table
     compared: Table
     beyond: Table | None
+    """Our rows of methods that the paper's table lacks."""
+    submitted: Table | None
+    """Submitted rows."""
     intervals: Table
     differences: Table
     au_differences: Table
@@ -111,6 +117,8 @@ class ReportContext:
     ambiguities: Table
     faults: tuple[UserError, ...] = ()
     """Errors of the groups that cannot be shown."""
+    remark: str = ""
+    """Sentence about all results; "" for none."""
 
     @property
     def unjudged(self) -> list[GroupContext]:
@@ -122,8 +130,12 @@ class ReportContext:
         return [context for context in self.groups if context.group.origin == origin]
 
 
-def build_context(results: Results) -> ReportContext:
+def build_context(results: Results, remark: str = "") -> ReportContext:
     """Build the content of a report.
+
+    Args:
+        results: Finished trials.
+        remark: Sentence about all results; "" for none.
 
     Raises:
         UserError: The results hold no trial, or trials that do not fit together.
@@ -133,7 +145,7 @@ def build_context(results: Results) -> ReportContext:
     scored = score_groups(groups)
     dots = _figure_names(groups, [group.dataset for group in groups], "answer-")
     curves = _figure_names(groups, [group.curves_name for group in groups])
-    contexts = tuple(map(_group_context, scored, answers(scored), dots, curves))
+    contexts = tuple(map(_group_context, scored, titles_of(groups), answers(scored), dots, curves))
     return ReportContext(
         groups=contexts,
         audit=_audit_context(audit()),
@@ -141,16 +153,17 @@ def build_context(results: Results) -> ReportContext:
         verdicts=_verdict_table(contexts),
         ambiguities=_ambiguity_table(groups),
         faults=tuple(faults),
+        remark=remark,
     )
 
 
-def _group_context(ours: OursOfGroup, answer: str, dots: str, figure: str) -> GroupContext:
+def _group_context(ours: OursOfGroup, title: str, answer: str, dots: str, figure: str) -> GroupContext:
     group = ours.group
     judged = [row.judged for row in ours.rows]
     return GroupContext(
         group=group,
         ours=ours,
-        title=group.title,
+        title=title,
         answer=answer,
         dots=dots,
         figure=figure,
@@ -162,6 +175,7 @@ def _group_context(ours: OursOfGroup, answer: str, dots: str, figure: str) -> Gr
         printed=printed_table(group),
         compared=compared_table(ours),
         beyond=beyond_table(ours),
+        submitted=submitted_table(ours),
         intervals=interval_table(ours),
         differences=difference_table(ours),
         au_differences=au_difference_table(ours),
@@ -169,7 +183,7 @@ def _group_context(ours: OursOfGroup, answer: str, dots: str, figure: str) -> Gr
         costs=cost_table(ours),
         trials=trial_table(group),
         verdicts=count_verdicts(group, judged),
-        selection=selection_context(audit_group(group, [row.name for row in ours.rows]), group.title),
+        selection=selection_context(audit_group(group, [row.name for row in ours.rows]), title),
     )
 
 
@@ -189,9 +203,11 @@ def _figure_names(groups: Sequence[Group], stems: Sequence[str], before: str = "
 
 
 def _facts(group: Group) -> tuple[tuple[str, str], ...]:
-    trials = group.results.trials
+    trials = _trained_here(group.results.trials)
     made = [read_provenance(text) for text in trials["provenance"]]
+    changed = (("changed settings", group.shared_overrides),) if group.shared_overrides else ()
     return (
+        *changed,
         ("backbone", _distinct(trials["backbone"])),
         ("weights", _distinct(trials["weights"])),
         ("steps", _distinct(f"{steps:,}" for steps in sorted(set(trials["steps"])))),
@@ -204,6 +220,12 @@ def _facts(group: Group) -> tuple[tuple[str, str], ...]:
         ("torch", _distinct(torch_of(p) or UNKNOWN for p in made)),
         ("trials", str(len(trials))),
     )
+
+
+def _trained_here(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials that are not submitted: of the others nothing is known. All of them, if all are submitted."""
+    own = trials[[SUBMITTED_FROM not in read_provenance(text) for text in trials["provenance"]]]
+    return trials if own.empty else own
 
 
 def _distinct(values: Iterable[object]) -> str:
@@ -223,7 +245,7 @@ def _notes(group: Group) -> tuple[str, ...]:
         notes.append(f"Not in any table, because another of the same part and seed is newer: {superseded} trials.")
     if len({row.parts for row in group.rows}) > 1:
         notes.append("Not all rows were tested on the same parts: their averages are not comparable.")
-    if len({row.seeds for row in group.rows}) > 1:
+    if len({row.seeds for row in group.rows if not row.is_submitted}) > 1:
         notes.append("Not all rows have the same seeds.")
     notes += _machine_notes(group)
     return tuple(notes)

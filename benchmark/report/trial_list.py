@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.report.cells import UNRUN, Cell, Table, cells, table
 from benchmark.report.groups import Group
 from benchmark.report.provenance import read_provenance, staleness
+from benchmark.store.results import SUBMITTED
 
 LISTED = 300
 """Largest number of trials of a group that the page lists; but the first one of each row is always there."""
@@ -32,15 +33,15 @@ def trial_table(group: Group) -> Table:
     listed = _listed(group)
     rows = []
     for trial in listed.to_dict("records"):
-        key = str(trial["trial"])
+        key, made = str(trial["trial"]), read_provenance(trial["provenance"])
         texts = cells(
             str(trial["method"]),
             str(trial["part"]),
-            str(trial["seed"]),
+            UNRUN if SUBMITTED in made else str(trial["seed"]),
             str(trial["variant"]) or UNRUN,
             str(trial["method_version"]),
             staleness([trial["provenance"]], [trial["stale"]]),
-            str(read_provenance(trial["provenance"]).get("commit") or UNKNOWN),
+            str(made.get("commit") or UNKNOWN),
         )
         rows.append([Cell(key, anchor=anchor_of(key)), *texts])
     left_out = len(group.results.trials) - len(listed)

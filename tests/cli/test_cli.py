@@ -483,7 +483,7 @@ def test_gft_on_its_stand_in_ends_with_table_3(malbench, tmp_path: Path) -> None
     np.testing.assert_array_equal(*counts)
     assert malbench("report", "--with", scored, "--out", tmp_path / "more")[0] == 0
     text = (tmp_path / "more/tables.md").read_text(encoding="utf-8")
-    assert "| mine (submitted, stand-in)" in text[text.index("### Beyond the paper") :]
+    assert "| mine (submitted, stand-in)" in text[text.index("### Submitted") :]
 
     # Under the rules of others: the trials of the store, and the same predictions as a stranger's.
     pages = [

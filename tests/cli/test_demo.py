@@ -28,9 +28,24 @@ def test_a_page_in_a_folder_of_its_own(tmp_path: Path) -> None:
     ended = demo("--out", str(out), "--open", cwd=tmp_path)  # no terminal, so nothing is opened
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.count("nothing here speaks of the paper's data") == 2
-    page = Path(ended.stdout.strip().splitlines()[-1].removeprefix("page: "))
-    assert page == out / "reports" / "index.html"
+    lines = ended.stdout.strip().splitlines()
+    pages = [line.removeprefix("page: ") for line in lines if line.startswith("page: ")]
+    assert pages == [str(out / "reports" / "index.html")]
+    page = Path(pages[0])
     text = page.read_text(encoding="utf-8")
+    start = lines.index("method        F1 ave")
+    scores = {line[:12].strip(): float(line[12:]) for line in lines[start + 1 : start + 5]}
+    assert list(scores) == ["STL", "MTL", "MAL", "all positive"]
+    too_few = "2 steps are too few to learn: saying yes to everything scores higher. "
+    below = max(scores[name] for name in ("STL", "MTL", "MAL")) < scores["all positive"]
+    remark = f"{too_few if below else ''}The demo shows the machinery, not results."
+    assert remark in lines
+    assert f'<p class="remark">{remark}</p>' in text
+    assert not [line for line in lines if "A12" in line or "digests" in line or "GiB" in line]
+    assert [line for line in lines if line.startswith("3 trials done")]
+    # The command at the end names the store and the one trial that it needs.
+    (trial,) = (out / "runs" / "bp4d" / "stl").iterdir()
+    assert lines[-1].endswith(f"malbench predict PHOTOS --runs {out / 'runs'} --trial {trial.name.rpartition('-')[2]}")
     for method in ("STL", "MTL", "MAL"):
         assert f"{method} (ours, stand-in, 1 of 3 parts)" in text
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]

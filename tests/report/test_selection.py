@@ -94,9 +94,18 @@ def test_of_one_training_nothing_is_said_about_methods() -> None:
     made = context(audited(make_results()))
     assert made.order is not None
     assert set(column(made.order, 2).values()) == {"one training"} == set(column(made.order, 4).values())
-    assert not any("order" in sentence for sentence in made.answer)
-    assert any("trained once" in sentence for sentence in made.answer)
+    assert not any("order" in sentence or "test labels" in sentence for sentence in made.answer)
+    assert made.answer[0].startswith("Every method was trained once")
     assert "brackets hold other people alone" in made.notes[0]
+
+
+def test_the_answer_begins_with_the_most_that_labels_are_worth_without_the_vote() -> None:
+    """The honest vote loses points by itself, so what is above it is not what the labels are worth."""
+    rules = {"by_au_test": 0.9, "by_au_val": 0.7, "vote_test": 0.9, "common_vote_val": 0.1}
+    made = context(audited(make_results(seeds=SEEDS), dict.fromkeys(("stl", "mtl", "mal"), rules)))
+    assert "Picking the moment or the threshold on the test labels adds up to +" in made.answer[0]
+    assert f"F1 points ({TITLES['by_au_test']}), above the honest choice of the same kind" in made.answer[0]
+    assert any(row[0].text.startswith(TITLES["vote_test"]) for row in made.optimism.rows)
 
 
 def test_the_interval_of_one_training_is_that_of_the_jackknife_over_subjects() -> None:

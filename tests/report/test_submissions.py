@@ -14,18 +14,19 @@ import pytest
 from benchmark.core.errors import UserError
 from benchmark.data.faces import FaceSet
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.report.comparison import beyond_table
+from benchmark.report.comparison import beyond_table, submitted_table
 from benchmark.report.groups import group_results
 from benchmark.report.names import check_name
 from benchmark.report.ours import difference_table, interval_table, score_groups, summary_table
 from benchmark.report.pairs import pair_rows
 from benchmark.report.predictions import Predictions, read_predictions
+from benchmark.report.render import render_markdown
 from benchmark.report.row_cost import cost_table
 from benchmark.report.submitted import score_predictions
 from benchmark.report.tables import build_context
 from benchmark.store.results import Results
 from benchmark.submit.template import template_of
-from tests.report.conftest import AUS, written
+from tests.report.conftest import AUS, TEMPLATES, written
 
 
 def test_a_filled_template_is_scored(faces: FaceSet, beside: Results, tmp_path: Path) -> None:
@@ -135,7 +136,8 @@ def test_rows_from_outside_are_submitted_and_lacking_aus_are_a_dash(partial: Res
     (group,) = group_results(Results.read(tmp_path / "r.parquet"))
     (ours,) = score_groups([group])
     label = "a program (submitted, partial data)"
-    table = beyond_table(ours)
+    assert beyond_table(ours) is None
+    table = submitted_table(ours)
     assert table is not None
     shown = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
     assert shown[label][-2:] == ["-", "-"]  # AU24, and the average
@@ -165,6 +167,29 @@ def test_nothing_is_said_of_the_machine_of_rows_from_outside(partial: Results) -
     (section,) = build_context(partial).groups
     assert not [note for note in section.notes if "kind of machine" in note]
     assert [row[0].text for row in section.summary.rows][1] == "a program (submitted, partial data)"
+
+
+def test_facts_and_seeds_are_those_of_our_runs(
+    faces: FaceSet, predictions: pd.DataFrame, tmp_path: Path, beside: Results
+) -> None:
+    trained = replace(beside, trials=beside.trials.assign(seed=2))
+    made = read_predictions(written(predictions, tmp_path / "p.csv"), "mine", BP4D, trained)
+    scored = score_predictions(made, faces, BP4D, trained)
+    scored = replace(scored, trials=scored.trials.assign(seed=0))
+    (section,) = build_context(Results.concat([trained, scored])).groups
+    facts = dict(section.facts)
+    wanted = ("backbone", "weights", "steps", "seeds", "device", "trials")
+    assert [facts[name] for name in wanted] == ["resnet18", "scratch", "2,000", "2", "Some CPU", "3"]
+    assert not [note for note in section.notes if "seeds" in note]
+    for shown in (section.summary, section.differences, section.trials):
+        column = shown.header.index("seeds" if "seeds" in shown.header else "seed")
+        rows = [row[column].text for row in shown.rows if row[0].text.startswith("mine") or row[1].text == "mine"]
+        assert set(rows) == {"-"}
+    text = render_markdown(build_context(Results.concat([trained, scored])), TEMPLATES, [])
+    assert "### Submitted" in text
+    assert "### Beyond the paper" not in text
+    (alone,) = build_context(scored).groups
+    assert dict(alone.facts)["trials"] == "3"  # where all are submitted, they are what there is
 
 
 def test_the_all_positive_reference_comes_from_a_row_with_all_aus(partial: Results) -> None:
