@@ -10,28 +10,18 @@ import sys
 from pathlib import Path
 
 from benchmark.api.results import judge_paper_claims
+from benchmark.study.plan import PLANS
+from tests.docs.pages import cells, committed_text, rows_below
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 
 
-def cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip().strip("|").split("|")]
-
-
-def committed(file: str) -> str:
-    """A file as it was committed: a report of one's own, published, does not make the README wrong."""
-    shown = subprocess.run(
-        ["git", "-C", str(ROOT), "show", f"HEAD:{file}"], capture_output=True, text=True, check=False
-    )
-    return shown.stdout if shown.returncode == 0 else (ROOT / file).read_text(encoding="utf-8")
-
-
 def test_the_results_shown_are_those_of_the_committed_report() -> None:
     shown = README.split("<!-- results")[1].split("-->", 1)[1].split("<!-- /results -->")[0]
     rows = [cells(row) for row in shown.splitlines() if row.startswith("|") and not set(row) <= set("|:- ")]
-    report = [cells(row) for row in committed("reports/tables.md").splitlines() if "|" in row]
+    report = [cells(row) for row in committed_text("reports/tables.md").splitlines() if "|" in row]
     assert len(rows) > 5
     for row in rows:
         assert row in report, row
@@ -45,9 +35,27 @@ def test_the_differences_named_are_those_of_the_pages_that_they_link() -> None:
         for number in re.findall(r"[+-]\d+\.\d(?: |\n)\[[^\]]+\]", finding):
             value, interval = number.split(maxsplit=1)
             # A sentence of a study's page, or a cell of the report.
-            assert re.search(rf"{re.escape(value)}( F1 points)? {re.escape(interval)}", committed(page)), finding
+            assert re.search(rf"{re.escape(value)}( F1 points)? {re.escape(interval)}", committed_text(page)), finding
             checked += 1
     assert checked >= 4
+
+
+def test_what_test_labels_are_worth_is_the_optimism_of_the_audit() -> None:
+    """Not the distance from this suite's rule, part of which an honest threshold gives, too."""
+    (said,) = re.findall(r"What is it worth to choose on test labels\?.*?MAL\s+(\+\S+ \[[^\]]+\])", README, re.DOTALL)
+    head, *rows = rows_below(committed_text("reports/audit.md"), "Optimism")
+    (row,) = (row for row in rows if row[0].startswith("last moment, a threshold per AU on test"))
+    assert said == row[head.index("MAL")]
+    pairs = rows_below(committed_text("reports/tables.md"), "Differences in average F1, over subjects and trainings")
+    methods = [row for row in pairs[1:] if "all positive" not in row[0]]
+    assert len(methods) > 5
+    assert float(said.split()[0]) > max(abs(float(row[1].split()[0])) for row in methods), "more than any difference"
+
+
+def test_the_plan_that_is_called_a_draft_is_one() -> None:
+    assert "it is not registered, and has not been run" in README
+    assert not (PLANS / "decisive.registered").exists()
+    assert not (ROOT / "reports" / "study" / "decisive.md").exists()
 
 
 def test_the_claims_are_counted_as_the_paper_alone_decides_them() -> None:

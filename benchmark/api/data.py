@@ -141,10 +141,15 @@ def load_data(
         remedy = chosen.without_start
         start = read_au(root, chosen.start, start_protocol, settings, listener.progress, remedy=remedy)
     people = read_people(cache, settings, registry or discover(), listener.progress)
-    au = _checked(faces[0], check_au(faces[0], chosen.au, protocol), allow_incomplete)
-    fe = _checked(faces[1], check_fe(faces[1], chosen.fe), allow_incomplete)
+    of_au, of_fe = check_au(faces[0], chosen.au, protocol), check_fe(faces[1], chosen.fe)
+    if not allow_incomplete:
+        _refuse_faults(of_au + of_fe, root, dataset)
+    au, fe = _noted(faces[0], of_au), _noted(faces[1], of_fe)
     if chosen.start is not None and start is not None and start_protocol is not None:
-        start = _checked(start, check_au(start, chosen.start, start_protocol), allow_incomplete)
+        of_start = check_au(start, chosen.start, start_protocol)
+        if not allow_incomplete:
+            _refuse_faults(of_start, root, chosen.start.name)
+        start = _noted(start, of_start)
     au = find_faces(au, chosen.au, settings, cache, listener.progress)
     fe = find_faces(fe, chosen.fe, settings, cache, listener.progress)
     if chosen.start is not None and start is not None:
@@ -250,16 +255,25 @@ def pack_data(
         checked.append((dataset_of_au, faces, check_au(faces, dataset_of_au, protocol)))
     fe = read_fe(root, chosen.fe, settings)
     checked.append((chosen.fe, fe, check_fe(fe, chosen.fe)))
-    for known, _, report in checked:
-        if report.faults:
-            faults = counted(len(report.faults), "fault")
-            listener.note(f"{known.title}: {faults} in `malbench data check`, which stop a run")
+    _tell_faults(chosen, checked, listener)
     ready = [find_faces(faces, known, settings, cache, listener.progress) for known, faces, _ in checked]
     for sentence in packing_notes(ready, settings, cache):
         listener.note(sentence)
     packs = [pack_faces(face_set, settings, cache, listener.progress) for face_set in ready]
     tracked = [isinstance(known, AuDataset) and known.tracked for known, _, _ in checked]
     return tuple(look_at(pack, cache, listener, tracked=has) for pack, has in zip(packs, tracked, strict=True))
+
+
+def _tell_faults(chosen: Chosen, checked: Sequence[tuple[Dataset, FaceSet, Report]], listener: Listener) -> None:
+    """Note the number of faults that each check of these datasets lists."""
+    # A check reads the AU and the FE dataset; the dataset that backbones start from has a check of its own.
+    own = sum((report for known, _, report in checked if known is not chosen.start), Report())
+    begun = sum((report for known, _, report in checked if known is chosen.start), Report())
+    for name, report in ((chosen.au.name, own), (chosen.start.name if chosen.start else "", begun)):
+        number = len(report.grouped.faults)
+        if number:
+            stop = "stops" if number == 1 else "stop"
+            listener.note(f"{counted(number, 'fault')} in `malbench data check {name}`, which {stop} a run")
 
 
 def write_standin(
@@ -296,20 +310,30 @@ def write_standin(
     )
 
 
-def _checked(faces: FaceSet, outcome: Report, allow_incomplete: bool) -> FaceSet:
-    """Refuse faces with faults unless incomplete data are allowed; add the outcome of the check to their note."""
-    if not outcome.faults:
-        return faces
-    first = outcome.faults[0].what
-    if not allow_incomplete:
+def _refuse_faults(report: Report, root: Path, dataset: str) -> None:
+    """Refuse data that fail their check.
+
+    Raises:
+        UserError: They do; it has the number of faults that `malbench data check` lists, and the first of them.
+    """
+    faults = report.grouped.faults
+    if faults:
         raise UserError(
-            f"the data are incomplete: {counted(len(outcome.faults), 'fault')}, the first: {first}",
-            where=faces.root,
-            remedy="`malbench data check` lists all; --allow-incomplete runs on what is there, and the report says so",
+            f"the data are incomplete: {counted(len(faults), 'fault')}, the first: {faults[0].what}",
+            where=root,
+            remedy=f"`malbench data check {dataset}` lists all; --allow-incomplete runs on what is there, and the "
+            "report says so",
         )
+
+
+def _noted(faces: FaceSet, outcome: Report) -> FaceSet:
+    """Faces with the outcome of their check in their note."""
+    faults = outcome.grouped.faults
+    if not faults:
+        return faces
     note = (
-        f"{faces.note}; run with --allow-incomplete: {counted(len(outcome.faults), 'fault')} of the data check, "
-        f"the first: {first}"
+        f"{faces.note}; run with --allow-incomplete: {counted(len(faults), 'fault')} of the data check, "
+        f"the first: {faults[0].what}"
     )
     # A copy with a fault is not the dataset that verdicts are about.
     return replace(faces, note=note, origin="partial" if faces.origin == "complete" else faces.origin)

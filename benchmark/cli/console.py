@@ -25,6 +25,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from benchmark.api.listener import Listener
+from benchmark.core.errors import UserError
 from benchmark.core.words import counted
 from benchmark.store.summary import Contents, TrialSummary, summaries
 from benchmark.trials.ownership import duration
@@ -297,10 +298,16 @@ def show_diagnoses(console: Console, root: Path, diagnoses: Sequence[Diagnosis])
     """Print the datasets that a folder holds, and what to do next."""
     for diagnosis in diagnoses:
         seen = diagnosis.sighting
-        lines = [f"{seen.title} in {seen.folder}", f"  layout: {seen.layout}", *(f"  {part}" for part in seen.parts)]
+        if diagnosis.within:
+            console.print(escape(f"{diagnosis.within} Use: {' && '.join(diagnosis.steps)}"), soft_wrap=True)
+            continue
+        # The layout of what cannot be read is a guess.
+        layout = [f"  layout: {seen.layout}"] if seen.readable else []
+        lines = [f"{seen.title} in {seen.folder}", *layout, *(f"  {part}" for part in seen.parts)]
         if seen.fault is not None:
-            facts = [("expected", seen.fault.expected), ("found", seen.fault.found), ("remedy", seen.fault.remedy)]
-            lines += [f"  not readable: {seen.fault.what}", *(f"    {name}: {text}" for name, text in facts if text)]
+            lines += [f"  not readable: {seen.fault.what}", *(f"    {line}" for line in _facts(seen.fault))]
+        lines += [f"  incomplete: {', '.join(diagnosis.missing)}"] if seen.readable and diagnosis.missing else []
+        lines += [f"  {sentence}" for sentence in diagnosis.beside]
         lines += [f"  next: {step}" for step in diagnosis.steps]
         console.print(escape("\n".join(lines)), soft_wrap=True)
     if not diagnoses:
@@ -309,6 +316,16 @@ def show_diagnoses(console: Console, root: Path, diagnoses: Sequence[Diagnosis])
             escape(f"no dataset is recognised in {root}: {names}\n  next: docs/data.md shows what each dataset holds"),
             soft_wrap=True,
         )
+
+
+def _facts(fault: UserError) -> Iterator[str]:
+    """Lines on a fault below its sentence."""
+    if fault.where is not None:
+        there = Path(fault.where).exists() or ":" in fault.where  # a line of a file
+        yield f"{'where' if there else 'missing'}: {fault.where}"
+    for name, text in (("expected", fault.expected), ("found", fault.found), ("remedy", fault.remedy)):
+        if text:
+            yield f"{name}: {text}"
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,6 @@ from benchmark.cli.options import (
     CHECK_FAILED,
     DEFAULT_CACHE,
     DEFAULT_RUNS,
-    AnyDataset,
     Cache,
     Dataset,
     GivenRoot,
@@ -53,7 +53,9 @@ def standin(
     with listening(console) as listener:
         write_standin(dataset, out, profile=profile, overrides=overrides or [], listener=listener)
     console.print(
-        f"wrote the stand-in to {out}; use it with --data {out} --profile {profile}", soft_wrap=True, markup=False
+        f"wrote the stand-in to {out}; use it with --data {shlex.quote(str(out))} --profile {profile}",
+        soft_wrap=True,
+        markup=False,
     )
 
 
@@ -92,7 +94,7 @@ def sheet(
 
 
 def check(
-    dataset: AnyDataset,
+    dataset: Dataset,
     data: GivenRoot = None,
     profile: ProfileName = "paper",
     overrides: Overrides = None,
@@ -154,7 +156,7 @@ def prepare(
     overrides: Overrides = None,
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
-    """Decode every image once into packed frames, so that no trial has to."""
+    """Decode every image once into packed frames, so that no trial has to; incomplete data are packed, too."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -213,7 +215,7 @@ def import_lists(
         escape(
             f"wrote {written.table}\nwrote {written.profile}: add its table to a copy of "
             f"benchmark/config/profiles/paper.toml\n{unsure}next:\n"
-            f"  malbench data check {name} --data {images.resolve().parent} --profile mine.toml"
+            f"  malbench data check {name} --data {shlex.quote(str(images.resolve().parent))} --profile mine.toml"
         ),
         soft_wrap=True,
     )
@@ -226,7 +228,7 @@ def doctor(
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Look at any folder: which datasets it holds, in which layout, how complete, and the next command."""
+    """Look at any folder: its datasets, how complete they are, and the next command; status 1 if a part is missing."""
     from rich.console import Console
 
     from benchmark.api.doctor import diagnose
@@ -238,7 +240,7 @@ def doctor(
         console.print_json(json.dumps([_as_json(diagnosis) for diagnosis in diagnoses]))
     else:
         show_diagnoses(console, root, diagnoses)
-    if not any(diagnosis.sighting.readable for diagnosis in diagnoses):
+    if not diagnoses or not all(diagnosis.complete for diagnosis in diagnoses):
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -249,7 +251,11 @@ def _as_json(diagnosis: Diagnosis) -> dict[str, object]:
         "folder": str(seen.folder),
         "layout": seen.layout,
         "parts": seen.parts,
+        "within": diagnosis.within,
         "readable": seen.readable,
+        "complete": diagnosis.complete,
+        "missing": diagnosis.missing,
+        "beside": diagnosis.beside,
         "fault": None if seen.fault is None else seen.fault.what,
         "remedy": None if seen.fault is None else seen.fault.remedy,
         "data": str(diagnosis.root),

@@ -21,7 +21,7 @@ from benchmark.cli.names import (
     profile_of,
     seed_of,
 )
-from benchmark.config.names import dataset_names, profile_names
+from benchmark.config.names import profile_names
 from benchmark.core.errors import UserError
 from benchmark.core.places import default_cache, default_reports, default_runs
 from methods.catalog import names as method_names
@@ -57,9 +57,6 @@ def dataset_argument(about: str, known: Callable[[], Iterable[str]] = au_dataset
 
 
 Dataset = Annotated[str, dataset_argument(f"A dataset: {AU_NAMES}, or one that the profile declares.")]
-AnyDataset = Annotated[
-    str, dataset_argument(f"A dataset: {AU_NAMES}, rafdb, or one that the profile declares.", dataset_names)
-]
 Methods = Annotated[
     list[str] | None,
     typer.Option(

@@ -68,7 +68,8 @@ def score(
         typer.Option(
             parser=path_of,
             metavar="FILE",
-            help="Results on the same test frames, beside which the predictions are to stand; none: those of reports/.",
+            help="Results on the same test frames, beside which the predictions are to stand; "
+            "none: reports/results.parquet.",
             show_default=False,
         ),
     ] = DEFAULT_REPORTS / "results.parquet",
@@ -89,7 +90,10 @@ def score(
     data: Root = None,
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
-    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them."""
+    """Score predictions, whatever made them, by the rules of the tables; `malbench report --with` shows them.
+
+    Incomplete data are scored as they are, and the report says so.
+    """
     from rich.console import Console
 
     from benchmark.api.submissions import score_predictions_file

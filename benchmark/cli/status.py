@@ -133,7 +133,8 @@ def methods(
 ) -> None:
     """List every method: its row in the paper, streams, trained parameters at the profile's backbone, and source.
 
-    The profile is that of a run: `standin`, or `paper` with --data.
+    The profile is that of a run: `standin`, or `paper` with --data. Settings are the method's own, and shared ones such
+    as the learning rate where the profile gives the method another value.
     """
     from rich.padding import Padding
     from rich.text import Text
@@ -148,6 +149,7 @@ def methods(
     from rich.console import Console
 
     from benchmark.trials.describe import describe
+    from benchmark.trials.expand import shared_hparams
     from methods import discover
 
     registry = discover()
@@ -163,7 +165,12 @@ def methods(
             *(f"starts from {stage}" for stage in about["prerequisites"].values()),
             f"{about['parameters']:,} parameters",
         ]
-        shown = [f"{key} = {setting['value']}" for key, setting in about["settings"].items() if not setting["shared"]]
+        named = settings.methods.get(about["method"], {})
+        shown = [
+            f"{key} = {setting['value']}"
+            for key, setting in about["settings"].items()
+            if not setting["shared"] or key in named
+        ]
         text = "\n".join(
             [
                 about["summary"],
@@ -176,7 +183,7 @@ def methods(
         for key, setting in about["settings"].items() if name else []:
             console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
     more = "" if name else "; settings that all share and what each means: malbench methods NAME"
-    console.print(f"profile {settings.name}{more}")
+    console.print(f"profile {settings.name}; lr = {shared_hparams(settings).lr:g} where none is named{more}")
 
 
 def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
+
+_SETTING = re.compile(r"(?<!--set )(?<![\w.-])(?=[a-z]\w*(?:\.\w+)+=)")
+"""Place before a setting `SECTION.KEY=VALUE` that is named without the option that takes it."""
 
 
 class UserError(Exception):
@@ -19,7 +23,7 @@ class UserError(Exception):
         line: 1-based line in `where`, if there is one.
         expected: Correct content of that place.
         found: Present content of that place.
-        remedy: Action that corrects the mistake.
+        remedy: Action that corrects the mistake; a setting `data.missing=leave_out` gets its option `--set`.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class UserError(Exception):
         self.where = None if where is None else f"{where}:{line}" if line is not None else str(where)
         self.expected = expected
         self.found = found
-        self.remedy = remedy
+        self.remedy = None if remedy is None else _SETTING.sub("--set ", remedy)
 
     def __str__(self) -> str:
         rows = [

@@ -7,7 +7,6 @@ does not detect two swapped videos.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol as Interface
@@ -22,11 +21,10 @@ from benchmark.data.faces import UNKNOWN, FaceSet
 from benchmark.data.findings import Finding, Line, Report, few, of_error
 from benchmark.data.known import Known, Range, known_classes_of_standin, known_of_standin
 from benchmark.data.placement import in_place, out_of_place, size_of
+from benchmark.data.sequences import Labelled, sequence_findings, subject_findings, subject_of
 
 SAMPLE = 200
 """Number of images whose header a check reads."""
-THINNED = 0.05
-"""Tolerance of the number of frames against a list that may be subsampled, as a share."""
 
 
 class CheckedAu(Interface):
@@ -85,14 +83,14 @@ def check_au(faces: FaceSet, dataset: CheckedAu, protocol: Protocol, faults: Seq
     ranges = _ranges_of(faces)
     unread = sorted((known.ranges.keys() | known.counts.keys()) - ranges.keys())
     # Label files are compared even where the images of their sequence are unusable.
-    coded = {s: r for s in unread if (r := _coded_range(dataset, faces.root, protocol, s)) is not None}
+    labelled = Labelled.of(dataset, faces.root, protocol, unread)
     rates, off = _rates(faces, known, ranges)
     findings = [
         *map(of_error, faults),
-        *_subjects(faces, known),
+        *subject_findings(faces, known, labelled),
         *off,
-        *_sequences(ranges, coded, known),
-        *dataset.findings(faces.root, protocol, ranges.keys() | coded.keys()),
+        *sequence_findings(ranges, labelled, known),
+        *dataset.findings(faces.root, protocol, ranges.keys() | labelled.ranges.keys()),
         *places(faces, known),
     ]
     lines = [
@@ -173,111 +171,27 @@ def _ranges_of(faces: FaceSet) -> dict[str, Range]:
     return {str(s): Range(int(r["min"]), int(r["max"]), int(r["size"])) for s, r in frames.iterrows()}
 
 
-def _subjects(faces: FaceSet, known: Known) -> list[Finding]:
-    present = set(faces.table["subject"])
-    missing = sorted(known.subjects - present)
-    if not missing:
-        return []
-    return [
-        Finding(
-            f"subjects missing, or nothing of them can be used: {' '.join(missing)}",
-            where=str(faces.root),
-            expected=f"{len(known.subjects)} subjects",
-            found=f"{len(present)} subjects",
-            remedy="copy their labels and images from your dataset",
-        )
-    ]
-
-
-def _sequences(ranges: Mapping[str, Range], coded: Mapping[str, Range], known: Known) -> list[Finding]:
-    findings: list[Finding] = []
-    gone: dict[str, list[str]] = defaultdict(list)
-    for name, full in sorted(known.ranges.items()):
-        have = ranges.get(name) or coded.get(name)
-        if have is None:
-            subject, _, task = name.partition("/")
-            gone[subject].append(task)
-        elif have != full:
-            what = _difference(name, have, full, known.ranges)
-            findings.append(Finding(f"{name}: {what}", expected=_say(full), found=_say(have), remedy=_RANGE_REMEDY))
-    absent = [
-        Finding(f"{subject}: sequences missing: {' '.join(tasks)}", remedy=_RANGE_REMEDY)
-        for subject, tasks in sorted(gone.items())
-        if tasks != [""]  # with one sequence a subject, the subject's finding suffices
-    ]
-    findings += _outside(ranges, known.numbers)
-    for name, count in sorted(known.counts.items()):
-        have = ranges.get(name)
-        if have is not None and abs(have.frames - count) > THINNED * count:
-            findings.append(
-                Finding(
-                    f"{name}: another number of frames than in a public list",
-                    "",
-                    str(count),
-                    str(have.frames),
-                    severity="remark",
-                )
-            )
-    return absent + findings
-
-
-def _outside(ranges: Mapping[str, Range], numbers: tuple[int, int] | None) -> list[Finding]:
-    """Findings on labels of frames that no video of the dataset has."""
-    if numbers is None:
-        return []
-    return [
-        Finding(
-            f"{name}: labels of frames that its video does not have, as if numbers started elsewhere",
-            expected=f"frames {numbers[0]} to {numbers[1]}",
-            found=_say(have),
-            remedy="see which frame of the video the first label belongs to, and number the labels from 1",
-        )
-        for name, have in sorted(ranges.items())
-        if have.first < numbers[0] or have.last > numbers[1]
-    ]
-
-
-_RANGE_REMEDY = "copy this sequence's labels and images from your dataset anew"
-
-
-def _difference(name: str, have: Range, full: Range, ranges: Mapping[str, Range]) -> str:
-    """Difference between a sequence's frames and the known ones, in words."""
-    # Sequences of the same subject come first: neighbouring files are swapped most easily.
-    others = sorted(ranges, key=lambda other: (other.partition("/")[0] != name.partition("/")[0], other))
-    twin = next((other for other in others if other != name and ranges[other] == have), None)
-    if twin is not None:
-        return f"holds the frames of {twin}, as if label files were swapped or copied"
-    if have.frames == full.frames and have.last - full.last == have.first - full.first:
-        return f"all frames shifted by {have.first - full.first:+d}"
-    if have.last < full.first or have.first > full.last:
-        return "none of the known frames, but others"
-    parts = []
-    if have.first != full.first:
-        parts.append(f"starts {abs(have.first - full.first)} frames {'late' if have.first > full.first else 'early'}")
-    if have.last != full.last:
-        parts.append(f"ends {abs(have.last - full.last)} frames {'early' if have.last < full.last else 'late'}")
-    inside = (full.frames - have.frames) - (have.first - full.first) - (full.last - have.last)
-    if inside:
-        parts.append(f"{abs(inside)} frames {'missing' if inside > 0 else 'too many'} in between")
-    return ", ".join(parts)
-
-
-def _say(frames: Range) -> str:
-    return f"{frames.frames} frames, {frames.first} to {frames.last}"
-
-
 def _frame_lines(faces: FaceSet, protocol: Protocol, known: Known) -> list[Line]:
-    subject_of = {name: name.partition("/")[0] for name in known.ranges}
+    owner = {name: subject_of(name) for name in known.ranges}
     out = faces.left_out
     lines = []
     for group, subjects in {"all": protocol.subjects, **{p: frozenset(s) for p, s in protocol.parts.items()}}.items():
         inside = int(faces.table["subject"].isin(subjects).sum())
         lost = 0 if out is None else int(out["subject"].isin(subjects).sum())
-        full = sum(r.frames for name, r in known.ranges.items() if subject_of[name] in subjects)
+        full = sum(r.frames for name, r in known.ranges.items() if owner[name] in subjects)
         total = f"{full:,}" if known.ranges else f"about {protocol.frames:,}" if group == "all" else "?"
         counted = f"{inside:,}" + (f" and {lost:,} without landmarks near, or an image" if lost else "")
         lines.append(Line("frames" if group == "all" else f"frames of {group}", counted, total))
     return lines
+
+
+def _without_label(aus: Sequence[str]) -> Finding:
+    return Finding(
+        f"AUs without any known label: {' '.join(aus)}",
+        expected="0 or 1 in some frames of each AU",
+        found="unknown (9), or an empty cell, in every frame",
+        remedy="copy the label files from your dataset anew; to train without them: --allow-incomplete",
+    )
 
 
 def _rates(faces: FaceSet, known: Known, ranges: Mapping[str, Range]) -> tuple[list[Line], list[Finding]]:
@@ -285,7 +199,7 @@ def _rates(faces: FaceSet, known: Known, ranges: Mapping[str, Range]) -> tuple[l
     silent = [
         au for au, known_ in zip(faces.label_names, (faces.labels != UNKNOWN).any(axis=0), strict=True) if not known_
     ]
-    findings = [Finding(f"AUs without any known label: {' '.join(silent)}")] if silent else []
+    findings = [_without_label(silent)] if silent else []
     whole = all(ranges.get(name) == full for name, full in known.ranges.items())
     for group, subjects in known.groups.items():
         rows = faces.table["subject"].isin(subjects).to_numpy()
@@ -313,14 +227,6 @@ def _rates(faces: FaceSet, known: Known, ranges: Mapping[str, Range]) -> tuple[l
     if known.rates and not whole:
         lines.append(Line("rates of AUs", "not judged, frames differ", ""))
     return lines, findings
-
-
-def _coded_range(dataset: CheckedAu, root: Path, protocol: Protocol, sequence: str) -> Range | None:
-    try:
-        frames = dataset.coded_frames(root, protocol, sequence)
-    except UserError:
-        return None  # the reader has reported it
-    return Range.from_frames(list(frames)) if frames else None
 
 
 def places(faces: FaceSet, known: Known | None = None) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import struct
 import zlib
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.files import json_object, read_bytes, regular
 from benchmark.core.origin import Origin
 from benchmark.data.align import Points
+from benchmark.data.places import packed_as, root_near, subfolders
 
 UNKNOWN = -1
 """Value of an unknown label: it adds nothing to losses and counts."""
@@ -95,18 +97,30 @@ def data_root(path: Path, *, needs: tuple[str, ...], remedy: str = "") -> Path:
         )
     missing = [folder for folder in needs if not (path / folder).is_dir()]
     if missing:
-        beside = sorted(p.name for p in path.iterdir() if p.is_dir())
-        parent = path.name in needs and path.parent
-        other = remedy or ("" if parent else f"`malbench data doctor {path}` names what it recognises")
-        raise UserError(
-            f"the data root lacks {', '.join(missing)}",
-            where=path,
-            expected=f"a folder that holds {layout}",
-            found=", ".join(beside[:12]) + (", ..." if len(beside) > 12 else "") if beside else "no folders",
-            remedy=(f"name its parent: --data {parent}" if parent else "put the datasets there under their usual names")
-            + (f"; {other}" if other else ""),
-        )
+        raise _lacking(path, missing, layout, remedy)
     return path
+
+
+def _lacking(path: Path, missing: list[str], layout: str, remedy: str) -> UserError:
+    """The error for a data root without the folders `missing`, by its most likely cause."""
+    packed = packed_as(path, missing[0])
+    if packed is not None:
+        folder = shlex.quote(str(path / missing[0]))
+        return UserError(f"{packed.name} is not unpacked", where=packed, remedy=f"unpack it into {folder}")
+    beside = [p.name for p in subfolders(path)]
+    right = root_near(path, missing[0])
+    if right is None:
+        doctor = f"`malbench data doctor {shlex.quote(str(path))}` names what it recognises"
+        steps = ["put the datasets there under their usual names", remedy or doctor]
+    else:
+        steps = [f"name it: --data {shlex.quote(str(right))}", *([remedy] if remedy else [])]
+    return UserError(
+        f"the data root lacks {', '.join(missing)}",
+        where=path,
+        expected=f"a folder that holds {layout}",
+        found=", ".join(beside[:12]) + (", ..." if len(beside) > 12 else "") if beside else "no folders",
+        remedy="; ".join(steps),
+    )
 
 
 def is_standin(root: Path, table: pd.DataFrame) -> bool:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.core.errors import UserError
+from benchmark.core.words import counted
 from benchmark.data.align import NEAREST, Points, nearest_points
 from benchmark.data.faces import FaceSet
 from benchmark.data.placement import placed
-from benchmark.data.places import names_in
+from benchmark.data.places import names_in, packed_part
 
 
 class CsvRows:
@@ -245,8 +246,8 @@ def kind_of(sentence: str) -> str:
     """Sentence of a fault without names of subjects and numbers: equal for faults of one kind.
 
     Example:
-        >>> kind_of("12 coded frames have no image, the first is frame 7")
-        '# coded frames have no image, the first is frame #'
+        >>> kind_of("coded frames without an image: 12, the first is frame 7")
+        'coded frames without an image: # the first is frame #'
     """
     return re.sub(r"\b(?:[FM]\d{3}|SN\d{3}|\d{3}[ABC]|T\d)\b(?:/T\d)?|\d[\d,]*", "#", sentence)
 
@@ -271,23 +272,33 @@ def match_images(
         The images, and the coding of the frames that have one.
 
     Raises:
-        UserError: A coded frame has no image, and the rule is `error`; or an image is an empty file.
+        UserError: A coded frame has no image, and the rule is `error`.
     """
     by_frame = {number - offset: path for number, path in numbered_images(folder).items()}
     absent = [frame for frame in coded.frames if frame not in by_frame]
     if absent and missing == "leave_out":
         coded = coded.only(by_frame)
     elif absent:
-        have = f"{len(by_frame)} images, frames {min(by_frame)} to {max(by_frame)}" if by_frame else "no image"
+        packed = packed_part(folder)
+        if packed is not None:
+            raise UserError(f"{packed.name} is not unpacked", where=packed, remedy="unpack it where it lies")
         raise UserError(
-            f"{len(absent)} coded frames have no image, the first is frame {absent[0]}",
+            f"coded frames without an image: {len(absent):,}, the first is frame {absent[0]}",
             where=coded.file,
             line=coded.lines[coded.frames.index(absent[0])],
             expected=f"{folder}/{absent[0] + offset}.jpg, with any zero padding",
-            found=have,
+            found=_numbers_of(by_frame),
             remedy=remedy,
         )
     return [by_frame[frame] for frame in coded.frames], coded
+
+
+def _numbers_of(images: Collection[int]) -> str:
+    """Number of images and the frames that they are of, in words."""
+    if not images:
+        return "no image"
+    frames = f"frames {min(images)} to {max(images)}" if len(images) > 1 else f"frame {min(images)}"
+    return f"{counted(len(images), 'image')}, {frames}"
 
 
 def numbered_images(folder: Path) -> dict[int, Path]:

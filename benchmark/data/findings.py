@@ -61,6 +61,11 @@ class Report:
         """Findings because of which the data are refused."""
         return tuple(finding for finding in self.findings if finding.severity == "fault")
 
+    @property
+    def grouped(self) -> Report:
+        """The same report, with findings of one kind made one."""
+        return Report(self.lines, grouped(self.findings))
+
     def __add__(self, other: Report) -> Report:
         return Report(self.lines + other.lines, self.findings + other.findings)
 
@@ -76,7 +81,7 @@ def grouped(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     Findings are of one kind where their sentences and remedies differ in names of subjects and numbers alone.
     """
     kinds: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
+    for finding in dict.fromkeys(findings):  # one archive is the fault of each of its sequences
         kinds[kind_of(finding.what), kind_of(finding.remedy), finding.severity].append(finding)
     return tuple(_as_one(members) for members in kinds.values())
 
@@ -98,8 +103,15 @@ def unlabelled(names: list[str], where: Path) -> list[Finding]:
     """Remark on folders of images without labels; none if there are no such folders."""
     if not names:
         return []
-    what = f"images without labels: {few(names)}"
-    return [Finding(what, str(where), remedy="copy their label files, or take the images out", severity="remark")]
+    return [
+        Finding(
+            f"images without labels: {few(names)}",
+            where=str(where),
+            expected=f"label files {few([name.replace('/', '_') for name in names])}",
+            remedy="copy their label files, or take the images out",
+            severity="remark",
+        )
+    ]
 
 
 def repeats(files: Mapping[Path, list[Path]]) -> list[Finding]:

@@ -13,6 +13,12 @@ ARCHIVES = re.compile(
 """Names of archives."""
 DEPTH = 3
 """Number of levels below a dataset's folder that are searched for archives."""
+ROOT_DEPTH = 2
+"""Number of levels below a folder that are searched for the data root."""
+ROOT_ABOVE = 3
+"""Number of levels above a folder that are searched for the data root."""
+MOST_FOLDERS = 60
+"""Number of folders in one folder that are looked into; one with more holds subjects, not datasets."""
 
 
 def listed(folder: Path) -> list[Path]:
@@ -77,6 +83,48 @@ def first_holding(home: Path, candidates: Iterable[str], holds: Callable[[Path],
         if folder is not None and holds(folder):
             return folder
     return None
+
+
+def root_near(path: Path, folder: str) -> Path | None:
+    """The data root that a user most likely meant by another path; None if there is none.
+
+    Args:
+        path: A folder that does not hold `folder`.
+        folder: Folder of a dataset.
+
+    Returns:
+        The parent of a folder of this name that `path` is or lies in; else the nearest folder above or below `path`
+        that holds one.
+    """
+    here = path.absolute()
+    inside = next((place.parent for place in (here, *here.parents) if place.name == folder), None)
+    if inside is not None:
+        return inside
+    above = next((place for place in here.parents[:ROOT_ABOVE] if (place / folder).is_dir()), None)
+    if above is not None:
+        return above
+    level = [path]
+    for _ in range(ROOT_DEPTH):
+        level = [inner for home in level for inner in subfolders(home)[:MOST_FOLDERS]]
+        for home in level:
+            if (home / folder).is_dir():
+                return home
+    return None
+
+
+def packed_as(home: Path, folder: str) -> Path | None:
+    """Archive in `home` of the name of a dataset's folder, beside which that folder is missing; None if there is none.
+
+    Example:
+        `BP4D.zip` and `bp4d.tar.gz` are packed as `BP4D`.
+    """
+    return next((p for p in archives(home, depth=0) if p.name.split(".")[0].casefold() == folder.casefold()), None)
+
+
+def packed_part(folder: Path) -> Path | None:
+    """Archive that stands in place of a folder or of the nearest missing one above it; None if there is none."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    return packed_as(missing[-1].parent, missing[-1].name) if missing else None
 
 
 def has_name(pattern: str) -> Callable[[Path], bool]:

@@ -61,6 +61,8 @@ def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = N
     known = names(kind, profile)
     if name not in known:
         words = {"au": "AU dataset", "fe": "FE dataset"}[kind]
+        readers = {name for name, mark in read_marks(FOLDER, DATASET_DECORATORS).items() if "reader" in mark.options}
+        known = tuple(sorted({*known} - readers))  # a reader is not a dataset
         if kind == "au" and name in names("fe", profile):
             raise UserError(
                 f"'{name}' is an FE dataset, which is read beside an AU dataset",

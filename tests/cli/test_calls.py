@@ -194,6 +194,19 @@ def test_claims_end_with_totals_and_tell_a_reason_once(malbench: Malbench, tmp_p
     )
 
 
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [("standin", "settings: lr = 0.006, "), ("paper", "profile paper; lr = 0.001 where none is named")],
+)
+def test_methods_show_the_learning_rate_of_the_profile_in_use(malbench: Malbench, profile: str, said: str) -> None:
+    status, out, _ = malbench("methods", "mal", "--profile", profile)
+    assert (status, said in out) == (0, True), out
+
+
+def test_methods_that_learn_nothing_show_no_learning_rate(malbench: Malbench) -> None:
+    assert "settings:" not in malbench("methods", "all_positive")[1]
+
+
 def test_methods_count_parameters_for_the_profile_in_use(
     malbench: Malbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ datasets --profile smoek
 data
 data chek
 data check bp4d
+data check rafdb --data TMP/folder
 data check bp4d --data TMP/absent
 data check bp4d --data TMP/file.txt
 data check bp4d --list absent.txt

@@ -231,15 +231,15 @@ def gft_image_gone(root: Path) -> None:
 
 Damage = Callable[[Path], None]
 CASES: list[tuple[str, Damage, list[str]]] = [
-    ("bp4d", subject_gone, ["nothing of them can be used: F007", "F007: sequences missing: T1"]),
+    ("bp4d", subject_gone, ["there is no label file of them: F007", "label files F007_T1, F007_T2"]),
     ("bp4d", labels_swapped, ["F002/T1: holds the frames of F002/T2", "F002/T2: holds the frames of F002/T1"]),
     ("bp4d", frames_shifted, ["M003/T4: all frames shifted by +1"]),
     ("bp4d", csv_duplicated, ["2 names: F003_T1.csv, F003_T2.csv", "F003/T2: holds the frames of F003/T1"]),
-    ("bp4d", image_gone, ["1 coded frames have no image", "F010_T5.csv:4"]),
+    ("bp4d", image_gone, ["coded frames without an image: 1", "F010_T5.csv:4"]),
     ("bp4d", labels_truncated, ["F011/T1: ends 2 frames early"]),
     ("bp4d", row_gone, ["F011/T1: 1 frames missing in between"]),
     ("bp4d", stranger, ["an AU coding file of an unknown subject", "F099_T1.csv"]),
-    ("bp4d", images_gone, ["6 coded frames have no image", "M001_T3.csv:2"]),
+    ("bp4d", images_gone, ["coded frames without an image: 6", "M001_T3.csv:2"]),
     ("bp4d", labels_gone, ["M001: sequences missing: T3", "images without labels: M001/T3"]),
     ("bp4d", columns_swapped, ["AUs occur more or less often than known (all): AU1 5", "AU12 2"]),
     ("bp4d", wrong_code, ["a wrong code for AU1", "F005_T2.csv:3"]),
@@ -256,8 +256,8 @@ CASES: list[tuple[str, Damage, list[str]]] = [
     ("disfa", labels_copied, ["the same labels under 2 names: SN001, SN002"]),
     ("disfa", au_file_gone, ["SN009 lacks label files", "AU12"]),
     ("disfa", end_of_labels_gone, ["SN009: ends 3 frames early"]),
-    ("gft", participant_gone, ["nothing of them can be used: 012B", "images without labels: 012B"]),
-    ("gft", gft_image_gone, ["coded frames have no image", "030A_occ.csv:2"]),
+    ("gft", participant_gone, ["there is no label file of them: 012B", "images without labels: 012B"]),
+    ("gft", gft_image_gone, ["coded frames without an image", "030A_occ.csv:2"]),
 ]  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def test_a_coded_frame_without_image_names_the_row(data: Path) -> None:
     faces = read_bp4d(data)
     gone = data / faces.table["path"][2]
     gone.unlink()
-    with pytest.raises(UserError, match="1 coded frames have no image, the first is frame 97") as caught:
+    with pytest.raises(UserError, match="coded frames without an image: 1, the first is frame 97") as caught:
         read_bp4d(data)
     assert caught.value.where == f"{coding(data)}:4"
 
@@ -161,7 +161,7 @@ def test_an_unknown_subject_is_refused(data: Path) -> None:
 def test_a_root_one_level_too_deep_gets_the_right_hint(data: Path) -> None:
     with pytest.raises(UserError) as caught:
         data_root(data / "BP4D", needs=("BP4D", "RAF-DB"))
-    assert caught.value.remedy == f"name its parent: --data {data}"
+    assert caught.value.remedy == f"name it: --data {data}"
 
 
 def test_directory_order_does_not_matter(data: Path, tmp_path: Path) -> None:

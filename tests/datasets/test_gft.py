@@ -133,11 +133,11 @@ def test_settings_stay_below_the_data_root(field: str, value: str) -> None:
 
 def test_a_coded_frame_without_image_names_the_row(data: Path) -> None:
     (data / "GFT" / "images" / "001A" / "6.jpg").unlink()
-    error = fails(data, "1 coded frames have no image, the first is frame 6")
+    error = fails(data, "coded frames without an image: 1, the first is frame 6")
     assert error.where == f"{annotations(data)}:4"
     assert error.found == "4 images, frames 3 to 7"
     shutil.rmtree(data / "GFT" / "images" / "001A")
-    assert fails(data, "4 coded frames have no image").found == "no image"
+    assert fails(data, "coded frames without an image: 4").found == "no image"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,39 @@ ENDS = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+(?=[\"'(\[*_`]*[A-Z0-9`θψρα])")
 @cache
 def tokens(page: str) -> list[Token]:
     """The tokens of a page."""
-    return MarkdownIt("commonmark").enable("table").parse((ROOT / page).read_text(encoding="utf-8"))
+    return MarkdownIt("commonmark").enable("table").parse(text_of(page))
+
+
+def committed(file: str) -> bytes:
+    """A file as it was committed: a report of one's own, published, does not make a page wrong."""
+    shown = subprocess.run(["git", "-C", str(ROOT), "show", f"HEAD:{file}"], capture_output=True, check=False)
+    return shown.stdout if shown.returncode == 0 else (ROOT / file).read_bytes()
+
+
+def committed_text(file: str) -> str:
+    """Text of a file as it was committed."""
+    return committed(file).decode()
+
+
+def cells(row: str) -> list[str]:
+    """Cells of a row of a table."""
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
+
+
+def rows_below(text: str, heading: str) -> list[list[str]]:
+    """Rows of the tables between a heading and the next one, without the lines below the heads."""
+    section = text.split(f"# {heading}\n", maxsplit=1)[1].split("\n#", maxsplit=1)[0]
+    return [cells(row) for row in section.splitlines() if row.startswith("|") and set(row) - set("|:- ")]
+
+
+def text_of(page: str) -> str:
+    """Text of a page."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def flowing(page: str) -> str:
+    """Text of a page in one line."""
+    return " ".join(text_of(page).split())
 
 
 def inline(page: str) -> Iterator[Token]:

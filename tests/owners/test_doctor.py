@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,16 +39,25 @@ def test_all_four_datasets_are_recognised_with_their_next_commands(tmp_path: Pat
     seen = {d.name: d for d in diagnose(tmp_path)}
     assert set(seen) == {"bp4d", "disfa", "gft", "rafdb"}
     assert all(d.sighting.readable and d.root == tmp_path / "data" for d in seen.values())
-    assert seen["bp4d"].steps[0] == f"malbench data check bp4d --data {tmp_path / 'data'}"
+    assert seen["bp4d"].steps[0] == f"malbench data check bp4d --data {tmp_path / 'data'} --set data.missing=leave_out"
     assert "coding files: 12 of 328" in seen["bp4d"].sighting.parts
     assert "subjects with frames: left camera 6, right camera 0" in seen["disfa"].sighting.parts
 
 
 def test_a_folder_of_another_name_gets_a_link(tmp_path: Path) -> None:
-    mock.bp4d(tmp_path, home="my_bp4d")
-    status, text = run("data", "doctor", tmp_path)
-    assert status == 0
-    assert f"next: ln -s {tmp_path / 'my_bp4d'} {tmp_path / 'BP4D'}" in text
+    mock.bp4d(tmp_path, home="my (own) bp4d")
+    mock.rafdb(tmp_path / "downloads")
+    _, text = run("data", "doctor", tmp_path)
+    links = [line.removeprefix("  next: ") for line in text.splitlines() if line.startswith("  next: ln")]
+    assert [shlex.split(link) for link in links] == [
+        ["ln", "-s", str(tmp_path / "my (own) bp4d"), str(tmp_path / "BP4D")],
+        ["ln", "-s", str(tmp_path / "downloads/RAF-DB"), str(tmp_path / "RAF-DB")],
+    ]
+    for link in links:
+        subprocess.run(link, shell=True, check=True)  # the printed line is what a shell takes
+    assert diagnose(tmp_path)[0].sighting.readable
+    assert (tmp_path / "BP4D/AUCoding").is_dir()
+    assert (tmp_path / "RAF-DB/basic").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +84,7 @@ def test_nothing_usable_is_a_finding_in_json_too(tmp_path: Path) -> None:
     content = json.loads(text)
     assert (status, content["passed"]) == (1, False)
     assert content["findings"][0]["what"] == "F001.zip is not unpacked"
-    assert len(content["next"]) == 3
+    assert [step.split()[2] for step in content["next"]] == ["doctor", "check"]
 
 
 SMALL = ("--set", "data.frame_size=48", "--set", "data.crop_size=40")
@@ -85,7 +96,7 @@ def test_prepare_writes_a_contact_sheet_and_warns_of_grey_frames(tmp_path: Path)
     where = ("--data", copy.root, "--cache", tmp_path / "cache")
     status, text = run("data", "prepare", "bp4d", *where, *SMALL)
     assert status == 0
-    assert "faults in `malbench data check`, which stop a run" in text
+    assert "faults in `malbench data check bp4d`, which stop a run" in text
     assert "0 flat, 0 dark, 0 without texture of 48 frames" in text
     assert "look at the contact sheets before you train" in text
     sheet = next((tmp_path / "cache/contact").glob("bp4d-*.png"))
@@ -119,7 +130,7 @@ def test_missing_frames_are_left_out_by_rule_and_counted(tmp_path: Path) -> None
     images[2].unlink()
     strict, _ = load_profile("paper", [])
     lenient, _ = load_profile("paper", ["data.missing=leave_out"])
-    with pytest.raises(UserError, match="1 coded frames have no image"):
+    with pytest.raises(UserError, match="coded frames without an image: 1"):
         read_au(tmp_path, open_au("bp4d", strict), mock.BP4D, strict)
     faces = read_au(tmp_path, open_au("bp4d", lenient), mock.BP4D, lenient)
     assert len(faces) == 47

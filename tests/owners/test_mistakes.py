@@ -263,8 +263,8 @@ BP4D_MISTAKES: dict[str, tuple[Make, str]] = {
     "no landmarks": (lambda r: mock.bp4d(r, marks=""), "a sequence has no landmarks"),
     "landmarks of MATLAB 5": (matlab_5, "landmarks cannot be read"),
     "intensities for occurrences": (intensities, r"intensities \(AU_INT\) are not occurrences"),
-    "one image missing": (one_image_missing, r"1 coded frames have no image[\s\S]*data.missing=leave_out"),
-    "a subject without images": (one_subject_missing, "coded frames have no image"),
+    "one image missing": (one_image_missing, r"coded frames without an image: 1[\s\S]*data.missing=leave_out"),
+    "a subject without images": (one_subject_missing, "coded frames without an image"),
     "labels of another sequence": (copied_labels, "the same labels under 2 names"),
     "crops with lists alone": (list_crops, "no AU coding files"),
     "images off by one": (frames_off_by_one, "one frame off their landmarks: those of the frame before fit better"),
@@ -291,7 +291,7 @@ DISFA_MISTAKES: dict[str, tuple[Make, str]] = {
 GFT_MISTAKES: dict[str, tuple[Make, str]] = {
     "two videos": (two_videos, "2 videos of participant"),
     "an unknown header": (no_header, "gft.columns=FILE"),
-    "no videos": (no_videos, "coded frames have no image"),
+    "no videos": (no_videos, "coded frames without an image"),
     "no split": (lambda r: (mock.gft(r), (r / "GFT/split.csv").unlink()), "there is no split file"),
 }
 RAFDB_MISTAKES: dict[str, tuple[Make, str]] = {
@@ -330,7 +330,9 @@ def test_a_mistake_is_named_in_one_screen(name: str, make: Make, words: str, tmp
     text = "\n".join("\n".join((f.what, f.where, f.expected, f.found, f.remedy)) for f in outcome.report.findings)
     assert outcome.report.faults
     assert_matches(words, text)
-    assert len(outcome.steps) == 3
+    assert outcome.steps[0].startswith("malbench data doctor ")
+    assert outcome.steps[1].startswith("malbench data check ")
+    assert not any(step.startswith("malbench data prepare ") for step in outcome.steps), "of data with faults"
     screen = Console(file=StringIO(), width=100)
     show_check(screen, outcome.report, outcome.faces, outcome.steps)
     below_the_table = screen.file.getvalue().rpartition("┘")[2].splitlines()

@@ -28,11 +28,12 @@ def test_a_copy_with_faults_is_never_complete(tmp_path: Path) -> None:
     assert faces.origin == "complete"
     faulty = Report((), (Finding("AUs occur more or less often than known"),))
     with pytest.raises(UserError, match="the data are incomplete"):
-        api_data._checked(faces, faulty, False)
-    used = api_data._checked(faces, faulty, True)
+        api_data._refuse_faults(faulty, tmp_path, "bp4d")
+    used = api_data._noted(faces, faulty)
     assert used.origin == "partial"
     assert "run with --allow-incomplete: 1 fault of" in used.note
-    assert api_data._checked(faces, Report(), True).origin == "complete"
+    api_data._refuse_faults(Report(), tmp_path, "bp4d")
+    assert api_data._noted(faces, Report()).origin == "complete"
 
 
 def test_complete_counts_the_frames_that_are_used(tmp_path: Path) -> None:

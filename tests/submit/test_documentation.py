@@ -9,11 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli import app
+from benchmark.cli.options import DEFAULT_REPORTS
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.disfa.protocol import DISFA
 from benchmark.datasets.gft.protocol import GFT
 from benchmark.submit.adapters import adapter_names, open_adapter
 from benchmark.submit.base import Adapter, Scale
+from tests.docs.test_commands import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 SUBMIT = (DOCS / "submit.md").read_text(encoding="utf-8")
@@ -56,6 +58,13 @@ def test_options_of_the_page_exist(page: str, command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
     assert said
     assert not {option for option in said if option not in shown}
+
+
+def test_help_and_page_name_the_same_default_results() -> None:
+    default = parse(["score"])["results"].relative_to(DEFAULT_REPORTS.parent).as_posix()
+    assert f"Without it they are the\n  committed ones, `{default}`" in SUBMIT
+    shown = CliRunner().invoke(app, ["score", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert f"none: {default}" in " ".join(shown.replace("│", " ").split())
 
 
 def test_linked_pages_exist() -> None:
