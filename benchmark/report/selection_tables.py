@@ -179,7 +179,7 @@ def _answer(audited: AuditedGroup) -> Iterator[str]:
 
 
 def _about_looking(audited: AuditedGroup) -> Iterator[str]:
-    """Yield what the test labels are worth, above the honest choice of the same kind and above the rule of this suite."""
+    """Yield what the test labels are worth above the honest choice of the same kind, and above this suite's rule."""
     worth = [
         (100 * float(np.mean(gains)), rule.title)
         for rule in LOOKING
