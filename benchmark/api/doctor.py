@@ -143,7 +143,7 @@ def _sightings(root: Path, known: Mapping[str, Dataset]) -> dict[str, Sighting]:
 
 
 def _sight(folder: Path, dataset: Dataset) -> Sighting | None:
-    """What a dataset recognises in a folder; an archive of all of it comes before archives of parts."""
+    """The best sighting of a dataset in a folder; an archive of all of it comes before archives of parts."""
     seen = dataset.recognise(folder)
     packed = None if seen is not None and seen.readable else packed_as(folder, dataset.folder)
     if packed is None:
