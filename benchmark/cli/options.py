@@ -113,6 +113,16 @@ Runs = Annotated[
         show_default=False,
     ),
 ]
+NamedRuns = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MALBENCH_RUNS",
+        help="A store that is there; none: runs/.",
+        parser=path_of,
+        metavar="DIR",
+        show_default=False,
+    ),
+]
 Cache = Annotated[
     Path,
     typer.Option(
@@ -150,7 +160,7 @@ LastReport = Annotated[
         "--out",
         parser=path_of,
         metavar="DIR",
-        help="Folder of the report whose results are read if the store has none; none: reports/.",
+        help="Folder of the report whose results are read if runs/ has none; none: reports/.",
         show_default=False,
     ),
 ]

@@ -23,6 +23,7 @@ from benchmark.cli.options import (
     Dataset,
     Device,
     Methods,
+    NamedRuns,
     Overrides,
     Parts,
     Processes,
@@ -34,6 +35,7 @@ from benchmark.cli.options import (
     path_of,
 )
 from benchmark.core.errors import Interrupted, UserError
+from benchmark.core.places import no_store
 from benchmark.core.words import counted
 
 if TYPE_CHECKING:
@@ -219,7 +221,7 @@ def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path
 
 
 def verify(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -237,6 +239,8 @@ def verify(
     threads: Threads = 0,
 ) -> None:
     """Repeat the first steps of finished trials, score their stored predictions again, and mark those that agree."""
+    if runs is not None and not runs.exists():
+        raise no_store(runs)
     from rich.console import Console
 
     from benchmark.api.verification import DIFFERS
@@ -246,7 +250,7 @@ def verify(
     console = Console()
     with listening(console) as listener:
         outcomes = verify_trials(
-            runs,
+            runs or DEFAULT_RUNS,
             results=results,
             keys=tuple(key or ()),
             steps=steps,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of
-from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, ProfileName, Root, Runs
-from benchmark.core.places import check_store
+from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, NamedRuns, ProfileName, Root
+from benchmark.core.places import check_store, no_store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +25,7 @@ WATCH_S = 3.0
 
 
 def status(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     dataset: Annotated[
         str,
         typer.Option(
@@ -52,7 +52,10 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
-    check_store(runs)
+    store = runs or DEFAULT_RUNS
+    check_store(store)
+    if runs is not None and not runs.exists():
+        raise no_store(runs)
     check_known(method, all_methods(), "method")
     from benchmark.cli.console import detail, standings
     from benchmark.store.summary import Contents
@@ -64,7 +67,7 @@ def status(
     def look() -> list[tuple[TrialSummary, State]]:
         return [
             (seen, state)
-            for seen, state in standings(runs, present, contents)
+            for seen, state in standings(store, present, contents)
             if dataset in {"", seen.dataset} and method in {"", seen.method}
         ]
 
@@ -82,13 +85,14 @@ def status(
         console.out(json.dumps(rows, indent=2), highlight=False)
         return
     if not watch:
-        console.print(_page(look(), runs, every=every))
+        standing = look()
+        console.print(_page(standing, store, every=every), soft_wrap=not standing)  # a path is not to be broken
         return
     with Live(console=console, auto_refresh=False) as live:
         running = True
         while running:
             seen_now = look()
-            live.update(_page(seen_now, runs, every=every), refresh=True)
+            live.update(_page(seen_now, store, every=every), refresh=True)
             running = any(state == State.RUNNING for _, state in seen_now)
             time.sleep(WATCH_S if running else 0)
 

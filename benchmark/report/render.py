@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.core.atomic import write_atomically
@@ -40,6 +41,7 @@ def build_report(
     faces: WeighedFaces | None = None,
     splits: Sequence[Results] = (),
     cross: Results | None = None,
+    notice: str = "",
 ) -> list[Path]:
     """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
@@ -54,6 +56,7 @@ def build_report(
         faces: Images and weights of Figures 5 and 6; None for a report that names the command that draws them.
         splits: Results of `malbench splits`, for the audit.
         cross: Results of `malbench cross`, for the audit.
+        notice: Sentences at the top of the pages; "" for none.
 
     Returns:
         The files written.
@@ -62,9 +65,9 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    context = build_context(readable_results(results))
+    context = replace(build_context(readable_results(results)), notice=notice)
     beside = audit_beside([section.group for section in context.groups], splits, cross)
-    audit = render_audit([section.selection for section in context.groups], beside, templates)
+    audit = render_audit([section.selection for section in context.groups], beside, templates, notice=notice)
     out.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, "report") as scratch:
         with ThreadPoolExecutor(1) as pool:
@@ -161,7 +164,11 @@ def render_markdown(
 
 
 def render_audit(
-    sections: Sequence[SelectionContext], beside: Beside | None = None, templates: Path | None = None
+    sections: Sequence[SelectionContext],
+    beside: Beside | None = None,
+    templates: Path | None = None,
+    *,
+    notice: str = "",
 ) -> str:
     """Text of `audit.md`.
 
@@ -169,10 +176,11 @@ def render_audit(
         sections: The audit of each group.
         beside: Metrics, splits and other datasets; None for none.
         templates: Folder of the template; None for the suite's.
+        notice: Sentences at the top of the page; "" for none.
 
     Raises:
         UserError: The template is missing.
     """
     return markdown_template(f"{AUDIT}.j2", templates).render(
-        sections=sections, beside=beside or Beside(), nothing=NOTHING
+        sections=sections, beside=beside or Beside(), nothing=NOTHING, notice=notice
     )

@@ -111,6 +111,8 @@ class ReportContext:
     ambiguities: Table
     faults: tuple[UserError, ...] = ()
     """Errors of the groups that cannot be shown."""
+    notice: str = ""
+    """Sentences at the top of the pages; "" for none."""
 
     @property
     def unjudged(self) -> list[GroupContext]:
