@@ -91,7 +91,7 @@ def find_results(runs: Path | None, out: Path, results: Path | None) -> Found:
         raise UserError(
             "no finished trial",
             where=source,
-            expected="trial folders with DONE, or a results file",
+            expected="a store with finished trials, or a results file",
             remedy=_REMEDY if runs is None or results is not None else f"{_REMEDY}, or another store with --runs",
         )
     return Found(source, stored)
@@ -258,7 +258,7 @@ def _some_results(source: Path) -> Results:
         raise UserError(
             "no finished trial",
             where=source,
-            expected="a results file, or a store with trial folders that have DONE",
+            expected="a results file, or a store with finished trials",
             found="no trial",
             remedy="name a file that `malbench report` or `malbench score` wrote",
         )

@@ -26,6 +26,11 @@ def report_of(store: Path) -> Path:
     return store / "report"
 
 
+def predictions_of(store: Path) -> Path:
+    """Default folder of predictions by the trials of a store: of people's own photographs, so Git must ignore it."""
+    return store / "predictions"
+
+
 def default_reports() -> Path:
     """Folder of the committed reports: `reports/` of the checkout, else of the current folder."""
     return (PROJECT if is_checkout() else Path()) / "reports"

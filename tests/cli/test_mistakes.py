@@ -79,6 +79,8 @@ report --out TMP/file.txt
 report --out ROOT/reports
 report --publish --out TMP/folder
 report --runs TMP/empty --out TMP/out
+report --runs TMP/runz
+metrics --runs TMP/nowhere
 report --publish
 report --with TMP/folder
 claims --results absent.parquet
@@ -104,8 +106,11 @@ score TMP/nan.csv bp4d --name x --from openface
 score TMP/nan.csv --template bp4d
 score --template bp4d --out TMP/file.txt
 predict absent.jpg
-predict TMP/file.txt --runs TMP/empty
-predict TMP/file.txt --trial zzz
+predict TMP/folder
+predict TMP/file.txt
+predict TMP/photo.jpg --runs TMP/empty
+predict TMP/photo.jpg --trial zzz
+predict TMP/photo.jpg --zoom 3
 predict TMP/folder --zoom big
 status --method mla
 status --runs TMP/file.txt
@@ -152,7 +157,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("folder", "empty", "full"):
         (tmp_path / name).mkdir()
     (tmp_path / "full/file.txt").write_text("here\n")
-    (tmp_path / "file.txt").write_text("no table, no picture\n")
+    for name in ("file.txt", "photo.jpg"):
+        (tmp_path / name).write_text("no table, no picture\n")
     (tmp_path / "wrong.toml").write_text("[train]\nsteps = 'many'\n")
     (tmp_path / "broken.toml").write_text("[train\n")
     (tmp_path / "unknown.csv").write_text("subject,sequence,frame,AU99\nF001,F001/T1,1,0.5\n")

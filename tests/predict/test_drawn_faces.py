@@ -56,6 +56,7 @@ def test_the_command_predicts_and_names_the_page(
     status, said = malbench("predict", drawn, "--trial", key[:8], "--faces", "whole", *where)
     assert status == 0, said
     assert f"open {tmp_path / 'out' / 'index.html'}" in said
+    assert "drawn faces" in said
     assert key in said
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) >= 20
 
@@ -79,4 +80,5 @@ def test_mistakes_are_told_in_one_block(
     assert status == 2
     assert said in text
     assert "Traceback" not in text
+    assert text.startswith("error: ")  # no warning about the model comes before it
     assert not (tmp_path / "out").exists()
