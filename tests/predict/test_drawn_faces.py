@@ -56,7 +56,6 @@ def test_the_command_predicts_and_names_the_page(
     status, said = malbench("predict", drawn, "--trial", key[:8], "--faces", "whole", *where)
     assert status == 0, said
     assert f"open {tmp_path / 'out' / 'index.html'}" in said
-    assert "drawn faces" in said
     assert key in said
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) >= 20
 
