@@ -14,9 +14,9 @@ from benchmark.cli.names import (
     completing,
     completing_list,
     dataset_of,
-    method_of,
     methods_and_sets,
     methods_of,
+    one_method_of,
     part_of,
     profile_of,
     seed_of,
@@ -67,7 +67,7 @@ Methods = Annotated[
         help=f"A method, or a set of them; repeatable. `paper`, the default: {', '.join(method_names('paper'))}. "
         f"`beyond`: {', '.join(method_names('beyond'))}. `controls`: {', '.join(method_names('control'))}. "
         "`all`: `paper` and `beyond`.",
-        parser=method_of,
+        parser=one_method_of,
         metavar="NAME",
         autocompletion=completing(methods_and_sets),
     ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of
+from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of, only_method_of
 from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, NamedRuns, ProfileName, Root
 from benchmark.core.places import check_store, no_store
 
@@ -38,7 +38,10 @@ def status(
     method: Annotated[
         str,
         typer.Option(
-            parser=method_of, metavar="NAME", autocompletion=completing(all_methods), help="Only trials of this method."
+            parser=only_method_of,
+            metavar="NAME",
+            autocompletion=completing(all_methods),
+            help="Only trials of this method.",
         ),
     ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing runs.")] = False,
@@ -142,13 +145,11 @@ def methods(
     from rich.padding import Padding
     from rich.text import Text
 
-    from benchmark.api.request import default_profile
+    from benchmark.api.request import check_methods, default_profile
     from benchmark.config.profile import load_profile
-    from methods import check_names
-    from methods import names as method_names
 
     settings, _ = load_profile(profile or default_profile(data))
-    check_names(method for method in name or () if method not in method_names("stage"))
+    check_methods(name or (), all_methods())
     from rich.console import Console
 
     from benchmark.trials.describe import describe

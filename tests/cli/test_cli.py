@@ -88,7 +88,7 @@ def edit(file: Path, line: int, text: str) -> None:
         (wrong_dataset, [], ["no AU coding files", "basic"]),
         (no_rafdb, [], ["lacks RAF-DB"]),
         (damage_nothing, ["--method", "mall"], ["unknown method 'mall'", "did you mean 'mal'"]),
-        (damage_nothing, ["--set", "train.stebs=3"], ["unknown setting 'train.stebs'", "did you mean 'steps'"]),
+        (damage_nothing, ["--set", "train.stebs=3"], ["unknown setting 'train.stebs'", "did you mean 'train.steps'"]),
         (damage_nothing, ["--part", "fold1"], ["unknown part 'fold1'", "part1"]),
         (damage_nothing, ["--set", "method.backbone=resnet43"], ["unknown timm backbone 'resnet43'", "did you mean"]),
         (
