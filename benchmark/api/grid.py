@@ -359,11 +359,19 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        said = str(error).splitlines()[0][:160]
         raise UserError(
             f"the device '{name}' cannot be used",
-            found="a name that torch does not know" if "Expected one of" in said else said,
+            found="a name that torch does not know" if "Expected one of" in str(error) else _devices(),
             expected="a device that this machine has",
             remedy="--device auto takes the first GPU, and the CPU where there is none; --device cpu always works",
         ) from error
     return device
+
+
+def _devices() -> str:
+    """The devices of this machine that torch can use, in words."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    return ", ".join(there) + ("" if len(there) > 1 else " alone: no GPU, or no driver for it")

@@ -273,7 +273,7 @@ def tell_needs(console: Console, grid: Grid, *, list_trials: bool) -> None:
         needed = grid.needs()
         console.print(
             f"trials to run: {len(grid.waiting)}; {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step"
-            f" of {escape(needed.largest)} holds {size(needed.memory)} at least",
+            f" of {escape(needed.largest)} needs at least {size(needed.memory)} of memory",
             soft_wrap=True,
         )
         grid.check_needs(needed)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from benchmark import __version__, datasets
@@ -212,3 +213,16 @@ def test_a_path_with_brackets_is_told_whole(malbench: Malbench, tmp_path: Path) 
     status, said, _ = malbench("cost", "--out", out)
     assert status == 0
     assert f"wrote {out / 'cost.md'}" in said
+
+
+@pytest.mark.parametrize("words", [("help",), ("help", "run"), ("data", "help"), ("data", "help", "check")])
+def test_help_is_a_command_too(words: tuple[str, ...], malbench: Malbench) -> None:
+    asked = [word for word in words if word != "help"]
+    assert malbench(*words) == malbench(*asked, "--help")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_told_in_own_words(malbench: Malbench) -> None:
+    status, _, error = malbench("run", "bp4d", "--device", "cuda")
+    assert (status, "http" in error) == (2, False)
+    assert "found:    cpu alone: no GPU, or no driver for it" in error
