@@ -91,7 +91,12 @@ def run(
         str, typer.Option("--trial", metavar="KEY", help="Of those chosen, this trial, after what it starts from.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Train nothing: where each trial stands, and what those to do will take.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Train nothing: where each trial stands, and what those to do will take. The frames are read for it, "
+            "or the stand-in's faces drawn, which takes minutes the first time.",
+        ),
     ] = False,
 ) -> None:
     """Train and score every trial of DATASET that is not done."""
@@ -122,6 +127,12 @@ def run(
     from benchmark.cli.console import listening, tell_needs
 
     console = Console()
+    if dry_run:
+        console.print(
+            "a dry run trains nothing, but needs the frames, on which the keys of trials depend: without --data, faces "
+            "are drawn first, unless the cache has them",
+            soft_wrap=True,
+        )
     with listening(console) as listener:
         queue = _slurm_queue(runs) if request.on_cluster else None
         grid = plan_grid(request, listener)

@@ -162,26 +162,34 @@ def methods(
         console.print_json(json.dumps(described))
         return
     for about in described:
+        own = {key: setting for key, setting in about["settings"].items() if not setting["shared"]}
         facts = [
             f"row {about['paper_row']}" if about["paper_row"] else about["place"],
             f"streams {' '.join(about['streams'])}",
             *(f"starts from {stage}" for stage in about["prerequisites"].values()),
             f"{about['parameters']:,} parameters",
         ]
-        shown = [f"{key} = {setting['value']}" for key, setting in about["settings"].items() if not setting["shared"]]
+        # The names alone in the list of all methods; for one method, each with its meaning below.
+        shown = [] if name else [f"{key} = {setting['value']}" for key, setting in own.items()]
         text = "\n".join(
             [
                 about["summary"],
-                about["citation"],
-                *(["settings: " + ", ".join(shown)] if shown else []),
+                *([f"source: {about['citation']}"] if about["citation"] else []),
+                *([f"settings: {', '.join(shown)}"] if shown else []),
             ]
         )
         console.print(Text(about["method"], style="bold"), Text(f"({'; '.join(facts)})", style="dim"))
         console.print(Padding(Text(text), (0, 0, 0, 2)))
         for key, setting in about["settings"].items() if name else []:
             console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
-    more = "" if name else "; settings that all share and what each means: malbench methods NAME"
-    console.print(f"profile {settings.name}{more}")
+    more = "codes such as (A3) are readings of the paper: docs/protocol.md"
+    if not name:
+        more = "settings that all share and what each means: malbench methods NAME"
+    console.print(
+        f"these are values of the profile {settings.name}; for those of another: --profile NAME\n{more}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> None:

@@ -226,3 +226,13 @@ def test_a_device_that_is_not_there_is_told_in_own_words(malbench: Malbench) -> 
     status, _, error = malbench("run", "bp4d", "--device", "cuda")
     assert (status, "http" in error) == (2, False)
     assert "found:    cpu alone: no GPU, or no driver for it" in error
+
+
+def test_a_method_lists_each_setting_once_and_names_its_source(malbench: Malbench) -> None:
+    status, out, _ = malbench("methods", "mal", "--profile", "smoke")
+    assert status == 0
+    assert out.count("beta = ") == out.count("lr = ") == 1
+    assert "  source: Li & Shan" in out
+    assert "these are values of the profile smoke" in out
+    assert out.splitlines()[-1] == "codes such as (A3) are readings of the paper: docs/protocol.md"
+    assert "settings: " in malbench("methods", "--profile", "smoke")[1]  # of all methods: in one line each

@@ -270,10 +270,20 @@ def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     one = ("run", "bp4d", *SMALL, "--method", "mal", "--part", "part1")
     status, out, _ = malbench(*one, "--dry-run")
     assert (status, "1 trial: 1 to do" in out, "of disk" in out) == (0, True, True)
+    assert out.startswith("a dry run trains nothing, but needs the frames")
+    assert "time: no estimate" in out
     assert not (tmp_path / "runs").exists()
     assert malbench(*one)[0] == 0
     status, out, _ = malbench(*one, "--dry-run")
     assert (status, "1 trial: 1 done" in out, "of disk" in out) == (0, True, False)
+    assert "time:" not in out
+    status, out, _ = malbench(*one, "--seed", "1", "--method", "stl", "--dry-run")
+    (time_line,) = (line for line in out.splitlines() if line.startswith("time: "))
+    assert (status, time_line.startswith("time: about "), "finished trials of this store" in time_line) == (
+        0,
+        True,
+        True,
+    )
     assert "1 done" in malbench("status", "--watch")[1]
     assert malbench("report", "--out", tmp_path / "reports")[0] == 0
     figures = {file.name for file in (tmp_path / "reports/figures").iterdir()}
