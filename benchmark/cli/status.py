@@ -12,6 +12,7 @@ import typer
 
 from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of, only_method_of
 from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, NamedRuns, ProfileName, Root
+from benchmark.config.names import dataset_names
 from benchmark.core.places import check_store, no_store
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from benchmark.store.summary import TrialSummary
     from benchmark.trials.states import State
 
+SUITE = ("bp4d", "disfa", "gft", "rafdb")
+"""Datasets with a page of their own in docs/data/."""
 WATCH_S = 3.0
 """Seconds between two updates of `status --watch`."""
 
@@ -192,7 +195,19 @@ def methods(
     )
 
 
-def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> None:
+def datasets(
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(
+            parser=dataset_of,
+            metavar="[NAME]...",
+            autocompletion=completing(dataset_names),
+            help="Only these, with their folder below the data root and their page of the documentation.",
+        ),
+    ] = None,
+    profile: ProfileName = "standin",
+    as_json: JsonFlag = False,
+) -> None:
     """List every dataset: its kind, AUs or labels, parts, and its table in the paper."""
     from rich.console import Console
 
@@ -201,24 +216,29 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
     from benchmark.datasets.declared import Declared
 
     settings, _ = load_profile(profile or "standin")
+    known = (*names("au", settings), *names("fe", settings))
+    for wanted in name or ():
+        check_known(wanted, known, "dataset")
     rows: list[dict[str, Any]] = []
-    for name in names("au", settings):
-        au = open_au(name, settings)
+    for dataset in names("au", settings):
+        au = open_au(dataset, settings)
         rows.append(
             {
-                "dataset": name,
+                "dataset": dataset,
                 "kind": "au",
                 "title": au.title,
                 "aus": list(au.protocol.au_names),
                 "parts": list(au.protocol.parts),
                 "printed": "" if au.printed is None else f"Table {au.printed.number}",
-                "reader": isinstance(au, Declared) and name not in settings.datasets,
+                "reader": isinstance(au, Declared) and dataset not in settings.datasets,
+                "folder": au.folder,
             }
         )
-    for name in names("fe", settings):
-        fe = open_fe(settings, name)
-        reader = isinstance(fe, Declared) and name not in settings.datasets
-        rows.append({"dataset": name, "kind": "fe", "title": fe.title, "reader": reader})
+    for dataset in names("fe", settings):
+        fe = open_fe(settings, dataset)
+        reader = isinstance(fe, Declared) and dataset not in settings.datasets
+        rows.append({"dataset": dataset, "kind": "fe", "title": fe.title, "reader": reader, "folder": fe.folder})
+    rows = [row for row in rows if not name or row["dataset"] in name]
     console = Console()
     if as_json:
         console.print_json(json.dumps(rows))
@@ -229,3 +249,7 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
         if row["reader"]:
             facts = ["a reader for datasets that a profile declares (docs/datasets.md)"]
         console.print(f"{row['dataset']} ({row['kind'].upper()}): {'; '.join(facts)}", soft_wrap=True)
+        if name and not row["reader"]:
+            own = f"docs/data/{row['dataset']}.md"
+            page = own if row["dataset"] in SUITE else "docs/datasets.md"
+            console.print(f"  below the data root: {row['folder']}/\n  page: {page}", soft_wrap=True, markup=False)

@@ -236,3 +236,16 @@ def test_a_method_lists_each_setting_once_and_names_its_source(malbench: Malbenc
     assert "these are values of the profile smoke" in out
     assert out.splitlines()[-1] == "codes such as (A3) are readings of the paper: docs/protocol.md"
     assert "settings: " in malbench("methods", "--profile", "smoke")[1]  # of all methods: in one line each
+
+
+def test_one_dataset_has_its_folder_and_its_page(malbench: Malbench) -> None:
+    for name, folder in (("BP4D", "BP4D"), ("rafdb", "RAF-DB")):
+        status, out, _ = malbench("datasets", name)
+        lines = out.splitlines()
+        assert (status, len(lines)) == (0, 3)
+        assert lines[0].startswith(f"{name.lower()} (")
+        assert lines[1] == f"  below the data root: {folder}/"
+        page = lines[2].removeprefix("  page: ")
+        assert (Path(__file__).parents[2] / page).is_file()
+    assert [row["dataset"] for row in json.loads(malbench("datasets", "gft", "--json")[1])] == ["gft"]
+    assert len(malbench("datasets")[1].splitlines()) > 4

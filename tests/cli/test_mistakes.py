@@ -127,6 +127,8 @@ status --method mla
 status --runs TMP/file.txt
 methods mla
 datasets --profile smoek
+datasets bp5d
+help rnu
 data
 data chek
 data check bp4d
