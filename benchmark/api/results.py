@@ -101,7 +101,7 @@ _REMEDY = "run `malbench run bp4d` first, or name a file with --results"
 
 
 def _notice(out: Path) -> str:
-    """What a reader must know who asked for the results of a store that holds none."""
+    """Sentences for a reader who asked for the results of a store that holds none."""
     if out.resolve() == default_reports().resolve():
         return "Your store holds no trial. These are the committed results of the repository."
     return f"Your store holds no trial. These are the results of the last report in {out}."
