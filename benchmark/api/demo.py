@@ -93,7 +93,7 @@ def write_demo_page(request: GridRequest) -> Demonstrated:
     every_au = 100 * mean_over_parts(all_positive(group.reference)).ave
     remark = _remark(group, best=max(score for _, score in scores), every_au=every_au)
     out = request.runs.with_name(REPORTS)
-    write_report(request.runs, out, cache=request.cache, remark=remark)
+    write_report(request.runs, out, cache=request.cache, notice=remark)
     first = next(row for row in group.rows if row.method == METHODS[0])
     command = prediction_command(request.runs, str(first.trials["trial"].iloc[0]))
     return Demonstrated(out / PAGE, (*scores, (ALL_POSITIVE, every_au)), remark, command)

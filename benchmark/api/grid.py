@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from benchmark.launch.watch import Watch, watching
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.describe import Outputs
 from benchmark.trials.expand import AuSource, Selection, expand, method_hparams
-from benchmark.trials.order import estimated_cost, in_order
+from benchmark.trials.order import estimated_cost, in_order, measured_seconds
 from benchmark.trials.preflight import Needs, check_needs, existing, free_memory, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
@@ -92,6 +93,20 @@ class Grid:
     def free_disk(self) -> int:
         """Free bytes on the disk of the store."""
         return shutil.disk_usage(existing(self.runs)).free
+
+    def training_seconds(self) -> float | None:
+        """Estimated seconds until all waiting trials are trained; None if the store has none with such settings.
+
+        Methods that the store has trained give the time of a unit of the estimated cost of the others.
+        """
+        costs = {trial.key: estimated_cost(trial, self.registry) for trial in self.waiting}
+        measured = {trial.key: measured_seconds(trial, self.runs) for trial in self.waiting}
+        known = {key: seconds for key, seconds in measured.items() if math.isfinite(seconds)}
+        if not known:
+            return None
+        unit = sum(known.values()) / sum(costs[key] for key in known)
+        each = [known.get(key, unit * cost) for key, cost in costs.items()]
+        return max(sum(each) / self.sharing().processes, *each)
 
     def run(self, stop: Callable[[], bool] = lambda: False, others: Others | None = None) -> list[Outcome]:
         """Run every trial that is not done, in as many processes as `execution` says.
@@ -368,11 +383,19 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        said = str(error).splitlines()[0][:160]
         raise UserError(
             f"the device '{name}' cannot be used",
-            found="a name that torch does not know" if "Expected one of" in said else said,
+            found="a name that torch does not know" if "Expected one of" in str(error) else _devices(),
             expected="a device that this machine has",
             remedy="--device auto takes the first GPU, and the CPU where there is none; --device cpu always works",
         ) from error
     return device
+
+
+def _devices() -> str:
+    """The devices of this machine that torch can use, in words."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    return ", ".join(there) + ("" if len(there) > 1 else " alone: no GPU, or no driver for it")

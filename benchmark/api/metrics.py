@@ -22,9 +22,9 @@ def write_metrics_page(
     """Write `metrics.md`: finished trials under every metric, by person and by group of people.
 
     Args:
-        runs: The store.
-        out: Folder of the page; None for `report` in the store. If the store has no finished trial, the results in
-            this folder are read, or, for None, the committed ones.
+        runs: The store. None for the default one: if it has no finished trial, the results in `out` are read, or, for
+            None, the committed ones, and the page says so.
+        out: Folder of the page; None for `report` in the store.
         results: Results file to use instead of the store.
         publish: Write into the committed `reports/`.
         listener: Receives a note that names the source.
@@ -39,8 +39,9 @@ def write_metrics_page(
         >>> from pathlib import Path
         >>> page = write_metrics_page(Path("runs"))  # doctest: +SKIP
     """
-    runs = runs or default_runs()
-    folder = page_folder(out, runs, publish=publish)
-    source, stored = find_results(runs, out or default_reports(), results)
-    listener.note(f"from {source}")
-    return write_metrics(stored, folder)
+    folder = page_folder(out, runs or default_runs(), publish=publish)
+    found = find_results(runs, out or default_reports(), results)
+    if found.notice:
+        listener.note(found.notice)
+    listener.note(f"from {found.source}")
+    return write_metrics(found.results, folder, notice="" if publish else found.notice)

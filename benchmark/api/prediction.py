@@ -12,7 +12,8 @@ from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
 from benchmark.core.places import default_runs
 from benchmark.predict.choose import choose_trial
-from benchmark.predict.media import check_there
+from benchmark.predict.crops import check_zoom
+from benchmark.predict.media import find_media
 from benchmark.predict.model import Model, load_model
 from benchmark.predict.run import Predicted, predict_path
 from benchmark.predict.work import Settings
@@ -86,9 +87,9 @@ def predict(
             found=f"every {settings.every}, batch_size {settings.batch_size}",
             remedy="give a larger number",
         )
-    check_there(Path(path))  # before a network is chosen and loaded
+    # Before a network is chosen and loaded.
+    check_zoom(settings.zoom)
+    find_media(Path(path), Path(out))
     torch.set_num_threads(threads or available_cores())
     model = load_predictor(trial, runs, device)
-    if model.warning:
-        listener.note(model.warning)
-    return predict_path(model, Path(path), Path(out), settings, listener.progress)
+    return predict_path(model, Path(path), Path(out), settings, listener.progress, note=listener.note)

@@ -12,7 +12,8 @@ from benchmark.config.settings import Profile
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.places import check_store, default_cache, default_runs
 from benchmark.datasets.folds import resplit
-from methods import check_names, names
+from methods import discover, names
+from methods.catalog import FOLDER
 
 METHOD_SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "paper": lambda: names("paper"),
@@ -168,13 +169,13 @@ def check_request(request: GridRequest) -> CheckedRequest:
         >>> check_request(GridRequest("bp4d", methods=("mla",)))
         Traceback (most recent call last):
         benchmark.core.errors.UserError: unknown method 'mla'
-          expected: the name of a file in methods/ that registers a method
-          found:    'mla'
+          expected: a method; `malbench methods` lists them
           remedy:   did you mean 'mal'? ...
     """
     profile, overrides = load_profile(request.profile or default_profile(request.root), request.overrides)
     check_store(request.runs)
     datasets.check_name(request.dataset, "au", profile)
+    _check_declared(request, profile)
     datasets.check_name(profile.data.fe, "fe", profile)
     methods = method_names(request.methods, rows=request.rows)
     for section, tables in (("methods", profile.methods), ("readings", profile.readings)):
@@ -186,6 +187,23 @@ def check_request(request: GridRequest) -> CheckedRequest:
             if part not in known:
                 raise UserError(f"unknown part '{part}' of {request.dataset}", remedy=did_you_mean(part, known))
     return CheckedRequest(request, profile, overrides, methods)
+
+
+def _check_declared(request: GridRequest, profile: Profile) -> None:
+    """Refuse trials on a reader that nobody gave a file to read: they would run on drawn people.
+
+    Raises:
+        UserError: The dataset is a reader, and neither a data root nor a setting of it is given.
+    """
+    name = request.dataset
+    if datasets.is_reader(name) and request.root is None and name not in profile.sections:
+        raise UserError(
+            f"'{name}' reads datasets of your own, and none is named",
+            expected="a profile that declares one, e.g. mine: "
+            f'[datasets.mine] with reader = "{name}" and folder = "FOLDER" (below ROOT)',
+            remedy="run it by its name: `malbench run mine --profile FILE --data ROOT`; docs/datasets.md shows such a "
+            "profile; the suite's own datasets are those of `malbench datasets`",
+        )
 
 
 def _check_sections(section: str, tables: Iterable[str], profile: Profile) -> None:
@@ -221,5 +239,29 @@ def method_names(wanted: Iterable[str], *, rows: Iterable[str] = ()) -> tuple[st
     """
     given = list(wanted) or ([] if list(rows) else ["paper"])
     methods = tuple(member for name in given for member in (METHOD_SETS[name]() if name in METHOD_SETS else (name,)))
-    check_names(methods)
+    check_methods(methods, names())
     return methods
+
+
+def check_methods(wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a name that is none of the known methods.
+
+    Args:
+        wanted: The names.
+        known: Names of methods, and of stages where they count.
+
+    Raises:
+        UserError: There is no such method, or its file cannot be imported.
+    """
+    options = tuple(known)
+    for name in wanted:
+        if name not in options:
+            file = FOLDER / f"{name}.py"
+            if name.isidentifier() and file.is_file():
+                discover()  # a file that cannot be imported says why
+            raise UserError(
+                f"unknown method '{name}'",
+                expected="a method; `malbench methods` lists them",
+                found=f"{file}: a stage that methods start from, or support code" if file.is_file() else None,
+                remedy=did_you_mean(name, options),
+            )

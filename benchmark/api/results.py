@@ -13,7 +13,7 @@ from benchmark.api.pages import page_folder
 from benchmark.api.publish import check_publishable
 from benchmark.api.weighed import faces_of_file, faces_of_store
 from benchmark.core.errors import UserError, near_keys, wrong_path
-from benchmark.core.places import default_cache, default_reports, default_runs, report_of
+from benchmark.core.places import default_cache, default_reports, default_runs, no_store, report_of
 from benchmark.report.calibration import calibration_table
 from benchmark.report.cells import Table
 from benchmark.report.claims import JudgedClaim, judge_claims
@@ -47,41 +47,64 @@ def read_results(source: Path | str | None = None) -> Results:
     return Results.read(path).mark_stale(sources) if path.is_file() else read_store(path, sources)
 
 
-def find_results(runs: Path, out: Path, results: Path | None) -> tuple[Path, Results]:
-    """Read the first results among a named file, the store, and the last report in `out`.
+@dataclass(frozen=True)
+class Found:
+    """Results, and where they were.
+
+    Attributes:
+        source: The store or the file.
+        results: The results.
+        notice: Sentences for the reader if they are not those of the user's own store; "" if they are, or were named.
+    """
+
+    source: Path
+    results: Results
+    notice: str = ""
+
+
+def find_results(runs: Path | None, out: Path, results: Path | None) -> Found:
+    """Read the first results among a named file, the store, and, if no store was named, the last report in `out`.
 
     Args:
-        runs: The store.
+        runs: The store; None for the default store, beside which the last report counts, too.
         out: Folder of the report.
         results: Results file to use instead of both; None for none.
 
-    Returns:
-        Place of the results, and the results.
-
     Raises:
-        UserError: No place has a finished trial.
+        UserError: No place has a finished trial, or there is no such store.
 
     Example:
         >>> from pathlib import Path
-        >>> place, results = find_results(Path("runs"), Path("reports"), None)
-        >>> results.trials.empty
+        >>> find_results(None, Path("reports"), Path("reports/results.parquet")).results.trials.empty
         False
     """
-    source = results or runs
     if results is not None:
         _check_source(results)
+    elif runs is not None and not runs.exists():
+        raise no_store(runs)
+    source = results or runs or default_runs()
     stored = read_results(source)
     kept = out / "results.parquet"
-    if results is None and stored.trials.empty and kept.is_file():
-        source, stored = kept, read_results(kept)
+    if stored.trials.empty and runs is None and results is None and kept.is_file():
+        return Found(kept, read_results(kept), _notice(out))
     if stored.trials.empty:
         raise UserError(
             "no finished trial",
             where=source,
-            expected="trial folders with DONE, or a results file",
-            remedy="run `malbench run bp4d` first, or name a file with --results",
+            expected="a store with finished trials, or a results file",
+            remedy=_REMEDY if runs is None or results is not None else f"{_REMEDY}, or another store with --runs",
         )
-    return source, stored
+    return Found(source, stored)
+
+
+_REMEDY = "run `malbench run bp4d` first, or name a file with --results"
+
+
+def _notice(out: Path) -> str:
+    """Sentences for a reader who asked for the results of a store that holds none."""
+    if out.resolve() == default_reports().resolve():
+        return "Your store holds no trial. These are the committed results of the repository."
+    return f"Your store holds no trial. These are the results of the last report in {out}."
 
 
 @dataclass(frozen=True)
@@ -123,22 +146,22 @@ def write_report(
     trial: str = "",
     cache: Path | None = None,
     publish: bool = False,
-    remark: str = "",
+    notice: str = "",
     listener: Listener = SILENT,
 ) -> list[Path]:
     """Build tables, page and figures from finished trials.
 
     Args:
-        runs: The store.
-        out: Folder of the report; None for `report` in the store. If the store has no finished trial, the results in
-            this folder are read, or, for None, the committed ones.
+        runs: The store. None for the default one: if it has no finished trial, the results in `out` are read, or, for
+            None, the committed ones, and the pages say so.
+        out: Folder of the report; None for `report` in the store.
         results: Results file to use instead of the store.
         beside: Further results files, for example of scored predictions.
         faces: Data root of the images of Figures 5 and 6; not needed for the stand-in.
         trial: Key of the trial of Figures 5 and 6, whose folder is in the store; "" for the first of MAL there.
         cache: Folder of packed frames and stand-ins.
         publish: Write into the committed `reports/`, which needs clean and complete results.
-        remark: Sentence about all results, at the top of the pages; "" for none.
+        notice: Sentences about all results, at the top of the pages; "" for none.
         listener: Receives progress.
 
     Returns:
@@ -152,12 +175,16 @@ def write_report(
         >>> from benchmark import api
         >>> files = api.write_report("runs")  # doctest: +SKIP
     """
-    runs = default_runs() if runs is None else Path(runs)
+    asked = None if runs is None else Path(runs)
+    runs = asked or default_runs()
     folder = page_folder(None if out is None else Path(out), runs, publish=publish)
     if faces is not None and not faces.is_dir():
         remedy = "correct --faces; Figures 5 and 6 of a stand-in need no --faces"
         raise wrong_path(faces, "folder", expected="the data root of the trials", remedy=remedy)
-    source, stored = find_results(runs, default_reports() if out is None else folder, results)
+    found = find_results(asked, default_reports() if out is None else folder, results)
+    source, stored = found.source, found.results
+    if found.notice:
+        listener.note(found.notice)
     if source != runs and faces is not None and not trial:
         raise UserError(
             "a results file holds no images for Figures 5 and 6",
@@ -193,7 +220,8 @@ def write_report(
         reason = error.what if isinstance(error, UserError) else str(error)
         listener.note(f"Figures 5 and 6 are left out: {reason}")
     others = find_other_results(source, folder)
-    return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross, remark=remark)
+    notice = " ".join(filter(None, (notice, "" if publish else found.notice)))
+    return build_report(stored, folder, faces=weighed, splits=others.splits, cross=others.cross, notice=notice)
 
 
 def _check_source(source: Path) -> None:
@@ -232,7 +260,7 @@ def _some_results(source: Path) -> Results:
         raise UserError(
             "no finished trial",
             where=source,
-            expected="a results file, or a store with trial folders that have DONE",
+            expected="a results file, or a store with finished trials",
             found="no trial",
             remedy="name a file that `malbench report` or `malbench score` wrote",
         )
@@ -285,20 +313,17 @@ def calibrate_results(files: Sequence[Path]) -> Table:
     return calibration_table(group_results(readable_results(together)))
 
 
-def judge_paper_claims(places: tuple[Path, Path, Path | None] | None) -> tuple[JudgedClaim, ...]:
+def judge_paper_claims(found: Results | None) -> tuple[JudgedClaim, ...]:
     """Judge the paper's claims on its printed tables, and on our runs.
 
     Args:
-        places: Store, folder of the report and results file, as for `find_results`; None for the printed tables only.
+        found: Results of our runs; None for the printed tables only.
 
     Returns:
         One judged claim per claim of the paper.
-
-    Raises:
-        UserError: There is no finished trial.
 
     Example:
         >>> judge_paper_claims(None)[0].claim.id
         'C01'
     """
-    return judge_claims(() if places is None else group_results(readable_results(find_results(*places)[1])))
+    return judge_claims(() if found is None else group_results(readable_results(found)))

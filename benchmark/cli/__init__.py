@@ -28,7 +28,7 @@ from benchmark.cli import (
     status,
     study,
 )
-from benchmark.cli.calls import CALL_ERROR, HELP_INSTEAD, Command, Group, mistake_of
+from benchmark.cli.calls import CALL_ERROR, HELP_INSTEAD, Command, Group, Printing, mistake_of
 from benchmark.cli.streams import BROKEN_PIPE, OutputClosed, ending_on_sigterm, prepare_streams
 from benchmark.core.errors import UserError
 
@@ -54,24 +54,29 @@ for command in (
     run.verify,
     predict.predict,
     score.score,
-    claims.claims,
-    report.calibrate,
-    report.compute,
-    audit.audit,
     report.cost,
     metrics.metrics,
     splits.splits,
     cross.cross,
+):
+    app.command(cls=Command)(command)
+for printing in (
+    claims.claims,
+    report.calibrate,
+    report.compute,
+    audit.audit,
     status.status,
     status.methods,
     status.datasets,
 ):
-    app.command(cls=Command)(command)
+    app.command(cls=Printing)(printing)
 data_app = typer.Typer(
     help="Write the stand-in; recognise, check or prepare a data root.", no_args_is_help=True, cls=Group
 )
-for data_command in (data.standin, data.sheet, data.check, data.doctor, data.prepare, data.import_lists):
+for data_command in (data.standin, data.sheet, data.prepare, data.import_lists):
     data_app.command(cls=Command)(data_command)
+for data_printing in (data.check, data.doctor):
+    data_app.command(cls=Printing)(data_printing)
 app.add_typer(data_app, name="data")
 
 

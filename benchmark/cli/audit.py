@@ -11,14 +11,13 @@ from benchmark.cli.options import (
     AU_NAMES,
     DEFAULT_CACHE,
     DEFAULT_REPORTS,
-    DEFAULT_RUNS,
     Cache,
     LastReport,
+    NamedRuns,
     Overrides,
     ProfileName,
     ResultsFile,
     Root,
-    Runs,
     dataset_argument,
     path_of,
 )
@@ -41,7 +40,7 @@ def audit(
             f"Dataset of the predictions: {AU_NAMES}, or one that the profile declares.", metavar="[DATASET]"
         ),
     ] = "",
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     out: LastReport = DEFAULT_REPORTS,
     results: ResultsFile = None,
     name: Annotated[
@@ -66,7 +65,9 @@ def audit(
     from benchmark.cli.console import listening
 
     if file is None:
-        Console().out(audit_trials(runs, out, results), highlight=False)
+        with listening(Console(stderr=True)) as listener:
+            page = audit_trials(runs, out, results, listener)
+        Console().out(page, highlight=False)
         return
     if not dataset:
         raise UserError(

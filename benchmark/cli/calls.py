@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from benchmark.cli.streams import BROKEN_PIPE, OutputClosed
 from benchmark.core.errors import UserError
 
 CALL_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
@@ -28,20 +31,67 @@ def _without_value(params: list[Any]) -> list[Any]:
     return params
 
 
+@contextmanager
+def _silent_if_closed() -> Iterator[None]:
+    """End without a word if the reader of the output has gone: nothing but output is lost.
+
+    Raises:
+        typer.Exit: It has gone.
+    """
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OutputClosed:
+        raise typer.Exit(BROKEN_PIPE) from None
+
+
 class Command(TyperCommand):
-    """A command whose help shows switches as switches."""
+    """A command whose help shows switches as switches, and whose mistakes name it."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """See `click.Command.get_params`."""
         return _without_value(super().get_params(ctx))
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """See `click.Command.make_context`, which prints the help."""
+        with _silent_if_closed():
+            return super().make_context(*arguments, **named)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `click.Command.parse_args`."""
+        try:
+            return super().parse_args(ctx, args)
+        except CALL_ERROR as error:
+            error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+            raise
+
+
+class Printing(Command):
+    """A command that only prints: if the reader of its output goes, it ends without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """See `click.Command.invoke`."""
+        with _silent_if_closed():
+            return super().invoke(ctx)
 
 
 class Group(TyperGroup):
-    """A group of commands whose help shows switches as switches."""
+    """A group of commands whose help shows switches as switches, and has a command `help`."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """See `click.Command.get_params`."""
         return _without_value(super().get_params(ctx))
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """See `click.Command.make_context`, which prints the help."""
+        with _silent_if_closed():
+            return super().make_context(*arguments, **named)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `click.Command.parse_args`; `help run` is `run --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
 
 
 def mistake_of(error: Any) -> UserError:
@@ -71,7 +121,8 @@ def _no_such_option(error: Any, command: str, context: Any) -> UserError:
 def _wrong_use(error: Any, command: str, context: Any) -> UserError:
     return UserError(
         error.message.replace(f"Option '{error.option_name}'", error.option_name).rstrip("."),
-        remedy=f"`{command} COMMAND --help` says what the options of a command take",
+        where=command,
+        remedy=f"`{command} --help` says what its options take",
     )
 
 
@@ -100,7 +151,7 @@ def _of_any_kind(error: Any, command: str, context: Any) -> UserError:
     message = error.format_message().rstrip(".")
     surplus = re.fullmatch(r"Got unexpected extra argument\S* \((.*)\)", message)
     return UserError(
-        f"too much in the call: {surplus[1]}" if surplus else message,
+        f"unexpected argument: {surplus[1]}" if surplus else message,
         where=command,
         expected=None if context is None else _usage(context),
         remedy=f"leave it out; `{command} --help` shows how the command is called",

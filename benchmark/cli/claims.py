@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_REPORTS, DEFAULT_RUNS, JsonFlag, LastReport, ResultsFile, Runs
+from benchmark.cli.options import DEFAULT_REPORTS, JsonFlag, LastReport, NamedRuns, ResultsFile
 from benchmark.core.words import counted
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ REPEATED = 3
 
 
 def claims(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     out: LastReport = DEFAULT_REPORTS,
     results: ResultsFile = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's printed tables alone.")] = False,
@@ -32,10 +32,14 @@ def claims(
     from rich.markup import escape
     from rich.padding import Padding
 
-    from benchmark.api.results import judge_paper_claims
+    from benchmark.api.results import find_results, judge_paper_claims
 
     console = Console()
-    judged = judge_paper_claims(None if paper else (runs, out, results))
+    found = None if paper else find_results(runs, out, results)
+    judged = judge_paper_claims(None if found is None else found.results)
+    if found is not None and found.notice:
+        # Programs read JSON alone from the output.
+        (Console(stderr=True) if as_json else console).print(escape(found.notice), soft_wrap=True)
     if as_json:
         console.out(json.dumps([claim.as_json() for claim in judged], indent=2, allow_nan=False), highlight=False)
         return

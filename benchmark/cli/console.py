@@ -274,9 +274,16 @@ def tell_needs(console: Console, grid: Grid, *, list_trials: bool) -> None:
         needed = grid.needs()
         console.print(
             f"trials to run: {len(grid.waiting)}; {size(needed.disk)} of disk ({size(grid.free_disk())} free); a step"
-            f" of {escape(needed.largest)} holds {size(needed.memory)} at least",
+            f" of {escape(needed.largest)} needs at least {size(needed.memory)} of memory",
             soft_wrap=True,
         )
+        if list_trials:
+            seconds = grid.training_seconds()
+            known = "no estimate: no trial of these settings has finished in this store"
+            console.print(
+                f"time: {known if seconds is None else f'about {duration(seconds)}, by finished trials of this store'}",
+                soft_wrap=True,
+            )
         grid.check_needs(needed)
 
 

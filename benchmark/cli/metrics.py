@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmark.cli.options import DEFAULT_RUNS, Out, Publish, ResultsFile, Runs
+from benchmark.cli.options import NamedRuns, Out, Publish, ResultsFile
 
 
 def metrics(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     out: Out = None,
     publish: Publish = False,
     results: ResultsFile = None,

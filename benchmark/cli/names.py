@@ -64,8 +64,49 @@ def method_of(text: str) -> str:
 
 
 def part_of(text: str) -> str:
-    """Name of a test part."""
-    return in_known_case(text, PARTS)
+    """Name of a test part.
+
+    Raises:
+        UserError: The text names several.
+    """
+    return in_known_case(_one(text, "--part"), PARTS)
+
+
+def one_method_of(text: str) -> str:
+    """Name of one method or of a set of them, for an option that is repeated for several.
+
+    Raises:
+        UserError: The text names several.
+    """
+    return method_of(_one(text, "--method"))
+
+
+def only_method_of(text: str) -> str:
+    """Name of one method, for an option that takes one alone.
+
+    Raises:
+        UserError: The text names several.
+    """
+    return method_of(_one(text, "--method", repeatable=False))
+
+
+def _one(text: str, option: str, *, repeatable: bool = True) -> str:
+    """The text, if it is one name.
+
+    Raises:
+        UserError: It names several.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) > 1:
+        raise UserError(
+            f"several names in one {option}",
+            where=option,
+            found=repr(text)[:80],
+            remedy=f"repeat the option: {' '.join(f'{option} {name}' for name in names if name)}"
+            if repeatable
+            else f"name one of them: {option} {names[0]}",
+        )
+    return text
 
 
 def profile_of(text: str) -> str:

@@ -14,9 +14,9 @@ from benchmark.cli.names import (
     completing,
     completing_list,
     dataset_of,
-    method_of,
     methods_and_sets,
     methods_of,
+    one_method_of,
     part_of,
     profile_of,
     seed_of,
@@ -64,7 +64,7 @@ Methods = Annotated[
         help=f"A method, or a set of them; repeatable. `paper`, the default: {', '.join(method_names('paper'))}. "
         f"`beyond`: {', '.join(method_names('beyond'))}. `controls`: {', '.join(method_names('control'))}. "
         "`all`: `paper` and `beyond`.",
-        parser=method_of,
+        parser=one_method_of,
         metavar="NAME",
         autocompletion=completing(methods_and_sets),
     ),
@@ -110,6 +110,16 @@ Runs = Annotated[
         show_default=False,
     ),
 ]
+NamedRuns = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MALBENCH_RUNS",
+        help="A store that is there; none: runs/.",
+        parser=path_of,
+        metavar="DIR",
+        show_default=False,
+    ),
+]
 Cache = Annotated[
     Path,
     typer.Option(
@@ -147,7 +157,7 @@ LastReport = Annotated[
         "--out",
         parser=path_of,
         metavar="DIR",
-        help="Folder of the report whose results are read if the store has none; none: reports/.",
+        help="Folder of the report whose results are read if runs/ has none; none: reports/.",
         show_default=False,
     ),
 ]

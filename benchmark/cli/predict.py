@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import DEFAULT_RUNS, Device, Runs, Threads, path_of
+from benchmark.core.places import predictions_of
 from benchmark.core.words import counted
 
 
@@ -49,8 +50,11 @@ def predict(
         str, typer.Option(metavar="KEY", help="The finished trial, or the start of its key; none: the only one.")
     ] = "",
     out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder of table, pictures and page.")
-    ] = Path("predictions"),
+        Path | None,
+        typer.Option(
+            parser=path_of, metavar="DIR", help="Folder of table, pictures and page; none: `predictions` in the store."
+        ),
+    ] = None,
     faces: Annotated[
         Faces, typer.Option(help="detect: find and align faces; whole: each image is a face already.")
     ] = Faces.DETECT,
@@ -82,7 +86,14 @@ def predict(
     settings = Settings(faces.value, Rules(several.value, no_face.value), zoom, every, batch_size, table.value)
     with listening(console) as listener:
         predicted = predict_faces(
-            path, out, trial=trial, runs=runs, settings=settings, device=device, threads=threads, listener=listener
+            path,
+            out or predictions_of(runs),
+            trial=trial,
+            runs=runs,
+            settings=settings,
+            device=device,
+            threads=threads,
+            listener=listener,
         )
     for name, fact in predicted.facts.items():
         console.print(f"{name}: {fact}", soft_wrap=True, markup=False)

@@ -12,16 +12,16 @@ from benchmark.cli.options import (
     DEFAULT_REPORTS,
     DEFAULT_RUNS,
     Cache,
+    NamedRuns,
     Out,
     Publish,
-    Runs,
     path_of,
 )
 from benchmark.core.errors import wrong_path
 
 
 def report(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     out: Out = None,
     publish: Publish = False,
     results: Annotated[
@@ -66,9 +66,8 @@ def report(
 
     console = Console()
     if compare is not None:
-        console.print(
-            f"wrote {compare_results(*compare, page_folder(out, runs, publish=publish))}", soft_wrap=True, markup=False
-        )
+        folder = page_folder(out, runs or DEFAULT_RUNS, publish=publish)
+        console.print(f"wrote {compare_results(*compare, folder)}", soft_wrap=True, markup=False)
         return
     with listening(console) as listener:
         written = write_report(

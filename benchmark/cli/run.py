@@ -23,6 +23,7 @@ from benchmark.cli.options import (
     Dataset,
     Device,
     Methods,
+    NamedRuns,
     Overrides,
     Parts,
     Processes,
@@ -34,6 +35,7 @@ from benchmark.cli.options import (
     path_of,
 )
 from benchmark.core.errors import Interrupted, UserError
+from benchmark.core.places import no_store
 from benchmark.core.words import counted
 
 if TYPE_CHECKING:
@@ -89,7 +91,12 @@ def run(
         str, typer.Option("--trial", metavar="KEY", help="Of those chosen, this trial, after what it starts from.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Train nothing: where each trial stands, and what those to do will take.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Train nothing: where each trial stands, and what those to do will take. The frames are read for it, "
+            "or the stand-in's faces drawn, which takes minutes the first time.",
+        ),
     ] = False,
 ) -> None:
     """Train and score every trial of DATASET that is not done."""
@@ -120,6 +127,12 @@ def run(
     from benchmark.cli.console import listening, tell_needs
 
     console = Console()
+    if dry_run:
+        console.print(
+            "a dry run trains nothing, but needs the frames, on which the keys of trials depend: without --data, faces "
+            "are drawn first, unless the cache has them",
+            soft_wrap=True,
+        )
     with listening(console) as listener:
         queue = _slurm_queue(runs) if request.on_cluster else None
         grid = plan_grid(request, listener)
@@ -231,7 +244,7 @@ def _submit(console: Console, grid: Grid, queue: object, cache: Path, data: Path
 
 
 def verify(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -249,6 +262,8 @@ def verify(
     threads: Threads = 0,
 ) -> None:
     """Repeat the first steps of finished trials, score their stored predictions again, and mark those that agree."""
+    if runs is not None and not runs.exists():
+        raise no_store(runs)
     from rich.console import Console
 
     from benchmark.api.verification import DIFFERS
@@ -258,7 +273,7 @@ def verify(
     console = Console()
     with listening(console) as listener:
         outcomes = verify_trials(
-            runs,
+            runs or DEFAULT_RUNS,
             results=results,
             keys=tuple(key or ()),
             steps=steps,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,9 @@ from benchmark.cli.options import (
 )
 from benchmark.core.errors import UserError
 from benchmark.submit.adapters import adapter_names
+
+RESULTS = "results.parquet"
+"""Results file in a report's folder."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +76,7 @@ def score(
             "none: reports/results.parquet.",
             show_default=False,
         ),
-    ] = DEFAULT_REPORTS / "results.parquet",
+    ] = DEFAULT_REPORTS / RESULTS,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -104,7 +108,7 @@ def score(
     if template:
         if file is not None or program:
             raise UserError("--template writes a file and reads none", remedy="leave FILE and --from out")
-        _write_template(console, template, out, settings)
+        _write_template(console, template, out, settings, _given(profile, overrides or [], data, cache, results))
         return
     if file is None or not dataset or not name:
         raise UserError(
@@ -129,6 +133,18 @@ def score(
     console.print(f"wrote {target}; show it with: malbench report --with {target}", soft_wrap=True, markup=False)
 
 
+def _given(profile: str | None, overrides: Sequence[str], data: Path | None, cache: Path, results: Path) -> list[str]:
+    """The options that choose the data, for a command on the same data; those with their default value are left out."""
+    once = {
+        "--profile": profile,
+        "--data": data,
+        "--cache": None if cache == DEFAULT_CACHE else cache,
+        "--results": None if results == DEFAULT_REPORTS / RESULTS else results,
+    }
+    named = [word for name, value in once.items() if value is not None for word in (name, str(value))]
+    return [*named, *(word for override in overrides for word in ("--set", override))]
+
+
 def _tell_scores(console: Console, name: str, scored: Results) -> None:
     """Print the average of each test part."""
     from rich.markup import escape
@@ -141,7 +157,9 @@ def _tell_scores(console: Console, name: str, scored: Results) -> None:
         console.print(f"{escape(name)}, {trial.part}: {average} {100 * of_trial['f1'].mean():.1f}")
 
 
-def _write_template(console: Console, dataset: str, out: Path | None, settings: Mapping[str, Any]) -> None:
+def _write_template(
+    console: Console, dataset: str, out: Path | None, settings: Mapping[str, Any], given: Sequence[str]
+) -> None:
     """Write the file of predictions to fill in, and tell what to do with it."""
     from benchmark.api.submissions import write_template
     from benchmark.cli.console import listening
@@ -149,9 +167,9 @@ def _write_template(console: Console, dataset: str, out: Path | None, settings: 
     target = out or Path(f"{dataset}-template.csv")
     with listening(console) as listener:
         frames = write_template(dataset, target, listener=listener, **settings)
+    command = shlex.join(["malbench", "score", str(target), dataset, "--name", "NAME", *given])
     console.print(
-        f"wrote {target}: {frames:,} test frames; fill in a probability of each AU, then: malbench score {target} "
-        f"{dataset} --name NAME",
+        f"wrote {target}: {frames:,} test frames; fill in a probability of each AU, then: {command}",
         soft_wrap=True,
         markup=False,
     )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of
-from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, ProfileName, Root, Runs
-from benchmark.core.places import check_store
+from benchmark.cli.names import all_methods, au_datasets, check_known, completing, dataset_of, method_of, only_method_of
+from benchmark.cli.options import DEFAULT_RUNS, JsonFlag, NamedRuns, ProfileName, Root
+from benchmark.config.names import dataset_names
+from benchmark.core.places import check_store, no_store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from benchmark.store.summary import TrialSummary
     from benchmark.trials.states import State
 
+SUITE = ("bp4d", "disfa", "gft", "rafdb")
+"""Datasets with a page of their own in docs/data/."""
 WATCH_S = 3.0
 """Seconds between two updates of `status --watch`."""
 
 
 def status(
-    runs: Runs = DEFAULT_RUNS,
+    runs: NamedRuns = None,
     dataset: Annotated[
         str,
         typer.Option(
@@ -38,7 +41,10 @@ def status(
     method: Annotated[
         str,
         typer.Option(
-            parser=method_of, metavar="NAME", autocompletion=completing(all_methods), help="Only trials of this method."
+            parser=only_method_of,
+            metavar="NAME",
+            autocompletion=completing(all_methods),
+            help="Only trials of this method.",
         ),
     ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until nothing runs.")] = False,
@@ -52,7 +58,10 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
-    check_store(runs)
+    store = runs or DEFAULT_RUNS
+    check_store(store)
+    if runs is not None and not runs.exists():
+        raise no_store(runs)
     check_known(method, all_methods(), "method")
     from benchmark.cli.console import detail, standings
     from benchmark.store.summary import Contents
@@ -64,7 +73,7 @@ def status(
     def look() -> list[tuple[TrialSummary, State]]:
         return [
             (seen, state)
-            for seen, state in standings(runs, present, contents)
+            for seen, state in standings(store, present, contents)
             if dataset in {"", seen.dataset} and method in {"", seen.method}
         ]
 
@@ -82,13 +91,14 @@ def status(
         console.out(json.dumps(rows, indent=2), highlight=False)
         return
     if not watch:
-        console.print(_page(look(), runs, every=every))
+        standing = look()
+        console.print(_page(standing, store, every=every), soft_wrap=not standing)  # a path is not to be broken
         return
     with Live(console=console, auto_refresh=False) as live:
         running = True
         while running:
             seen_now = look()
-            live.update(_page(seen_now, runs, every=every), refresh=True)
+            live.update(_page(seen_now, store, every=every), refresh=True)
             running = any(state == State.RUNNING for _, state in seen_now)
             time.sleep(WATCH_S if running else 0)
 
@@ -139,13 +149,11 @@ def methods(
     from rich.padding import Padding
     from rich.text import Text
 
-    from benchmark.api.request import default_profile
+    from benchmark.api.request import check_methods, default_profile
     from benchmark.config.profile import load_profile
-    from methods import check_names
-    from methods import names as method_names
 
     settings, _ = load_profile(profile or default_profile(data))
-    check_names(method for method in name or () if method not in method_names("stage"))
+    check_methods(name or (), all_methods())
     from rich.console import Console
 
     from benchmark.trials.describe import describe
@@ -166,27 +174,51 @@ def methods(
             f"{about['parameters']:,} parameters",
         ]
         named = settings.methods.get(about["method"], {})
-        shown = [
-            f"{key} = {setting['value']}"
-            for key, setting in about["settings"].items()
-            if not setting["shared"] or key in named
-        ]
+        # The names alone in the list of all methods; for one method, each with its meaning below.
+        shown = (
+            []
+            if name
+            else [
+                f"{key} = {setting['value']}"
+                for key, setting in about["settings"].items()
+                if not setting["shared"] or key in named
+            ]
+        )
         text = "\n".join(
             [
                 about["summary"],
-                about["citation"],
-                *(["settings: " + ", ".join(shown)] if shown else []),
+                *([f"source: {about['citation']}"] if about["citation"] else []),
+                *([f"settings: {', '.join(shown)}"] if shown else []),
             ]
         )
         console.print(Text(about["method"], style="bold"), Text(f"({'; '.join(facts)})", style="dim"))
         console.print(Padding(Text(text), (0, 0, 0, 2)))
         for key, setting in about["settings"].items() if name else []:
             console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
-    more = "" if name else "; settings that all share and what each means: malbench methods NAME"
-    console.print(f"profile {settings.name}; lr = {shared_hparams(settings).lr:g} where none is named{more}")
+    more = "codes such as (A3) are readings of the paper: docs/protocol.md"
+    if not name:
+        more = "settings that all share and what each means: malbench methods NAME"
+    console.print(
+        f"these are values of the profile {settings.name}, lr = {shared_hparams(settings).lr:g} where none is named; "
+        f"for those of another: --profile NAME\n{more}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
-def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> None:
+def datasets(
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(
+            parser=dataset_of,
+            metavar="[NAME]...",
+            autocompletion=completing(dataset_names),
+            help="Only these, with their folder below the data root and their page of the documentation.",
+        ),
+    ] = None,
+    profile: ProfileName = "standin",
+    as_json: JsonFlag = False,
+) -> None:
     """List every dataset: its kind, AUs or labels, parts, and its table in the paper."""
     from rich.console import Console
 
@@ -195,24 +227,29 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
     from benchmark.datasets.declared import Declared
 
     settings, _ = load_profile(profile or "standin")
+    known = (*names("au", settings), *names("fe", settings))
+    for wanted in name or ():
+        check_known(wanted, known, "dataset")
     rows: list[dict[str, Any]] = []
-    for name in names("au", settings):
-        au = open_au(name, settings)
+    for dataset in names("au", settings):
+        au = open_au(dataset, settings)
         rows.append(
             {
-                "dataset": name,
+                "dataset": dataset,
                 "kind": "au",
                 "title": au.title,
                 "aus": list(au.protocol.au_names),
                 "parts": list(au.protocol.parts),
                 "printed": "" if au.printed is None else f"Table {au.printed.number}",
-                "reader": isinstance(au, Declared) and name not in settings.datasets,
+                "reader": isinstance(au, Declared) and dataset not in settings.datasets,
+                "folder": au.folder,
             }
         )
-    for name in names("fe", settings):
-        fe = open_fe(settings, name)
-        reader = isinstance(fe, Declared) and name not in settings.datasets
-        rows.append({"dataset": name, "kind": "fe", "title": fe.title, "reader": reader})
+    for dataset in names("fe", settings):
+        fe = open_fe(settings, dataset)
+        reader = isinstance(fe, Declared) and dataset not in settings.datasets
+        rows.append({"dataset": dataset, "kind": "fe", "title": fe.title, "reader": reader, "folder": fe.folder})
+    rows = [row for row in rows if not name or row["dataset"] in name]
     console = Console()
     if as_json:
         console.print_json(json.dumps(rows))
@@ -223,3 +260,7 @@ def datasets(profile: ProfileName = "standin", as_json: JsonFlag = False) -> Non
         if row["reader"]:
             facts = ["a reader for datasets that a profile declares (docs/datasets.md)"]
         console.print(f"{row['dataset']} ({row['kind'].upper()}): {'; '.join(facts)}", soft_wrap=True)
+        if name and not row["reader"]:
+            own = f"docs/data/{row['dataset']}.md"
+            page = own if row["dataset"] in SUITE else "docs/datasets.md"
+            console.print(f"  below the data root: {row['folder']}/\n  page: {page}", soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import tomllib
@@ -224,7 +225,7 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
             line=line,
             expected="a setting that exists",
             found=f"{dotted} = {fault['input']!r}"[:120],
-            remedy=did_you_mean(names[-1], _fields_at(model, names[:-1])),
+            remedy=_right_setting(names, fault["input"], model, prefix if isinstance(where, str) else None),
         )
     overridden = isinstance(where, str)
     given = repr(fault["input"]) if fault["type"] != "missing" else "nothing"
@@ -236,6 +237,44 @@ def settings_error(error: ValidationError, model: type[BaseModel], source: Sourc
         found=given[:120] if names else None,
         remedy=f"correct --set {dotted}=VALUE" if overridden else "correct it in the profile, or with --set KEY=VALUE",
     )
+
+
+def _right_setting(names: list[str], value: object, model: type[BaseModel], prefix: str | None) -> str:
+    """Remedy for a setting that there is not.
+
+    Args:
+        names: Its key, split at the dots.
+        value: Its value.
+        model: Model of the settings that it is none of.
+        prefix: Prefix of the model's keys on the command line; None in a profile, where the section is a heading.
+    """
+    fields = _fields_at(model, names[:-1])
+    if prefix is None or model is not Profile or len(names) > 1 or isinstance(value, Mapping):
+        return did_you_mean(names[-1], fields, below="" if prefix is None else prefix + _dotted(names[:-1]))
+    # A key alone, without its section.
+    name = names[0]
+    known = {name: name for name in fields} | {
+        key: f"{section}.{key}"
+        for section, field in Profile.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for key in _fields_at(Profile, [section])
+    }
+    for options in (fields, known):  # one without a section first
+        near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=_ALIKE)
+        if near:
+            return f"did you mean '{known[near[0]]}'? most settings are named with their section, as train.steps is"
+    return (
+        f"did you mean 'methods.NAME.{name}' or 'method.{name}'? `malbench methods mal` lists the keys of a method; "
+        f"sections: {', '.join(sorted(fields))}"
+    )
+
+
+_ALIKE = 0.8
+"""Least likeness of a key without its section to one of another section."""
+
+
+def _dotted(names: list[str]) -> str:
+    return "".join(f"{name}." for name in names)
 
 
 def _is_overridden(dotted: str, source: Source) -> bool:

@@ -61,22 +61,32 @@ class Abandoned(Exception):
     """Work that stopped without writing anything, because another process has taken it over."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, below: str = "") -> str:
     """Remedy for an unknown name: the most similar of the `known` names, and a list of all of them.
 
-    Case is ignored. Two swapped neighbouring letters count as the smallest mistake.
+    Case is ignored. Two swapped neighbouring letters count as the smallest mistake, the end of one known name alone as
+    the largest.
+
+    Args:
+        name: The name that was given.
+        known: The names that there are.
+        below: Text before the name in the suggestion, such as the section of a setting.
 
     Example:
         >>> did_you_mean("MLA", ["mal", "mtl"])
         "did you mean 'mal'? known: mal, mtl"
+        >>> did_you_mean("1", ["part1", "part2"])
+        "did you mean 'part1'? known: part1, part2"
     """
     options = sorted(known)
     given, lower = name.lower(), {option.lower(): option for option in options}
     swapped = (given[:i] + given[i + 1] + given[i] + given[i + 2 :] for i in range(len(given) - 1))
     exact = [lower[variant] for variant in (given, *swapped) if variant in lower]
     near = exact or [lower[match] for match in difflib.get_close_matches(given, lower, n=1, cutoff=0.5)]
+    ending = [lower[option] for option in lower if given and option.endswith(given)]
+    near = near or (ending if len(ending) == 1 else [])
     listing = ", ".join(options) or "none"
-    return f"did you mean '{near[0]}'? known: {listing}" if near else f"known: {listing}"
+    return f"did you mean '{below}{near[0]}'? known: {listing}" if near else f"known: {listing}"
 
 
 def near_keys(key: str, labels: Mapping[str, str], most: int = 5) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import stat
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +103,23 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise tomllib.TOMLDecodeError("nested too deep") from None
+
+
+def row_place(file: Path, row: int) -> str:
+    """A row of a table with a header, for an error: its line in a CSV file, else its number.
+
+    Args:
+        file: CSV or parquet file.
+        row: Row from 0; empty lines and the header do not count.
+
+    Example:
+        >>> row_place(Path("mine.parquet"), 0)
+        'mine.parquet, row 1'
+    """
+    if file.suffix != ".parquet":
+        with suppress(OSError, UnicodeDecodeError, csv.Error), file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream)
+            ends = [reader.line_num for cells in reader if any(cells)]
+            if row + 1 < len(ends):
+                return f"{file}, line {ends[row + 1]}"
+    return f"{file}, row {row + 1}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
-from benchmark.core.errors import wrong_path
+from benchmark.core.errors import UserError, wrong_path
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +24,11 @@ def default_runs() -> Path:
 def report_of(store: Path) -> Path:
     """Default folder of the pages about the trials of a store."""
     return store / "report"
+
+
+def predictions_of(store: Path) -> Path:
+    """Default folder of predictions by the trials of a store: of people's own photographs, so Git must ignore it."""
+    return store / "predictions"
 
 
 def default_reports() -> Path:
@@ -46,3 +52,31 @@ def check_store(runs: Path) -> None:
     there = next((path for path in (runs, *runs.parents) if path.exists()), None)
     if there is not None and not there.is_dir():
         raise wrong_path(there, "folder", expected="a store, or nothing", remedy="name another store with --runs")
+
+
+def no_store(runs: Path) -> UserError:
+    """The error for a store that is not there; where a folder of a near name is, it is named."""
+    near = near_folder(runs)
+    guess = "" if near is None else f"did you mean {near}? "
+    return wrong_path(
+        runs,
+        "folder",
+        expected="a store: the folder that `malbench run --runs` wrote",
+        remedy=f"{guess}correct --runs (or MALBENCH_RUNS)",
+    )
+
+
+def near_folder(path: Path) -> Path | None:
+    """A folder whose path differs from one that is not there in one misspelt name; None for none.
+
+    Example:
+        >>> near_folder(Path("no such place/runs")) is None
+        True
+    """
+    missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return None
+    names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir()]
+    rest = path.relative_to(missing)
+    there = (missing.parent / name / rest for name in difflib.get_close_matches(missing.name, names))
+    return next((folder for folder in there if folder.is_dir()), None)

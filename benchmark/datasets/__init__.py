@@ -61,8 +61,7 @@ def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = N
     known = names(kind, profile)
     if name not in known:
         words = {"au": "AU dataset", "fe": "FE dataset"}[kind]
-        readers = {name for name, mark in read_marks(FOLDER, DATASET_DECORATORS).items() if "reader" in mark.options}
-        known = tuple(sorted({*known} - readers))  # a reader is not a dataset
+        known = tuple(one for one in known if not is_reader(one))
         if kind == "au" and name in names("fe", profile):
             raise UserError(
                 f"'{name}' is an FE dataset, which is read beside an AU dataset",
@@ -72,6 +71,17 @@ def check_name(name: str, kind: Literal["au", "fe"], profile: Profile | None = N
             f"unknown {words} '{name}'",
             remedy=f"{did_you_mean(name, known)}; or declare it in a profile: [datasets.{name}]",
         )
+
+
+def is_reader(name: str) -> bool:
+    """Whether a name is no dataset but a reader of datasets that a profile declares.
+
+    Example:
+        >>> is_reader("csv"), is_reader("bp4d")
+        (True, False)
+    """
+    mark = read_marks(FOLDER, DATASET_DECORATORS).get(name)
+    return mark is not None and bool(mark.options.get("reader"))
 
 
 def open_au(name: str, profile: Profile) -> AuDataset:

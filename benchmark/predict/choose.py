@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from benchmark.core.errors import UserError, near_keys
-from benchmark.core.places import default_runs
+from benchmark.core.places import default_runs, near_folder, no_store
 from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from methods import Registry
@@ -30,12 +30,14 @@ def choose_trial(runs: Path, key: str, registry: Registry) -> TrialFolder:
     Raises:
         UserError: No trial has this key, several have this start, or no key is given and the store has several trials.
     """
+    if not runs.exists() and near_folder(runs) is not None:
+        raise no_store(runs)
     known = _finished(runs, registry)
     if not known:
         raise UserError(
             "no finished trial that predicts AUs",
             where=runs,
-            expected="the folder of a trial with DONE",
+            expected="a finished trial",
             remedy="train one first, which takes minutes: `malbench run bp4d --method stl --part part1 --seed 0`; the "
             "quickest is `malbench demo`, which prints the command to go on with; or name another store with --runs",
         )

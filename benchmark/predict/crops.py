@@ -30,6 +30,22 @@ DRAWN_ZOOM = 1.25
 MOST_ZOOM = 2.0
 
 
+def check_zoom(zoom: float | None) -> None:
+    """Refuse a zoom that is out of range.
+
+    Raises:
+        UserError: It is.
+    """
+    if zoom is not None and not 1 <= zoom <= MOST_ZOOM:
+        raise UserError(
+            "the zoom is out of range",
+            where="--zoom",
+            expected=f"a number from 1 to {MOST_ZOOM:g}",
+            found=f"{zoom:g}",
+            remedy="give another with --zoom, or leave it out: faces are then as large as in training",
+        )
+
+
 @dataclass(frozen=True)
 class Cutter:
     """Cuts faces out of images, as the model's own were.
@@ -49,13 +65,7 @@ class Cutter:
         Raises:
             UserError: The zoom is out of its range.
         """
-        if zoom is not None and not 1 <= zoom <= MOST_ZOOM:
-            raise UserError(
-                "the zoom is out of range",
-                expected=f"a number from 1 to {MOST_ZOOM:g}",
-                found=f"{zoom:g}",
-                remedy="give another with --zoom, or leave it out: faces are then as large as in training",
-            )
+        check_zoom(zoom)
         fills = model.alignment == "as_is" and model.origin == "stand-in"
         return cls(model.trial.data.frame_size, zoom if zoom is not None else DRAWN_ZOOM if fills else 1.0)
 

@@ -65,12 +65,14 @@ def find_media(path: Path, out: Path) -> Media:
     photographs, videos = (
         tuple(name for name in names if name.lower().endswith(kinds)) for kinds in (PHOTOGRAPHS, VIDEOS)
     )
+    if not names:
+        raise UserError("the folder is empty", where=path, remedy="put photographs or videos in it, or name another")
     if not photographs and not videos:
         raise UserError(
             "no photograph and no video",
             where=path,
             expected=f"files such as {', '.join((*PHOTOGRAPHS, *VIDEOS))}",
-            found=", ".join(names[:8]) or "no file",
+            found=", ".join(names[:8]),
             remedy="convert them, or name another path",
         )
     used = {*photographs, *videos}

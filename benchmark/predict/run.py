@@ -54,6 +54,7 @@ def predict_path(
     settings: Settings,
     progress: Progress,
     make_detector: Callable[[], Detector] = Mtcnn,
+    note: Callable[[str], None] | None = None,
 ) -> Predicted:
     """Predict the AUs of all faces of a path, and write the outputs.
 
@@ -64,6 +65,7 @@ def predict_path(
         settings: Settings of the prediction.
         progress: Called as work goes on.
         make_detector: Function that makes a face detector.
+        note: Receives the model's warning, once nothing stands in the way of the prediction.
 
     Raises:
         UserError: Nothing to predict on, no detector, no face at all, a rule refuses a photograph, or the folder of
@@ -82,6 +84,8 @@ def predict_path(
         )
     name = "images are faces already" if detector is None else f"faces found by {_name_of(detector)}"
     with outputs_in(out, path) as outputs:
+        if note is not None and model.warning:
+            note(model.warning)
         work = Work(model, media, cutter, detector, settings, progress, outputs)
         tables = [work.photographs(), *(work.video(video) for video in media.videos)]
         table = without_empty(pd.concat(tables, ignore_index=True))

@@ -67,12 +67,13 @@ def metrics_of_groups(groups: Iterable[Group]) -> tuple[MetricsOfGroup, ...]:
     return tuple(_tables(group, boards) for group, boards in made if boards is not None)
 
 
-def write_metrics(results: Results, out: Path) -> Path:
+def write_metrics(results: Results, out: Path, *, notice: str = "") -> Path:
     """Write `metrics.md` below `out`.
 
     Args:
         results: Finished trials.
         out: Folder, made if missing.
+        notice: Sentences at the top of the page; "" for none.
 
     Returns:
         The page.
@@ -83,7 +84,7 @@ def write_metrics(results: Results, out: Path) -> Path:
     groups = metrics_of_groups(group_results(results))
     if not groups:
         raise UserError("the results hold no trained method", remedy="run `malbench run` first")
-    text = markdown_template(f"{PAGE}.j2").render(groups=groups, metrics=METRICS)
+    text = markdown_template(f"{PAGE}.j2").render(groups=groups, metrics=METRICS, notice=notice)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / PAGE, text.encode())
     return out / PAGE

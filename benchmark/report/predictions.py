@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,8 @@ import pyarrow.parquet as pq
 
 from benchmark import datasets
 from benchmark.config.protocol import Protocol
-from benchmark.core.errors import UserError, did_you_mean
-from benchmark.core.files import read_bytes
+from benchmark.core.errors import UserError
+from benchmark.core.files import read_bytes, row_place
 from benchmark.core.hashing import digest_of_bytes
 from benchmark.report.names import check_name
 from benchmark.store.results import Results
@@ -116,7 +117,8 @@ def check_beside(beside: Results, protocol: Protocol, file: Path) -> None:
             where=file,
             expected=f"a trial of {protocol.dataset}",
             found=f"{len(beside.trials)} trials of {', '.join(sorted(set(beside.trials['dataset']))) or 'nothing'}",
-            remedy="run a method on the same data first, and name its results with --results",
+            remedy="run a method on the same data first, and name its results with --results FILE: "
+            "`malbench report` writes them into RUNS/report/results.parquet",
         )
 
 
@@ -131,7 +133,7 @@ def _keys(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     if len(empty):
         raise UserError(
             "a row without subject, sequence or frame",
-            where=f"{file}, row {empty[0] + 1}",
+            where=row_place(file, empty[0]),
             remedy="say of each row which frame it is of; --template writes a file with all of them",
         )
     for key in KEYS:
@@ -168,7 +170,7 @@ def _check_subjects(keys: pd.DataFrame, protocol: Protocol, file: Path) -> None:
         at = int(np.flatnonzero(~fits)[0])
         raise UserError(
             f"predictions of a subject that {protocol.dataset} does not have",
-            where=f"{file}, row {at + 1}",
+            where=row_place(file, at),
             found=given.iloc[at],
             remedy="leave these rows out, or correct the names; --template writes all of them",
         )
@@ -184,7 +186,7 @@ def _check_once(keys: pd.DataFrame, file: Path) -> None:
     if len(twice):
         raise UserError(
             "predictions of a frame twice",
-            where=f"{file}, row {twice[0] + 1}",
+            where=row_place(file, twice[0]),
             found=frame_label(keys.iloc[twice[0]]),
             remedy="name subject, sequence and frame as predictions.parquet of a trial does, each frame once",
         )
@@ -216,20 +218,13 @@ def read_table(file: Path) -> tuple[pd.DataFrame, bytes]:
 
 def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float | None, file: Path) -> npt.NDArray[np.float32]:
     """Scores (N, J) of N rows and J AUs, shifted like logits: active above 0."""
+    _check_columns(table, protocol, file)
     columns: list[npt.NDArray[np.float64]] = []
     logits: list[npt.NDArray[np.float64]] = []
     for au in protocol.au_names:
         kind, shift = (
             (f"logit_{au}", 0.0) if f"logit_{au}" in table else (au, PROBABLE if threshold is None else threshold)
         )
-        if kind not in table:
-            raise UserError(
-                f"predictions without {au}",
-                where=file,
-                expected=f"a column {au} (a score, active above the threshold) or logit_{au}",
-                found=", ".join(map(str, table.columns)),
-                remedy=did_you_mean(au, [str(c) for c in table.columns]),
-            )
         if table[kind].dtype.kind not in "iufbO":
             raise UserError(
                 f"the column {kind} holds no scores",
@@ -243,7 +238,7 @@ def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float | None, fi
         if len(wrong):
             raise UserError(
                 f"a score of {au} is no finite number",
-                where=f"{file}, row {wrong[0] + 1}",
+                where=row_place(file, wrong[0]),
                 found="an empty cell" if pd.isna(table[kind].iloc[wrong[0]]) else str(table[kind].iloc[wrong[0]]),
                 remedy="give every frame a number; those of the template are to be filled in",
             )
@@ -251,7 +246,7 @@ def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float | None, fi
             worst = int(np.flatnonzero((values < 0) | (values > 1))[0])
             raise UserError(
                 f"a score of {au} is no probability",
-                where=f"{file}, row {worst + 1}",
+                where=row_place(file, worst),
                 expected="a number from 0 to 1",
                 found=str(table[kind].iloc[worst]),
                 remedy=f"call columns of logits logit_{au}, or say with --threshold above what an AU is active",
@@ -261,6 +256,36 @@ def _scores(table: pd.DataFrame, protocol: Protocol, threshold: float | None, fi
     _check_logits(logits, file)
     scores: npt.NDArray[np.float32] = np.stack(columns, axis=1).astype(np.float32)
     return scores
+
+
+def _check_columns(table: pd.DataFrame, protocol: Protocol, file: Path) -> None:
+    """Refuse a table without a column of each AU.
+
+    Raises:
+        UserError: Columns are missing.
+    """
+    scored = {name for au in protocol.au_names for name in (au, f"logit_{au}")}
+    lacking = [au for au in protocol.au_names if au not in table and f"logit_{au}" not in table]
+    if not lacking:
+        return
+    columns = list(map(str, table.columns))
+    # A column that is read as something else is no misspelt AU.
+    spare = [column for column in columns if column not in {*KEYS, SET, PART, *scored}]
+    guess = [f"did you mean {au} by {column}" for au in lacking for column in spare if _number(column) == _number(au)]
+    template = f"`malbench score --template {protocol.dataset}` writes a file with all of them"
+    raise UserError(
+        f"predictions without {', '.join(lacking)}",
+        where=file,
+        expected=f"a column of each AU: {lacking[0]} (a score, active above the threshold) or logit_{lacking[0]}, ...",
+        found=", ".join(columns)[:400],
+        remedy="? ".join([*guess[:1], template]),
+    )
+
+
+def _number(column: str) -> int | None:
+    """The first number in a name; None for none."""
+    found = re.search(r"\d+", column)
+    return int(found[0]) if found else None
 
 
 def _check_logits(columns: list[npt.NDArray[np.float64]], file: Path) -> None:

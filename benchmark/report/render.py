@@ -40,7 +40,7 @@ def build_report(
     faces: WeighedFaces | None = None,
     splits: Sequence[Results] = (),
     cross: Results | None = None,
-    remark: str = "",
+    notice: str = "",
 ) -> list[Path]:
     """Write `tables.md`, `audit.md`, `tables.tex`, `index.html`, `figures/` and `results.parquet` below `out`.
 
@@ -55,7 +55,7 @@ def build_report(
         faces: Images and weights of Figures 5 and 6; None for a report that names the command that draws them.
         splits: Results of `malbench splits`, for the audit.
         cross: Results of `malbench cross`, for the audit.
-        remark: Sentence about all results, at the top of the pages; "" for none.
+        notice: Sentences at the top of the pages; "" for none.
 
     Returns:
         The files written.
@@ -64,9 +64,9 @@ def build_report(
         UserError: The results hold no trial or do not fit together, or a template is missing.
     """
     templates = templates or template_folder()
-    context = build_context(readable_results(results), remark)
+    context = build_context(readable_results(results), notice)
     beside = audit_beside([section.group for section in context.groups], splits, cross)
-    audit = render_audit([section.selection for section in context.groups], beside, templates)
+    audit = render_audit([section.selection for section in context.groups], beside, templates, notice=notice)
     out.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, "report") as scratch:
         with ThreadPoolExecutor(1) as pool:
@@ -163,7 +163,11 @@ def render_markdown(
 
 
 def render_audit(
-    sections: Sequence[SelectionContext], beside: Beside | None = None, templates: Path | None = None
+    sections: Sequence[SelectionContext],
+    beside: Beside | None = None,
+    templates: Path | None = None,
+    *,
+    notice: str = "",
 ) -> str:
     """Text of `audit.md`.
 
@@ -171,10 +175,11 @@ def render_audit(
         sections: The audit of each group.
         beside: Metrics, splits and other datasets; None for none.
         templates: Folder of the template; None for the suite's.
+        notice: Sentences at the top of the page; "" for none.
 
     Raises:
         UserError: The template is missing.
     """
     return markdown_template(f"{AUDIT}.j2", templates).render(
-        sections=sections, beside=beside or Beside(), nothing=NOTHING
+        sections=sections, beside=beside or Beside(), nothing=NOTHING, notice=notice
     )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import row_place
 from benchmark.core.hashing import digest_of_bytes
 from benchmark.data.faces import FaceSet
 from benchmark.report.predictions import KEYS, Predictions, frame_label
@@ -107,7 +108,7 @@ def numbers_of_frames(table: pd.DataFrame, faces: FaceSet, file: Path) -> npt.ND
             at = int(np.flatnonzero(wrong)[0])
             raise UserError(
                 f"predictions of {what}",
-                where=f"{file}, row {int(table.index[at]) + 1}",
+                where=row_place(file, int(table.index[at])),
                 found=frame_label(table.iloc[at]),
                 remedy="name subject, sequence and frame as a trial's predictions.parquet does; --template writes them",
             )
@@ -183,7 +184,8 @@ def _like(part: str, counts: pd.DataFrame, beside: Results, file: Path, protocol
         where=file,
         expected=f"a trial of {protocol.dataset} with the same test subjects and labels",
         found=closest,
-        remedy="run a method on the same data first, and name its results with --results",
+        remedy="run a method on the same data, and name its results with --results FILE: `malbench report` writes them "
+        "into RUNS/report/results.parquet",
     )
 
 

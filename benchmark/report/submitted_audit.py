@@ -12,6 +12,7 @@ from benchmark.audit.counts import audit_counts
 from benchmark.audit.frames import TestFrames, ValidationFrames
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import row_place
 from benchmark.data.faces import FaceSet
 from benchmark.report.predictions import PART, SET, Predictions
 from benchmark.report.submitted import numbers_of_frames, test_rows
@@ -70,7 +71,7 @@ def _split(predictions: Predictions) -> tuple[Predictions, Predictions | None]:
     if unknown:
         raise UserError(
             "predictions of an unknown set of frames",
-            where=f"{predictions.file}, row {int(np.flatnonzero(kinds == unknown[0])[0]) + 1}",
+            where=row_place(predictions.file, int(np.flatnonzero(kinds == unknown[0])[0])),
             expected=f"{TEST} or {VALIDATION} in the column {SET}",
             found=unknown[0][:80],
             remedy="mark test frames and AU validation frames; leave the column out if all are test frames",

@@ -117,8 +117,8 @@ class ReportContext:
     ambiguities: Table
     faults: tuple[UserError, ...] = ()
     """Errors of the groups that cannot be shown."""
-    remark: str = ""
-    """Sentence about all results; "" for none."""
+    notice: str = ""
+    """Sentences at the top of the pages; "" for none."""
 
     @property
     def unjudged(self) -> list[GroupContext]:
@@ -130,12 +130,12 @@ class ReportContext:
         return [context for context in self.groups if context.group.origin == origin]
 
 
-def build_context(results: Results, remark: str = "") -> ReportContext:
+def build_context(results: Results, notice: str = "") -> ReportContext:
     """Build the content of a report.
 
     Args:
         results: Finished trials.
-        remark: Sentence about all results; "" for none.
+        notice: Sentences at the top of the pages; "" for none.
 
     Raises:
         UserError: The results hold no trial, or trials that do not fit together.
@@ -153,7 +153,7 @@ def build_context(results: Results, remark: str = "") -> ReportContext:
         verdicts=_verdict_table(contexts),
         ambiguities=_ambiguity_table(groups),
         faults=tuple(faults),
-        remark=remark,
+        notice=notice,
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmark.config.protocol import Protocol
 from benchmark.core.errors import UserError
+from benchmark.core.files import row_place
 from benchmark.report.predictions import MOST_WHOLE, read_table
 from benchmark.submit.base import Adapter, Scale, numbers
 
@@ -137,7 +138,7 @@ def _rows(table: pd.DataFrame, adapter: Adapter, scale: Scale, file: Path, place
         row, column = (int(i) for i in wrong[0])
         raise UserError(
             f"a value of {given.columns[column]} is out of the scale of {adapter.title}",
-            where=f"{file}, row {row + 1}",
+            where=row_place(file, row),
             expected=f"a number from {scale.low:g} to {scale.high:g}",
             found=str(given.iloc[row, column]),
             remedy="check that the file is as the program wrote it",
@@ -165,7 +166,7 @@ def _places(table: pd.DataFrame, adapter: Adapter, file: Path, place: str) -> tu
         if len(wrong):
             raise UserError(
                 "a frame is no whole number",
-                where=f"{file}, row {wrong[0] + 1}",
+                where=row_place(file, wrong[0]),
                 found=str(table[adapter.frame].iloc[wrong[0]]),
                 remedy="check that the file is as the program wrote it",
             )

@@ -16,7 +16,7 @@ COMMANDS = {
     "typo": ("-m", "benchmark.cli", "run", "bp5d"),
     "wrong method": ("-m", "benchmark.cli", "run", "bp4d", "--method", "mla"),
     "wrong setting": ("-m", "benchmark.cli", "run", "bp4d", "--set", "gft.splitt=x"),
-    "empty status": ("-m", "benchmark.cli", "status", "--runs", "empty"),
+    "empty status": ("-m", "benchmark.cli", "status", "--runs", "."),
 }
 ROUNDS = 5
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from benchmark import __version__, datasets
@@ -225,3 +226,39 @@ def test_a_path_with_brackets_is_told_whole(malbench: Malbench, tmp_path: Path) 
     status, said, _ = malbench("cost", "--out", out)
     assert status == 0
     assert f"wrote {out / 'cost.md'}" in said
+
+
+@pytest.mark.parametrize("words", [("help",), ("help", "run"), ("data", "help"), ("data", "help", "check")])
+def test_help_is_a_command_too(words: tuple[str, ...], malbench: Malbench) -> None:
+    asked = [word for word in words if word != "help"]
+    assert malbench(*words) == malbench(*asked, "--help")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_told_in_own_words(malbench: Malbench) -> None:
+    status, _, error = malbench("run", "bp4d", "--device", "cuda")
+    assert (status, "http" in error) == (2, False)
+    assert "found:    cpu alone: no GPU, or no driver for it" in error
+
+
+def test_a_method_lists_each_setting_once_and_names_its_source(malbench: Malbench) -> None:
+    status, out, _ = malbench("methods", "mal", "--profile", "smoke")
+    assert status == 0
+    assert out.count("beta = ") == out.count("lr = ") == 1
+    assert "  source: Li & Shan" in out
+    assert "these are values of the profile smoke" in out
+    assert out.splitlines()[-1] == "codes such as (A3) are readings of the paper: docs/protocol.md"
+    assert "settings: " in malbench("methods", "--profile", "smoke")[1]  # of all methods: in one line each
+
+
+def test_one_dataset_has_its_folder_and_its_page(malbench: Malbench) -> None:
+    for name, folder in (("BP4D", "BP4D"), ("rafdb", "RAF-DB")):
+        status, out, _ = malbench("datasets", name)
+        lines = out.splitlines()
+        assert (status, len(lines)) == (0, 3)
+        assert lines[0].startswith(f"{name.lower()} (")
+        assert lines[1] == f"  below the data root: {folder}/"
+        page = lines[2].removeprefix("  page: ")
+        assert (Path(__file__).parents[2] / page).is_file()
+    assert [row["dataset"] for row in json.loads(malbench("datasets", "gft", "--json")[1])] == ["gft"]
+    assert len(malbench("datasets")[1].splitlines()) > 4

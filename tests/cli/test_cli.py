@@ -89,7 +89,7 @@ def edit(file: Path, line: int, text: str) -> None:
         (wrong_dataset, [], ["no AU coding files", "basic"]),
         (no_rafdb, [], ["lacks RAF-DB"]),
         (damage_nothing, ["--method", "mall"], ["unknown method 'mall'", "did you mean 'mal'"]),
-        (damage_nothing, ["--set", "train.stebs=3"], ["unknown setting 'train.stebs'", "did you mean 'steps'"]),
+        (damage_nothing, ["--set", "train.stebs=3"], ["unknown setting 'train.stebs'", "did you mean 'train.steps'"]),
         (damage_nothing, ["--part", "fold1"], ["unknown part 'fold1'", "part1"]),
         (damage_nothing, ["--set", "method.backbone=resnet43"], ["unknown timm backbone 'resnet43'", "did you mean"]),
         (
@@ -271,10 +271,17 @@ def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     one = ("run", "bp4d", *SMALL, "--method", "mal", "--part", "part1")
     status, out, _ = malbench(*one, "--dry-run")
     assert (status, "1 trial: 1 to do" in out, "of disk" in out) == (0, True, True)
+    assert out.startswith("a dry run trains nothing, but needs the frames")
+    assert "time: no estimate" in out
     assert not (tmp_path / "runs").exists()
     assert malbench(*one)[0] == 0
     status, out, _ = malbench(*one, "--dry-run")
     assert (status, "1 trial: 1 done" in out, "of disk" in out) == (0, True, False)
+    assert "time:" not in out
+    status, out, _ = malbench(*one, "--seed", "1", "--method", "stl", "--dry-run")
+    (time_line,) = (line for line in out.splitlines() if line.startswith("time: "))
+    assert (status, time_line.startswith("time: about ")) == (0, True)
+    assert "finished trials of this store" in time_line
     assert "1 done" in malbench("status", "--watch")[1]
     assert malbench("report", "--out", tmp_path / "reports")[0] == 0
     figures = {file.name for file in (tmp_path / "reports/figures").iterdir()}

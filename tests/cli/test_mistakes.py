@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.datasets.bp4d.protocol import BP4D
 from tests.cli.conftest import Malbench
 from tests.integrity.stores import finished_store
 
@@ -20,13 +21,18 @@ rnu
 run
 run bp5d
 run rafdb
+run csv
 run BP4DD
 run bp4d extra
 run bp4d --nope
 run bp4d --method
 run bp4d --method mla
+run bp4d --method mal,mtl
+status --method mal,mtl
 run bp4d --method identity
 run bp4d --part part9
+run bp4d --part 1
+run bp4d --part part1,part2
 run bp4d --seed x
 run bp4d --seed -1
 run bp4d --seed 1.5
@@ -41,6 +47,10 @@ run bp4d --profile TMP/wrong.toml
 run bp4d --profile TMP/broken.toml
 run bp4d --set steps
 run bp4d --set train.stepz=3
+run bp4d --set train.step=3
+run bp4d --set lr=0.1
+run bp4d --set steps=5
+run bp4d --set seed=3
 run bp4d --set train.steps=many
 run bp4d --set train.steps=-1
 run bp4d --set method.lr=nan
@@ -79,6 +89,8 @@ report --out TMP/file.txt
 report --out ROOT/reports
 report --publish --out TMP/folder
 report --runs TMP/empty --out TMP/out
+report --runs TMP/runz
+metrics --runs TMP/nowhere
 report --publish
 report --with TMP/folder
 claims --results absent.parquet
@@ -99,18 +111,24 @@ score TMP/folder bp4d --name x
 score TMP/unknown.csv bp4d --name x
 score TMP/nan.csv bp4d --name x
 score TMP/nan.csv bp4d --name stl
+score TMP/one.csv bp4d --name x
 score TMP/nan.csv bp4d --name x --threshold nan
 score TMP/nan.csv bp4d --name x --from openface
 score TMP/nan.csv --template bp4d
 score --template bp4d --out TMP/file.txt
 predict absent.jpg
-predict TMP/file.txt --runs TMP/empty
-predict TMP/file.txt --trial zzz
+predict TMP/folder
+predict TMP/file.txt
+predict TMP/photo.jpg --runs TMP/empty
+predict TMP/photo.jpg --trial zzz
+predict TMP/photo.jpg --zoom 3
 predict TMP/folder --zoom big
 status --method mla
 status --runs TMP/file.txt
 methods mla
 datasets --profile smoek
+datasets bp5d
+help rnu
 data
 data chek
 data check bp4d
@@ -153,11 +171,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("folder", "empty", "full"):
         (tmp_path / name).mkdir()
     (tmp_path / "full/file.txt").write_text("here\n")
-    (tmp_path / "file.txt").write_text("no table, no picture\n")
+    for name in ("file.txt", "photo.jpg"):
+        (tmp_path / name).write_text("no table, no picture\n")
     (tmp_path / "wrong.toml").write_text("[train]\nsteps = 'many'\n")
     (tmp_path / "broken.toml").write_text("[train\n")
     (tmp_path / "unknown.csv").write_text("subject,sequence,frame,AU99\nF001,F001/T1,1,0.5\n")
-    (tmp_path / "nan.csv").write_text("subject,sequence,frame,AU1\nF001,F001/T1,1,nan\n")
+    (tmp_path / "one.csv").write_text("subject,sequence,frame,AU1\nF001,F001/T1,1,0.5\n")
+    header = ",".join(BP4D.au_names)
+    (tmp_path / "nan.csv").write_text(f"subject,sequence,frame,{header}\nF001,F001/T1,1,nan{',0.5' * 11}\n")
     return tmp_path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 
 from benchmark.cli import main
+from benchmark.cli.options import DEFAULT_CACHE, DEFAULT_REPORTS
+from benchmark.cli.score import _given
 from benchmark.datasets.bp4d.protocol import BP4D
 
 SMALL = ("--profile", "smoke", "--set", "standin.au_subjects=6", "--set", "standin.fe_train=4")
@@ -44,8 +47,48 @@ def test_the_template_names_every_test_frame_and_is_never_overwritten(
     assert list(table)[:4] == ["subject", "sequence", "frame", "path"]
     assert list(table)[4:] == list(BP4D.au_names)
     assert (tmp_path / "cache" / "standin").is_dir()
+    # The command that it prints is whole: with the options that choose the data.
+    (shown,) = (line.partition(", then: ")[2] for line in said.splitlines() if ", then: " in line)
+    words = shlex.split(shown)
+    assert words[:6] == ["malbench", "score", str(target), "bp4d", "--name", "NAME"]
+    assert words[6:] == ["--profile", "smoke", "--cache", str(tmp_path / "cache"), *SMALL[2:]]
     status, said = malbench("--template", "bp4d", "--out", target, *SMALL)
     assert (status, "is there already" in said) == (2, True)
+
+
+def test_the_printed_options_are_those_of_the_caller() -> None:
+    root = Path("my data")
+    given = _given("mine.toml", ["bp4d.x='a b'"], root, DEFAULT_CACHE, Path("own.parquet"))
+    assert given == [
+        *("--profile", "mine.toml", "--data", "my data", "--results", "own.parquet", "--set", "bp4d.x='a b'")
+    ]
+    assert shlex.split(shlex.join(given)) == given
+    assert _given(None, [], None, DEFAULT_CACHE, DEFAULT_REPORTS / "results.parquet") == []
+
+
+def test_all_columns_that_are_missing_are_named_and_none_that_is_read_is_guessed(
+    malbench: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    keys = {"subject": ["F001"], "sequence": ["F001/T1"], "frame": [1]}
+    pd.DataFrame({**keys, "AU1": [0.5]}).to_csv(tmp_path / "one.csv", index=False)
+    status, said = malbench(tmp_path / "one.csv", "bp4d", "--name", "x", *SMALL)
+    assert status == 2
+    assert f"predictions without {', '.join(BP4D.au_names[1:])}\n" in said
+    assert "did you mean" not in said
+    assert "malbench score --template bp4d" in said
+    spelled = {name.replace("AU1", "au_01", 1): [0.5] for name in BP4D.au_names[:1]}
+    spelled |= {name: [0.5] for name in BP4D.au_names[1:]}
+    pd.DataFrame({**keys, **spelled}).to_csv(tmp_path / "spelled.csv", index=False)
+    status, said = malbench(tmp_path / "spelled.csv", "bp4d", "--name", "x", *SMALL)
+    assert (status, "did you mean AU1 by au_01?" in said) == (2, True)
+
+
+def test_a_wrong_cell_is_named_by_its_line(malbench: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    header = ",".join(["subject", "sequence", "frame", *BP4D.au_names])
+    good, bad = (f"F001,F001/T1,{frame},{','.join([cell, *['0.5'] * 11])}" for frame, cell in ((1, "0.5"), (2, "x")))
+    (tmp_path / "cells.csv").write_text(f"{header}\n{good}\n\n{bad}\n")
+    status, said = malbench(tmp_path / "cells.csv", "bp4d", "--name", "x", *SMALL)
+    assert (status, f"where:    {tmp_path / 'cells.csv'}, line 4\n" in said) == (2, True), said
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,10 @@ def test_steps_replace_epochs() -> None:
 @pytest.mark.parametrize(
     ("override", "what", "hint"),
     [
-        ("train.batch_aus=3", "unknown setting 'train.batch_aus'", "did you mean 'batch_au'"),
+        ("train.batch_aus=3", "unknown setting 'train.batch_aus'", "did you mean 'train.batch_au'"),
         ("trian.steps=3", "unknown setting 'trian'", "did you mean 'train'"),
-        ("method.lrr=3", "unknown setting 'method.lrr'", "did you mean 'lr'"),
-        ("methods.mal.betta=3", "unknown setting 'methods.mal.betta'", "did you mean 'beta'"),
+        ("method.lrr=3", "unknown setting 'method.lrr'", "did you mean 'method.lr'"),
+        ("methods.mal.betta=3", "unknown setting 'methods.mal.betta'", "did you mean 'methods.mal.beta'"),
         ("methods.mall.beta=3", "unknown method 'mall'", "did you mean 'mal'"),
         ("method.beta=3", "unknown setting 'method.beta'", "known"),
     ],

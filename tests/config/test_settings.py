@@ -41,7 +41,7 @@ def test_a_wrong_setting_of_a_dataset_names_the_nearest_key() -> None:
     profile, _ = load_profile("smoke", ["gft.splitt=x"])
     with pytest.raises(UserError, match=r"unknown setting 'gft\.splitt'") as caught:
         datasets.check_settings(profile)
-    assert "did you mean 'split'?" in str(caught.value)
+    assert "did you mean 'gft.split'?" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["name", "path", "sections", "overridden"])
@@ -73,7 +73,7 @@ def test_a_declared_dataset_is_opened_under_its_name() -> None:
     [
         (["datasets.mine.reader=cvs"], "did you mean 'csv'?"),
         (["datasets.bp4d.reader=csv"], "the name 'bp4d' is taken"),
-        (["datasets.mine.reader=csv", "datasets.mine.foldss=4"], "did you mean 'folds'?"),
+        (["datasets.mine.reader=csv", "datasets.mine.foldss=4"], "did you mean 'datasets.mine.folds'?"),
     ],
 )
 def test_wrong_declarations(overrides: list[str], says: str) -> None:

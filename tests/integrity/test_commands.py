@@ -312,17 +312,30 @@ def test_settings_of_methods_that_do_not_run_are_checked(data: Path, tmp_path: P
     assert (status, error.partition("\n")[0]) == (2, "error: unknown setting 'methods.mal.nonsense'")
 
 
-def test_a_closed_output_is_said_in_one_block() -> None:
+CLOSED = {
+    ("methods",): "",
+    ("datasets",): "",
+    ("--help",): "",
+    ("run", "--help"): "",
+    ("cost", "--out", "OUT"): "error: the reader of the output has gone",
+}
+"""What is said if nobody reads the output: nothing where the command only prints."""
+
+
+def test_a_closed_output_is_said_in_one_block_where_a_command_works(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "benchmark.cli", "methods"]
-    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
+    for arguments, said in CLOSED.items():
+        given = [word.replace("OUT", str(tmp_path / "out")) for word in arguments]
+        command = [sys.executable, "-m", "benchmark.cli", *given]
+        ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
+        assert ran.returncode == 141
+        assert ran.stderr.startswith(said)
+        assert ran.stderr.count("error") == (1 if said else 0)
+        assert bool(ran.stderr) == bool(said)
+        assert "Traceback" not in ran.stderr
+        assert "Exception ignored" not in ran.stderr
     os.close(writing)
-    assert ran.returncode == 141
-    assert ran.stderr.startswith("error: the reader of the output has gone")
-    assert ran.stderr.count("error") == 1
-    assert "Traceback" not in ran.stderr
-    assert "Exception ignored" not in ran.stderr
 
 
 def test_a_report_with_the_same_trials_twice_is_the_report(tmp_path: Path, results: Results) -> None:

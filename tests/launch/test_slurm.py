@@ -141,9 +141,9 @@ def test_where_trials_run_is_no_part_of_them() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("slurm.partitoin=main", ["unknown setting 'slurm.partitoin'", "did you mean 'partition'"]),
+        ("slurm.partitoin=main", ["unknown setting 'slurm.partitoin'", "did you mean 'slurm.partition'"]),
         ("slurm.time_min=0", ["slurm.time_min", "greater than or equal to 1"]),
-        ("slurm.methods.stl.gpu=1", ["slurm.methods.stl.gpu", "did you mean 'gpus'"]),
+        ("slurm.methods.stl.gpu=1", ["slurm.methods.stl.gpu", "did you mean 'slurm.methods.stl.gpus'"]),
     ],
 )
 def test_a_wrong_setting_is_named(override: str, words: list[str]) -> None:

@@ -79,4 +79,5 @@ def test_mistakes_are_told_in_one_block(
     assert status == 2
     assert said in text
     assert "Traceback" not in text
+    assert text.startswith("error: ")  # no warning about the model comes before it
     assert not (tmp_path / "out").exists()

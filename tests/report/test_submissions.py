@@ -103,9 +103,9 @@ def test_a_frame_without_end_is_no_frame(
     ("change", "said", "detail"),
     [
         (of_disfa, "name no subject of bp4d", "subjects of disfa"),
-        (one_stranger, "a subject that bp4d does not have", "row 4"),
-        (twice, "a frame twice", "row 206"),
-        (nameless, "without subject, sequence or frame", "row 3"),
+        (one_stranger, "a subject that bp4d does not have", "p.csv, line 5"),
+        (twice, "a frame twice", "p.csv, line 207"),
+        (nameless, "without subject, sequence or frame", "p.csv, line 4"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
