@@ -95,12 +95,12 @@ def _whole(root: Path, known: Mapping[str, Dataset]) -> Diagnosis | None:
     here = root.absolute()
     for above in here.parents[:ABOVE]:
         for name, dataset in known.items():
-            part = dataset.recognise(root)
+            part = _recognised(dataset, root)
             # Another folder above is looked into only if a part of the dataset lies right below it.
             likely = above == here.parent and part is not None and not part.readable
             if above.name.casefold() != dataset.folder.casefold() and not likely:
                 continue
-            seen = dataset.recognise(above)
+            seen = _recognised(dataset, above)
             if seen is not None and seen.readable:
                 return _of_part(name, seen, part)
     return None
@@ -136,7 +136,7 @@ def _sightings(root: Path, known: Mapping[str, Dataset]) -> dict[str, Sighting]:
     # A folder that is a dataset itself has the other ones beside it.
     for name, dataset in known.items():
         places = (found.folder.parent / dataset.folder for found in list(best.values()))
-        beside = next((sighting for place in places if (sighting := dataset.recognise(place)) is not None), None)
+        beside = next((sighting for place in places if (sighting := _recognised(dataset, place)) is not None), None)
         if name not in best and beside is not None:
             best[name] = beside
     return best
@@ -144,13 +144,21 @@ def _sightings(root: Path, known: Mapping[str, Dataset]) -> dict[str, Sighting]:
 
 def _sight(folder: Path, dataset: Dataset) -> Sighting | None:
     """The best sighting of a dataset in a folder; an archive of all of it comes before archives of parts."""
-    seen = dataset.recognise(folder)
+    seen = _recognised(dataset, folder)
     packed = None if seen is not None and seen.readable else packed_as(folder, dataset.folder)
     if packed is None:
         return seen
     target = shlex.quote(str(folder / dataset.folder))
     fault = UserError(f"{packed.name} is not unpacked", where=packed, remedy=f"unpack it into {target}")
     return Sighting(dataset.title, folder, "an archive", (), fault, dataset.folder)
+
+
+def _recognised(dataset: Dataset, folder: Path) -> Sighting | None:
+    """A dataset in a folder; one whose files contradict each other is a sighting with this fault."""
+    try:
+        return dataset.recognise(folder)
+    except UserError as fault:
+        return Sighting(dataset.title, folder, "", (), fault, dataset.folder)
 
 
 def _link(seen: Sighting, root: Path) -> tuple[str, ...]:
