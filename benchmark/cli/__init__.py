@@ -38,6 +38,19 @@ USER_MISTAKE = 2
 PROGRAM = "malbench"
 """Name of the program in usages, messages and shell completion, however it was started."""
 
+PRINTING = (
+    claims.claims,
+    report.calibrate,
+    report.compute,
+    audit.audit,
+    status.status,
+    status.methods,
+    status.datasets,
+    data.check,
+    data.doctor,
+)
+"""Commands that only print."""
+
 app = typer.Typer(
     help="Reproducibility benchmark for Meta Auxiliary Learning for Facial Action Unit Detection (Li & Shan, 2021).",
     no_args_is_help=True,
@@ -54,29 +67,24 @@ for command in (
     run.verify,
     predict.predict,
     score.score,
-    report.cost,
-    metrics.metrics,
-    splits.splits,
-    cross.cross,
-):
-    app.command(cls=Command)(command)
-for printing in (
     claims.claims,
     report.calibrate,
     report.compute,
     audit.audit,
+    report.cost,
+    metrics.metrics,
+    splits.splits,
+    cross.cross,
     status.status,
     status.methods,
     status.datasets,
 ):
-    app.command(cls=Printing)(printing)
+    app.command(cls=Printing if command in PRINTING else Command)(command)
 data_app = typer.Typer(
     help="Write the stand-in; recognise, check or prepare a data root.", no_args_is_help=True, cls=Group
 )
-for data_command in (data.standin, data.sheet, data.prepare, data.import_lists):
-    data_app.command(cls=Command)(data_command)
-for data_printing in (data.check, data.doctor):
-    data_app.command(cls=Printing)(data_printing)
+for data_command in (data.standin, data.sheet, data.check, data.doctor, data.prepare, data.import_lists):
+    data_app.command(cls=Printing if data_command in PRINTING else Command)(data_command)
 app.add_typer(data_app, name="data")
 
 
