@@ -107,6 +107,9 @@ ADDED: Mapping[str, str | float] = {
 OPTIONAL = {"audit"}
 """Tables that a file does not mention if they have no row, so that it is as it was before they existed."""
 
+OF_A_RUN = ["stale", "provenance", "time_train_s", "time_before_s", "peak_memory_mb", "base_memory_mb"]
+"""Columns that differ where the same trial was run twice with the same result."""
+
 MOST = dict.fromkeys(("f1", "auc", "ap", "auc_without", "ap_without"), 1.0)
 """Largest value of a column; others have none."""
 FREE = {"value"}
@@ -200,9 +203,9 @@ class Results:
         return merged
 
     def _facts(self, key: str) -> list[str]:
-        """Texts that are the same for the same result: all but its verification and whether it is stale."""
+        """Texts that are the same for the same result: all but its verification, whether it is stale, and its cost."""
         tables = [getattr(self, name) for name in COLUMNS]
-        rows = [table[table["trial"] == key].drop(columns=["stale", "provenance"], errors="ignore") for table in tables]
+        rows = [table[table["trial"] == key].drop(columns=OF_A_RUN, errors="ignore") for table in tables]
         return [of_trial.to_csv(index=False) for of_trial in rows]
 
     def beside(self, other: Results) -> Results:
