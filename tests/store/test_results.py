@@ -15,6 +15,7 @@ from benchmark.core.errors import UserError
 from benchmark.core.places import PROJECT
 from benchmark.report.weighed import WEIGHTS
 from benchmark.store.results import ADDED, COLUMNS, FORMAT, Results
+from tests.report.conftest import make_results
 
 
 def some_results() -> Results:
@@ -64,6 +65,16 @@ def test_staleness_is_told_anew_from_a_results_file(tmp_path: Path) -> None:
 def test_one_trial_stands_once() -> None:
     with pytest.raises(ValueError, match="stands twice"):
         Results.concat([some_results(), some_results()])
+
+
+@pytest.mark.parametrize("column", ["time_train_s", "time_before_s", "peak_memory_mb", "base_memory_mb"])
+def test_a_trial_that_was_run_twice_is_merged_whatever_it_cost(column: str) -> None:
+    one = make_results(("mal",), parts=("part1",))
+    again = replace(one, trials=one.trials.assign(**{column: one.trials[column] + 1}))
+    assert Results.merge({"here": one, "there": again}).trials["trial"].tolist() == one.trials["trial"].tolist()
+    other = replace(again, trials=again.trials.assign(steps=1))
+    with pytest.raises(UserError, match="stands in two results files, and differs"):
+        Results.merge({"here": one, "there": other})
 
 
 def test_a_verification_by_the_present_sources_is_not_stale() -> None:
