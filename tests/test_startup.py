@@ -54,7 +54,8 @@ def heavy_imports(*arguments: str, cwd: Path) -> tuple[int, list[str]]:
         (("run", "bp4d", "--part", "part9"), 2),
         (("methods", "mla"), 2),
         (("data", "standin", "bp5d", "--out", "nowhere"), 2),
-        (("status", "--runs", "empty"), 0),
+        (("status", "--runs", "."), 0),
+        (("status", "--runs", "nowhere"), 2),
         (("datasets",), 0),
     ],
 )

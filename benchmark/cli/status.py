@@ -195,12 +195,12 @@ def methods(
         console.print(Padding(Text(text), (0, 0, 0, 2)))
         for key, setting in about["settings"].items() if name else []:
             console.print(Padding(Text(f"{key} = {setting['value']}: {setting['meaning']}"), (0, 0, 0, 4)))
-    more = "codes such as (A3) are readings of the paper: docs/protocol.md"
+    more, shared = "codes such as (A3) are readings of the paper: docs/protocol.md", ""
     if not name:
+        shared = f", lr = {shared_hparams(settings).lr:g} where none is named"
         more = "settings that all share and what each means: malbench methods NAME"
     console.print(
-        f"these are values of the profile {settings.name}, lr = {shared_hparams(settings).lr:g} where none is named; "
-        f"for those of another: --profile NAME\n{more}",
+        f"these are values of the profile {settings.name}{shared}; for those of another: --profile NAME\n{more}",
         soft_wrap=True,
         markup=False,
     )

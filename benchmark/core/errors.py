@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
-
-_SETTING = re.compile(r"(?<!--set )(?<![\w.-])(?=[a-z]\w*(?:\.\w+)+=)")
-"""Place before a setting `SECTION.KEY=VALUE` that is named without the option that takes it."""
 
 
 class UserError(Exception):
@@ -23,7 +19,7 @@ class UserError(Exception):
         line: 1-based line in `where`, if there is one.
         expected: Correct content of that place.
         found: Present content of that place.
-        remedy: Action that corrects the mistake; a setting `data.missing=leave_out` gets its option `--set`.
+        remedy: Action that corrects the mistake.
     """
 
     def __init__(
@@ -41,7 +37,7 @@ class UserError(Exception):
         self.where = None if where is None else f"{where}:{line}" if line is not None else str(where)
         self.expected = expected
         self.found = found
-        self.remedy = None if remedy is None else _SETTING.sub("--set ", remedy)
+        self.remedy = remedy
 
     def __str__(self) -> str:
         rows = [

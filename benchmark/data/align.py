@@ -76,7 +76,7 @@ def believed(landmarks: Mapping[int, Points], where: Path, layout: str) -> dict[
             where=where,
             expected=f"{layout}; eyes above the mouth, and their left on the image's left",
             found=f"{int((~fits).sum())} of {len(fits)} frames where that cannot be",
-            remedy="copy the landmarks of your dataset anew, or take images as they are with data.alignment=as_is",
+            remedy="copy the landmarks of your dataset anew, or take images as they are by --set data.alignment=as_is",
         )
     return {frame: points for (frame, points), fit in zip(landmarks.items(), fits, strict=True) if fit}
 

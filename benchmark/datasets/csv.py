@@ -112,7 +112,8 @@ class Csv(Declared, AuDataset):
                 where=table.table.file,
                 expected="rows with an image" + (" and landmarks" if rows.coded else ""),
                 found=f"{len(table.table.rows)} rows",
-                remedy="correct the rows" + ("; or take images as they are: data.alignment=as_is" * bool(rows.coded)),
+                remedy="correct the rows"
+                + ("; or take images as they are: --set data.alignment=as_is" * bool(rows.coded)),
             )
         faces = rows.face_set(self.name, root, protocol.au_names)
         origin, kind = origin_of(root, faces.table, count(options.faults) - before)

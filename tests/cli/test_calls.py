@@ -37,7 +37,7 @@ COMPLETED = {
     ("study", ""): {"decisive", "harm", "tuning"},
     ("cross", "--methods", "stl,mta"): {"stl,mtan"},
     ("score", "--from", "openface"): {"openface2", "openface3"},
-    ("data", "check", "r"): {"rafdb"},
+    ("data", "check", "g"): {"gft"},
     ("methods", "fe"): {"fe_source"},
 }
 
@@ -196,11 +196,17 @@ def test_claims_end_with_totals_and_tell_a_reason_once(malbench: Malbench, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("profile", "said"),
-    [("standin", "settings: lr = 0.006, "), ("paper", "profile paper; lr = 0.001 where none is named")],
+    ("call", "said"),
+    [
+        (("mal", "--profile", "standin"), "lr = 0.006: "),
+        (("mal", "--profile", "paper"), "lr = 0.001: "),
+        (("--profile", "standin"), "profile standin, lr = 0.003 where none is named;"),
+    ],
 )
-def test_methods_show_the_learning_rate_of_the_profile_in_use(malbench: Malbench, profile: str, said: str) -> None:
-    status, out, _ = malbench("methods", "mal", "--profile", profile)
+def test_methods_show_the_learning_rate_of_the_profile_in_use(
+    malbench: Malbench, call: tuple[str, ...], said: str
+) -> None:
+    status, out, _ = malbench("methods", *call)
     assert (status, said in out) == (0, True), out
 
 

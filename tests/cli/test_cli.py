@@ -84,7 +84,7 @@ def edit(file: Path, line: int, text: str) -> None:
         (no_coding, [], ["no AU coding files", "AU_OCC"]),
         (wrong_header, [], ["wrong header", "F001_T1.csv:1", "frame,au1,au2"]),
         (code_of_7, [], ["wrong code for AU1", "F001_T1.csv:3", "found:    7"]),
-        (image_gone, [], ["have no image", "F001_T1.csv:4"]),
+        (image_gone, [], ["without an image", "F001_T1.csv:4"]),
         (truncated_jpeg, ["--allow-incomplete"], ["cannot be read", "97.jpg"]),
         (wrong_dataset, [], ["no AU coding files", "basic"]),
         (no_rafdb, [], ["lacks RAF-DB"]),
@@ -136,6 +136,7 @@ def test_wrong_profiles_and_roots(malbench, data: Path, tmp_path: Path) -> None:
     as_is = ("--set", "data.alignment=as_is")
     status, _, error = malbench("data", "prepare", "bp4d", "--data", data, "--cache", profile, *as_is)
     assert (status, "the system refuses" in error, str(profile) in error) == (2, True, True)
+    (tmp_path / "runs").mkdir()
     status, _, error = malbench("report", "--out", tmp_path / "empty")
     assert (status, "no finished trial" in error) == (2, True)
 
@@ -527,6 +528,7 @@ def test_claims_on_the_printed_tables_need_no_run(malbench, tmp_path: Path) -> N
     assert (follows.count({True}), follows.count({False}), follows.count({True, False})) == (21, 4, 2)
     assert "ours" not in claims[0]["readings"][0]
     assert "C13 §4.3" in malbench("claims", "--paper")[1]
+    (tmp_path / "runs").mkdir()
     status, _, error = malbench("claims", "--out", tmp_path)
     assert (status, "no finished trial" in error) == (2, True)
 

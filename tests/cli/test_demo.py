@@ -40,7 +40,7 @@ def test_a_page_in_a_folder_of_its_own(tmp_path: Path) -> None:
     below = max(scores[name] for name in ("STL", "MTL", "MAL")) < scores["all positive"]
     remark = f"{too_few if below else ''}The demo shows the machinery, not results."
     assert remark in lines
-    assert f'<p class="remark">{remark}</p>' in text
+    assert f"<strong>{remark}</strong>" in text
     assert not [line for line in lines if "A12" in line or "digests" in line or "GiB" in line]
     assert [line for line in lines if line.startswith("3 trials done")]
     # The command at the end names the store and the one trial that it needs.

@@ -43,7 +43,8 @@ def test_a_store_without_a_finished_trial_is_an_error(command: str, malbench: Ma
 
 def test_a_prediction_names_the_store_that_was_meant(malbench: Malbench, tmp_path: Path) -> None:
     finished_store(tmp_path / "scratch/runs")
-    code, _, error = malbench("predict", tmp_path, "--runs", tmp_path / "scratch/run")
+    (tmp_path / "face.jpg").touch()
+    code, _, error = malbench("predict", tmp_path / "face.jpg", "--runs", tmp_path / "scratch/run")
     assert (code, f"did you mean {tmp_path / 'scratch/runs'}?" in error) == (2, True)
 
 

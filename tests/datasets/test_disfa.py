@@ -139,7 +139,7 @@ def test_a_video_in_two_folders_is_refused(data: Path) -> None:
 
 def test_the_camera_is_a_setting(data: Path) -> None:
     error = refuse(data, "SN001 has labels, but neither a video nor images of the right camera", camera="right")
-    assert error.remedy == "set disfa.camera=left"
+    assert error.remedy == "--set disfa.camera=left"
     for subject in ("SN001", "SN002"):
         write_video(data, f"Video_RightCamera/RightVideo{subject}_comp.avi")
     left, right = read(data), read(data, camera="right")

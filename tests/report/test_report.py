@@ -188,11 +188,11 @@ def test_methods_without_runs_are_left_out_beside_other_data(text: str) -> None:
     ]
 
 
-def test_a_remark_stands_at_the_top_of_the_pages(one: Results, tmp_path: Path) -> None:
-    build_report(one, tmp_path, templates=TEMPLATES, remark="Too few <steps>.")
-    assert "> **Too few &lt;steps&gt;.**" in (tmp_path / "tables.md").read_text(encoding="utf-8").split("## ")[0]
+def test_a_notice_stands_at_the_top_of_the_pages(one: Results, tmp_path: Path) -> None:
+    build_report(one, tmp_path, templates=TEMPLATES, notice="Too few <steps>.")
+    assert "> Too few &lt;steps&gt;." in (tmp_path / "tables.md").read_text(encoding="utf-8").split("## ")[0]
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert page.index('<p class="remark">Too few &lt;steps&gt;.</p>') < page.index('<div class="answers">')
+    assert page.index("<strong>Too few &lt;steps&gt;.</strong>") < page.index('<div class="answers">')
 
 
 def test_printed_rows_carry_their_marks(text: str) -> None:

@@ -54,7 +54,8 @@ def test_the_example_is_an_adapter() -> None:
 @pytest.mark.parametrize(("page", "command"), [("submit.md", "score"), ("predict.md", "predict")])
 def test_options_of_the_page_exist(page: str, command: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
-    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--all", "--method", "--with"}  # of other commands
+    of_others = {"--all", "--data", "--method", "--part", "--seed", "--with"}
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - of_others
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
     assert said
     assert not {option for option in said if option not in shown}

@@ -204,7 +204,7 @@ def read_hdf5_landmarks(file: Path, coded: list[int]) -> dict[int, Points]:
     Raises:
         UserError: The file is missing or has other contents.
     """
-    remedy = "copy this file of 2DFeatures from your BP4D anew, or take images as they are: data.alignment=as_is"
+    remedy = "copy this file of 2DFeatures from your BP4D anew, or take images as they are: --set data.alignment=as_is"
     if not file.is_file():
         raise UserError(
             "a sequence has no landmarks",

@@ -108,7 +108,7 @@ def _first_number(folder: Path, numbered: Mapping[int, Path], labels: Labels, se
                 "there is an image 0, although images are said to count from 1",
                 where=folder,
                 found=numbering,
-                remedy="set disfa.image_numbers=auto",
+                remedy="--set disfa.image_numbers=auto",
             )
         return first
     if low == 0:
@@ -120,7 +120,7 @@ def _first_number(folder: Path, numbered: Mapping[int, Path], labels: Labels, se
         where=folder,
         expected=f"0 to {last - 1}, or 1 to {last}" if last else "0 or 1 and up",
         found=numbering,
-        remedy="look which image is the video's first frame, and set disfa.image_numbers=from_0 or from_1",
+        remedy="look which image is the video's first frame, and --set disfa.image_numbers=from_0 or from_1",
     )
 
 
@@ -179,5 +179,5 @@ def no_footage(home: Path, subject: str, settings: DisfaSettings) -> UserError:
         where=home,
         expected=f"Videos_{side}Camera/{side}Video{subject}_comp.avi or Frames_{side}Camera/{subject}/0.png",
         found=f"footage of the {other} camera" if turned else listing(home),
-        remedy=f"set disfa.camera={other}" if turned else "copy the subject's video from your DISFA",
+        remedy=f"--set disfa.camera={other}" if turned else "copy the subject's video from your DISFA",
     )

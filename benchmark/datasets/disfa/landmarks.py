@@ -70,7 +70,9 @@ def read_mat_landmarks(
     Raises:
         UserError: There are no landmarks, a file has other contents, or the numbers do not determine the first frame.
     """
-    remedy = f"copy {LANDMARKS} of this subject from your DISFA anew, or take images as they are: data.alignment=as_is"
+    remedy = (
+        f"copy {LANDMARKS} of this subject from your DISFA anew, or take images as they are: --set data.alignment=as_is"
+    )
     files: dict[int, list[Path]] = {}
     for path in sorted(folder.rglob("*.mat")) if folder.is_dir() else ():
         match = _LANDMARK_NAME.fullmatch(path.name)
@@ -95,7 +97,7 @@ def read_mat_landmarks(
             where=folder,
             expected=f"0 to {last - 1}, or 1 to {last}",
             found=f"{len(numbered)} files, numbers {min(numbered)} to {max(numbered)}",
-            remedy="look which file belongs to the video's first frame, and set disfa.landmark_numbers=from_0 or "
+            remedy="look which file belongs to the video's first frame, and --set disfa.landmark_numbers=from_0 or "
             f"from_1; or {remedy}",
         )
     first, reason = decision

@@ -37,7 +37,7 @@ def sight(home: Path) -> Sighting | None:
         what = "this looks like DISFA+, another dataset" if plus else "no AU labels"
         fault = _fault(what, home / LABELS, f"copy {LABELS} of your DISFA there; for lists: malbench data import-lists")
     elif not left:
-        remedy = "set disfa.camera=right" if right else "copy the videos of the left camera there"
+        remedy = "--set disfa.camera=right" if right else "copy the videos of the left camera there"
         fault = _fault("footage of the right camera alone" if right else "no footage", home, remedy)
     return Sighting(
         "DISFA",

@@ -115,7 +115,7 @@ def read_disfa(
         raise UserError(
             f"the frames are of the {settings.camera} camera and the landmarks of the {settings.landmarks_camera} one",
             where=home / LANDMARKS,
-            remedy="take images as they are: data.alignment=as_is; or say whose they are: disfa.landmarks_camera",
+            remedy="take images as they are: --set data.alignment=as_is; or say whose they are: disfa.landmarks_camera",
         )
     for done, (subject, folder) in enumerate(subjects.items()):
         with caught(faults):

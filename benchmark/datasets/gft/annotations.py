@@ -101,7 +101,7 @@ def _columns(file: Path, header: list[str], fields: tuple[str, ...], names: Mapp
     """Index of each field's column; a field must match exactly one column."""
     listing = ",".join(header)
     listing = (listing[:400] + ("..." if len(listing) > 400 else "")) or "an empty line"
-    remedy = f"write a column map, {_MAP_LINES}, and name it relative to the data root with gft.columns=FILE"
+    remedy = f"write a column map, {_MAP_LINES}, and name it relative to the data root with --set gft.columns=FILE"
     places = []
     missing = []
     for field in fields:
@@ -211,7 +211,7 @@ def annotation_files(
                     where=file,
                     expected=f"001A_occ.csv or 001A.csv, with one of the subjects {span(GFT)}",
                     found=file.name,
-                    remedy="take it out, or name the folder of the occurrences below GFT/ with gft.annotations=FOLDER",
+                    remedy="take it out, or name the occurrences' folder below GFT/ with --set gft.annotations=FOLDER",
                 )
             subject = match["subject"]
             if subject not in protocol.subjects:
@@ -237,6 +237,6 @@ def annotation_files(
             where=folder,
             expected=f"{GFT.folder}/{settings.annotations or '.'}/001A_occ.csv or 001A.csv",
             found=listing(home),
-            remedy="copy your annotations there, or name their folder below GFT/ with gft.annotations=FOLDER",
+            remedy="copy your annotations there, or name their folder below GFT/ with --set gft.annotations=FOLDER",
         )
     return sorted(files.items())

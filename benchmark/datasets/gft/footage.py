@@ -13,8 +13,8 @@ from benchmark.data.places import listed, subfolders
 from benchmark.datasets.gft.settings import GftSettings
 
 _MISSING = (
-    "put the participant's video below GFT/, or name the folder of extracted images with gft.images=FOLDER; to leave "
-    "such frames out: --set data.missing=leave_out"
+    "put the participant's video below GFT/, or name the folder of extracted images with --set gft.images=FOLDER; "
+    "to leave such frames out: --set data.missing=leave_out"
 )
 _VIDEO_NAME = re.compile(
     r"(?:.*[^\dA-Za-z])?(?P<subject>\d{3}[ABC])(?:[^\dA-Za-z].*)?\.(?:avi|mp4|mov|mpe?g|wmv)", re.IGNORECASE | re.ASCII
@@ -103,6 +103,6 @@ def first_image(images: Path, settings: GftSettings) -> int:
             found=f"{len(zero)} participants with an image 0, such as {zero[0]}"
             + (f"; {len(one)} from 1, such as {one[0]}" if one else ""),
             remedy="extract the frames of one group anew; or, if the others only lack their first frame, set "
-            "gft.image_numbers=from_0",
+            "--set gft.image_numbers=from_0",
         )
     return 0 if zero else 1

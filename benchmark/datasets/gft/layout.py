@@ -30,12 +30,18 @@ def sight(home: Path, settings: GftSettings) -> Sighting | None:
         return None
     fault = None
     if not annotated:
-        fault = _fault("no annotation files", home / settings.annotations, "name their folder: gft.annotations=FOLDER")
+        fault = _fault(
+            "no annotation files", home / settings.annotations, "name their folder: --set gft.annotations=FOLDER"
+        )
     elif not filmed and not pictured:
-        fault = _fault("neither videos nor images", home, "put the videos there, or name the images: gft.images=FOLDER")
+        fault = _fault(
+            "neither videos nor images", home, "put the videos there, or name the images: --set gft.images=FOLDER"
+        )
     elif not (home / "split.csv").is_file() and not settings.split:
         fault = _fault(
-            "there is no split file", home / "split.csv", "write lines 001A,train or 001A,test; or gft.split=inferred"
+            "there is no split file",
+            home / "split.csv",
+            "write lines 001A,train or 001A,test; or --set gft.split=inferred",
         )
     return Sighting(
         "GFT",

@@ -54,7 +54,7 @@ def split_file(root: Path, settings: GftSettings) -> Path | None:
             expected="lines 001A,train or 001A,test for all participants",
             found=listing(file.parent),
             remedy=f"write {SPLIT} from the partition on the authors' page, osf.io/7wcyz; "
-            f"or take the split that was inferred from image counts: gft.split={INFERRED}",
+            f"or take the split that was inferred from image counts: --set gft.split={INFERRED}",
         )
     return file
 

@@ -95,7 +95,7 @@ def read_gft(
             where=home / settings.annotations,
             expected="cells 0 (absent) and 1 (present)",
             found=f"{left_out:,} rows without any" if left_out else "no rows",
-            remedy="copy the annotations anew, or name the columns of the occurrences with gft.columns=FILE",
+            remedy="copy the annotations anew, or name the columns of the occurrences with --set gft.columns=FILE",
         )
         raise nothing_usable(faults, empty)
     faces = rows.face_set("gft", root, protocol.au_names)

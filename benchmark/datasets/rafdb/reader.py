@@ -275,7 +275,9 @@ def read_text_landmarks(file: Path) -> Points:
     Raises:
         UserError: The file is missing or starts with other contents.
     """
-    remedy = "unpack Annotation/manual of the basic subset there, or take images as they are: data.alignment=as_is"
+    remedy = (
+        "unpack Annotation/manual of the basic subset there, or take images as they are: --set data.alignment=as_is"
+    )
     if not file.is_file():
         raise UserError("an original RAF-DB image has no landmarks", where=file, found="no such file", remedy=remedy)
     points: list[tuple[float, float]] = []
