@@ -116,6 +116,32 @@ def answer(
     )
 
 
+def overall(done: Mapping[str, Sequence[Comparison]], asked: Sequence[str]) -> str:
+    """The answer of all primary questions of a plan together, as one sentence.
+
+    *Yes*: the first method of every primary pair is better. *No*: that of the first pair of every question is worse, or
+    practically the same. Anything else is *cannot say*, and questions that lack a trial leave it open.
+
+    Args:
+        done: Comparisons of the primary questions that have all trials, by name; each in the order of the plan.
+        asked: Names of all primary questions.
+
+    Returns:
+        The sentence; "" for a plan without primary questions.
+    """
+    if not asked:
+        return ""
+    waiting = [name for name in asked if name not in done]
+    if waiting:
+        return f"not yet, since trials of {', '.join(f'`{name}`' for name in waiting)} are to be run"
+    answers = [[comparison.answer for comparison in done[name]] for name in asked]
+    if all(said is Answer.BETTER for question in answers for said in question):
+        return "yes"
+    if all(question[0] in (Answer.WORSE, Answer.SAME) for question in answers):
+        return "no"
+    return "cannot say"
+
+
 def agreement(
     one: Mapping[str, Row], other: Mapping[str, Row]
 ) -> tuple[Sequence[tuple[str, str, RowDifference, RowDifference]], str]:

@@ -45,7 +45,8 @@ def write_study(
         UserError: No trial is done, trials on several versions of the data answer one question, or the template is
             missing.
     """
-    sections = Answered(plan, results, digests).sections()
+    answered = Answered(plan, results, digests)
+    sections = answered.sections()
     selected = results.select(dict.fromkeys(key for section in sections for key in section.trials))
     if selected.trials.empty:
         raise UserError(
@@ -69,6 +70,7 @@ def write_study(
         "alpha": f"{100 * plan.alpha:g}",
         "margin": f"{plan.margin:g}",
         "registration": registration_sentence(plan_file(name), made),
+        "overall": answered.overall(sections),
         "sections": sections,
         "figures": {key: files[0].relative_to(out).as_posix() for key, files in drawn.items()},
         "trials": len(selected.trials),

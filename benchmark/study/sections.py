@@ -13,7 +13,7 @@ from benchmark.report.groups import Row
 from benchmark.report.provenance import reserve_of
 from benchmark.stats.compare import f1_with_intervals
 from benchmark.store.results import Results
-from benchmark.study.answers import agreement, answer
+from benchmark.study.answers import Comparison, agreement, answer, overall
 from benchmark.study.figures import map_figure, question_figure
 from benchmark.study.plan import Agreement, Choice, Map, Plan, Question, candidate_name
 from benchmark.study.rows import Digests, made_on, missing, pretraining, question_rows
@@ -51,6 +51,8 @@ class Section:
     """Devices of the trials, in words."""
     reserve: str = ""
     """Number of AU validation frames of the trials, in words."""
+    comparisons: tuple[Comparison, ...] = ()
+    """Primary pairs with their answers."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ class Answered:
             *map(self._choice, plan.choices),
         ]
 
+    def overall(self, sections: Sequence[Section]) -> str:
+        """The answer of the primary questions together; "" if the plan has none."""
+        by_name = {section.name: section for section in sections if section.word == "Question"}
+        primary = [question.name for question in self.plan.questions if question.primary]
+        return overall({name: by_name[name].comparisons for name in primary if not by_name[name].missing}, primary)
+
     def _question(self, question: Question) -> Section:
         rows = self.rows(question)
         if not rows:
@@ -110,6 +118,7 @@ class Answered:
             tuple(trials["trial"]),
             made_on(trials),
             reserve_of(trials),
+            comparisons,
         )
 
     def _choice(self, choice: Choice) -> Section:

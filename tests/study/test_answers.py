@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from benchmark.config.profile import load_profile
 from benchmark.report.groups import Row, group_results
 from benchmark.stats.multiple import equivalence_p
 from benchmark.store.results import Results
-from benchmark.study.answers import Answer, Comparison, agreement
+from benchmark.study.answers import Answer, Comparison, agreement, overall
 from benchmark.study.answers import answer as answer_of_differences
 from benchmark.study.figures import map_figure
 from benchmark.study.page import write_study
@@ -55,6 +56,39 @@ def test_answers_follow_from_holm_and_from_the_margin() -> None:
     (alone,) = answer(question(("mal", "mtl")), rows, margin=0.01, alpha=0.05)
     assert alone.p == pytest.approx(alone.difference.p)
     assert better.p == pytest.approx(3 * alone.p)
+
+
+def compared(*answers: Answer) -> tuple[Comparison, ...]:
+    """Comparisons with these answers."""
+    rows = rows_of(make_results(METHODS, seeds=(0, 1, 2, 3)))
+    difference = RowDifference.between(rows["mal"], rows["mtl"], rows.values())
+    assert difference is not None
+    made = []
+    for wanted in answers:
+        value = -1.0 if wanted is Answer.WORSE else 1.0
+        p, equal = (0.01 if wanted in (Answer.BETTER, Answer.WORSE) else 0.5), (0.01 if wanted is Answer.SAME else 0.5)
+        made.append(Comparison("mal", "mtl", replace(difference, f1=value), p, equal, margin=1.5, alpha=0.05))
+    assert tuple(comparison.answer for comparison in made) == answers
+    return tuple(made)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "head", "said"),
+    [
+        (("better", "better"), ("better", "better"), "yes"),
+        (("better", "better"), ("better", "cannot be told"), "cannot say"),
+        (("better", "better"), ("cannot be told", "better"), "cannot say"),
+        (("worse", "cannot be told"), ("practically the same", "better"), "no"),
+        (("practically the same", "better"), ("practically the same", "worse"), "no"),
+        (("worse", "better"), ("better", "better"), "cannot say"),
+        (("cannot be told", "worse"), ("worse", "worse"), "cannot say"),
+        (("better", "better"), None, "not yet, since trials of `head` are to be run"),
+    ],
+)
+def test_the_primary_questions_have_one_answer(drawn: tuple[str, str], head: tuple[str, str] | None, said: str) -> None:
+    done = {"drawn": compared(*map(Answer, drawn))} | ({} if head is None else {"head": compared(*map(Answer, head))})
+    assert overall(done, ("drawn", "head")) == said
+    assert overall(done, ()) == ""
 
 
 def test_a_small_difference_is_called_the_same_within_the_margin_alone() -> None:
