@@ -92,7 +92,9 @@ def method_section(text: str) -> str:
 def test_a_method_is_added_by_following_the_guide(tmp_path: Path, shared_cache: Path) -> None:
     """Word for word, in a copy of the checkout: save the file, run the commands, find the row."""
     section = method_section(GUIDE)
-    (code,), (commands,) = (re.findall(rf"```{kind}\n(.*?)```", section, flags=re.DOTALL) for kind in ("python", "sh"))
+    (code,), (commands,) = (
+        re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.DOTALL | re.MULTILINE) for kind in ("python", "sh")
+    )
     (place,) = re.findall(r"Save this as `(methods/\w+\.py)`", section)
     row, heading, report = re.search(r'Its row, `(.+?)`, stands under "(.+?)" in `(.+?)`', section).groups()
     checkout = tmp_path / "checkout"

@@ -158,7 +158,7 @@ def _recognised(root: Path, chosen: Chosen, report: Report) -> Iterator[Finding]
         right = f"name it: --data {shlex.quote(str(found.root))}"
         in_place = seen.folder == root / seen.place
         known = right in told if fault is None else fault.what in told
-        if found.within or known or (found.name in wanted and fault is None and in_place):
+        if found.within or known or (found.name in wanted and in_place and (fault is None or not seen.parts)):
             continue
         steps = found.steps[0] if found.steps else right
         yield Finding(

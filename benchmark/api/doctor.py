@@ -11,6 +11,7 @@ from benchmark import datasets
 from benchmark.api.commands import Commands, doctor
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError, wrong_path
+from benchmark.data.files import listing
 from benchmark.data.findings import few
 from benchmark.data.places import MOST_FOLDERS, archives, packed_as, subfolders
 from benchmark.data.sighting import Count, Sighting
@@ -147,10 +148,25 @@ def _sight(folder: Path, dataset: Dataset) -> Sighting | None:
     seen = _recognised(dataset, folder)
     packed = None if seen is not None and seen.readable else packed_as(folder, dataset.folder)
     if packed is None:
-        return seen
+        return seen or _empty_name(folder, dataset)
     target = shlex.quote(str(folder / dataset.folder))
     fault = UserError(f"{packed.name} is not unpacked", where=packed, remedy=f"unpack it into {target}")
     return Sighting(dataset.title, folder, "an archive", (), fault, dataset.folder)
+
+
+def _empty_name(folder: Path, dataset: Dataset) -> Sighting | None:
+    """A folder that has the dataset's name and none of its files; None for other folders."""
+    if folder.name.casefold() != dataset.folder.casefold():
+        return None
+    page = f"docs/data/{dataset.name}.md"
+    fault = UserError(
+        f"the folder is called {folder.name}, but holds no file of {dataset.title} that is known",
+        where=folder,
+        expected=f"one of the layouts in {page}",
+        found=listing(folder),
+        remedy=f"unpack or copy {dataset.title} there as {page} shows",
+    )
+    return Sighting(dataset.title, folder, "", (), fault, dataset.folder)
 
 
 def _recognised(dataset: Dataset, folder: Path) -> Sighting | None:

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -284,7 +285,9 @@ def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
     registry = discover()
     torch.set_num_threads(request.execution.threads or available_cores())
     device = None if request.on_cluster else find_device(request.execution.device)
-    check_selection(request.dataset, profile, overrides, registry, selection, request.root)
+    planned = check_selection(request.dataset, profile, overrides, registry, selection, request.root)
+    for key in _unused(profile, {trial.method for trial in planned}):
+        listener.note(f"--set {key} changes nothing here: no trial of this call is of that method")
     data = load_data(
         request.dataset,
         profile=profile,
@@ -299,6 +302,12 @@ def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:
     trials = expand(profile, overrides, registry, data.sources, selection)
     trials = with_prerequisites(trials, request.only) if request.only else trials
     return Grid(tuple(trials), data, registry, request, device, listener)
+
+
+def _unused(profile: Profile, methods: AbstractSet[str]) -> list[str]:
+    """Overrides of settings of methods that no trial is of."""
+    given = [key.split(".") for key in profile.overridden]
+    return [".".join(key) for key in given if key[0] == "methods" and len(key) > 2 and key[1] not in methods]
 
 
 def check_selection(

@@ -147,7 +147,7 @@ def _entries(au: AuDataset, file: Path) -> list[Entry]:
     assert au.list_pattern is not None
     return [
         Entry(e.line, e.name, e.subject, e.sequence, e.frame + au.list_offset)
-        for e in read_names(file, au.list_pattern)
+        for e in read_names(file, au.list_pattern, au.list_example)
     ]
 
 

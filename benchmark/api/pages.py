@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from benchmark.core.errors import UserError, wrong_path
@@ -18,7 +19,8 @@ def page_folder(out: Path | None, store: Path, *, publish: bool = False, below: 
         below: Folder in `reports/` of the pages.
 
     Raises:
-        UserError: `out` is in `reports/` without `publish`, or `publish` is given with another folder.
+        UserError: `out` is in `reports/` without `publish`, `publish` is given with another folder, or nothing can be
+            written there.
 
     Example:
         >>> page_folder(None, Path("runs")).as_posix()
@@ -35,7 +37,7 @@ def page_folder(out: Path | None, store: Path, *, publish: bool = False, below: 
                 expected=f"another folder, or none: then the pages go to {report_of(store)}",
                 remedy="leave --out away; or add --publish to replace what is committed",
             )
-        return report_of(store) if out is None else out
+        return _writable(report_of(store) if out is None else out)
     if not is_checkout():
         raise UserError(
             "--publish replaces the pages of a checkout, and this is an installed package",
@@ -48,7 +50,28 @@ def page_folder(out: Path | None, store: Path, *, publish: bool = False, below: 
             found=str(out),
             remedy="leave one of the two away",
         )
-    return committed
+    return _writable(committed)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, if it can be made and written: pages come after minutes of work.
+
+    Raises:
+        UserError: Nothing can be written there.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(
+            "no page can be written there",
+            where=folder,
+            expected="a folder that can be made and written",
+            found=f"{there}: {error.strerror or error}",
+            remedy="name another with --out",
+        ) from error
+    return folder
 
 
 def last_of(name: str, out: Path, below: str = "") -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import DEFAULT_REPORTS, JsonFlag, LastReport, NamedRuns, ResultsFile
+from benchmark.core.errors import UserError
 from benchmark.core.words import counted
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def claims(
 
     from benchmark.api.results import find_results, judge_paper_claims
 
+    if paper and results is not None:
+        raise UserError(
+            "--paper judges the printed tables alone, and --results names results of ours",
+            remedy="leave one of the two out",
+        )
     console = Console()
     found = None if paper else find_results(runs, out, results)
     judged = judge_paper_claims(None if found is None else found.results)

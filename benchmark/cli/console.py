@@ -320,7 +320,10 @@ def show_diagnoses(console: Console, root: Path, diagnoses: Sequence[Diagnosis])
     if not diagnoses:
         names = ", ".join(sorted(p.name for p in root.iterdir())[:12]) or "an empty folder"
         console.print(
-            escape(f"no dataset is recognised in {root}: {names}\n  next: docs/data.md shows what each dataset holds"),
+            escape(
+                f"no dataset is recognised in {root}: {names}\n"
+                "  next: name the folder that holds your data; docs/data/bp4d.md and its neighbours show the layouts"
+            ),
             soft_wrap=True,
         )
 

@@ -38,12 +38,13 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     return enumerate(regular(file).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1)
 
 
-def read_names(file: Path, pattern: re.Pattern[str]) -> list[Entry]:
+def read_names(file: Path, pattern: re.Pattern[str], example: str) -> list[Entry]:
     """Read the names of a list.
 
     Args:
         file: The list. What follows a space on a line is ignored.
         pattern: Expression with the groups `subject`, `frame`, and `task` where subjects have several sequences.
+        example: A name that fits, for errors.
 
     Raises:
         UserError: There is no such file, or a line has another form.
@@ -61,7 +62,7 @@ def read_names(file: Path, pattern: re.Pattern[str]) -> list[Entry]:
                 "a line of the list names no frame",
                 where=file,
                 line=line,
-                expected=f"a name with {pattern.pattern}",
+                expected=f"the name of a frame, such as {example}",
                 found=text.strip()[:80],
                 remedy="name a list of image paths",
             )

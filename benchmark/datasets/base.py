@@ -157,6 +157,8 @@ class AuDataset(Dataset):
     """Name of the paper's figure of training curves on this dataset; "" for none."""
     list_pattern: ClassVar[re.Pattern[str] | None] = None
     """Expression for the frame that a name on a public list means: groups `subject`, `frame`, `task`; None for none."""
+    list_example: ClassVar[str] = ""
+    """A name on such a list, for errors."""
     list_offset: ClassVar[int] = 0
     """Label frame minus the number in a name on a public list."""
     people: ClassVar[Mapping[str, re.Pattern[str]]] = MappingProxyType({})

@@ -279,7 +279,12 @@ class _Walker:
             raise ValueError(f"not in the language of claims: {ast.unparse(node)}")
         left, right = self.number(self.value(node.left)), self.number(self.value(node.comparators[0]))
         rest = left.plus(right, -1.0)
-        self.evidence.append(" against ".join(_shown(side.value) for side in (left, right)))
+        value, other = (_shown(side.value) for side in (left, right))
+        # A number in the statement is a bound that the paper's words set; anything else is a second value.
+        is_bound = isinstance(node.comparators[0], ast.Constant)
+        self.evidence.append(
+            f"{value}; claimed: {_BOUNDS[operation]} {other}" if is_bound else f"{value} against {other}"
+        )
         side = None
         if not rest.is_exact:
             interval = rest.interval()
@@ -443,6 +448,14 @@ _COMPARISONS: Mapping[type[ast.cmpop], _Operation] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
 }
+
+_BOUNDS: Mapping[_Operation, str] = {
+    operator.gt: "more than",
+    operator.ge: "at least",
+    operator.lt: "less than",
+    operator.le: "at most",
+}
+"""Words for a comparison with a number."""
 
 
 def _side(interval: Interval, operation: _Operation) -> float:

@@ -232,6 +232,17 @@ def _about_methods(audited: AuditedGroup) -> Iterator[str]:
             if lost
             else "Its sign is the same under every other rule"
         )
+        looking = {rule.name for rule in LOOKING}
+        told = [
+            f"{TITLES[rule]} ({_difference(other)})"
+            for rule, other in found
+            if rule not in looking and other is not None and not percent(other.ave_interval).holds(0.0)
+        ]
+        if told:
+            yield (
+                f"Its interval leaves out 0 under {len(told)} other honest "
+                f"{'rule' if len(told) == 1 else 'rules'}: {'; '.join(told)}, not adjusted for their number"
+            )
 
 
 def _about_normalisation(audited: AuditedGroup) -> Iterator[str]:

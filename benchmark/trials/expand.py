@@ -211,7 +211,11 @@ def _check_names(profile: Profile, registry: Registry, protocol: Protocol, selec
     for row in selection.rows:
         if row not in profile.rows:
             raise UserError(
-                f"the profile has no row '{row}'", where=profile.path, remedy=did_you_mean(row, profile.rows)
+                f"the profile has no row '{row}'",
+                where=profile.path,
+                remedy=did_you_mean(row, profile.rows)
+                if profile.rows
+                else "it has no rows at all: leave --row out, or take a profile with rows, such as --profile paper",
             )
 
 

@@ -283,6 +283,10 @@ def test_from_a_dry_run_to_figures_5_and_6(malbench, tmp_path: Path) -> None:
     (time_line,) = (line for line in out.splitlines() if line.startswith("time: "))
     assert (status, time_line.startswith("time: about ")) == (0, True)
     assert "finished trials of this store" in time_line
+    settings = ("--set", "methods.mtl.fe_weight=0.5", "--set", "methods.mal.beta=0.5")
+    said = " ".join(malbench(*one, "--dry-run", *settings)[1].split())
+    assert "--set methods.mtl.fe_weight changes nothing here" in said
+    assert "methods.mal.beta changes nothing" not in said
     assert "1 done" in malbench("status", "--watch")[1]
     assert malbench("report", "--out", tmp_path / "reports")[0] == 0
     figures = {file.name for file in (tmp_path / "reports/figures").iterdir()}

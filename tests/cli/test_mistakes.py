@@ -65,6 +65,7 @@ run bp4d --set data.fe=bp4d
 run bp4d --set seeds=[-1]
 run bp4d --set train.steps.more=1
 run bp4d --row ResNet-5
+run bp4d --row ResNet-50 --profile smoke
 run bp4d --data TMP/absent
 run bp4d --data TMP/file.txt
 run bp4d --data TMP/folder
@@ -94,6 +95,7 @@ metrics --runs TMP/nowhere
 report --publish
 report --with TMP/folder
 claims --results absent.parquet
+claims --paper --results absent.parquet
 calibrate absent.parquet
 calibrate TMP/folder
 compute absent.parquet

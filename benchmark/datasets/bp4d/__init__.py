@@ -48,6 +48,7 @@ class Bp4d(AuDataset):
     printed = PrintedTable(HERE / "printed.csv", number=1, folds=3)
     curves = "Figure 3"
     list_pattern = re.compile(r"(?P<subject>[FM]\d{3})[/_](?P<task>T\d)[/_]0*(?P<frame>\d+)\.", re.ASCII)
+    list_example = "F001/T1/2440.jpg"
     people = MappingProxyType({"women": re.compile(r"F\d{3}", re.ASCII), "men": re.compile(r"M\d{3}", re.ASCII)})
     tracked = True
     known_lists = HERE / "known_lists.csv"

@@ -44,6 +44,7 @@ class Disfa(AuDataset):
     printed = PrintedTable(HERE / "printed.csv", number=2, folds=3)
     curves = "Figure 4"
     list_pattern = re.compile(r"(?P<subject>SN\d{3})(?:_comp)?/(?:.*_)?0*(?P<frame>\d+)\.", re.ASCII)
+    list_example = "SN001/0012.png"
     list_offset = 1  # images on public lists count from 0
     tracked = True
     known_lists = HERE / "known_lists.csv"
