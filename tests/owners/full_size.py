@@ -15,7 +15,7 @@ from benchmark.datasets.bp4d.protocol import BP4D
 from tests.owners import mock
 
 VARIANTS = 40
-"""Number of different images; each is linked a few thousand times."""
+"""Number of different images, frames of one person; each is linked a few thousand times."""
 
 
 def write_full_size(root: Path) -> None:
@@ -28,7 +28,7 @@ def write_full_size(root: Path) -> None:
     source.mkdir(parents=True)
     marks = []
     for k in range(VARIANTS):
-        image, landmarks = mock.whole_frame(k, k, mock.BP4D_FRAME)
+        image, landmarks = mock.whole_frame(0, k, mock.BP4D_FRAME)  # one person, so that it is a video
         Image.fromarray(image).save(source / f"{k}.jpg", quality=92)
         marks.append((landmarks[17:] + 1).T.astype(np.float32))
     rates = read_known_rates(HERE / "known_rates.csv")
