@@ -148,13 +148,13 @@ def _sight(folder: Path, dataset: Dataset) -> Sighting | None:
     seen = _recognised(dataset, folder)
     packed = None if seen is not None and seen.readable else packed_as(folder, dataset.folder)
     if packed is None:
-        return seen or _empty_name(folder, dataset)
+        return seen or _named_alone(folder, dataset)
     target = shlex.quote(str(folder / dataset.folder))
     fault = UserError(f"{packed.name} is not unpacked", where=packed, remedy=f"unpack it into {target}")
     return Sighting(dataset.title, folder, "an archive", (), fault, dataset.folder)
 
 
-def _empty_name(folder: Path, dataset: Dataset) -> Sighting | None:
+def _named_alone(folder: Path, dataset: Dataset) -> Sighting | None:
     """A folder that has the dataset's name and none of its files; None for other folders."""
     if folder.name.casefold() != dataset.folder.casefold():
         return None

@@ -319,7 +319,7 @@ CLOSED = {
     ("run", "--help"): "",
     ("cost", "--out", "OUT"): "error: the reader of the output has gone",
 }
-"""What is said if nobody reads the output: nothing where the command only prints."""
+"""Message if nobody reads the output: none where the command only prints."""
 
 
 def test_a_closed_output_is_said_in_one_block_where_a_command_works(tmp_path: Path) -> None:

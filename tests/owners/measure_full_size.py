@@ -2,9 +2,9 @@
 
     python -m tests.owners.measure_full_size FOLDER
 
-FOLDER is new and gets the copy (a few hundred MB) and the packed frames (29 GB). The copy's RAF-DB is small, so the run
-has --allow-incomplete. The network is a small one, since a step is not what is measured, and the run is stopped once it
-has made steps.
+FOLDER is new and gets the copy (a few hundred MB) and the packed frames (27 GiB). The copy's RAF-DB is small, so the
+run has --allow-incomplete. The network is a small one, since a step is not what is measured, and the run is stopped
+once it has made steps.
 """
 
 from __future__ import annotations
@@ -70,12 +70,11 @@ def main() -> None:
     data = folder / "data"
     write_full_size(data)
     typer.echo(f"146,847 frames on {cpu_name()}")
-    total, typed = 0.0, 0
+    taken = []
     for arguments in commands(data, folder / "cache", folder / "runs"):
-        minutes = minutes_of(arguments)
-        total, typed = total + minutes, typed + 1
-        typer.echo(f"{minutes:5.1f} min  malbench {' '.join(arguments)}")
-    typer.echo(f"{total:5.1f} min in all, {typed} commands")
+        taken.append(minutes_of(arguments))
+        typer.echo(f"{taken[-1]:5.1f} min  malbench {' '.join(arguments)}")
+    typer.echo(f"{sum(taken):5.1f} min in all, {len(taken)} commands")
 
 
 if __name__ == "__main__":
