@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from benchmark.core.machine import available_cores
 from benchmark.core.places import default_cache
 from benchmark.data.known import known_fe
 from benchmark.launch.processes import Sharing, sharing
+from benchmark.report.provenance import machine_of
 from benchmark.store.results import Results
 from benchmark.study.gradient_probe import probe_training, write_gradient_probe
 from benchmark.study.page import write_study
@@ -30,6 +32,7 @@ from benchmark.study.registration import register
 from benchmark.study.rows import digests_of
 from benchmark.trials.expand import Selection, expand
 from benchmark.trials.prepare import starts_from_renders
+from benchmark.trials.provenance import provenance
 from benchmark.trials.runner import Outcome
 from benchmark.trials.states import source_hashes
 from benchmark.trials.trainer import RunOptions
@@ -262,4 +265,5 @@ def probe_gradients(
         seen = probe_training(
             trial, data.protocol, data.frames, list(kinds), Path(scratch), options, every=every, window=window
         )
-    return write_gradient_probe(seen, out, command=command, title=trial.label, window=window)
+    machine = machine_of(json.dumps(provenance(options.device)))
+    return write_gradient_probe(seen, out, command=command, machine=machine, title=trial.label, window=window)

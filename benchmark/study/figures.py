@@ -55,7 +55,7 @@ def question_figure(
         ends = [[difference.f1 - difference.interval.low], [difference.interval.high - difference.f1]]
         right.errorbar([difference.f1], [place], xerr=ends, fmt="D", color=BLUE, markersize=4, capsize=2, linewidth=1.1)
     named = [f"{a} − {b}" for a, b, _ in shown]
-    _name_lines(right, named, f"difference of F1, 95 %; grey: within {number(margin)}")
+    _name_lines(right, named, f"Difference of F1, 95 %; grey: ±{number(margin)}")
     mark_origin(figure, "stand-in", 0.995)
     return figure
 

@@ -46,6 +46,7 @@ from methods.mal import MAL
 from methods.meta_gradient import derivative_along, gradients, leaves, sgd_step
 
 AU_SAMPLES = "AU sample"
+CLEAR = "clear"
 _COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", GREY)
 
 
@@ -181,6 +182,37 @@ def probe_table(summary: pd.DataFrame) -> Table:
     return table(["from step", *(kind.replace("_", " ") for kind in kinds)], rows)
 
 
+def probe_answer(summary: pd.DataFrame) -> str:
+    """Sentences on how far the other FE images differ from clear ones; "" if there are none of either.
+
+    Raises:
+        ValueError: A window has a kind of FE image and no clear one.
+    """
+    by_kind = {str(kind): rows.set_index("step") for kind, rows in summary.groupby("kind")}
+    clear = by_kind.get(CLEAR)
+    others = [kind for kind in by_kind if kind not in (CLEAR, AU_SAMPLES)]
+    if clear is None or not others:
+        return ""
+    sentences, ratios = [], []
+    for kind in others:
+        rows = by_kind[kind]
+        if not rows.index.isin(clear.index).all():
+            raise ValueError(f"no clear FE image in a window that has {kind}")
+        beside = clear.loc[rows.index]
+        difference = rows["mean"] - beside["mean"]
+        beyond = difference.abs() > 2 * np.hypot(rows["error"], beside["error"])
+        lower, higher = int((beyond & (difference < 0)).sum()), int((beyond & (difference > 0)).sum())
+        ratios += list(rows["sd"] / difference.abs())
+        sentences.append(
+            f"{kind.replace('_', ' ')}: lower than clear in {lower} and higher in {higher} of {len(rows)} windows,"
+            " by more than two standard errors"
+        )
+    told = "; ".join(sentences)
+    return (
+        f"{told}. Single samples spread {number(float(np.median(ratios)))} times as far as the means differ (median)."
+    )
+
+
 def _said(mean: float, error: float, sd: float) -> str:
     return f"{number(mean, digits=2, sign=True)} ± {number(error, digits=2)} (sd {number(sd, digits=1)})"
 
@@ -210,7 +242,7 @@ def probe_figure(summary: pd.DataFrame, title: str) -> Figure:
 
 
 def write_gradient_probe(
-    seen: pd.DataFrame, out: Path, *, command: str, title: str, window: int, templates: Path | None = None
+    seen: pd.DataFrame, out: Path, *, command: str, machine: str, title: str, window: int, templates: Path | None = None
 ) -> list[Path]:
     """Write `gradient_probe.md`, `gradient_probe.csv` and `figures/gradient_probe.png` below `out`.
 
@@ -218,6 +250,7 @@ def write_gradient_probe(
         seen: Result of `probe_training`.
         out: Folder, made if missing.
         command: Command line that made it.
+        machine: Device and version of torch, in words.
         title: Title of the figure.
         window: Steps of a window.
         templates: Folder with the page's template.
@@ -226,7 +259,14 @@ def write_gradient_probe(
     drawn = write_figure(probe_figure(summary, title), out / "figures" / "gradient_probe", kinds=("png",))
     page, numbers = out / PAGE, out / "gradient_probe.csv"
     summary.to_csv(numbers, index=False, float_format="%.6g", lineterminator="\n")
-    text = markdown_template(f"{PAGE}.j2", templates).render(command=command, window=window, found=probe_table(summary))
+    text = markdown_template(f"{PAGE}.j2", templates).render(
+        command=command,
+        machine=machine,
+        title=title,
+        answer=probe_answer(summary),
+        window=window,
+        found=probe_table(summary),
+    )
     write_atomically(page, text.encode())
     return [page, numbers, *drawn]
 

@@ -17,6 +17,8 @@ from benchmark.study.statistics import BETTER, WORSE, RowDifference, fe_share_en
 
 Pair = tuple[str, str, RowDifference | None]
 """Names of two rows, and the first minus the second; None if they share no part."""
+LISTED = 9
+"""Most trials whose values a sentence lists one by one."""
 
 
 def row_table(rows: Mapping[str, Row], heading: str) -> Table:
@@ -116,6 +118,15 @@ def _share(row: Row, results: Results) -> str:
     return UNRUN if ends is None else " to ".join(number(end, digits=2) for end in ends)
 
 
+def _each(values: Sequence[float | None], *, digits: int) -> str:
+    """Every value, or of more than `LISTED` their median and range."""
+    known = [value for value in values if value is not None]
+    if len(values) <= LISTED or len(known) < len(values):
+        return ", ".join(number(value, digits=digits) for value in values)
+    middle, least, most = (number(float(f(known)), digits=digits) for f in (np.median, min, max))
+    return f"median {middle}, {least} to {most}"
+
+
 def selected(asked: WeightSelection, rows: Mapping[str, Row], results: Results) -> str:
     """Sentence on the trials whose weights find FE images of a kind, against the plan; "" if no trial is done."""
     row = rows.get(asked.method)
@@ -127,8 +138,8 @@ def selected(asked: WeightSelection, rows: Mapping[str, Row], results: Results) 
     meets = [auc >= asked.auc and weight <= asked.share * clear for auc, weight, clear in trials]
     kind, wanted = asked.kind.replace("_", " "), "every one" if asked.found else "none"
     verdict = "holds" if all(met == asked.found for met in meets) else "does not hold"
-    aucs = ", ".join(number(auc, digits=3) for auc, _, _ in trials)
-    shares = ", ".join(number(weight / clear if clear else None, digits=2) for _, weight, clear in trials)
+    aucs = _each([auc for auc, _, _ in trials], digits=3)
+    shares = _each([weight / clear if clear else None for _, weight, clear in trials], digits=2)
     return (
         f"{asked.method} finds {kind} images in {sum(meets)} of {len(meets)} trials, asked was {wanted}: {verdict}."
         f" AUC of the weight, clear against {kind}, at least {asked.auc:g}: {aucs}."

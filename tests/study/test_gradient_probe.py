@@ -14,6 +14,7 @@ from benchmark.data.known import known_fe
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.study.gradient_probe import (
     AU_SAMPLES,
+    probe_answer,
     probe_training,
     sample_derivatives,
     summarise,
@@ -84,9 +85,14 @@ def test_looking_changes_no_bit_and_every_kind_is_seen(tmp_path: Path, shared_ca
     assert sorted(set(seen["batch"])) == [0, 1, 4, 5]
     assert set(seen["kind"]) == {AU_SAMPLES, "clear", "cue_only", "wrong_label"}
     assert len(seen) == 4 * (trial.train.batch_au + trial.train.batch_fe)
-    written = write_gradient_probe(seen, tmp_path / "out", command="x", title="y", window=2, templates=TEMPLATES)
+    written = write_gradient_probe(
+        seen, tmp_path / "out", command="x", machine="a machine", title="y", window=2, templates=TEMPLATES
+    )
     assert [path.name for path in written] == ["gradient_probe.md", "gradient_probe.csv", "gradient_probe.png"]
-    assert "| 4 " in written[0].read_text()
+    page = written[0].read_text()
+    assert "| 4 " in page
+    assert "one training, y, on a machine." in page
+    assert "**Can the meta net tell the kinds apart? cue only: lower than clear in " in page
 
 
 def test_errors_are_those_of_the_means_of_batches() -> None:
@@ -102,3 +108,24 @@ def test_errors_are_those_of_the_means_of_batches() -> None:
     assert (row["mean"], row["samples"]) == (4.0, 4)
     assert row["error"] == pytest.approx(np.std([2.0, 6.0], ddof=1) / np.sqrt(2))
     assert row["sd"] == pytest.approx(np.std([1, 3, 5, 7], ddof=1))
+
+
+def test_the_answer_counts_windows_beyond_two_standard_errors() -> None:
+    made = [
+        (step, kind, mean, error, 6.0)
+        for step, clear, useless in (
+            (0, (0.0, 0.3), (-1.1, 0.4)),
+            (1, (1.0, 0.3), (3.0, 0.4)),
+            (2, (1.0, 1.0), (2.0, 1)),
+        )
+        for kind, (mean, error) in (("clear", clear), ("cue_only", useless), (AU_SAMPLES, (9.0, 0.1)))
+    ]
+    summary = pd.DataFrame(made, columns=["step", "kind", "mean", "error", "sd"])
+    # Two errors of the difference are 1.0, 1.0 and 2.8; the differences are -1.1, 2.0 and 1.0.
+    assert probe_answer(summary) == (
+        "cue only: lower than clear in 1 and higher in 1 of 3 windows, by more than two standard errors."
+        " Single samples spread 5.5 times as far as the means differ (median)."
+    )
+    assert probe_answer(summary[summary["kind"] != "clear"]) == ""
+    with pytest.raises(ValueError, match="no clear FE image in a window that has cue_only"):
+        probe_answer(summary[(summary["kind"] != "clear") | (summary["step"] > 0)])
