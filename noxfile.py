@@ -79,6 +79,12 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
         raise
 
 
+def add_extra(session: nox.Session, extra: str) -> None:
+    """Install the packages of an extra. The suite itself stays installed, so other sessions can run meanwhile."""
+    where = ("--quiet", "--constraint", "requirements.lock")
+    run(session, "python", "-m", "pip", "install", *where, f"mal-benchmark[{extra}]")
+
+
 @shared
 def smoke(session: nox.Session) -> None:
     """Some steps of every method, every part, with the paper's backbone, in a store of its own."""
@@ -98,7 +104,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def docs(session: nox.Session) -> None:
     """Build the documentation into build/docs; a broken link, anchor or file, or a failing notebook, is an error."""
-    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[docs]")
+    add_extra(session, "docs")
     site = ROOT / "build" / "docs"
     shutil.rmtree(site, ignore_errors=True)  # pages that are gone must not stay
     options = ("--quiet", "--fail-on-warning", "--keep-going", "--builder", "html", "--conf-dir", "docs")
@@ -166,7 +172,7 @@ def study(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def bench(session: nox.Session) -> None:
     """Measure a step of MAL in all its forms on a machine that does nothing else, and build runs/report/cost.md."""
-    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[bench]")
+    add_extra(session, "bench")
     # Its requirement of an old NumPy contradicts the lock; what it needs of the others is there.
     run(session, "python", "-m", "pip", "install", "--quiet", "--no-deps", "boat-torch==1.1.1")
     files = [Path(session.create_tmp()) / f"{part}.json" for part in ("times", "memory")]
@@ -186,7 +192,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def browser(session: nox.Session) -> None:
     """Open the pages in Chromium (Debian: apt-get install chromium); axe-core looks for what keeps readers out."""
-    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[browser]")
+    add_extra(session, "browser")
     run(session, "pytest", "tests/browser", "-rs", *session.posargs)
 
 
@@ -196,7 +202,7 @@ def slurm(session: nox.Session) -> None:
     missing = [name for name in ("munged", "slurmctld", "slurmd") if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
         session.skip(f"no {', '.join(missing)} on the path (Debian: slurm-wlm, munge)" if missing else "it needs root")
-    run(session, "python", "-m", "pip", "install", "--quiet", "--constraint", "requirements.lock", "-e", ".[slurm]")
+    add_extra(session, "slurm")
     run(session, "pytest", "tests/slurm", "-rs", *session.posargs)
 
 
