@@ -40,7 +40,7 @@ from benchmark.paper.budget import network_size, share_of_peak
 from benchmark.paper.tables import AVE, PaperTable, paper_tables
 from benchmark.stats.bootstrap import LEVEL, Interval
 from benchmark.stats.ranks import spearman
-from benchmark.stats.samples import Sample
+from benchmark.stats.samples import Sample, crossed_draws
 from benchmark.stats.verdict import HALF_DIGIT, MARGIN_AVE, TRAININGS
 
 NAMED = 5
@@ -291,7 +291,8 @@ class _Walker:
             if not math.isnan(interval.low):
                 self.evidence.append(f"difference {rest.value:+.2g} [{interval.low:+.2g}, {interval.high:+.2g}]")
                 side = _side(interval, operation)
-        return replace(_truth(rest, operation), side=side)
+        (truth,) = _truths([rest], operation)
+        return replace(truth, side=side)
 
     def number(self, value: _Value) -> Sample:
         if isinstance(value, Sample):
@@ -409,7 +410,7 @@ class _Walker:
             raise ValueError(f"A > B is wanted: {ast.unparse(comparison)}")
         better, rivals = self._name(comparison.left), self._name(comparison.comparators[0])
         on = next((self._name(keyword.value).split() for keyword in call.keywords if keyword.arg == "on"), None)
-        wins, broken = [], []
+        differences, broken = [], []
         for dataset in (self._name(argument).lower() for argument in datasets):
             table = paper_tables()[dataset]
             for column in table.aus if on is None else on:
@@ -419,16 +420,16 @@ class _Walker:
                     ours, theirs = (self.numbers.cell(dataset, m, column) for m in (better, rival))
                     if ours is None or theirs is None:
                         continue
-                    wins.append(_truth(ours.plus(theirs, -1.0), operation))
+                    differences.append(ours.plus(theirs, -1.0))
                     if not operation(ours.value, theirs.value):
                         place = "average of the cells" if column == CELLS else column
                         broken.append(f"{table.title} {place} {ours.value:.1f} against {rival}'s {theirs.value:.1f}")
-        if not wins:
+        if not differences:
             raise UnknownError("there is no cell to compare")
-        held = f"{len(wins) - len(broken)} of {len(wins)} cells"
+        held = f"{len(differences) - len(broken)} of {len(differences)} cells"
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         self.evidence.append(f"{held}; not in {', '.join(broken[:NAMED])}{more}" if broken else held)
-        return wins
+        return _truths(differences, operation)
 
 
 def _shown(value: float) -> str:
@@ -465,14 +466,16 @@ def _side(interval: Interval, operation: _Operation) -> float:
     return float(bool(operation(interval.low, 0.0)))
 
 
-def _truth(difference: Sample, operation: _Operation) -> _Truth:
-    """The statement that a difference is above, or below, 0."""
-    # A printed difference of equal values is not 0 in floating point.
-    value = round(difference.value, 9)
-    point = math.nan if math.isnan(value) else float(bool(operation(value, 0.0)))
-    drawn = difference.crossed_draws()
-    truths = np.where(np.isnan(drawn), np.nan, np.asarray(operation(drawn, 0.0), dtype=np.float64))
-    return _Truth(point, truths, difference.is_exact, len(difference.trainings))
+def _truths(differences: Sequence[Sample], operation: _Operation) -> list[_Truth]:
+    """The statement of each difference that it is above, or below, 0."""
+    made = []
+    for difference, drawn in zip(differences, crossed_draws(differences), strict=True):
+        # A printed difference of equal values is not 0 in floating point.
+        value = round(difference.value, 9)
+        point = math.nan if math.isnan(value) else float(bool(operation(value, 0.0)))
+        truths = np.where(np.isnan(drawn), np.nan, np.asarray(operation(drawn, 0.0), dtype=np.float64))
+        made.append(_Truth(point, truths, difference.is_exact, len(difference.trainings)))
+    return made
 
 
 def _rivals(table: PaperTable, better: str, rivals: str) -> list[str]:

@@ -163,12 +163,12 @@ def _perfect_reproduction(methods: Sequence[MethodCounts], *, alone: bool) -> tu
     methods = [method for method in methods if len(method.seeds) > 2]
     cells = averages = by_subjects = Tally()
     shared = [seed for seed in (methods[0].seeds if methods else ()) if all(seed in m.seeds for m in methods)]
+    trained = [Trainings(m.seeds, mean_over_parts(m).by_seed) for m in methods]
     for seed in shared[:SPLITS]:
-        rest = [_chosen(m, [other for other in m.seeds if other != seed]) for m in methods]
-        values = [Trainings(m.seeds, mean_over_parts(m).by_seed) for m in rest]
+        values = [made.of_seeds([other for other in made.seeds if other != seed]) for made in trained]
         spread = pooled_spread(values)
-        papers = [mean_over_parts(_chosen(m, (seed,))).columns for m in methods]
-        for method, ours, paper in zip(rest, values, papers, strict=True):
+        for method, made, ours in zip(methods, trained, values, strict=True):
+            (paper,) = made.of_seeds([seed]).values
             intervals = [prediction.interval() for prediction in predictions(ours.values, spread)]
             alarms = [
                 not interval.holds(value)
@@ -177,7 +177,7 @@ def _perfect_reproduction(methods: Sequence[MethodCounts], *, alone: bool) -> tu
             ]
             cells += _tally(alarms[:-1])
             averages += _tally(alarms[-1:])
-            by_subjects += _tally(_outside_subjects(method, paper) if alone else ())
+            by_subjects += _tally(_outside_subjects(_chosen(method, ours.seeds), paper) if alone else ())
     return cells, averages, by_subjects
 
 

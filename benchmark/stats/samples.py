@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -117,18 +118,25 @@ class Sample:
         mean, freedom = variance_of_mean(self.trainings[:, None])
         return larger((scale * mean, freedom), PairedNoise(np.array([self.paired[0]]), self.paired[1]), share)
 
-    def crossed_draws(self) -> FloatArray:
-        """(D,), draws over subjects and trainings together; empty for one training.
 
-        Trainings are resampled with replacement, the same ones for every number of a dataset, and widened by
-        √(R / (R − 1)), since resamples of R vary less than R trainings.
-        """
-        count = len(self.trainings)
-        if count < 2 or not len(self.draws):
-            return _empty()
-        moved = _resamples(len(self.draws), count, self.dataset) @ (self.trainings - self.trainings.mean())
-        crossed: FloatArray = self.draws + moved * math.sqrt(count / (count - 1))
-        return crossed
+def crossed_draws(samples: Sequence[Sample]) -> list[FloatArray]:
+    """(D,) for each number, draws over subjects and trainings together; empty for one training.
+
+    Trainings are resampled with replacement, the same ones for every number of a dataset, and widened by
+    √(R / (R − 1)), since resamples of R vary less than R trainings.
+    """
+    alike: dict[tuple[int, int, str], list[int]] = {}
+    for place, sample in enumerate(samples):
+        alike.setdefault((len(sample.draws), len(sample.trainings), sample.dataset), []).append(place)
+    made = [_empty()] * len(samples)
+    for (draws, count, dataset), places in alike.items():
+        if count < 2 or not draws:
+            continue
+        trainings = np.stack([samples[place].trainings for place in places])
+        moved = _resamples(draws, count, dataset) @ (trainings - trainings.mean(axis=1, keepdims=True)).T
+        for place, change in zip(places, moved.T, strict=True):
+            made[place] = samples[place].draws + change * math.sqrt(count / (count - 1))
+    return made
 
 
 @lru_cache(maxsize=16)

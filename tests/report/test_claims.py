@@ -21,7 +21,7 @@ from benchmark.report.ours import score_groups
 from benchmark.report.pairs import pair_rows
 from benchmark.report.verdicts import count_verdicts
 from benchmark.stats.ranks import spearman
-from benchmark.stats.samples import Sample
+from benchmark.stats.samples import Sample, crossed_draws
 from benchmark.stats.verdict import MARGIN_AVE
 from benchmark.store.results import Results
 from tests.report.conftest import make_results, without_labels
@@ -196,7 +196,7 @@ def test_an_interval_that_holds_0_says_nothing_whatever_the_draws_are() -> None:
             return {"MAL": sample, "MTL": zero}[method]
 
     assert sample.interval().holds(0.0)
-    assert (sample.crossed_draws() > 0).mean() > 0.95
+    assert (crossed_draws([sample])[0] > 0).mean() > 0.95
     assert judge("ave(BP4D, MAL) > ave(BP4D, MTL)", Made()).holds is None
 
 
@@ -259,11 +259,11 @@ def test_draws_hold_both_noises() -> None:
     draws, trainings = rng.normal(0, 0.5, 200_000), np.array([-1.0, 0.0, 1.0])
     number = Sample(0.0, draws=draws, trainings=trainings, dataset="bp4d")
     # A mean of R trainings has the variance s² / R.
-    assert number.crossed_draws().var() == pytest.approx(0.25 + trainings.var(ddof=1) / 3, rel=0.01)
-    assert not len(Sample(0.0, draws=draws, trainings=np.zeros(1)).crossed_draws())
+    assert crossed_draws([number])[0].var() == pytest.approx(0.25 + trainings.var(ddof=1) / 3, rel=0.01)
+    assert not len(crossed_draws([Sample(0.0, draws=draws, trainings=np.zeros(1))])[0])
     # Numbers of one dataset move together, so what they share cancels.
     other = Sample(1.0, draws=draws + 1, trainings=trainings + 1, dataset="bp4d")
-    np.testing.assert_allclose(other.crossed_draws() - number.crossed_draws(), 1.0)
+    np.testing.assert_allclose(crossed_draws([other])[0] - crossed_draws([number])[0], 1.0)
 
 
 def test_curves() -> None:
