@@ -387,6 +387,7 @@ class _Walker:
 
     def _share_of_peak(self, call: ast.Call) -> Sample:
         method, dataset = self._names(call)
+        self.evidence.append("operations of the training over those that the card can do in its time")
         return Sample(share_of_peak(method, dataset.lower()))
 
     def _mean(self, call: ast.Call) -> Sample:
