@@ -21,8 +21,10 @@ from benchmark.config.trial import RENDERS
 from benchmark.core.errors import UserError
 from benchmark.core.machine import available_cores
 from benchmark.core.places import default_cache
+from benchmark.core.words import counted
 from benchmark.data.known import known_fe
 from benchmark.launch.processes import Sharing, sharing
+from benchmark.launch.slurm import with_prerequisites
 from benchmark.report.provenance import machine_of
 from benchmark.store.results import Results
 from benchmark.study.gradient_probe import probe_training, write_gradient_probe
@@ -52,6 +54,7 @@ class StudyRequest:
         runs: Store of the study's trials.
         cache: Folder of packed frames and stand-ins.
         execution: Device, threads, checkpoints.
+        beside: Results files of other machines. Their trials are not run again, unless the code has changed since.
     """
 
     plan: str = "decisive"
@@ -59,6 +62,7 @@ class StudyRequest:
     runs: Path = Path("runs/study")
     cache: Path = field(default_factory=default_cache)
     execution: Execution = field(default_factory=Execution)
+    beside: tuple[Path, ...] = ()
 
 
 def check_study(request: StudyRequest) -> Plan:
@@ -102,7 +106,7 @@ def study_sharing(request: StudyRequest) -> Sharing:
 def run_study(
     request: StudyRequest, plan: Plan, run_grid: Callable[[Grid], list[Outcome]], listener: Listener = SILENT
 ) -> bool:
-    """Run the trials of a study, except those that another process runs.
+    """Run the trials of a study, except those that another process runs or that `beside` has.
 
     Args:
         request: The study and its store.
@@ -114,7 +118,7 @@ def run_study(
         Whether a trial failed.
 
     Raises:
-        UserError: Data or settings are wrong.
+        UserError: Data or settings are wrong, or a file of `beside` is not a results file.
 
     Example:
         >>> request = StudyRequest("decisive")
@@ -122,6 +126,7 @@ def run_study(
         False
     """
     asked = _asked(plan, request)
+    elsewhere = _fresh_trials(request.beside)
     failed = False
     # Seed by seed, so that every question has all trials of a seed before the next seed starts.
     turns = [
@@ -145,9 +150,30 @@ def run_study(
             ),
             listener,
         )
+        grid = _without(grid, elsewhere, listener)
+        if not grid.trials:
+            continue
         grid.check_needs(grid.needs())
         failed |= any(outcome.why is not None for outcome in run_grid(grid))
     return failed
+
+
+def _without(grid: Grid, done: frozenset[str], listener: Listener) -> Grid:
+    """The grid without the trials of these keys, and without the stages that no other trial starts from."""
+    stages = {before.key for trial in grid.trials for before in trial.prerequisites.values()}
+    there = {trial.key for trial in grid.trials if trial.key in done}
+    if not there:
+        return grid
+    listener.note(f"not run again, since other results have them: {counted(len(there), 'trial')}")
+    left = [trial.key for trial in grid.trials if trial.key not in there | stages]
+    return replace(grid, trials=tuple(with_prerequisites(grid.trials, *left)))
+
+
+def _fresh_trials(files: Sequence[Path]) -> frozenset[str]:
+    """Keys of the trials in results files that the present code made or verified."""
+    present = source_hashes()
+    tables = [Results.read(file).mark_stale(present).trials for file in files]
+    return frozenset(key for table in tables for key in table.loc[~table["stale"], "trial"])
 
 
 def write_study_page(plan_name: str, runs: Path, out: Path, *, beside: Sequence[Path] = ()) -> list[Path]:

@@ -73,7 +73,9 @@ def study(
     threads: Threads = 0,
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--with", parser=path_of, metavar="FILE", help="Results of another machine; repeatable."),
+        typer.Option(
+            "--with", parser=path_of, metavar="FILE", help="Results of another machine, not run again; repeatable."
+        ),
     ] = None,
     page_only: PageOnly = False,
     processes: Processes = 1,
@@ -84,8 +86,9 @@ def study(
 ) -> None:
     """Ask MAL and its controls what only the stand-in can answer; go on where the last call stopped.
 
-    A trial of `--with` that the store has, too, is the store's. A trial that fails leaves its question incomplete, and
-    ends the study with the status of `run`, after the page.
+    Trials of `--with` are not run again, unless the code has changed since; where the store has one of them, too, the
+    page takes the store's. A trial that fails leaves its question incomplete, and ends the study with the status of
+    `run`, after the page.
     """
     from rich.console import Console
 
@@ -98,7 +101,9 @@ def study(
         console.print(f"wrote {register_plan(plan)}: commit it before the trials run", soft_wrap=True, markup=False)
         return
     folder = page_folder(out, runs, publish=publish, below=STUDY_PAGES)
-    request = StudyRequest(plan, tuple(question or ()), runs, cache, Execution(device, threads, processes=processes))
+    others = tuple(beside or ())
+    execution = Execution(device, threads, processes=processes)
+    request = StudyRequest(plan, tuple(question or ()), runs, cache, execution, others)
     wanted = check_study(request)
     failed = False
     if not page_only:
@@ -106,10 +111,11 @@ def study(
         request = replace(request, execution=Execution(device, shared.threads))
         arguments = ["study", plan, "--no-page", f"--runs={runs}", f"--cache={cache}", f"--device={device}"]
         arguments += [f"--threads={shared.threads}", *(f"--question={name}" for name in question or wanted.names)]
+        arguments += [f"--with={file}" for file in others]
         failed = _ask(console, request, wanted, shared.processes, arguments)
     if no_page:
         raise typer.Exit(TRIAL_FAILED if failed else 0)
-    for path in write_study_page(plan, runs, folder, beside=beside or []):
+    for path in write_study_page(plan, runs, folder, beside=others):
         console.print(f"wrote {path}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(TRIAL_FAILED)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.store.results import Results
-from tests.cli.test_cli import TINY
+from tests.cli.small import TINY
 from tests.conftest import write_bp4d, write_rafdb
 from tests.report.conftest import make_results
 

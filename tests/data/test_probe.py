@@ -39,8 +39,13 @@ def packed() -> PackedFaces:
     return PackedFaces(faces, frames, "f", 0, 0.0)
 
 
-def test_it_finds_what_is_there_and_not_what_is_not(packed: PackedFaces) -> None:
-    found = pixel_probe(packed, BP4D, 28)
+@pytest.fixture(scope="module")
+def found(packed: PackedFaces) -> pd.DataFrame:
+    """Its AUCs on these frames."""
+    return pixel_probe(packed, BP4D, 28)
+
+
+def test_it_finds_what_is_there_and_not_what_is_not(found: pd.DataFrame) -> None:
     assert set(found["part"]) == set(BP4D.parts)
     by_au = found.groupby("au")["auc"]
     assert by_au.min()["AU1"] > 0.99
@@ -48,10 +53,10 @@ def test_it_finds_what_is_there_and_not_what_is_not(packed: PackedFaces) -> None
     assert by_au.count()["AU6"] == 0  # of one value only: no AUC
 
 
-def test_the_test_subjects_teach_nothing(packed: PackedFaces) -> None:
+def test_the_test_subjects_teach_nothing(packed: PackedFaces, found: pd.DataFrame) -> None:
     """Other labels of a part's subjects change what is asked there, not what is fitted for it: AUCs mirror."""
     part, tested = next(iter(BP4D.parts.items()))
-    before = pixel_probe(packed, BP4D, 28).set_index(["part", "au"])["auc"]
+    before = found.set_index(["part", "au"])["auc"]
     labels = packed.faces.labels.copy()
     rows = packed.faces.table["subject"].isin(tested).to_numpy()
     labels[rows] = np.where(labels[rows] >= 0, 1 - labels[rows], labels[rows])
@@ -60,12 +65,12 @@ def test_the_test_subjects_teach_nothing(packed: PackedFaces) -> None:
     assert after[part].dropna().to_list() == pytest.approx((1 - before[part].dropna()).to_list())
 
 
-def test_the_page(packed: PackedFaces, tmp_path: Path) -> None:
+def test_the_page(found: pd.DataFrame, tmp_path: Path) -> None:
     assert set(NAMES) >= set(DRAWN_AUS)
     settings = StandinSettings(size=24, frames_per_sequence=1, fe_train=40, fe_test=0)
     draw(tmp_path / "data", settings)
     written = write_standin_page(
-        [Sheet(tmp_path / "data", pixel_probe(packed, BP4D, 28), settings)],
+        [Sheet(tmp_path / "data", found, settings)],
         tmp_path / "out",
         templates=TEMPLATES,
         results=None,
