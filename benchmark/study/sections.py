@@ -163,16 +163,17 @@ class Answered:
             for place, (_, rows) in zip(asked.cells, answered, strict=True)
         }
         trials = pd.concat([row.trials for rows in done for row in rows.values()])
+        lacks = missing(self.plan, answered)  # half a map says nothing of where: it has a table alone
         return Section(
             "Map",
             asked.name,
             asked.title,
             asked.about,
             asked.set,
-            missing(self.plan, answered),
-            (_map_sentence(asked, differences),),
+            lacks,
+            () if lacks else (_map_sentence(asked, differences),),
             tables=(_map_table(asked, differences),),
-            figure=map_figure(asked, differences),
+            figure=None if lacks else map_figure(asked, differences),
             trials=tuple(trials["trial"]),
             made_on=made_on(trials),
             reserve=reserve_of(trials),
