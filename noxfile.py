@@ -164,7 +164,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
 def study(session: nox.Session) -> None:
-    """Run a study, `-- tuning` or `-- harm`; without a name `decisive`, seven hours. It goes on where it stopped."""
+    """Run a study, `-- tuning` or `-- harm`; without a name `decisive`, nine hours. It goes on where it stopped."""
     # One thread a process: steps of so small a network gain little from a second. A number of the user's own counts.
     run(session, "malbench", "study", "--processes=0", *session.posargs)
 
