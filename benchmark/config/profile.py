@@ -49,6 +49,7 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
     for override in sorted(overrides, key=lambda text: not text.strip().startswith("method.")):
         key, value = _parse_override(override)
         before = _lookup(raw, key)
+        before = _default(base, key) if before is None else before
         _assign(raw, key, value)
         replaced = _replace_own(raw, key)
         if (before != value or replaced) and key[0] != "slurm":  # the place where a trial runs changes no result
@@ -126,6 +127,14 @@ def _lookup(tree: dict[str, Any], key: tuple[str, ...]) -> Any:
             return None
         node = node[name]
     return node
+
+
+def _default(profile: Profile, key: tuple[str, ...]) -> Any:
+    """Value of a setting that the file may leave out; None for one of a method, which has its default elsewhere."""
+    node: Any = profile
+    for name in key:
+        node = node.get(name) if isinstance(node, dict) else getattr(node, name, None)
+    return list(node) if isinstance(node, tuple) else node
 
 
 def _assign(tree: dict[str, Any], key: tuple[str, ...], value: Any) -> None:

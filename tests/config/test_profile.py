@@ -77,6 +77,9 @@ def test_an_override_that_changes_nothing_is_no_override() -> None:
     same = trials("paper", "train.epochs=30", "method.lr=0.001", methods=("stl",), parts=("part1",))[0]
     assert same.shared_overrides == ""
     assert same.key == trials(methods=("stl",), parts=("part1",))[0].key
+    # Nor where the value is a default that the file does not name: a cell of a map may say it, and a question not.
+    defaults = ["standin.renderer=drawn", "standin.fe_harmful=0.0", "data.missing=error"]
+    assert load_profile("standin", [*defaults, "data.val_minimum=160"])[1] == ("data.val_minimum=160",)
 
 
 def test_another_methods_override_leaves_a_method_alone() -> None:
