@@ -161,11 +161,11 @@ def run_study(
 def _without(grid: Grid, done: frozenset[str], listener: Listener) -> Grid:
     """The grid without the trials of these keys, and without the stages that no other trial starts from."""
     stages = {before.key for trial in grid.trials for before in trial.prerequisites.values()}
-    there = {trial.key for trial in grid.trials if trial.key in done}
-    if not there:
+    asked = [trial.key for trial in grid.trials if trial.key not in stages]
+    left = [key for key in asked if key not in done]
+    if len(left) == len(asked):
         return grid
-    listener.note(f"not run again, since other results have them: {counted(len(there), 'trial')}")
-    left = [trial.key for trial in grid.trials if trial.key not in there | stages]
+    listener.note(f"not run again, since other results have them: {counted(len(asked) - len(left), 'trial')}")
     return replace(grid, trials=tuple(with_prerequisites(grid.trials, *left)))
 
 
