@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from benchmark.core.words import counted
 from benchmark.data.known import known_fe
 from benchmark.launch.processes import Sharing, sharing
 from benchmark.launch.slurm import with_prerequisites
-from benchmark.report.provenance import machine_of
+from benchmark.report.provenance import machine_in
 from benchmark.store.results import Results
 from benchmark.study.gradient_probe import probe_training, write_gradient_probe
 from benchmark.study.page import write_study
@@ -291,5 +290,5 @@ def probe_gradients(
         seen = probe_training(
             trial, data.protocol, data.frames, list(kinds), Path(scratch), options, every=every, window=window
         )
-    machine = machine_of(json.dumps(provenance(options.device)))
+    machine = machine_in(provenance(options.device))
     return write_gradient_probe(seen, out, command=command, machine=machine, title=trial.label, window=window)

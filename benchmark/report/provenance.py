@@ -22,7 +22,11 @@ def read_provenance(text: Any) -> dict[str, Any]:
 
 def machine_of(provenance: Any) -> str:
     """Device and version of torch of a trial, in words."""
-    made = read_provenance(provenance)
+    return machine_in(read_provenance(provenance))
+
+
+def machine_in(made: dict[str, Any]) -> str:
+    """Device and version of torch in a provenance, in words."""
     return f"{made.get('device') or 'an unknown device'} with torch {torch_of(made) or 'of unknown version'}"
 
 
