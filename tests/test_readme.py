@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmark.api.results import judge_paper_claims
-from benchmark.study.plan import PLANS
+from benchmark.study.names import PLANS
 from tests.docs.pages import cells, committed_text, rows_below
 
 ROOT = Path(__file__).parents[1]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from benchmark.config.names import DATASETS, dataset_names, profile_names
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.registry import read_marks
+from benchmark.study.names import plan_names
 from methods.catalog import names as method_names
 
 METHOD_SETS = ("paper", "beyond", "controls", "all")
 """Names of sets of methods."""
-PLANS = Path(__file__).parents[1] / "study" / "plans"
-"""Folder of the suite's studies."""
 PARTS = ("part1", "part2", "part3", "test")
 """Test parts of the suite's datasets; `test` is GFT's."""
 
@@ -31,11 +29,6 @@ def methods_and_sets() -> tuple[str, ...]:
 def all_methods() -> tuple[str, ...]:
     """Names of methods and of the stages that some of them start from."""
     return (*method_names(), *method_names("stage"))
-
-
-def plan_names() -> tuple[str, ...]:
-    """Names of the suite's studies."""
-    return tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
 
 
 def in_known_case(text: str, known: Iterable[str]) -> str:

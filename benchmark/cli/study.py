@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.names import PARTS, completing, part_of, plan_names, plan_of, seed_of
+from benchmark.cli.names import PARTS, completing, part_of, plan_of, seed_of
 from benchmark.cli.options import (
     DEFAULT_CACHE,
     DEFAULT_RUNS,
@@ -29,6 +29,7 @@ from benchmark.cli.options import (
     Threads,
     path_of,
 )
+from benchmark.study.names import plan_names
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.config.profile import load_profile
 from benchmark.core.errors import UserError, did_you_mean
 from benchmark.core.files import parse_toml, regular
+from benchmark.study.names import PLANS, plan_names
 
-PLANS = Path(__file__).parent / "plans"
-"""Folder of the suite's plans."""
 GRADIENT_PROBE_PAGE = "gradient_probe.md"
 """File name of the page of the gradient probe, beside the pages of plans."""
 
@@ -327,7 +326,7 @@ def load_plan(name: str) -> Plan:
         UserError: There is no such plan, or it has a mistake.
     """
     file = plan_file(name)
-    names = sorted(path.stem for path in PLANS.glob("*.toml"))
+    names = plan_names()
     if not file.is_file():
         raise UserError(
             f"there is no study '{name}'",

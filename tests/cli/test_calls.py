@@ -20,9 +20,8 @@ from benchmark.cli import app, console
 from benchmark.cli.calls import CALL_ERROR
 from benchmark.cli.claims import reasons, totals
 from benchmark.cli.names import METHOD_SETS as NAMED_SETS
-from benchmark.cli.names import PARTS, au_datasets, plan_names
+from benchmark.cli.names import PARTS, au_datasets
 from benchmark.config.profile import load_profile
-from benchmark.study.plan import PLANS
 from methods import names
 from tests.cli.conftest import Malbench
 from tests.docs.test_commands import command_line, parse
@@ -79,7 +78,6 @@ def test_names_are_those_of_the_suite() -> None:
     profile, _ = load_profile("smoke")
     assert set(PARTS) == {part for name in au_datasets() for part in datasets.open_au(name, profile).protocol.parts}
     assert set(NAMED_SETS) == set(METHOD_SETS)
-    assert plan_names() == tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
 
 
 def test_names_in_any_case() -> None:
