@@ -98,7 +98,9 @@ def paired_noise(rows: Sequence[Row], parts: Sequence[str], seeds: Sequence[int]
     None if there are fewer than two such rows, or one seed.
     """
     fitting = {
-        id(row): row for row in rows if row.is_trained and set(parts) <= set(row.parts) and set(seeds) <= set(row.seeds)
+        tuple(row.trials["trial"]): row  # two copies of a row count once
+        for row in rows
+        if row.is_trained and set(parts) <= set(row.parts) and set(seeds) <= set(row.seeds)
     }
     if len(fitting) < 2 or len(seeds) < 2:
         return None

@@ -14,6 +14,7 @@ from benchmark.core.errors import UserError
 from benchmark.report.cells import Table
 from benchmark.report.groups import group_results
 from benchmark.report.ours import row_name
+from benchmark.report.pairs import pair_rows
 from benchmark.report.render import build_report, render_audit
 from benchmark.report.selection import audit_group
 from benchmark.report.selection_tables import NOTHING, SelectionContext, selection_context
@@ -88,6 +89,17 @@ def test_order_and_sign_of_mal_minus_mtl() -> None:
     assert "MTL before MAL" in moved[TITLES["both_test"]]
     assert (order[TITLES["by_au_test"]].split(", ")[0], signs[TITLES["by_au_test"]]) == ("MAL", "yes")
     assert any("Its sign is another one under" in sentence for sentence in made.answer)
+
+
+def test_mal_minus_mtl_under_our_rule_is_that_of_the_tables() -> None:
+    """Each method counts once in the noise of training that the methods share."""
+    (group,) = group_results(audited(make_results(seeds=SEEDS)))
+    made = audit_group(group, [row_name(group, row) for row in group.rows]).mal_minus_mtl[OURS.name]
+    rows = {row.method: row for row in group.rows}
+    paired = pair_rows(rows["mal"], rows["mtl"], group.rows)
+    assert paired is not None
+    assert (made.ave, made.ave_interval) == (paired.difference.ave, paired.difference.ave_interval)
+    assert made.freedom.tolist() == paired.difference.freedom.tolist()
 
 
 def test_of_one_training_nothing_is_said_about_methods() -> None:
