@@ -23,7 +23,7 @@ from benchmark.cli.names import (
 )
 from benchmark.config.names import profile_names
 from benchmark.core.errors import UserError
-from benchmark.core.places import default_cache, default_reports, default_runs
+from benchmark.core.places import DATA_VARIABLE, default_cache, default_reports, default_runs
 from methods.catalog import names as method_names
 
 CHECK_FAILED = 1
@@ -83,7 +83,7 @@ Root = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        envvar="MALBENCH_DATA",
+        envvar=DATA_VARIABLE,
         help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/; none: the stand-in.",
         parser=path_of,
         metavar="DIR",
@@ -93,7 +93,7 @@ GivenRoot = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        envvar="MALBENCH_DATA",
+        envvar=DATA_VARIABLE,
         help="Folder that holds BP4D/, DISFA/, GFT/, RAF-DB/.",
         parser=path_of,
         metavar="DIR",
@@ -210,5 +210,5 @@ def given_root(data: Path | None) -> Path:
         UserError: No data root was given.
     """
     if data is None:
-        raise UserError("no data root", remedy="name it with --data ROOT or MALBENCH_DATA")
+        raise UserError("no data root", remedy=f"name it with --data ROOT or {DATA_VARIABLE}")
     return data

@@ -9,6 +9,8 @@ from pathlib import Path
 from benchmark.core.errors import UserError, wrong_path
 
 PROJECT = Path(__file__).resolve().parents[2]
+DATA_VARIABLE = "MALBENCH_DATA"
+"""Variable of the environment: the data root, where a command names none."""
 
 
 def is_checkout() -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmark.core.errors import Interrupted
 from benchmark.core.machine import available_cores
+from benchmark.core.places import DATA_VARIABLE
 from benchmark.trials.preflight import free_memory
 
 LOGS = "runners"
@@ -132,22 +133,24 @@ def beside(count: int, arguments: Sequence[str], runs: Path) -> Iterator[Others]
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         others = Others({}, 0)
-        for i in range(count):
-            file = logs / f"{os.getpid()}-{i + 2}.log"
-            log = stack.enter_context(file.open("wb"))
-            others.since = others.since or file.stat().st_mtime_ns
-            environment = {**os.environ, PARENT: str(os.getpid()), SINCE: str(others.since)}
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmark.cli", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                # Ctrl-C would reach the processes as well, and the later signal to stop would be their second.
-                start_new_session=True,
-            )
-            others.processes[file] = stack.enter_context(process)
+        # The arguments say all: without a data root among them, the processes use the stand-in, as this one does.
+        inherited = {name: value for name, value in os.environ.items() if name != DATA_VARIABLE}
         try:
+            for i in range(count):
+                file = logs / f"{os.getpid()}-{i + 2}.log"
+                log = stack.enter_context(file.open("wb"))
+                others.since = others.since or file.stat().st_mtime_ns
+                environment = {**inherited, PARENT: str(os.getpid()), SINCE: str(others.since)}
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "benchmark.cli", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    # Ctrl-C would reach the processes as well, and the later signal to stop would be their second.
+                    start_new_session=True,
+                )
+                others.processes[file] = stack.enter_context(process)
             yield others
         finally:
             others.stop()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -358,3 +359,39 @@ def test_no_process_is_left_when_the_work_fails(tmp_path: Path, monkeypatch: pyt
         f"{os.getpid()}-2.log",
         f"{os.getpid()}-3.log",
     ]
+
+
+def script(file: Path, line: str) -> str:
+    """Path of a program that ignores its arguments."""
+    file.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_processes_get_no_data_root_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without a data root uses the stand-in, and so do the processes that it starts."""
+    monkeypatch.setenv("MALBENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("MALBENCH_OTHER", "kept")
+    monkeypatch.setattr(sys, "executable", script(tmp_path / "show", "env"))
+    with beside(1, ["run"], tmp_path) as others:
+        (process,) = others.processes.values()
+        assert process.wait() == 0
+    (log,) = (tmp_path / "runners").iterdir()
+    names = {line.split("=")[0] for line in log.read_text().splitlines()}
+    assert "MALBENCH_DATA" not in names
+    assert {"MALBENCH_OTHER", PARENT} <= names
+
+
+def test_no_process_is_left_when_another_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, started, start = script(tmp_path / "wait", "exec sleep 100"), [], subprocess.Popen
+
+    def first_alone(call: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        if started:
+            raise OSError("no more memory")
+        started.append(start([program], **options))
+        return started[0]
+
+    monkeypatch.setattr("benchmark.launch.processes.subprocess.Popen", first_alone)
+    with pytest.raises(OSError, match="no more memory"), beside(2, ["run"], tmp_path):
+        pytest.fail("the work must not begin")
+    assert started[0].returncode == -signal.SIGTERM
