@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from benchmark.api.data import LoadedData, load_data
 from benchmark.api.grid import find_device
 from benchmark.api.listener import SILENT, Listener
 from benchmark.config.protocol import ALL
-from benchmark.config.trial import Trial
+from benchmark.config.trial import TRAINED, Trial
 from benchmark.core.errors import UserError, near_keys
 from benchmark.core.f1 import f1
 from benchmark.core.hashing import digest_of_json
@@ -89,8 +89,16 @@ def verify(
     return verifier.of_store(keys, every) if results is None else verifier.of_file(results, every)
 
 
-def _trained(trial: Trial) -> Verification:
-    """A trial that trains nothing has no step to repeat."""
+def _of_network(trial: Trial, *, current: bool) -> Verification:
+    """A trial on another dataset, which trains nothing and so has no step to repeat: its network's own trial decides.
+
+    Args:
+        trial: The trial.
+        current: Whether the present sources made or verified the trial that trained the network.
+    """
+    if not current:
+        what = "the trial of the network that it scores is not verified"
+        return Verification(trial.label, trial.key, Agreement.UNKNOWN, what)
     return Verification(trial.label, trial.key, Agreement.EXACT, "its scores; the network has a trial of its own")
 
 
@@ -124,6 +132,7 @@ class _Verifier:
                 )
         chosen = [self.finished[key] for key in keys] if keys else list(self.finished.values())
         wanted = [(trial, folder) for trial, folder in chosen if every or keys or self.is_stale(trial, folder)]
+        wanted.sort(key=lambda pair: pair[0].tested is not None)  # networks before the trials that score them
         outcomes = []
         for number, (trial, folder) in enumerate(wanted):
             outcomes.append(self.outcome(trial, folder))
@@ -136,13 +145,16 @@ class _Verifier:
         results = Results.read(file).mark_stale(present)
         trials = results.trials
         wanted = trials[trials["stale"] | every]
+        wanted = wanted.sort_values("tested", key=lambda tested: tested != "", kind="stable")  # networks first
         outcomes, made = [], dict(zip(trials["trial"], trials["provenance"], strict=True))
+        current = set(trials.loc[~trials["stale"], "trial"])
         for number, row in enumerate(wanted.to_dict("records")):
             key = str(row["trial"])
-            outcome = self.outcome_of_row(str(row["settings"]), key, results, json.loads(made[key]))
+            outcome = self.outcome_of_row(str(row["settings"]), key, results, json.loads(made[key]), current)
             outcomes.append(outcome)
             if outcome.agreement.verifies:
                 mark = verification_mark(outcome, present[str(row["method"])], self.device)
+                current.add(key)
                 made[key] = json.dumps({**json.loads(made[key]), "verified": mark}, sort_keys=True)
             self.listener.progress("verifying trials", number + 1, len(wanted))
         marked = trials.assign(provenance=[made[key] for key in trials["trial"]])
@@ -160,7 +172,11 @@ class _Verifier:
             if of_scores == Agreement.DIFFERS:
                 return Verification(trial.label, trial.key, of_scores, detail)
             history = folder.read_table("history.parquet", folder.seals())
-            made = self._repeat(trial, history, read_trial(folder)[1]) if trial.tested is None else _trained(trial)
+            if trial.tested is not None:
+                network = self.finished.get(trial.prerequisites[TRAINED].key)
+                made = _of_network(trial, current=network is not None and not self.is_stale(*network))
+            else:
+                made = self._repeat(trial, history, read_trial(folder)[1])
         except UserError as error:
             return Verification(trial.label, trial.key, Agreement.UNKNOWN, error.what)
         if made.agreement == Agreement.EXACT:  # of scores and steps, the worse counts
@@ -169,8 +185,10 @@ class _Verifier:
             write_mark(folder, verification_mark(made, sources(self.registry.any(trial.method)), self.device))
         return made
 
-    def outcome_of_row(self, settings: str, key: str, results: Results, made: Mapping[str, Any]) -> Verification:
-        """Verify one trial of a results file."""
+    def outcome_of_row(
+        self, settings: str, key: str, results: Results, made: Mapping[str, Any], current: Container[str]
+    ) -> Verification:
+        """Verify one trial of a results file; the present sources made or verified those in `current`."""
         try:
             trial = Trial.model_validate_json(settings)
         except ValidationError:  # rows of submitted predictions have no settings
@@ -182,7 +200,7 @@ class _Verifier:
         curves = results.curves[results.curves["trial"] == key]
         history = curves.pivot_table("value", "step", "series", dropna=False).reset_index()
         if trial.tested is not None:
-            return _trained(trial)
+            return _of_network(trial, current=trial.prerequisites[TRAINED].key in current)
         try:
             return self._repeat(trial, history, made)
         except UserError as error:
@@ -217,6 +235,7 @@ class _Verifier:
                 profile=settings,
                 overrides=changed,
                 root=self.root,
+                allow_incomplete=True,  # the fingerprint decides whether these are the data of the trial
                 cache=self.cache,
                 registry=self.registry,
                 listener=Listener(progress=self.listener.progress),

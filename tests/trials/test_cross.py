@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score
 
+from benchmark import api
 from benchmark.api.cross import CrossRequest, _request, check_cross, plan_cross, write_cross_page
 from benchmark.api.listener import Listener
 from benchmark.api.request import Execution, GridRequest
@@ -21,7 +23,7 @@ from benchmark.data.augment import ImageInput
 from benchmark.data.trial_data import TrialData
 from benchmark.report.cross import cross_context
 from benchmark.report.groups import group_results
-from benchmark.store.folder import TrialFolder
+from benchmark.store.folder import TrialFolder, trial_folders
 from benchmark.store.record import read_trial
 from benchmark.store.results import Results
 from benchmark.store.summary import summaries
@@ -31,6 +33,7 @@ from benchmark.trials.setup import set_up
 from benchmark.trials.states import OutcomeState
 from methods.stl import STL
 from tests.grids import expanded
+from tests.trials.test_verify import make_stale
 
 SHARED = ("AU1", "AU2", "AU4", "AU6", "AU12")
 SETTINGS = (
@@ -213,6 +216,28 @@ def test_a_newer_version_of_a_method_replaces_the_older_one(ran: Ran) -> None:
     counts = results.counts.assign(trial="old " + results.counts["trial"], tp=0)
     both = replace(results, trials=pd.concat([older, results.trials]), counts=pd.concat([counts, results.counts]))
     assert cross_context(both).matrices == cross_context(results).matrices
+
+
+@pytest.mark.parametrize("in_file", [False, True], ids=["store", "file"])
+def test_it_is_verified_with_its_network(ran: Ran, tmp_path: Path, *, in_file: bool) -> None:
+    """A network whose training differs leaves its tests on other datasets stale."""
+    runs = Path(shutil.copytree(ran.runs, tmp_path / "runs"))
+    of_label = {read_trial(folder)[0].label: folder for folder in trial_folders(runs)}
+    of_label = {label: folder for label, folder in of_label.items() if label.startswith("disfa")}
+    changed = of_label["disfa stl part2 seed 0"]
+    history = pd.read_parquet(changed.path / "history.parquet")
+    history.loc[0, "loss_au"] *= 1.001
+    history.to_parquet(changed.path / "history.parquet", index=False)
+    for folder in of_label.values():
+        make_stale(folder)
+    file = tmp_path / "results.parquet"
+    read_results(runs).write(file)
+    options = {"cache": ran.request.grid.cache, "device": "cpu", "threads": 1, "results": file if in_file else None}
+    found = {o.label: o.agreement for o in api.verify(runs, **options)}  # type: ignore[arg-type]
+    expected = {label: "cannot be verified" if "part2" in label else "bit for bit" for label in of_label}
+    assert found == expected | {"disfa stl part2 seed 0": "differs"}
+    trials = read_results(file if in_file else runs).trials
+    assert set(trials.loc[trials["stale"], "part"]) == {"part2"}
 
 
 def test_people_of_the_standins_are_others(ran: Ran) -> None:
