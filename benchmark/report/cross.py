@@ -143,16 +143,21 @@ def _settings_of(trials: pd.DataFrame) -> str:
 
 
 def _check_alike(trials: pd.DataFrame) -> None:
-    """Check that one matrix holds trials of one profile, with one data set and one setting of each method."""
-    for (dataset, method), rows in trials.groupby(["dataset", "method"]):
-        for column in ("profile", "own_digest", "fingerprint", "origin"):
-            values = set(rows.loc[rows["tested"] == "", column]) if column != "profile" else set(rows[column])
-            if len(values) > 1:
-                raise UserError(
-                    f"the results hold {method} on {dataset} with several values of {column}",
-                    found=", ".join(sorted(map(str, values))[:4]),
-                    remedy="name another store with --runs, one for each setting",
-                )
+    """Check that one matrix holds trials of one profile, with one data set, budget and setting of each method."""
+    _check_one(trials, "profile", "")
+    for (dataset, method), rows in trials[trials["tested"] == ""].groupby(["dataset", "method"]):
+        for column in ("own_digest", "shared_digest", "fingerprint", "origin"):
+            _check_one(rows, column, f"{method} on {dataset} with ")
+
+
+def _check_one(trials: pd.DataFrame, column: str, what: str) -> None:
+    values = set(trials[column])
+    if len(values) > 1:
+        raise UserError(
+            f"the results hold {what}several values of {column}",
+            found=", ".join(sorted(map(str, values))[:4]),
+            remedy="name another store with --runs, one for each setting",
+        )
 
 
 def _newest(trials: pd.DataFrame) -> pd.DataFrame:

@@ -200,14 +200,20 @@ def test_lists_say_where_a_network_was_tested(ran: Ran) -> None:
     assert {seen.part for seen in summaries(ran.runs) if seen.dataset == "gft"} == {"test", "test on disfa"}
 
 
-def test_results_of_two_settings_make_no_matrix(ran: Ran) -> None:
+@pytest.mark.parametrize("column", ["own_digest", "shared_digest", "fingerprint"])
+def test_results_of_two_settings_make_no_matrix(ran: Ran, column: str) -> None:
     results = read_results(ran.runs)
-    own = results.trials["tested"] == ""
-    changed = results.trials.assign(
-        own_digest=results.trials["own_digest"].where(own & (results.trials["part"] != "part1"), "x")
-    )
-    with pytest.raises(UserError, match="several values of own_digest"):
+    other = (results.trials["tested"] == "") & (results.trials["part"] == "part1")
+    changed = results.trials.assign(**{column: results.trials[column].mask(other, "x")})
+    with pytest.raises(UserError, match=f"stl on disfa with several values of {column}"):
         cross_context(replace(results, trials=changed))
+
+
+def test_datasets_of_two_profiles_make_no_matrix(ran: Ran) -> None:
+    results = read_results(ran.runs)
+    other = results.trials["profile"].mask(results.trials["dataset"] == "gft", "paper")
+    with pytest.raises(UserError, match="several values of profile"):
+        cross_context(replace(results, trials=results.trials.assign(profile=other)))
 
 
 def test_a_newer_version_of_a_method_replaces_the_older_one(ran: Ran) -> None:
