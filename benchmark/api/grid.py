@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ from benchmark.trials.order import estimated_cost, in_order, measured_seconds
 from benchmark.trials.preflight import Needs, check_needs, existing, free_memory, needs
 from benchmark.trials.prepare import Chosen
 from benchmark.trials.runner import Outcome, run_trials
-from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
+from benchmark.trials.states import OutcomeState, State, readable_state, source_hashes
 from benchmark.trials.trainer import RunOptions
 from methods import Registry, discover
 
@@ -67,7 +67,7 @@ class Grid:
     def states(self) -> dict[str, State]:
         """States of the trials by key, at the time of the first access."""
         present = source_hashes(self.registry)
-        return {trial.key: _state(TrialFolder(trial.folder(self.runs)), present) for trial in self.trials}
+        return {trial.key: readable_state(TrialFolder(trial.folder(self.runs)), present) for trial in self.trials}
 
     @property
     def waiting(self) -> list[Trial]:
@@ -248,14 +248,6 @@ class Grid:
             UserError: The cluster takes no job, or a method in the settings is unknown.
         """
         return submit_trials(self.trials, self.registry, self.runs, self.data.profile.slurm, command, queue)
-
-
-def _state(folder: TrialFolder, present: Mapping[str, str]) -> State:
-    """State of a trial; the run says of a damaged one what is wrong."""
-    try:
-        return state_of(folder, present)
-    except UserError:
-        return State.DAMAGED
 
 
 def plan_grid(request: GridRequest, listener: Listener = SILENT) -> Grid:

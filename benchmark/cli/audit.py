@@ -65,6 +65,14 @@ def audit(
     from benchmark.cli.console import listening
 
     if file is None:
+        alone = {"--name": name, "--threshold": threshold, "--profile": profile, "--set": overrides}
+        given = [option for option, value in alone.items() if value not in ("", None, [])]
+        if given:
+            raise UserError(
+                f"{given[0]} is for a file of predictions, and no file is named",
+                expected="malbench audit FILE DATASET",
+                remedy="name the file and its dataset, or leave the option out",
+            )
         with listening(Console(stderr=True)) as listener:
             page = audit_trials(runs, out, results, listener)
         Console().out(page, highlight=False)
@@ -76,6 +84,13 @@ def audit(
             expected="malbench audit FILE DATASET",
             found="no DATASET",
             remedy="name it after the file",
+        )
+    if results is not None:
+        raise UserError(
+            "FILE and --results are two things to audit",
+            where=file,
+            found=f"--results {results}",
+            remedy="leave one of the two out",
         )
     with listening(Console(stderr=True)) as listener:
         page = audit_file(

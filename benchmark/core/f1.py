@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 TP, FP, FN, TN = range(4)
-"""Indices of TP, FP, FN in the last axis of counts."""
+"""Indices of TP, FP, FN, TN in the last axis of counts."""
 
 
 def f1(counts: npt.NDArray[np.int64] | FloatArray) -> FloatArray:

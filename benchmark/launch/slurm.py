@@ -23,7 +23,7 @@ from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError, did_you_mean, near_keys
 from benchmark.core.files import json_object, read_bytes
 from benchmark.store.folder import JOB, TrialFolder
-from benchmark.trials.states import State, source_hashes, state_of
+from benchmark.trials.states import State, readable_state, source_hashes
 from methods import Registry
 
 LOGS = "slurm"
@@ -79,7 +79,7 @@ def submit_trials(
     command: Sequence[str],
     queue: Queue,
 ) -> list[Submission]:
-    """Submit every trial that is not done, running or in the queue; trials of one method form one array.
+    """Submit every trial that is not done, damaged, running or in the queue; trials of one method form one array.
 
     Args:
         trials: The trials, each after those that it starts from.
@@ -111,7 +111,7 @@ def submit_trials(
             finished = state.is_trusted or (state.is_finished and trial.key not in needed)
             if not finished and job in queued:
                 submissions[trial.key] = Submission(trial, State.TO_DO, job)
-            elif finished or state == State.RUNNING:
+            elif finished or state in {State.RUNNING, State.DAMAGED}:
                 submissions[trial.key] = Submission(trial, state)
             else:
                 waiting[trial.key] = trial
@@ -159,7 +159,7 @@ def with_prerequisites(trials: Sequence[Trial], *keys: str) -> list[Trial]:
 
 def _state(trial: Trial, runs: Path, present: dict[str, str]) -> State:
     folder = TrialFolder(trial.folder(runs))
-    return state_of(folder, present) if folder.path.is_dir() else State.TO_DO
+    return readable_state(folder, present) if folder.path.is_dir() else State.TO_DO
 
 
 def _last_job(trial: Trial, runs: Path) -> str:

@@ -16,9 +16,10 @@ from benchmark.report.groups import Group, Row, group_results
 from benchmark.report.ours import ONE_TRAINING
 from benchmark.report.readable import readable_results
 from benchmark.report.templating import markdown_template
-from benchmark.stats.compare import f1_with_intervals, holm
+from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import MethodCounts, PartCounts, mean_over_parts
 from benchmark.stats.crossed import difference
+from benchmark.stats.multiple import holm
 from benchmark.stats.verdict import ALPHA
 from benchmark.store.results import Results
 
@@ -122,6 +123,10 @@ def _pairs(sides: tuple[tuple[Group, ...], tuple[Group, ...]]) -> tuple[list[Pai
             only.append((f"{name}, {dataset}", "A" if key in a else "B"))
             continue
         (group_a, row_a), (group_b, row_b) = a[key], b[key]
+        if group_a.paper.aus != group_b.paper.aus:
+            sides_of = (("A", group_a), ("B", group_b))
+            only += [(f"{name}, {dataset} ({', '.join(group.paper.aus)})", side) for side, group in sides_of]
+            continue
         pairs.append(Pair(dataset, f"{name}, {group_a.paper.title}", (group_a, group_b), (row_a, row_b)))
     return pairs, only
 

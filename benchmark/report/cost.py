@@ -31,8 +31,8 @@ FORWARD_MODE = 1.97
 """Cost of a forward-mode pass on ResNet-34 in forward passes, by the FLOP counter: 2, less in the first layer."""
 TITAN_X_GB, PAPER_HOURS = 12, 54
 """Memory of the paper's GPU in GB, and training time in hours (§4.1.2)."""
-BESIDE_MB = 85 + 231 + 500
-"""Memory in MB beside the activations: ResNet-34's parameters, 384 images of 224 px, a GPU context (about 500)."""
+BESIDE_MB = 81 + 220 + 500
+"""Memory in MiB beside the activations: ResNet-34's parameters, 384 images of 224 px, a GPU context (about 500)."""
 _STYLES = {MTL: (GREY, "o"), MAL: (BLUE, "o"), SLOW: (VERMILLION, "s"), TORCHOPT: ("#009E73", "^")}
 
 
@@ -43,7 +43,7 @@ class Measured(BaseModel):
         fastest_s: Time of the fastest round in seconds; 0 for a row that measures only memory.
         median_s: Median time of a round in seconds; 0 for a row that measures only memory.
         rounds: Number of rounds.
-        peak_mb: Peak memory above that before the first step, in MB.
+        peak_mb: Peak memory above that before the first step, in MiB.
         forward_passes: Counted operations of a step, in forward passes over its AU and FE images.
         gradient_error: Relative distance of the meta-gradient from that in single precision, in the table of families
             from its own in double precision; None if not measured.

@@ -21,9 +21,10 @@ from benchmark.report.provenance import staleness
 from benchmark.report.trial_list import anchor_of
 from benchmark.report.verdicts import Cells, judge_rows
 from benchmark.stats.bootstrap import Interval, resampled
-from benchmark.stats.compare import Scored, f1_with_intervals, holm
+from benchmark.stats.compare import Scored, f1_with_intervals
 from benchmark.stats.counts import MethodCounts, all_positive, average, mean_over_parts, pooled, seed_spread
 from benchmark.stats.crossed import Difference, difference
+from benchmark.stats.multiple import holm
 from benchmark.stats.verdict import ALPHA
 
 BASELINES = ("STL", "MTL")

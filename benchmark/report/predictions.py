@@ -69,9 +69,9 @@ def read_predictions(
         threshold: Threshold of the columns `AU1`, ...; None: they are probabilities.
 
     Raises:
-        UserError: The name or the threshold cannot be used; the file cannot be read, lacks a column, or names no
-            subject of the dataset; a score is no finite number, or no probability; `beside` has no trial of the
-            dataset.
+        UserError: The name or the threshold cannot be used, or a threshold was given for logits; the file cannot be
+            read, lacks a column, or names no subject of the dataset; a score is no finite number, or no probability;
+            `beside` has no trial of the dataset.
     """
     check_name(name)
     check_threshold(threshold)
@@ -88,6 +88,7 @@ def read_predictions(
     keys = _keys(table, file)
     _check_subjects(keys, protocol, file)
     _check_once(keys, file)
+    _check_threshold_applies(table, protocol, threshold, file)
     scores = _scores(table, protocol, threshold, file)
     if beside is not None:
         check_beside(beside, protocol, file)
@@ -103,6 +104,22 @@ def check_threshold(threshold: float | None) -> None:
     """
     if threshold is not None and not math.isfinite(threshold):
         raise UserError("the threshold is no number", found=str(threshold), remedy="give a number with --threshold")
+
+
+def _check_threshold_applies(table: pd.DataFrame, protocol: Protocol, threshold: float | None, file: Path) -> None:
+    """Refuse a threshold for logits.
+
+    Raises:
+        UserError: There is a threshold, and a column of logits.
+    """
+    logits = [f"logit_{au}" for au in protocol.au_names if f"logit_{au}" in table]
+    if threshold is not None and logits:
+        raise UserError(
+            "--threshold is for the columns AU1, ..., and the file has logits, which are active above 0",
+            where=file,
+            found=f"--threshold {threshold!r} and the column {logits[0]}",
+            remedy="leave --threshold out, or name the columns AU1, AU2, ...",
+        )
 
 
 def check_beside(beside: Results, protocol: Protocol, file: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pandas as pd
+
 from benchmark.report.cells import Cell, Table, number, table
 from benchmark.report.ours import Ours, OursOfGroup
+from benchmark.report.provenance import read_provenance
 
 
 def cost_table(ours: OursOfGroup) -> Table:
@@ -38,8 +43,14 @@ def _cost_row(ours: Ours, stl: float) -> list[Cell]:
         number(_per_step(ours)),
         number(_per_step(ours) / stl),
         number(float(trials["time_train_s"].sum(skipna=False))),
-        # All parts of a seed share one stage, so it counts once per seed.
-        number(float(trials.drop_duplicates("seed")["time_before_s"].sum(skipna=False))),
+        number(_stages_s(trials)),
         number(float(trials["peak_memory_mb"].max(skipna=False)), digits=0),
         number(float(above.max(skipna=False)), digits=0),
     )
+
+
+def _stages_s(trials: pd.DataFrame) -> float:
+    """Training of the stages that the trials start from, seconds; a stage that several trials share counts once."""
+    started = [read_provenance(text).get("prerequisites") for text in trials["provenance"]]
+    stages = {stage["key"]: float(stage["time_train_s"]) for named in started for stage in (named or {}).values()}
+    return sum(stages.values()) if trials["time_before_s"].notna().all() else math.nan

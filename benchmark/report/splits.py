@@ -139,7 +139,7 @@ def _add(family: Family, group: Group, row: Row, split: int) -> None:
 
 
 def _tables(family: Family) -> SplitsOfFamily | None:
-    methods = [moves for moves in family.methods.values() if len(moves.values) > 1]
+    methods = [moves for moves in family.methods.values() if len(_common(moves)) > 1]
     if not methods:
         return None
     order = {row.method: i for i, row in enumerate(family.paper.rows)}

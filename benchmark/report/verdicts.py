@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmark.paper.tables import AVE
 from benchmark.report.groups import Group, Row
-from benchmark.stats.compare import holm
 from benchmark.stats.counts import mean_over_parts
+from benchmark.stats.multiple import holm
 from benchmark.stats.trainings import Prediction, Spread, Trainings, pooled_spread, predictions
 from benchmark.stats.verdict import ALPHA, HALF_DIGIT, JUDGED, MARGIN_AU, MARGIN_AVE, Verdict, verdict
 

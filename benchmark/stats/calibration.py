@@ -136,7 +136,7 @@ def _halves_differ(averages: _Averages) -> Iterator[bool]:
 
 
 def _some(splits: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """At most `SPLITS` splits, spread evenly over all of them."""
+    """At most `SPLITS` splits, spread evenly over the first 10,000."""
     listed = list(islice(splits, 10_000))
     step = max(1, -(-len(listed) // SPLITS))
     return listed[::step]

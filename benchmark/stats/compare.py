@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmark.core.f1 import FloatArray
 from benchmark.stats.bootstrap import (
     DRAWS,
@@ -65,24 +63,3 @@ def _scored(point: Average, draws: Draws, without: Jackknife) -> Scored:
         ave_interval=intervals[-1],
         draws=draws,
     )
-
-
-def holm(p_values: FloatArray) -> FloatArray:
-    """p-values adjusted for their number (Holm 1979).
-
-    Args:
-        p_values: (J,), NaN where undefined; undefined ones are not counted.
-
-    Returns:
-        (J,), NaN where undefined.
-
-    Example:
-        >>> holm(np.array([0.01, 0.04, np.nan]))
-        array([0.02, 0.04,  nan])
-    """
-    adjusted = np.full_like(p_values, np.nan)
-    defined = np.flatnonzero(~np.isnan(p_values))
-    order = defined[np.argsort(p_values[defined], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return adjusted

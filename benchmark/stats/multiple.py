@@ -11,15 +11,16 @@ from scipy.special import stdtr
 from benchmark.core.f1 import FloatArray
 
 
-def holm(p_values: Sequence[float]) -> FloatArray:
-    """p-values adjusted for their number by Holm's step-down rule.
+def holm(p_values: Sequence[float] | FloatArray, *, planned: bool = False) -> FloatArray:
+    """p-values adjusted for their number by the step-down rule of Holm (1979).
 
     A hypothesis whose adjusted p-value is at most α is rejected; the chance that any true one is rejected is then at
-    most α, whatever the dependence of the tests. A p-value that is NaN stays NaN, and counts as a test all the same: a
-    test that was planned and not made does not make the others easier.
+    most α, whatever the dependence of the tests.
 
     Args:
-        p_values: (K,), p-values between 0 and 1.
+        p_values: (K,), p-values between 0 and 1, NaN where undefined. NaN stays NaN.
+        planned: Whether a p-value that is NaN counts as a test: one that was planned and not made does not make the
+            others easier.
 
     Returns:
         (K,), adjusted p-values, at most 1.
@@ -27,11 +28,14 @@ def holm(p_values: Sequence[float]) -> FloatArray:
     Example:
         >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
         [0.03, 0.06, 0.06]
+        >>> holm([0.01, float("nan")]).tolist(), holm([0.01, float("nan")], planned=True).tolist()
+        ([0.01, nan], [0.02, nan])
     """
     p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)  # NaN comes last
-    factors = len(p) - np.arange(len(p))
-    adjusted = np.empty_like(p)
+    defined = np.flatnonzero(~np.isnan(p))
+    order = defined[np.argsort(p[defined], kind="stable")]
+    factors = (len(p) if planned else len(order)) - np.arange(len(order))
+    adjusted = np.full_like(p, np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
     return adjusted
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.core.f1 import FloatArray
+from benchmark.core.f1 import FloatArray, mean_defined
 from benchmark.core.origin import CLEAR
 from benchmark.stats.ranks import mann_whitney_auc, spearman
 
@@ -64,11 +64,11 @@ def _of_consistency(table: pd.DataFrame, weight: FloatArray) -> dict[str, float]
     statistics = {"spearman_consistency": spearman(weight, consistency)}
     of_label = [labels == label for label in sorted(set(labels))]
     within = [spearman(weight[rows], consistency[rows]) for rows in of_label]
-    statistics["spearman_consistency_within"] = float(np.mean(within))
+    statistics["spearman_consistency_within"] = float(mean_defined(np.array(within), axis=0))
     if "kind" in table:
         clear = (table["kind"] == CLEAR).to_numpy(np.float64)
         best = [spearman(clear[rows], consistency[rows]) for rows in of_label]
-        statistics["spearman_clear_within"] = float(np.mean(best))
+        statistics["spearman_clear_within"] = float(mean_defined(np.array(best), axis=0))
     return statistics
 
 

@@ -100,7 +100,7 @@ def answer(
         alpha: Level of the tests.
     """
     asked = [differences.get(pair) for pair in question.primary]
-    adjusted = holm([math.nan if difference is None else difference.p for difference in asked])
+    adjusted = holm([math.nan if difference is None else difference.p for difference in asked], planned=True)
     return tuple(
         Comparison(
             first=a,

@@ -47,7 +47,8 @@ from methods.meta_gradient import derivative_along, gradients, leaves, sgd_step
 
 AU_SAMPLES = "AU sample"
 CLEAR = "clear"
-_COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", GREY)
+_COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", GREY, "#E69F00")
+"""A colour for AU samples, and for each kind of FE image."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,8 @@ def probe_figure(summary: pd.DataFrame, title: str) -> Figure:
     axes.tick_params(labelsize=TICK)
     axes.axhline(0, color="black", linewidth=0.5)
     width = float(summary["step"].max()) * 0.004
-    for i, (kind, colour) in enumerate(zip(_kinds(summary), _COLOURS, strict=False)):
+    kinds = _kinds(summary)
+    for i, (kind, colour) in enumerate(zip(kinds, _COLOURS[: len(kinds)], strict=True)):
         of_kind = summary[summary["kind"] == kind]
         axes.errorbar(
             of_kind["step"] + i * width, of_kind["mean"], of_kind["error"],

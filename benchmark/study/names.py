@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PLANS = Path(__file__).parent / "plans"
+PLANS = Path(__file__).resolve().parent / "plans"
 """Folder of the suite's studies."""
 
 

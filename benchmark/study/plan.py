@@ -227,7 +227,8 @@ class Plan(BaseModel):
         dataset: AU dataset of all trials.
         alpha: Level of the tests of primary pairs.
         margin: Largest difference of F1 that counts as practically none, points.
-        equal_effort: Whether every choice must have as many candidates, and the same seeds and parts, as the others.
+        equal_effort: Whether every choice must have as many candidates as the others, and the same seeds, parts and
+            data.
         questions: The questions.
         choices: Choices of settings.
         maps: Maps of one difference.
@@ -335,7 +336,7 @@ def load_plan(name: str) -> Plan:
             remedy=did_you_mean(name, names),
         )
     taken = [*names, Path(GRADIENT_PROBE_PAGE).stem]
-    if file.parent != PLANS and file.stem in taken:
+    if file.resolve().parent != PLANS and file.stem in taken:
         raise UserError(
             "a plan may not be named as a page of the suite",
             where=file,

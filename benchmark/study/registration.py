@@ -109,7 +109,8 @@ def registration_sentence(plan: Path, provenances: Iterable[str]) -> str:
     when = registered.committed.strftime("%Y-%m-%d %H:%M %Z").strip()
     return (
         f"The plan was registered in commit {registered.commit[:12]} of {when}, {changed}. "
-        f"Of its {len(starts)} test trials, {early or 'none'} began before."
+        f"Of its {len(starts)} test trials, {early or 'none'} began before; one that was stopped counts from where it "
+        "went on."
     )
 
 

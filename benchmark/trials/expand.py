@@ -276,7 +276,8 @@ class _Expansion:
         learned = self.settled(name, form)
         start = self.sources.start
         if needs_au and start is not None and here:
-            before[START] = self.add(start.settings.method, ALL, seed, start.source)
+            # It has the backbone of the row: the trial loads its weights.
+            before[START] = self.add(start.settings.method, ALL, seed, start.source, _Form(row=form.row))
         elif learned["hparams"]["weights"] == RENDERS:
             before[START] = self.add_pretraining(learned["hparams"]["backbone"])
         return self._put(

@@ -34,7 +34,7 @@ class Needs:
     """Disk and memory that trials need.
 
     Attributes:
-        disk: Bytes of the results and of one checkpoint.
+        disk: Bytes of the results and of the checkpoints that are there at once.
         memory: Lower bound of the bytes of a step of the largest trial: weights, gradients, optimiser state, images
             and activations. Workspaces of kernels and the libraries come on top.
         largest: Label of the trial with the largest steps.

@@ -97,6 +97,14 @@ def state_of(folder: TrialFolder, present: Mapping[str, str]) -> State:
     return unfinished_state(folder)
 
 
+def readable_state(folder: TrialFolder, present: Mapping[str, str]) -> State:
+    """`state_of`, and `DAMAGED` where it raises: the run says what is wrong."""
+    try:
+        return state_of(folder, present)
+    except UserError:
+        return State.DAMAGED
+
+
 def summary_state(seen: TrialSummary, present: Mapping[str, str]) -> State:
     """`state_of`, from the summary of a trial instead of its files."""
     if seen.fault:

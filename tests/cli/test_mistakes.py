@@ -106,6 +106,9 @@ metrics --results absent.parquet
 audit TMP/file.txt
 audit absent.csv bp4d
 audit TMP/file.txt bp4d
+audit --threshold 0.3
+audit absent.csv bp4d --results absent.parquet
+score TMP/unknown.csv bp4d --name x --threshold 0.3
 score
 score absent.csv bp4d --name x
 score TMP/file.txt bp4d --name x

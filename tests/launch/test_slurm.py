@@ -110,6 +110,15 @@ def test_a_stale_stage_is_made_anew_only_if_somebody_starts_from_it(tmp_path: Pa
     assert fresh == ["rafdb fe_source all seed 1", "bp4d l2t_ww part3 seed 1"]
 
 
+def test_a_damaged_trial_is_not_submitted_and_stops_no_other(tmp_path: Path) -> None:
+    damaged = smoke()[0]
+    finish(tmp_path, damaged)
+    (damaged.folder(tmp_path) / "trial.json").write_text("{}")
+    found = submit(tmp_path, Paper())
+    assert [label for label, each in found.items() if not each.fresh] == [damaged.label]
+    assert found[damaged.label].state == State.DAMAGED
+
+
 def test_resources_of_single_methods_and_what_the_user_said_of_them(tmp_path: Path) -> None:
     settings, _ = load_profile(
         "smoke",

@@ -81,6 +81,18 @@ def test_rows_of_one_file_alone() -> None:
     assert texts(found.only) == [["STL, bp4d", "A"], ["MTL, bp4d", "B"]]
 
 
+def test_a_dataset_with_other_aus_is_not_paired() -> None:
+    def mine(*aus: str) -> Results:
+        made = make_results(("stl",), provenance=json.dumps({"aus": aus, "title": "Mine"}), dataset="mine")
+        kept = made.counts["au"].isin(aus)
+        return replace(made, counts=made.counts[kept], scores=made.scores[made.scores["au"].isin(aus)])
+
+    a, b = (Results.concat([make_results(("mal",)), mine(*aus)]) for aus in (("AU1", "AU2"), ("AU1", "AU4")))
+    found = compare(a, b)
+    assert [row[0] for row in texts(found.averages)] == ["MAL, BP4D"]
+    assert texts(found.only) == [["STL, mine (AU1, AU2)", "A"], ["STL, mine (AU1, AU4)", "B"]]
+
+
 def test_nothing_in_common() -> None:
     with pytest.raises(UserError, match="no row in common"):
         compare(make_results(("stl",)), make_results(("mal",)))

@@ -76,6 +76,11 @@ def test_an_unfinished_split_is_left_out() -> None:
     assert rows_of(family.methods)["STL"][1] == "2"
 
 
+def test_splits_without_a_seed_in_common_are_no_spread() -> None:
+    with pytest.raises(UserError, match="no method on two random splits"):
+        splits_of(Results.concat([of_split(1, seeds=(0,)), of_split(2, seeds=(1,))]))
+
+
 def test_other_settings_are_another_family() -> None:
     apart = [of_split(number, profile="smoke") for number in (1, 2)]
     families = splits_of(Results.concat([of_split(1), of_split(2), *apart]))

@@ -122,6 +122,14 @@ def test_what_is_told_before_any_frame_is_read(
     assert detail in str(caught.value)
 
 
+def test_a_threshold_is_not_for_logits(predictions: pd.DataFrame, beside: Results, tmp_path: Path) -> None:
+    logits = predictions.assign(**{f"logit_{au}": predictions[au] - 0.5 for au in AUS}).drop(columns=AUS)
+    file = written(logits, tmp_path / "p.csv")
+    with pytest.raises(UserError, match="--threshold is for the columns AU1"):
+        read_predictions(file, "mine", BP4D, beside, threshold=-0.7)
+    assert read_predictions(file, "mine", BP4D, beside).name == "mine"
+
+
 @pytest.fixture
 def partial(faces: FaceSet, predictions: pd.DataFrame, beside: Results) -> Results:
     """Rows of a program that lacks AU24, beside those of a method, and named before it in the alphabet."""

@@ -12,7 +12,7 @@ from scipy.stats import ttest_ind
 
 from benchmark.core.f1 import FN, TP
 from benchmark.stats.bootstrap import Interval, left_out
-from benchmark.stats.compare import f1_with_intervals, holm
+from benchmark.stats.compare import f1_with_intervals
 from benchmark.stats.counts import MethodCounts, PartCounts, all_positive, mean_over_parts
 from benchmark.stats.crossed import difference, over_subjects, satterthwaite, t_p_values, variance_of_mean
 from tests.stats.made import method, random_method
@@ -61,11 +61,6 @@ def test_what_cannot_be_paired_is_refused() -> None:
         difference(ours, renamed)
     with pytest.raises(ValueError, match="AUs"):
         difference(ours, random_method(1, cells=2))
-
-
-def test_holm_by_hand() -> None:
-    # 0.01 * 3, 0.02 * 2, 0.04 * 1, and no smaller than the one before.
-    np.testing.assert_allclose(holm(np.array([0.04, 0.01, np.nan, 0.02])), [0.04, 0.03, np.nan, 0.04])
 
 
 def test_noise_of_subjects_and_trainings_by_hand() -> None:

@@ -26,8 +26,13 @@ def test_holm_is_the_closed_test_procedure_with_bonferroni() -> None:
             assert holm(p.tolist()) == pytest.approx(closed_bonferroni(p.tolist()))
 
 
+def test_holm_by_hand() -> None:
+    # 0.01 * 3, 0.02 * 2, 0.04 * 1, and no smaller than the one before; a NaN is no test.
+    np.testing.assert_allclose(holm([0.04, 0.01, np.nan, 0.02]), [0.04, 0.03, np.nan, 0.04])
+
+
 def test_a_planned_test_that_was_not_made_still_counts() -> None:
-    adjusted = holm([0.03, math.nan])
+    adjusted = holm([0.03, math.nan], planned=True)
     assert adjusted[0] == pytest.approx(0.06)
     assert math.isnan(adjusted[1])
 

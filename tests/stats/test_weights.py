@@ -25,6 +25,11 @@ def test_statistics_of_the_weights_by_hand() -> None:
     assert set(weight_statistics(table.drop(columns="consistency"), EMOTIONS, RELATED_AUS)) == {"mean", "sd"}
 
 
+def test_a_label_without_a_correlation_is_left_out_of_their_mean() -> None:
+    table = pd.DataFrame({"label": [0, 0, 0, 1], "weight": [0.1, 0.2, 0.3, 0.9], "consistency": [0.5, 0.6, 0.7, 0.2]})
+    assert weight_statistics(table, EMOTIONS, RELATED_AUS)["spearman_consistency_within"] == pytest.approx(1.0)
+
+
 def test_weights_by_active_aus_by_hand() -> None:
     """Of three classes one has images with all its AUs and without; fear has no other image, neutral no AUs."""
     happiness, fear, neutral = (EMOTIONS.index(name) for name in ("happiness", "fear", "neutral"))

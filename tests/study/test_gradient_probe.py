@@ -15,6 +15,7 @@ from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.study.gradient_probe import (
     AU_SAMPLES,
     probe_answer,
+    probe_figure,
     probe_training,
     sample_derivatives,
     summarise,
@@ -93,6 +94,14 @@ def test_looking_changes_no_bit_and_every_kind_is_seen(tmp_path: Path, shared_ca
     assert "| 4 " in page
     assert "one training, y, on a machine." in page
     assert "**Can the meta net tell the kinds apart? cue only: lower than clear in " in page
+
+
+def test_every_kind_of_image_has_a_curve() -> None:
+    kinds = [AU_SAMPLES, "clear", "cue_only", "harmful", "marked", "wrong_label"]
+    made = [(step, kind, 0.0, 1.0, 1.0) for step in (0, 4) for kind in kinds]
+    figure = probe_figure(pd.DataFrame(made, columns=["step", "kind", "mean", "error", "sd"]), "title")
+    shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert shown == [kind.replace("_", " ") for kind in kinds]
 
 
 def test_errors_are_those_of_the_means_of_batches() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.report.groups import group_results
 from benchmark.stats.weights import weight_statistics
 from benchmark.store.results import Results
+from benchmark.study.names import PLANS
 from benchmark.study.page import write_study
 from benchmark.study.plan import Plan, load_plan
 from benchmark.study.rows import Digests, digests_of
@@ -207,6 +209,7 @@ def test_wrong_plans(tmp_path: Path) -> None:
     (tmp_path / "tuning.toml").write_text(CHOICE)
     with pytest.raises(UserError, match="may not be named as a page of the suite"):
         load_plan(str(tmp_path / "tuning.toml"))
+    assert load_plan(os.path.relpath(PLANS / "tuning.toml")) == load_plan("tuning")
     (tmp_path / "x.toml").write_text('profile = "standin"\n')
     with pytest.raises(UserError, match="cannot be read"):
         load_plan(str(tmp_path / "x.toml"))

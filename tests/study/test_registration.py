@@ -45,7 +45,7 @@ def test_a_committed_plan_is_registered_with_its_commit(plan: Path) -> None:
     assert registered.commit == made
     said = registration_sentence(plan, [provenance("2100-01-01T00:00:00+00:00")])
     assert f"registered in commit {made[:12]}" in said
-    assert "and has not changed since. Of its 1 test trials, none began before." in said
+    assert "and has not changed since. Of its 1 test trials, none began before;" in said
     plan.write_bytes(plan.read_bytes().replace(b"\n", b"\r\n"))  # as a checkout on Windows has it
     assert registration_sentence(plan, [provenance("2100-01-01T00:00:00+00:00")]) == said
 
@@ -57,7 +57,7 @@ def test_a_change_and_early_trials_are_told(plan: Path) -> None:
     starts = ("1999-01-01T00:00:00+00:00", "2100-01-01T00:00:00+00:00")
     said = registration_sentence(plan, map(provenance, starts))
     assert "has changed since: what follows is not of the registered plan" in said
-    assert "Of its 2 test trials, 1 began before." in said
+    assert "Of its 2 test trials, 1 began before;" in said
 
 
 def test_a_plan_that_is_not_committed_as_it_stands_is_refused(plan: Path, tmp_path: Path) -> None:

@@ -202,6 +202,15 @@ def test_datasets_share_one_source_and_differ_where_they_start() -> None:
     assert not disfa[1].prerequisites
 
 
+def test_what_a_row_starts_from_has_its_backbone() -> None:
+    profile, _ = load_profile("paper", ["method.weights=scratch"])
+    start = AuSource(BP4D, ("a", "fe"))
+    chosen = {"methods": (), "rows": ("ResNet-50",), "parts": ("part1",), "seeds": (0,)}
+    begun, row = expanded(DISFA, profile, (), REGISTRY, ("b", "fe"), start=start, **chosen)
+    assert begun.hparams["backbone"] == row.hparams["backbone"] == "resnet50.tv_in1k"
+    assert row.prerequisites["start"].key == begun.key
+
+
 def test_every_backbone_can_start_from_renders() -> None:
     profile, changed = load_profile("smoke", ["method.weights=renders"])
     known = {"methods": ("stl", "l2t_ww"), "seeds": (0, 1), "parts": ("part1",), "renders": "r"}
