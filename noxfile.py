@@ -64,12 +64,12 @@ def environment(session: nox.Session) -> None:
         session.log(f"next: {activate} && malbench demo")
 
 
-def run(session: nox.Session, program: str, *arguments: str) -> None:
+def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
     """Run a program of the shared environment. If a signal stops the program, no further session runs."""
     folder = "Scripts" if os.name == "nt" else "bin"
     path = str(ROOT / ".nox" / "environment" / folder / program)
     # malbench stops if nox is killed. After Ctrl-C, nox waits until malbench has written its checkpoint.
-    env = {"MALBENCH_PARENT": str(os.getpid())} if program == "malbench" else {}
+    env = variables | ({"MALBENCH_PARENT": str(os.getpid())} if program == "malbench" else {})
     try:
         session.run(path, *arguments, external=True, env=env, interrupt_timeout=None, terminate_timeout=None)
     except CommandFailed as failed:
@@ -97,7 +97,7 @@ def smoke(session: nox.Session) -> None:
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Every test but the benchmarks, a worker for each core."""
+    """Every test but the benchmarks, in three workers for two cores."""
     run(session, "pytest", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
 
 
@@ -108,7 +108,9 @@ def docs(session: nox.Session) -> None:
     site = ROOT / "build" / "docs"
     shutil.rmtree(site, ignore_errors=True)  # pages that are gone must not stay
     options = ("--quiet", "--fail-on-warning", "--keep-going", "--builder", "html", "--conf-dir", "docs")
-    run(session, "sphinx-build", *options, "--doctree-dir", "build/doctrees", ".", str(site))
+    # The notebook's network is so small that a second thread gains nothing, and waits where other programs run.
+    place = ("--doctree-dir", "build/doctrees", ".", str(site))
+    run(session, "sphinx-build", *options, *place, OMP_NUM_THREADS="1")
     run(session, "python", "docs/check_site.py", str(site))
 
 
