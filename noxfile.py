@@ -91,7 +91,7 @@ def smoke(session: nox.Session) -> None:
     scratch = session.create_tmp()
     shutil.rmtree(Path(scratch) / "runs", ignore_errors=True)  # finished trials would be skipped
     where = ("--profile", "smoke", "--method", "all", "--runs", f"{scratch}/runs")
-    run(session, "malbench", "run", "bp4d", *where, *session.posargs)
+    run(session, "malbench", "run", "bp4d", *where, "--processes=0", *session.posargs)
     run(session, "malbench", "report", "--runs", f"{scratch}/runs")
 
 

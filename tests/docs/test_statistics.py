@@ -18,10 +18,11 @@ from tests.docs.pages import committed, committed_text, flowing, rows_below, tex
 
 PAGE = "docs/statistics.md"
 REPORT, TUNING = "reports/results.parquet", "reports/study/tuning.parquet"
+DECISIVE = "reports/study/decisive.parquet"
 WORDS = [row[0].strip("`").removesuffix(" by Δ") for row in rows_below(text_of(PAGE), "Verdicts")[1:]]
 
 
-@pytest.fixture(scope="module", params=(REPORT, TUNING))
+@pytest.fixture(scope="module", params=(REPORT, TUNING, DECISIVE))
 def counted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
     """A file, and the line of `malbench calibrate` on it."""
     copy = tmp_path_factory.mktemp("committed") / "results.parquet"
@@ -32,15 +33,19 @@ def counted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_pairs_told_apart_are_those_of_the_commands(counted: tuple[str, dict[str, str]]) -> None:
     file, line = counted
-    said = {REPORT: "pairs of the report", TUNING: "pairs of the study"}[file]
+    said = {REPORT: "pairs of the report", TUNING: "pairs of the study", DECISIVE: "pairs of `decisive`"}[file]
     pairs = line["by subjects alone: pairs told apart"].split(" (")[0]
     assert f"{pairs} {said}" in flowing(PAGE)
     assert f"malbench calibrate {file}" in flowing(PAGE)
 
 
-def test_no_committed_file_has_halves(counted: tuple[str, dict[str, str]]) -> None:
-    assert counted[1]["halves told apart"] == "-"
-    assert "`halves told apart` is `-` in all of them" in flowing(PAGE)
+def test_halves_told_apart_are_those_of_the_command(counted: tuple[str, dict[str, str]]) -> None:
+    file, line = counted
+    if file == DECISIVE:
+        assert f"There {line['halves told apart'].split(' (')[0]} are told apart" in flowing(PAGE)
+    else:
+        assert line["halves told apart"] == "-"
+        assert "In the others `halves told apart` is `-`" in flowing(PAGE)
 
 
 def deviations(text: str) -> list[float]:
