@@ -116,12 +116,25 @@ class AuTable:
             faults: Collects faults; the faulty row is left out. None: the first fault is raised.
 
         Raises:
-            UserError: A row is wrong, or its image is missing.
+            UserError: A row is wrong or repeats a frame, or its image is missing.
         """
-        images, frames = Images(home, self.table), []
+        images, frames = Images(home, self.table), list[Frame]()
+        first: dict[tuple[str, int], int] = {}
         for row in self.table.rows:
             with caught(faults):
-                frames.append(self._frame(row, images))
+                frame = self._frame(row, images)
+                # Landmarks and neighbours in time are found by these numbers.
+                if frame.frame is not None:
+                    earlier = first.setdefault((frame.sequence, frame.frame), row.line)
+                    if earlier != row.line:
+                        raise self.table.error(
+                            row,
+                            "a frame stands twice in a sequence",
+                            "each frame once",
+                            f"frame {frame.frame} of {frame.sequence}, as in line {earlier}",
+                            "name the videos of a subject in the column sequence, or take the second row out",
+                        )
+                frames.append(frame)
         return sorted(frames, key=lambda f: (f.subject, f.sequence, -1 if f.frame is None else f.frame, str(f.path)))
 
     def _frame(self, row: LabelRow, images: Images) -> Frame:

@@ -7,7 +7,7 @@ one value of its specific settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,6 +53,8 @@ class Row:
     """Number of trials of seeds with fewer parts."""
     superseded: int
     """Number of trials that a newer one of the same part and seed replaces."""
+    recorded: bool
+    """Whether a training recorded a loss. A control that learns nothing has a network, and records none."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -72,8 +74,8 @@ class Row:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the method has parameters; one without has no noise of training."""
-        return self.is_submitted or bool(self.trials["parameters"].any())
+        """Whether the method learns: only then do its scores have noise of training, which rows of a table share."""
+        return self.is_submitted or self.recorded
 
     @cached_property
     def is_submitted(self) -> bool:
@@ -269,7 +271,8 @@ def _group(results: Results) -> Group:
         )
     counts, scores = CountsByTrial(results.counts, table.aus), ScoresByTrial(results.scores, table.aus)
     counts.check_same_subjects(results.trials)
-    rows = [_row(rows, counts, scores) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
+    recorded = set(results.curves["trial"])
+    rows = [_row(rows, counts, scores, recorded) for _, rows in results.trials.groupby(ROW_FIELDS, sort=True)]
     in_print = {row.method: i for i, row in enumerate(table.rows)}
     rows.sort(key=lambda row: (in_print.get(row.paper_row, len(in_print)), row.method, row.variant))
     return Group(
@@ -285,7 +288,7 @@ def _group(results: Results) -> Group:
     )
 
 
-def _row(trials: pd.DataFrame, counts: CountsByTrial, scores: ScoresByTrial) -> Row:
+def _row(trials: pd.DataFrame, counts: CountsByTrial, scores: ScoresByTrial, recorded: Set[str]) -> Row:
     chosen = _newest(trials)
     full, left_out = _full_seeds(chosen)
     parts, seeds = sorted(set(full["part"])), sorted({int(seed) for seed in full["seed"]})
@@ -302,6 +305,7 @@ def _row(trials: pd.DataFrame, counts: CountsByTrial, scores: ScoresByTrial) -> 
         auc=auc.reshape(len(seeds), len(parts), -1),
         left_out=left_out,
         superseded=len(trials) - len(chosen),
+        recorded=not recorded.isdisjoint(full["trial"]),
     )
 
 

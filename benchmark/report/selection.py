@@ -127,7 +127,7 @@ def audit_group(group: Group, names: Sequence[str]) -> AuditedGroup:
     by_trial = {str(trial): rows for trial, rows in group.results.audit.groupby("trial")}
     rows, without = [], []
     for name, row in zip(names, group.rows, strict=True):
-        if all(key in by_trial for key in row.trials["trial"]):
+        if row.is_trained and all(key in by_trial for key in row.trials["trial"]):
             rows.append(AuditedRow(name, row, {OURS.name: row.counts, **_by_rule(row, by_trial)}))
         elif row.is_trained:
             without.append(name)

@@ -236,9 +236,9 @@ class TrialFolder:
         self.prune()
 
     def reopen(self) -> None:
-        """Remove the marks of a finished trial, so that it runs again."""
-        for mark in (DONE, VERIFIED):
-            (self.path / mark).unlink(missing_ok=True)
+        """Remove the marks and the results of an earlier run, so that none of them is taken for the next run's."""
+        for name in (DONE, VERIFIED, *(name for name in self._sealed_names() if name != TRIAL)):
+            (self.path / name).unlink(missing_ok=True)
 
     def prune(self) -> None:
         """Delete the files that a finished trial does not need."""
@@ -323,10 +323,14 @@ class TrialFolder:
             UserError: `DONE` is damaged.
             OSError: A file cannot be read or written.
         """
-        self.write_json(VERIFIED, content)
         mark = self.mark()
-        if mark is not None and mark.seals:
-            self._write_mark(mark.key, {**mark.seals, VERIFIED: digest_of_file(self.path / VERIFIED).hex()})
+        seals = {} if mark is None else {name: digest for name, digest in mark.seals.items() if name != VERIFIED}
+        if mark is not None and VERIFIED in mark.seals:
+            # An earlier verification loses its seal first: after a kill the trial is unverified, not damaged.
+            self._write_mark(mark.key, seals)
+        self.write_json(VERIFIED, content)
+        if mark is not None and seals:
+            self._write_mark(mark.key, {**seals, VERIFIED: digest_of_file(self.path / VERIFIED).hex()})
 
     def read_verification(self, seals: Mapping[str, str]) -> dict[str, Any]:
         """Content of `verified.json`; empty if there is none, `unsealed` alone if `DONE` does not know it.

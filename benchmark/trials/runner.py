@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from benchmark.config.protocol import Protocol
 from benchmark.config.trial import TRAINED, Trial
 from benchmark.core.errors import Abandoned, Interrupted, UserError
+from benchmark.core.hashing import digest_of_json
 from benchmark.core.origin import Origin
 from benchmark.data.known import known_fe
 from benchmark.data.trial_data import TrialData
@@ -31,7 +32,7 @@ from benchmark.trials.order import in_order
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.prerequisites import FinishedTrial, read_finished, starting_from
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
-from benchmark.trials.states import OutcomeState, State, sources, state_of
+from benchmark.trials.states import OutcomeState, State, readable_state, sources, state_of
 from benchmark.trials.trainer import RunOptions, train_trial
 from methods import Registry
 from methods.base import Method
@@ -107,7 +108,7 @@ def run_trials(
     for trial in trials:
         TrialFolder(trial.folder(runs)).announce(trial)
     done = {trial.key for trial in trials if TrialFolder(trial.folder(runs)).is_done}
-    needed = {before.key for trial in trials if trial.key not in done for before in trial.prerequisites.values()}
+    needed = _needed(trials, done, registry, runs)
     places = {trial.dataset: elsewhere.get(trial.dataset, (protocol, data)) for trial in trials}
     places |= {trial.tested.dataset: elsewhere[trial.tested.dataset] for trial in trials if trial.tested is not None}
     by_key = {trial.key: trial for trial in trials}
@@ -128,6 +129,21 @@ def run_trials(
             queue.extend(deferred)
             deferred.clear()
     return [run.outcomes[trial.key] for trial in trials]
+
+
+def _needed(trials: Sequence[Trial], done: Set[str], registry: Registry, runs: Path) -> set[str]:
+    """Keys of the trials from which trials start that are to run, or to run again for others."""
+    needed: set[str] = set()
+    for trial in reversed(trials):  # each stands after those that it starts from
+        before = {stage.key for stage in trial.prerequisites.values()}
+        if before and (trial.key not in done or (trial.key in needed and not _is_current(trial, registry, runs))):
+            needed |= before
+    return needed
+
+
+def _is_current(trial: Trial, registry: Registry, runs: Path) -> bool:
+    present = {trial.method: sources(registry.any(trial.method))}
+    return readable_state(TrialFolder(trial.folder(runs)), present) == State.DONE
 
 
 @dataclass
@@ -409,7 +425,10 @@ def run_trial(
     try:
         learner, left = starting_from(trial, prerequisites)
         if tested is None:
-            learned = train_trial(learner, method_class, protocol, data, folder, options, made["source_hash"], left)
+            # A checkpoint descends from these very trials: one of another training of them is not gone on with.
+            begun = {role: done.made for role, done in prerequisites.items()}
+            made_by = digest_of_json([made["source_hash"], begun]) if begun else made["source_hash"]
+            learned = train_trial(learner, method_class, protocol, data, folder, options, made_by, left)
         else:
             trained = prerequisites[TRAINED].left.state
             learned = score_elsewhere(learner, method_class, (protocol, data), tested, folder, options, trained, left)

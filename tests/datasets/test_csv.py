@@ -147,6 +147,7 @@ def cell(line: int, column: str, value: str) -> Callable[[list[list[str]]], None
         (cell(4, "au01", "yes"), 4, "a wrong code of AU1", "yes"),
         (cell(5, "AU12", "inf"), 5, "a wrong code of AU12", "inf"),
         (cell(4, "frame", "1.5"), 4, "a wrong frame number", "1.5"),
+        (cell(4, "frame", "1"), 4, "a frame stands twice in a sequence", "as in line 2"),
         (cell(4, "frame", ""), 4, "a wrong frame number", "nothing"),
         (cell(6, "subject", ""), 6, "a cell of the column subject is empty", "nothing"),
         (cell(7, "path", ""), 7, "a cell of the column path is empty", "nothing"),

@@ -171,6 +171,13 @@ def test_two_files_of_one_participant_are_refused(data: Path) -> None:
     assert fails(data, "two annotation files of participant 001A").found == "001A.csv and 001A_occ.csv"
 
 
+def test_two_image_folders_of_one_participant_are_refused(data: Path) -> None:
+    images = data / "GFT" / "images"
+    (images / "001A").rename(images / "001A_raw")
+    shutil.copytree(images / "001A_raw", images / "001A_aligned")
+    assert fails(data, "2 folders of images of participant 001A").found == "001A_aligned and 001A_raw"
+
+
 # --- columns
 
 

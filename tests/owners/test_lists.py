@@ -65,6 +65,9 @@ def test_listed_frames_alone_are_read(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("F001/T1/0094.jpg\n")
     with pytest.raises(UserError, match="1 listed frames have no labels, the first is frame 94"):
         read_au(tmp_path, dataset, dataset.protocol, profile)
+    (tmp_path / "mine.txt").write_text("F001/T1/0095.jpg\nF001/T9/0095.jpg\n")
+    with pytest.raises(UserError, match="1 sequences of the list have no coding file, the first is F001/T9"):
+        read_au(tmp_path, dataset, dataset.protocol, profile)
 
 
 def lists_of(root: Path) -> tuple[list[Path], list[Path]]:

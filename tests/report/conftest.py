@@ -103,6 +103,8 @@ def _trial(method: str, part: str, seed: int, skill: float, columns: dict[str, o
 
 
 def _curves(key: str, method: str, rng: np.random.Generator) -> pd.DataFrame:
+    if method == "all_positive":  # it learns nothing, so it has no losses
+        return pd.DataFrame(columns=list(COLUMNS["curves"]))
     noise = rng.normal(0, 1, (5, len(STEPS)))
     values = {"loss_au": 5 + 3 * np.exp(-STEPS / 500) + 0.2 * noise[0]}
     if method != "stl":

@@ -62,5 +62,5 @@ def test_results_of_others_do_not_get_the_splits_of_ones_own_store(tmp_path: Pat
 
 
 def test_methods_that_learn_nothing_have_no_order() -> None:
-    untrained = make_results(("all_positive",), parameters=0)
+    untrained = make_results(("all_positive",))
     assert audit_beside(group_results(untrained)).metrics == ()

@@ -128,12 +128,12 @@ def test_page(results: Results, tmp_path: Path) -> None:
 
 def test_no_trained_method() -> None:
     with pytest.raises(UserError, match="no trained method"):
-        write_metrics(make_results(("stl",), parameters=0), Path())
+        write_metrics(make_results(("all_positive",)), Path())
 
 
 def test_a_submitted_row_takes_no_training_from_the_others(results: Results, made: MetricsOfGroup) -> None:
     """It counts as one training: with it, two of three seeds of every method would be left out."""
-    theirs = {"provenance": json.dumps({"scored_from": "coin.csv"}), "paper_row": "", "parameters": 0}
+    theirs = {"provenance": json.dumps({"scored_from": "coin.csv"}), "paper_row": ""}
     coin = ranked(make_results(("coin",), **theirs))
     (group,) = metrics_of_groups(group_results(Results.concat([results, coin])))
     assert "left out: coin" in group.facts

@@ -13,7 +13,7 @@ names varies by sequence, so frames are matched as integers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from benchmark.data.files import (
 )
 from benchmark.datasets.bp4d.layout import LANDMARKS, Places, cause, images_of, places_of
 from benchmark.datasets.bp4d.protocol import BP4D
-from benchmark.datasets.bp4d.selection import Selection
+from benchmark.datasets.bp4d.selection import Listed, Selection
 
 EYES_OF_49, MOUTH_OF_49 = (slice(19, 25), slice(25, 31)), (31, 37)
 """Indices of the eyes and of the corners of the mouth in the 49 points (PyTorch-JAANet, dataset/face_transform.py)."""
@@ -82,6 +82,9 @@ def read_bp4d(
     if reason is not None:
         raise reason
     files = coding_files(places)
+    if isinstance(selection, Listed):
+        with caught(faults):
+            _check_coded(selection, files, places)
     rows, labelled = Rows(), 0
     for done, file in enumerate(files):
         with caught(faults):
@@ -110,6 +113,23 @@ def read_bp4d(
     if selection is not None:
         note += f"; {selection.title}: {rows.coded:,} of {labelled:,} coded ones"
     return replace(faces, origin=origin, note=note)
+
+
+def _check_coded(selection: Listed, files: Sequence[Path], places: Places) -> None:
+    """Refuse a list that names a sequence without labels: its frames would be left out in silence.
+
+    Raises:
+        UserError: There is such a sequence.
+    """
+    absent = sorted(set(selection.frames) - {file.stem.replace("_", "/") for file in files})
+    if absent:
+        raise UserError(
+            f"{len(absent)} sequences of the list have no coding file, the first is {absent[0]}",
+            where=places.coding,
+            expected=f"{absent[0].replace('/', '_')}.csv",
+            found=f"{len(files)} coding files",
+            remedy="copy AUCoding/AU_OCC anew, or correct the list that bp4d.frames names",
+        )
 
 
 def coding_files(places: Places) -> list[Path]:

@@ -49,9 +49,18 @@ def frames_of(
         The images, and the coding of the frames that have one.
 
     Raises:
-        UserError: There is neither, there are several videos, or a coded frame has no image.
+        UserError: There is neither, there are several videos or folders, or a coded frame has no image.
     """
-    folder = next((f for f in subfolders(images) if re.fullmatch(rf"{subject}(?:_.*)?", f.name)), images / subject)
+    folders = [f for f in subfolders(images) if re.fullmatch(rf"{subject}(?:_.*)?", f.name)]
+    if len(folders) > 1:
+        raise UserError(
+            f"{len(folders)} folders of images of participant {subject}",
+            where=images,
+            expected="one folder, of the participant's face",
+            found=" and ".join(path.name for path in folders[:3]),
+            remedy="take out all but one",
+        )
+    folder = folders[0] if folders else images / subject
     if subject not in videos or folder.is_dir():
         return match_images(folder, coded, remedy=_MISSING, missing=missing, offset=first - 1)
     if len(videos[subject]) > 1:

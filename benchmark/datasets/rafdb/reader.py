@@ -217,12 +217,22 @@ def read_entries(
     """Labels and image files by image stem (`train_00001`), from the label list or from class folders.
 
     Raises:
-        UserError: There are neither, or the list has a wrong line.
+        UserError: There are neither, the list has a wrong line, or an image stands in two class folders.
     """
     if places.labels is None and places.classes is not None and settings.source == "aligned":
-        images = list(class_images(places.classes))
-        entries = {stem: Entry(split, code, 0) for stem, split, code, _ in images}
-        return entries, {stem: path for stem, _, _, path in images}
+        entries, files = dict[str, Entry](), dict[str, Path]()
+        for stem, split, code, path in class_images(places.classes):
+            with caught(faults):
+                if stem in entries and entries[stem].code != code:
+                    raise UserError(
+                        "an image stands in two class folders, so its label is not known",
+                        where=path,
+                        expected="each image in one class",
+                        found=str(files[stem]),
+                        remedy="take out the one that is wrong",
+                    )
+                entries[stem], files[stem] = Entry(split, code, 0), path
+        return entries, files
     if places.labels is None:
         raise no_labels(places)
     suffix = SUFFIX[settings.source]
