@@ -12,7 +12,7 @@ import torch
 
 from benchmark.config.settings import DataSettings, TrainSettings
 from benchmark.config.trial import Trial
-from benchmark.store.folder import DONE, JOB, VERIFIED, TrialFolder
+from benchmark.store.folder import CHECKPOINT, DONE, JOB, UNSEALED, VERIFIED, TrialFolder
 
 
 def test_the_name_of_a_job_is_no_part_of_a_result(tmp_path: Path) -> None:
@@ -34,6 +34,38 @@ def test_a_verification_that_others_wrote_is_not_sealed_and_goes_when_the_trial_
     folder.reopen()
     assert not (tmp_path / DONE).exists()
     assert not (tmp_path / VERIFIED).exists()
+
+
+def test_no_result_of_an_earlier_run_is_left_for_the_next(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    for name in ("trial.json", "provenance.json", "fe_weights.parquet", "model.safetensors", CHECKPOINT):
+        folder.write_text(name, "old")
+    folder.finish("0123456789abcdef")
+    folder.write_text(CHECKPOINT, "old")
+    folder.reopen()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT, "trial.json"]
+
+
+def test_a_kill_between_two_verifications_leaves_a_trial_that_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TrialFolder(tmp_path)
+    folder.write_json("provenance.json", {"steps": 3})
+    folder.finish("0123456789abcdef")
+    folder.write_verification({"source_hash": "a"})
+    assert folder.read_verification(folder.seals()) == {"source_hash": "a"}
+    write = TrialFolder._write_mark
+
+    def killed(self: TrialFolder, key: str, seals: dict[str, str]) -> None:
+        if VERIFIED in seals:
+            raise KeyboardInterrupt
+        write(self, key, seals)
+
+    monkeypatch.setattr(TrialFolder, "_write_mark", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write_verification({"source_hash": "b"})
+    assert folder.faults(folder.seals()) == []
+    assert folder.read_verification(folder.seals()) == {UNSEALED: True}
 
 
 def test_the_seal_of_a_file_stays(tmp_path: Path) -> None:

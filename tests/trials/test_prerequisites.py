@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,22 +14,26 @@ from safetensors.torch import load_file
 
 from benchmark.config.profile import load_profile
 from benchmark.config.protocol import ALL
+from benchmark.config.settings import SlurmSettings
 from benchmark.config.trial import RENDERS, Trial
 from benchmark.core.errors import Interrupted, UserError
 from benchmark.data.trial_data import TrialData
 from benchmark.datasets.bp4d.protocol import BP4D
 from benchmark.datasets.disfa.protocol import DISFA
+from benchmark.launch.slurm import submit_trials
 from benchmark.store.folder import TrialFolder
 from benchmark.trials.collect import read_store
 from benchmark.trials.expand import AuSource
 from benchmark.trials.prepare import pack_faces, read_people
-from benchmark.trials.runner import run_trials
+from benchmark.trials.runner import _needed, run_trials
 from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
-from benchmark.trials.trainer import RunOptions
+from benchmark.trials.trainer import RunOptions, take_step
 from methods import discover, source_files
+from methods.base import Method
 from methods.build import build_net
 from tests.chaos.process import CONTEXT
 from tests.grids import expanded
+from tests.launch.test_slurm import Paper
 from tests.trials.test_trainer import CPU, RESULT_FILES, SETTINGS, load, root  # noqa: F401  # a fixture
 
 REGISTRY = discover()
@@ -130,6 +135,55 @@ def test_a_source_of_other_code_is_trained_again_for_what_is_to_do(root: Path, t
     folder.finish(trials[0].key)
     outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
     assert [o.state for o in outcomes] == [OutcomeState.STALE, OutcomeState.DONE, OutcomeState.DONE]
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["same", "another"])
+def test_a_checkpoint_is_of_the_very_source_it_began_from(
+    root: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    changed: bool,
+) -> None:
+    trials, data = trials_of(root, parts=("part1",))
+    source = TrialFolder(trials[0].folder(tmp_path))
+    run_trials(trials[:1], REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    asked = iter((False, False, True))  # before the trial, and after each step
+    with pytest.raises(Interrupted, match="2 of 4 steps"):
+        run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU, stop=lambda: next(asked)))
+    if changed:  # its folder was deleted, and it was trained again
+        made = json.loads((source.path / "provenance.json").read_text())
+        source.write_json("provenance.json", {**made, "time_train_s": made["time_train_s"] + 1})
+        source.finish(trials[0].key)
+    steps: list[int] = []
+
+    def counted(trial: Trial, method: Method, batch: Any, step: int) -> Any:
+        steps.append(step)
+        return take_step(trial, method, batch, step)
+
+    monkeypatch.setattr("benchmark.trials.trainer.take_step", counted)
+    outcomes = run_trials(trials, REGISTRY, BP4D, data, tmp_path, RunOptions(CPU))
+    assert [o.state for o in outcomes] == [OutcomeState.DONE, OutcomeState.RAN]
+    assert steps == ([0, 1, 2, 3] if changed else [2, 3])
+
+
+def test_a_chain_of_stages_is_made_anew_from_its_beginning(tmp_path: Path) -> None:
+    """A trial on DISFA starts from one on BP4D, which starts from drawn people; both are of other code."""
+    profile, changed = load_profile("smoke", ["method.weights=renders"])
+    chosen = {"methods": ("stl",), "parts": ("part1",), "seeds": (0,), "renders": "people"}
+    trials = expanded(DISFA, profile, changed, REGISTRY, ("b", "fe"), start=AuSource(BP4D, ("a", "fe")), **chosen)
+    people, start, last = trials
+    assert (people.method, start.dataset, last.dataset) == ("identity", "bp4d", "disfa")
+    for trial in (people, start):
+        folder = TrialFolder(trial.folder(tmp_path))
+        folder.announce(trial)
+        folder.write_json("provenance.json", {"source_hash": "other code"})
+        folder.finish(trial.key)
+    done = {people.key, start.key}
+    assert _needed(trials, done, REGISTRY, tmp_path) == done
+    queue = Paper()
+    submissions = submit_trials(trials, REGISTRY, tmp_path, SlurmSettings(), ["run", "disfa"], queue)
+    assert [each.fresh for each in submissions] == [True] * 3
 
 
 def test_a_damaged_source_is_a_plain_error(root: Path, tmp_path: Path) -> None:  # noqa: F811
