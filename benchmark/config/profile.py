@@ -44,19 +44,22 @@ def load_profile(name: str, overrides: list[str] | tuple[str, ...] = ()) -> tupl
     path = _find(name)
     text, raw = _read(path)
     base = _validated(raw, Source(path, text))
-    changed = []
+    first, changed = dict[str, Any](), dict[str, str]()
     # What holds for all methods comes first, so that what is said of one method wins in any order.
     for override in sorted(overrides, key=lambda text: not text.strip().startswith("method.")):
         key, value = _parse_override(override)
-        before = _lookup(raw, key)
-        before = _default(base, key) if before is None else before
+        dotted, before = str(key), _lookup(raw, key)
+        # Of a key that is named twice the last value counts, beside that before the first.
+        before = first.setdefault(dotted, _default(base, key) if before is None else before)
+        changed.pop(dotted, None)
         _assign(raw, key, value)
         replaced = _replace_own(raw, key)
         if (before != value or replaced) and key[0] != "slurm":  # the place where a trial runs changes no result
-            changed.append(f"{key}={value if isinstance(value, str) else _toml(value)}")
-    overridden = tuple(override.split("=")[0] for override in overrides)
+            changed[dotted] = f"{dotted}={value if isinstance(value, str) else _toml(value)}"
+    overridden = tuple(override.partition("=")[0].strip() for override in overrides)
     profile = _validated(raw, Source(path, text, overridden))
-    return profile.model_copy(update={"overridden": overridden}), tuple(sorted(set(changed))) if profile != base else ()
+    said = tuple(sorted(changed.values())) if profile != base else ()
+    return profile.model_copy(update={"overridden": overridden}), said
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -98,7 +101,7 @@ def _find(name: str) -> Path:
     )
 
 
-def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+def _parse_override(text: str) -> tuple[_Key, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(
@@ -109,7 +112,7 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     try:
         parsed = parse_toml(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
+        parsed = value.strip()
     return _Key(key.strip().split(".")), parsed
 
 

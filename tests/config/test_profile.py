@@ -82,6 +82,19 @@ def test_an_override_that_changes_nothing_is_no_override() -> None:
     assert load_profile("standin", [*defaults, "data.val_minimum=160"])[1] == ("data.val_minimum=160",)
 
 
+def test_of_a_key_that_is_named_twice_the_last_value_counts() -> None:
+    profile, changed = load_profile("smoke", ["train.steps=6", "train.steps=5"])
+    assert (profile.train.steps, changed) == (5, ("train.steps=5",))
+    back = load_profile("smoke")[0].train.steps
+    assert load_profile("smoke", ["seeds=[1]", "train.steps=6", f"train.steps={back}"])[1] == ("seeds=[1]",)
+
+
+def test_spaces_around_an_override_say_nothing() -> None:
+    profile, changed = load_profile("smoke", [" train.steps = 6 ", "standin.renderer = head"])
+    assert changed == ("standin.renderer=head", "train.steps=6")
+    assert profile.overridden == ("train.steps", "standin.renderer")
+
+
 def test_another_methods_override_leaves_a_method_alone() -> None:
     plain, changed = (
         trials("paper", *o, methods=("stl",), parts=("part1",))[0] for o in ((), ("methods.mal.beta=1.0",))
