@@ -67,7 +67,9 @@ def test_the_claims_are_counted_as_the_paper_alone_decides_them() -> None:
     follow, fail = (sum(claim.follows is wanted for claim in claims) for wanted in (True, False))
     depend = sum(claim.depends for claim in claims)
     said = re.search(
-        r"We list (\d+) claims.*?(\d+) follow, (\d+) do not, (\d+)\s+depend.*?of (\d+) the tables", README, re.DOTALL
+        r"We list (\d+) claims.*?yes for (\d+), no for (\d+), and depends.*? for (\d+)\. For (\d+) the tables",
+        README,
+        re.DOTALL,
     )
     assert said is not None
     assert list(map(int, said.groups())) == [len(claims), follow, fail, depend, len(claims) - follow - fail - depend]

@@ -8,7 +8,7 @@ datasets (`MAL`, `BP4D`); a name that is no identifier is quoted (`'L2T-WW'`).
     within(x, c)                            x is between -c and c
     each(A > B, DATASET, ..., on='AU1 AU2') in every cell of the tables (all AUs without `on`); also A >= B.
                                             on='ave': the average, on='cells': the average of the printed cells
-    most(A > B, DATASET, ...)               in more than half of them
+    most(A > B, DATASET, ...)               in more than half of them; of several B, against all in most of the AUs
     fall(DATASET, METHOD, SERIES)           1 - end / start of a training curve, one for each trial
     trend(DATASET, METHOD, SERIES)          rank correlation of a training curve with the step, one for each trial
     weights(DATASET, METHOD, NAME)          a statistic of the final weights of the FE images, one for each trial
@@ -29,6 +29,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -312,8 +313,8 @@ class _Walker:
             "about": self._about,
             "within": self._within,
             "abs": self._abs,
-            "each": lambda call: _all(self._wins(call)),
-            "most": lambda call: _most(self._wins(call)),
+            "each": lambda call: _all([truth for cell in self._wins(call).values() for truth in cell]),
+            "most": lambda call: _most([_all(cell) for cell in self._wins(call, of_all=True).values()]),
             "mean": self._mean,
             "fall": lambda call: self._of_curves(call, fall),
             "trend": lambda call: self._of_curves(call, trend),
@@ -403,15 +404,18 @@ class _Walker:
         by_seed = np.array([defined[seeds == seed].mean() for seed in np.unique(seeds)])
         return Sample(float(by_seed.mean()), trainings=by_seed)
 
-    def _wins(self, call: ast.Call) -> list[_Truth]:
-        """The statement A > B, or A >= B, on every cell that both rows have."""
+    def _wins(self, call: ast.Call, *, of_all: bool = False) -> dict[tuple[str, str], list[_Truth]]:
+        """The statement A > B, or A >= B, by dataset and AU, for each B that has the cell as well.
+
+        With `of_all`, the evidence counts the AUs in which it holds for all B.
+        """
         comparison, *datasets = call.args
         operation = _COMPARISONS.get(type(comparison.ops[0])) if isinstance(comparison, ast.Compare) else None
         if not isinstance(comparison, ast.Compare) or operation not in (operator.gt, operator.ge):
             raise ValueError(f"A > B is wanted: {ast.unparse(comparison)}")
         better, rivals = self._name(comparison.left), self._name(comparison.comparators[0])
         on = next((self._name(keyword.value).split() for keyword in call.keywords if keyword.arg == "on"), None)
-        differences, broken = [], []
+        differences, places, broken = list[Sample](), list[tuple[str, str]](), dict[tuple[str, str], list[str]]()
         for dataset in (self._name(argument).lower() for argument in datasets):
             table = paper_tables()[dataset]
             for column in table.aus if on is None else on:
@@ -422,15 +426,24 @@ class _Walker:
                     if ours is None or theirs is None:
                         continue
                     differences.append(ours.plus(theirs, -1.0))
+                    places.append((dataset, column))
                     if not operation(ours.value, theirs.value):
                         place = "average of the cells" if column == CELLS else column
-                        broken.append(f"{table.title} {place} {ours.value:.1f} against {rival}'s {theirs.value:.1f}")
+                        said = f"{table.title} {place} {ours.value:.1f} against {rival}'s {theirs.value:.1f}"
+                        broken.setdefault((dataset, column), []).append(said)
         if not differences:
             raise UnknownError("there is no cell to compare")
-        held = f"{len(differences) - len(broken)} of {len(differences)} cells"
-        more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        self.evidence.append(f"{held}; not in {', '.join(broken[:NAMED])}{more}" if broken else held)
-        return _truths(differences, operation)
+        cells, against = Counter(places), [said for of_cell in broken.values() for said in of_cell]
+        if of_all and len(cells) < len(places):
+            held = f"{len(cells) - len(broken)} of {len(cells)} AUs"
+        else:
+            held = f"{len(places) - len(against)} of {len(places)} cells"
+        more = f" and {len(against) - NAMED} more" if len(against) > NAMED else ""
+        self.evidence.append(f"{held}; not in {', '.join(against[:NAMED])}{more}" if against else held)
+        wins: dict[tuple[str, str], list[_Truth]] = {}
+        for place, truth in zip(places, _truths(differences, operation), strict=True):
+            wins.setdefault(place, []).append(truth)
+        return wins
 
 
 def _shown(value: float) -> str:
