@@ -73,7 +73,8 @@ def predict(
         The table, the facts about it, and what was left out.
 
     Raises:
-        UserError: No such trial or path, several trials that fit, no face, or no detector.
+        UserError: Settings that contradict each other, no such trial or path, several trials that fit, no face, or no
+            detector.
 
     Example:
         >>> from benchmark import api
@@ -86,6 +87,14 @@ def predict(
             expected="every and batch_size of 1 and more",
             found=f"every {settings.every}, batch_size {settings.batch_size}",
             remedy="give a larger number",
+        )
+    rules = settings.rules
+    unused = {"--zoom": settings.zoom is not None, "--several": rules.several != "largest"}
+    given = [option for option, is_given in (unused | {"--no-face": rules.no_face != "skip"}).items() if is_given]
+    if settings.faces == "whole" and given:
+        raise UserError(
+            f"{given[0]} is for faces that are found, and --faces whole finds none",
+            remedy=f"leave {given[0]} or --faces whole out",
         )
     # Before a network is chosen and loaded.
     check_zoom(settings.zoom)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,7 +94,11 @@ class Model:
     def _steps_in_words(self) -> str:
         """Steps of the training, and those of the profile where it has so many more that the model is no use."""
         made, profile = int(self.made.get("steps", 0)), self.trial.profile
-        whole = (load_profile(profile)[0].train.steps or 0) if profile in profile_names() else 0
+        whole = 0
+        if profile in profile_names():
+            train = load_profile(profile)[0].train
+            epoch = math.ceil(int(self.made.get("frames", {}).get("train", 0)) / train.batch_au)
+            whole = train.steps or (train.epochs or 0) * epoch
         short = f", barely trained: the profile {profile} has {whole:,}" if made < SHORT * whole else ""
         return f"{counted(made, 'step')}{short}"
 

@@ -49,7 +49,13 @@ class Rules:
 
 
 def cut_photographs(
-    root: Path, names: tuple[str, ...], cutter: Cutter, make_detector: Callable[[], Detector] | None, rules: Rules
+    root: Path,
+    names: tuple[str, ...],
+    cutter: Cutter,
+    make_detector: Callable[[], Detector] | None,
+    rules: Rules,
+    *,
+    alone: bool,
 ) -> Iterator[CutFaces]:
     """Cut the faces out of photographs.
 
@@ -59,9 +65,10 @@ def cut_photographs(
         cutter: Cuts a face as those of the model were.
         make_detector: Function that makes a detector, once for each thread; None: photographs are faces already.
         rules: Rules for several faces and for none.
+        alone: Whether there is nothing else to predict. Else a photograph that cannot be read is left out.
 
     Raises:
-        UserError: A rule refuses a photograph, or the only photograph cannot be read.
+        UserError: A rule refuses a photograph, or one that is alone cannot be read.
     """
     local = threading.local()
 
@@ -69,7 +76,7 @@ def cut_photographs(
         try:
             image = read_photograph(root / name)
         except UserError as error:
-            if len(names) == 1:
+            if alone:
                 raise
             nothing = np.zeros((0, cutter.size, cutter.size, 3), np.uint8), np.zeros((0, 4, 2))
             return CutFaces(name, *nothing, fault=f"{error.what} ({error.found})" if error.found else error.what)

@@ -82,6 +82,11 @@ class Work:
     timelines: list[Shown] = field(default_factory=list)
     drawn: int = 0
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether there is one photograph or one video, and nothing else."""
+        return len(self.media.photographs) + len(self.media.videos) == 1
+
     def photographs(self) -> pd.DataFrame:
         """Predict all photographs, and write their annotated copies."""
         rows: list[dict[str, object]] = []
@@ -89,7 +94,9 @@ class Work:
         names = self.media.photographs
 
         def frames() -> Iterator[npt.NDArray[np.uint8]]:
-            faces = cut_photographs(self.media.root, names, self.cutter, self.detector, self.settings.rules)
+            faces = cut_photographs(
+                self.media.root, names, self.cutter, self.detector, self.settings.rules, alone=self._is_alone
+            )
             for done, cut in enumerate(faces, start=1):
                 outlines[cut.name] = cut.outlines
                 if cut.fault:
@@ -141,8 +148,7 @@ class Work:
                 lambda done, total: self.progress(f"finding the face in {name}", done, total),
             )
         except UserError as error:
-            alone = len(self.media.videos) == 1 and not self.media.photographs
-            if alone or self.settings.rules.no_face == "refuse":
+            if self._is_alone or self.settings.rules.no_face == "refuse":
                 raise
             self.faults[name] = error.what
             return prediction_table([], self._over_batches(iter(())), self.model.aus)

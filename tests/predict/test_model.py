@@ -60,6 +60,10 @@ def test_the_model_says_what_trained_it(model: Model) -> None:
     assert model.training == "a part of BP4D, without the people of part1, who tested it; 2 steps"
     begun = Model(model.trial, {**model.made, "steps": 1}, model.method, model.images)
     assert begun.training.endswith("; 1 step, barely trained: the profile smoke has 3")
+    trained = {**model.made, "frames": {"train": 64 * 100}, "steps": 1000}
+    paper = model.trial.model_copy(update={"profile": "paper"})
+    begun = Model(paper, trained, model.method, model.images)  # 30 epochs of 100 steps
+    assert begun.training.endswith("; 1,000 steps, barely trained: the profile paper has 3,000")
     assert model.warning == ""
     drawn = Model(model.trial, {**model.made, "origin": "stand-in"}, model.method, model.images)
     assert drawn.warning == STANDIN_WARNING

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from benchmark.api.listener import SILENT
+from benchmark.api.prediction import predict
 from benchmark.core.errors import UserError
 from benchmark.predict.annotate import annotated
 from benchmark.predict.media import find_media, read_photograph
@@ -169,6 +170,25 @@ def test_a_video_among_others_is_left_out_as_a_photograph_is(model: Model, tmp_p
     assert sorted(predicted.faults) == ["damaged.mp4", "dark.avi"]
     with pytest.raises(UserError, match="a video cannot be read"):
         run(model, home, tmp_path / "out", rules=Rules(no_face="refuse"))  # the first of them
+    (home / "a.png").write_bytes(b"no photograph")  # the only one, but not alone
+    again = run(model, home, tmp_path / "out")
+    assert sorted(again.faults) == ["a.png", "damaged.mp4", "dark.avi"]
+    assert set(again.table["source"]) == {"clip.avi"}
+
+
+@pytest.mark.parametrize(
+    ("option", "settings"),
+    [
+        ("--zoom", Settings(faces="whole", zoom=1.5)),
+        ("--several", Settings(faces="whole", rules=Rules(several="all"))),
+        ("--no-face", Settings(faces="whole", rules=Rules(no_face="refuse"))),
+    ],
+)
+def test_what_is_for_found_faces_is_refused_where_none_is_looked_for(
+    option: str, settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"{option} is for faces that are found"):
+        predict(tmp_path / "a.png", tmp_path / "out", settings=settings)
 
 
 def test_a_missing_detector_names_its_install(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,15 @@ def _trial(method: str, part: str, seed: int, skill: float, columns: dict[str, o
         "base_memory_mb": 612.4,
         "peak_memory_mb": 812.4,
         "settings": "{}",
-        "provenance": json.dumps({"device": "Some CPU", "packages": {"torch": "2.9.0"}, "threads": 2}),
+        "provenance": json.dumps(
+            {
+                "device": "Some CPU",
+                "packages": {"torch": "2.9.0"},
+                "threads": 2,
+                # The parts of a seed share a stage.
+                "prerequisites": {"source": {"key": f"source of {method} {seed}", "time_train_s": 12.5}},
+            }
+        ),
         **columns,
     }
     # As the suite does: digests follow the settings, which these names stand for here.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import replace
@@ -141,6 +142,13 @@ def test_values_and_differences() -> None:
     differences = [v - p for v, p in zip(expected, paper.values.values(), strict=True) if p is not None]
     assert rows_of(text, "MAL difference")[0][1:] == [f"{d:+.1f}" for d in differences]
     assert all(cell.startswith(f"{v:.1f} [") for cell, v in zip(ours[1][1:], expected, strict=True))
+
+
+def test_a_stage_that_seeds_share_counts_once() -> None:
+    """The pre-training on drawn people has one seed."""
+    made = json.dumps({"prerequisites": {"start": {"key": "people", "time_train_s": 40.0}}})
+    text = text_of(make_results(("stl",), seeds=(0, 1, 2), provenance=made))
+    assert rows_of(text, "STL (ours")[-1][5] == "40.0"
 
 
 def test_cost_by_hand(one: Results) -> None:
