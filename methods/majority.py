@@ -11,7 +11,7 @@ from methods.base import Batch, Method, Scalars, Stream, TaskSpec, register
 
 @register("majority", control=True)
 class Majority(Method):
-    """Prediction of an AU as active if at least half of its training labels so far are active.
+    """Prediction of an AU as active if more than half of its training labels so far are active.
 
     Citation: none; a control of this suite.
     """

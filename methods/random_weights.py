@@ -10,7 +10,7 @@ from methods.bilevel import Reweighting, summary
 
 @register("random_weights", control=True)
 class RandomWeights(Reweighting):
-    """Uniform random weights in [0, 1] for every sample and step, normalised like those of MAL.
+    """Uniform random weights in [0, 1] for every sample and step, normalised to sum one (A2).
 
     Citation: none; a control of this suite.
     """

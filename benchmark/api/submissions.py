@@ -152,7 +152,7 @@ def _remarks(outputs: Outputs, adapter: Adapter, scale: Scale, protocol: Protoco
     if outputs.no_face:
         said.append(f"{outputs.no_face:,} rows without a face count as no active AU")
     if outputs.several:
-        said.append(f"{outputs.several:,} images with several faces: one was chosen by {adapter.confidence or 'order'}")
+        said.append(f"{outputs.several:,} images with several faces: one was chosen by {outputs.chosen_by}")
     return said
 
 

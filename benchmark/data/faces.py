@@ -50,7 +50,8 @@ class FaceSet:
         origin: Origin of the faces.
         note: Summary of the data in one line.
         points: (N, 4, 2), landmarks for the alignment, see `benchmark.data.align`. None: no alignment.
-        left_out: `subject`, `sequence`, `frame` of coded frames that the table lacks, because no landmarks are near.
+        left_out: `subject`, `sequence`, `frame` of coded frames that the table lacks: without an image, a face, or
+            landmarks near.
         title: Name of the dataset in prose.
     """
 

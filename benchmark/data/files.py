@@ -200,7 +200,7 @@ class Rows:
     @property
     def alignment(self) -> str:
         """Sentence for the note: alignment, and the number of frames without landmarks or without an image."""
-        absent = f", {self.absent:,} left out without an image (data.missing=leave_out)" if self.absent else ""
+        absent = f", {self.absent:,} left out without an image" if self.absent else ""
         if not self._points:
             return NO_ALIGNMENT + absent
         return (

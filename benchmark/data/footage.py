@@ -23,18 +23,16 @@ class Footage:
         length: Index of the last frame, plus 1.
         paths: Path of each frame, by index from 0; `video.avi#K` in a video.
         first: Number in the name of the first frame's image; None for a video.
-        lost: Number of frames at the end that the video's header names and that cannot be decoded.
     """
 
     where: Path
     length: int
     paths: Mapping[int, Path]
     first: int | None
-    lost: int = 0
 
 
 def video_footage(video: Path) -> Footage:
-    """Frames of a video that can be decoded. A short tail that cannot is dropped and counted.
+    """Frames of a video that can be decoded. A short tail that cannot is dropped.
 
     Raises:
         UserError: The video cannot be read, or it is much shorter than its header says.
@@ -53,9 +51,7 @@ def video_footage(video: Path) -> Footage:
             found=f"{video.stat().st_size:,} bytes with {max(length, 0):,} frames that can be decoded",
             remedy="copy this video from your dataset anew, or extract its frames as images",
         )
-    return Footage(
-        video, length, {i: video.with_name(f"{video.name}#{i}") for i in range(length)}, None, named - length
-    )
+    return Footage(video, length, {i: video.with_name(f"{video.name}#{i}") for i in range(length)}, None)
 
 
 def _has_frame(source: cv2.VideoCapture, index: int) -> bool:

@@ -123,11 +123,12 @@ class Packing:
                 remedy="free some space, or name another folder with --cache",
             )
         # Without records, the files in the folder may be incomplete and are created again.
+        if not done:  # records go first: none may say that the new file's empty rows are done
+            (self.making / _DONE).unlink(missing_ok=True)
         mode: Literal["r+", "w+"] = "r+" if done else "w+"
         header = int(np.lib.format.open_memmap(frames, mode, np.uint8, None if done else shape).offset)
         if not done:
             (self.making / HASHES).write_bytes(bytes(len(self.paths) * HASH_BYTES))
-            (self.making / _DONE).unlink(missing_ok=True)
         return header, done
 
     def _records(self) -> dict[int, str]:

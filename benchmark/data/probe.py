@@ -29,7 +29,8 @@ def pixel_probe(packed: PackedFaces, protocol: Protocol, crop_size: int) -> pd.D
         crop_size: Side of the centre crop, pixels.
 
     Returns:
-        Columns `part`, `au`, `auc`; NaN if the known labels of the test part are all equal.
+        Columns `part`, `au`, `auc`; NaN if the known labels of the test part are all equal, or the training people
+        have none.
     """
     pixels, faces = _pixels(packed, crop_size), packed.faces
     subjects = faces.table["subject"].to_numpy()
@@ -72,7 +73,7 @@ def _auc(
     aucs = []
     for column in labels.T:
         train_rows, test_rows = learn & (column >= 0), test & (column >= 0)
-        if len(set(column[test_rows])) < 2:
+        if len(set(column[test_rows])) < 2 or not train_rows.any():
             aucs.append(float("nan"))
             continue
         fitted = Ridge(penalty, solver="cholesky").fit(pixels[train_rows], column[train_rows].astype(np.float32))

@@ -239,7 +239,7 @@ def _judge_size(size: _Size, evidence: str) -> Outcome:
     interval = ours.one_more().interval()
     said = f"{evidence}; one more training {_bracket(interval)}"
     if math.isnan(interval.low):
-        return Outcome(None, f"{evidence}; one method alone was trained with these seeds")
+        return Outcome(None, f"{evidence}; fewer than two trainings have a value")
     if not interval.holds(size.claimed, HALF_DIGIT):
         return Outcome(False, said)
     return Outcome(True if interval.half_width <= MARGIN_AVE else None, said)

@@ -258,7 +258,8 @@ _WANTING = {
 def _worlds(groups: Iterable[Group]) -> dict[str, OurRuns]:
     """Sets of groups with one origin, profile and settings, one group per dataset, by a readable name.
 
-    A second group of a dataset has other images or labels: its set has their fingerprint in the name.
+    The set of a second group of a dataset has the fingerprint of its images and labels in the name, and a number if
+    that does not tell it apart: settings differ then that have no name.
     """
     worlds: dict[str, dict[str, Group]] = {}
     for group in groups:
@@ -266,7 +267,9 @@ def _worlds(groups: Iterable[Group]) -> dict[str, OurRuns]:
             continue
         overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
         name = f"{group.origin_label}, profile {group.profile}{overrides}"
-        if group.dataset in worlds.get(name, {}):
+        taken = [each for each, by_dataset in worlds.items() if each.startswith(name) and group.dataset in by_dataset]
+        if taken:
             name += f", {group.paper.title} data {group.fingerprint}"
+            name += f" ({len(taken) + 1})" if name in taken else ""
         worlds.setdefault(name, {})[group.dataset] = group
     return {name: OurRuns(list(by_dataset.values())) for name, by_dataset in worlds.items()}

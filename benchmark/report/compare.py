@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,31 +104,53 @@ def compare(a: Results, b: Results) -> Comparison:
     )
 
 
-def _rows(groups: tuple[Group, ...]) -> dict[tuple[str, str], tuple[Group, Row]]:
-    """Rows by dataset and name, from the first group that has the row."""
-    rows: dict[tuple[str, str], tuple[Group, Row]] = {}
+def _rows(groups: tuple[Group, ...]) -> dict[tuple[str, str], list[tuple[Group, Row]]]:
+    """Rows by dataset and name; several groups may have one, such as runs of two profiles."""
+    rows: dict[tuple[str, str], list[tuple[Group, Row]]] = {}
     for group in groups:
         for row in group.rows:
             name = f"{row.paper_row or row.method}{f' [{row.variant}]' if row.variant else ''}"
-            rows.setdefault((group.dataset, name), (group, row))
+            rows.setdefault((group.dataset, name), []).append((group, row))
     return rows
 
 
 def _pairs(sides: tuple[tuple[Group, ...], tuple[Group, ...]]) -> tuple[list[Pair], list[tuple[str, str]]]:
     a, b = map(_rows, sides)
-    pairs, only = [], []
+    pairs: list[Pair] = []
+    only: list[tuple[str, str]] = []
     for key in dict.fromkeys([*a, *b]):
         dataset, name = key
-        if key not in a or key not in b:
-            only.append((f"{name}, {dataset}", "A" if key in a else "B"))
-            continue
-        (group_a, row_a), (group_b, row_b) = a[key], b[key]
-        if group_a.paper.aus != group_b.paper.aus:
-            sides_of = (("A", group_a), ("B", group_b))
-            only += [(f"{name}, {dataset} ({', '.join(group.paper.aus)})", side) for side, group in sides_of]
-            continue
-        pairs.append(Pair(dataset, f"{name}, {group_a.paper.title}", (group_a, group_b), (row_a, row_b)))
+        in_a, in_b = a.get(key, []), b.get(key, [])
+        several = len(in_a) > 1 or len(in_b) > 1
+        for (group_a, row_a), (group_b, row_b) in _matched(in_a, in_b):
+            of = f", {group_a.title}" if several else f", {group_a.paper.title}"
+            pairs.append(Pair(dataset, f"{name}{of}", (group_a, group_b), (row_a, row_b)))
+        for side, left in (("A", in_a), ("B", in_b)):
+            for group, _ in left:
+                aus = f" ({', '.join(group.paper.aus)})" if key in a and key in b and not several else ""
+                only.append((f"{name}, {group.title if several else dataset}{aus}", side))
     return pairs, only
+
+
+_ALIKE: tuple[Callable[[Group], object], ...] = (
+    lambda group: (group.fingerprint, group.profile, group.shared_overrides, group.paper.aus),
+    lambda group: (group.profile, group.shared_overrides, group.paper.aus),
+    lambda group: group.paper.aus,
+)
+"""What two groups must have in common to be compared, the closest first."""
+
+
+def _matched(
+    a: list[tuple[Group, Row]], b: list[tuple[Group, Row]]
+) -> Iterator[tuple[tuple[Group, Row], tuple[Group, Row]]]:
+    """Pairs of a row of A and the row of B whose group is most alike; both are taken out of their lists."""
+    for alike in _ALIKE:
+        for ours in list(a):
+            theirs = next((other for other in b if alike(other[0]) == alike(ours[0])), None)
+            if theirs is not None:
+                # By identity: rows hold tables, which have no equality.
+                a[:], b[:] = [each for each in a if each is not ours], [each for each in b if each is not theirs]
+                yield ours, theirs
 
 
 def _common(pair: Pair) -> tuple[MethodCounts, MethodCounts] | None:

@@ -73,8 +73,8 @@ def pair_rows(a: Row, b: Row, rows: Sequence[Row] = ()) -> PairedRows | None:
         b: The other.
         rows: All rows of the table, whose noise of training is pooled.
 
-    Trainings are paired by seed if the rows share two seeds or more, or have one each and it is the same. Otherwise
-    they are independent of one another, and all of them count.
+    Trainings are paired by seed if the rows share two seeds or more, or share one and one of the rows has no other; the
+    other seeds do not count then. Otherwise trainings are independent of one another, and all of them count.
     """
     parts = tuple(part for part in a.parts if part in b.parts)
     if not parts:

@@ -35,6 +35,7 @@ class Outputs:
         lacking: Names of the AUs of the dataset that it does not give.
         no_face: Number of rows without a face, which count as no active AU.
         several: Number of images with several faces, of which one was chosen.
+        chosen_by: Column that chose among them, the largest value first; "order" for the first row.
         digest: Digest of the files, the adapter and the threshold.
     """
 
@@ -45,6 +46,7 @@ class Outputs:
     lacking: tuple[str, ...]
     no_face: int
     several: int
+    chosen_by: str
     digest: str
 
 
@@ -73,12 +75,13 @@ def read_outputs(path: Path, adapter: Adapter, protocol: Protocol, threshold: fl
         )
     files = _files(path)
     digest = blake2b(f"{adapter.name} {threshold!r}".encode(), digest_size=8)
-    tables, no_face = [], 0
+    tables, no_face, chosen_by = [], 0, adapter.confidence or "order"
     for file in files:
         table, content = read_table(file)
         place = file.relative_to(path).with_suffix("").as_posix() if path.is_dir() else file.stem
         digest.update(f"{place} ".encode() + content)  # the names say which images the rows are of
         table = table.rename(columns=lambda name: str(name).strip())
+        chosen_by = chosen_by if chosen_by in table else "order"
         rows, lost = _rows(table.loc[:, ~table.columns.duplicated()], adapter, scale, file, place)
         tables.append(rows)
         no_face += lost
@@ -99,7 +102,7 @@ def read_outputs(path: Path, adapter: Adapter, protocol: Protocol, threshold: fl
     scores = (best[columns].to_numpy(dtype=np.float64) - cut).astype(np.float32)
     lacking = tuple(au for au in protocol.au_names if au not in columns)
     several = int((joined.groupby(["place", "order"]).size() > 1).sum())
-    return Outputs(path, best, scores, tuple(columns), lacking, no_face, several, digest.hexdigest())
+    return Outputs(path, best, scores, tuple(columns), lacking, no_face, several, chosen_by, digest.hexdigest())
 
 
 def _files(path: Path) -> list[Path]:

@@ -114,12 +114,15 @@ def test_the_history_has_the_weights_that_the_samples_were_given() -> None:
     with torch.no_grad():
         shuffled.meta_net.linear.weight.normal_()  # type: ignore[operator]
     n = len(batch[Stream.AU].images)
+    theta = {name: p.detach() for name, p in shuffled.net.named_parameters()}
+    _, seen = shuffled.per_sample(batch[Stream.AU], batch[Stream.FE])(theta)
+    straight = shuffled.meta_net(seen).detach()
     said = shuffled.update(batch, 0)
-    seen = torch.randn(2 * n, shuffled.net.feature_dim)
-    straight = shuffled.meta_net(seen)
-    assert torch.equal(shuffled.raw_weights(seen), straight[shuffled.drawn])
-    total = 0.5 * (said["weight_au"] + said["weight_fe"])
-    assert said["fe_share"].item() == pytest.approx((0.5 * said["weight_fe"] / total).item(), rel=1e-5)
+    given = straight[shuffled.drawn]
+    means = given[:n].mean().item(), given[n:].mean().item()
+    assert (said["weight_au"].item(), said["weight_fe"].item()) == pytest.approx(means, rel=1e-5)
+    assert said["weight_au"].item() != pytest.approx(straight[:n].mean().item(), rel=1e-3)
+    assert said["fe_share"].item() == pytest.approx(means[1] / sum(means), rel=1e-5)
 
 
 def test_random_weights_are_noise_and_normalised(monkeypatch: pytest.MonkeyPatch) -> None:

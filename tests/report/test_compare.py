@@ -81,6 +81,14 @@ def test_rows_of_one_file_alone() -> None:
     assert texts(found.only) == [["STL, bp4d", "A"], ["MTL, bp4d", "B"]]
 
 
+def test_groups_of_two_profiles_are_paired_with_their_like_and_none_is_dropped() -> None:
+    smoke, standin = (make_results(("mal",), profile=profile, seeds=(0, 1)) for profile in ("smoke", "standin"))
+    found = compare(Results.concat([smoke, standin]), standin)
+    assert [row[0] for row in texts(found.averages)] == ["MAL, BP4D, stand-in, profile standin"]
+    assert texts(found.averages)[0][3].startswith("+0.0")
+    assert texts(found.only) == [["MAL, BP4D, stand-in, profile smoke", "A"]]
+
+
 def test_a_dataset_with_other_aus_is_not_paired() -> None:
     def mine(*aus: str) -> Results:
         made = make_results(("stl",), provenance=json.dumps({"aus": aus, "title": "Mine"}), dataset="mine")

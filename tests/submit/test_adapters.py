@@ -117,6 +117,9 @@ def test_openface2_by_image(faces: FaceSet, tmp_path: Path) -> None:
     keys, scores = with_keys(outputs, faces)
     assert keys.to_numpy().tolist() == [["F001", "F001/T1", 96]]
     assert scores[0, outputs.aus.index("AU12")] == 0.5  # of the surer face
+    assert outputs.chosen_by == "confidence"
+    written(rows.drop(columns="confidence"), tmp_path / "F001" / "T1" / "0096.csv")
+    assert read(tmp_path, "openface2").chosen_by == "order"
 
 
 def pyfeat_rows(faces: FaceSet, prefix: str) -> pd.DataFrame:
@@ -138,6 +141,7 @@ def test_pyfeat(faces: FaceSet, tmp_path: Path, prefix: str) -> None:
         table["input"] = table["input"].str.replace("/", "\\")
     outputs = read(written(table, tmp_path / "fex.csv"), "pyfeat")
     assert (outputs.lacking, outputs.no_face, outputs.several) == ((), 1, 1)
+    assert outputs.chosen_by == "FaceScore"
     keys, scores = with_keys(outputs, faces)
     assert len(keys) == len(faces)
     au12 = pd.Series(scores[:, outputs.aus.index("AU12")], index=pd.MultiIndex.from_frame(keys))
