@@ -60,8 +60,12 @@ def write_study(
         for section in sections
         if section.figure is not None
     }
-    tests = {key for section in sections if section.word != "Choice" for key in section.trials}
-    made = selected.trials[selected.trials["trial"].isin(tests)]["provenance"]
+    of_question: dict[str, str] = {}  # a trial of several questions counts for the first
+    for section in sections:
+        if section.word != "Choice":
+            of_question = dict.fromkeys(section.trials, section.name) | of_question
+    testing = selected.trials[selected.trials["trial"].isin(of_question)]
+    made = {name: list(rows["provenance"]) for name, rows in testing.groupby(testing["trial"].map(of_question))}
     context = {
         "plan": name,
         "title": plan.title,

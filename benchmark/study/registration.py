@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -89,18 +89,22 @@ def read_registration(plan: Path) -> Registration | None:
         ) from error
 
 
-def registration_sentence(plan: Path, provenances: Iterable[str]) -> str:
+def registration_sentence(plan: Path, provenances: Mapping[str, Iterable[str]]) -> str:
     """When the plan was registered, whether it changed since, and how many trials began before.
 
     Args:
         plan: The plan's file.
-        provenances: Provenance of each trial that tests, as JSON.
+        provenances: Provenance of each trial that tests, as JSON, by the name of its question.
     """
     registered = read_registration(plan)
     if registered is None:
         return "The plan is not registered: it may have been changed after results were seen."
-    starts = [datetime.fromisoformat(json.loads(text)["started"]) for text in provenances]
-    early = sum(start < registered.committed for start in starts)
+    starts = {
+        name: [datetime.fromisoformat(json.loads(text)["started"]) for text in made]
+        for name, made in provenances.items()
+    }
+    early = {name: sum(start < registered.committed for start in begun) for name, begun in starts.items()}
+    before = ", ".join(f"{count} of the question {name}" for name, count in early.items() if count)
     changed = (
         "and has not changed since"
         if _digest(plan) == registered.digest
@@ -109,8 +113,8 @@ def registration_sentence(plan: Path, provenances: Iterable[str]) -> str:
     when = registered.committed.strftime("%Y-%m-%d %H:%M %Z").strip()
     return (
         f"The plan was registered in commit {registered.commit[:12]} of {when}, {changed}. "
-        f"Of its {len(starts)} test trials, {early or 'none'} began before; one that was stopped counts from where it "
-        "went on."
+        f"Of its {sum(map(len, starts.values()))} test trials, {before or 'none'} began before; one that was stopped "
+        "counts from where it went on."
     )
 
 

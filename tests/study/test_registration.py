@@ -43,11 +43,11 @@ def test_a_committed_plan_is_registered_with_its_commit(plan: Path) -> None:
     registered = read_registration(plan)
     assert registered is not None
     assert registered.commit == made
-    said = registration_sentence(plan, [provenance("2100-01-01T00:00:00+00:00")])
+    said = registration_sentence(plan, {"one": [provenance("2100-01-01T00:00:00+00:00")]})
     assert f"registered in commit {made[:12]}" in said
     assert "and has not changed since. Of its 1 test trials, none began before;" in said
     plan.write_bytes(plan.read_bytes().replace(b"\n", b"\r\n"))  # as a checkout on Windows has it
-    assert registration_sentence(plan, [provenance("2100-01-01T00:00:00+00:00")]) == said
+    assert registration_sentence(plan, {"one": [provenance("2100-01-01T00:00:00+00:00")]}) == said
 
 
 def test_a_change_and_early_trials_are_told(plan: Path) -> None:
@@ -55,9 +55,9 @@ def test_a_change_and_early_trials_are_told(plan: Path) -> None:
     register(plan)
     plan.write_text('profile = "smoke"\n')
     starts = ("1999-01-01T00:00:00+00:00", "2100-01-01T00:00:00+00:00")
-    said = registration_sentence(plan, map(provenance, starts))
+    said = registration_sentence(plan, {"one": map(provenance, starts), "other": [provenance(starts[1])]})
     assert "has changed since: what follows is not of the registered plan" in said
-    assert "Of its 2 test trials, 1 began before;" in said
+    assert "Of its 3 test trials, 1 of the question one began before;" in said
 
 
 def test_a_plan_that_is_not_committed_as_it_stands_is_refused(plan: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_plan_that_is_not_committed_as_it_stands_is_refused(plan: Path, tmp_pa
     with pytest.raises(UserError, match="not committed as it stands"):
         register(plan)
     assert read_registration(plan) is None
-    assert "not registered" in registration_sentence(plan, [])
+    assert "not registered" in registration_sentence(plan, {})
 
 
 def test_a_damaged_registration_is_a_plain_error(plan: Path) -> None:
