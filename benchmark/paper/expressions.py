@@ -441,8 +441,8 @@ class _Walker:
         more = f" and {len(against) - NAMED} more" if len(against) > NAMED else ""
         self.evidence.append(f"{held}; not in {', '.join(against[:NAMED])}{more}" if against else held)
         wins: dict[tuple[str, str], list[_Truth]] = {}
-        for place, truth in zip(places, _truths(differences, operation), strict=True):
-            wins.setdefault(place, []).append(truth)
+        for cell, truth in zip(places, _truths(differences, operation), strict=True):
+            wins.setdefault(cell, []).append(truth)
         return wins
 
 
