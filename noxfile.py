@@ -97,7 +97,7 @@ def smoke(session: nox.Session) -> None:
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Every test but the benchmarks, in three workers for two cores."""
+    """Every test but the benchmarks, a worker for each core."""
     run(session, "pytest", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
 
 

@@ -19,16 +19,8 @@ HEADER = [0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22
 SUBJECTS = ("F001", "M001", "F003", "M002", "F004", "M003")  # two of each part
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Three workers for two cores: a quarter of the time, a test waits for a program or for the clock."""
-    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
-        return None  # xdist takes this number
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each of several workers one core, and what it starts with it.
+    """Give each of several workers a core of its own, and what it starts with it.
 
     Threads of two programs that wait for one another on the same cores make both many times slower.
     """
