@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -116,6 +117,10 @@ class TrainSettings(Settings):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
         return self
+
+    def steps_over(self, frames: int) -> int:
+        """Number of updates of a method that learns from so many AU training frames."""
+        return self.steps or (self.epochs or 0) * math.ceil(frames / self.batch_au)
 
 
 class StartSettings(Settings):

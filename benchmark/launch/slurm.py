@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from benchmark.config.trial import Trial
 from benchmark.core.errors import UserError, did_you_mean, near_keys
 from benchmark.core.files import json_object, read_bytes
 from benchmark.store.folder import JOB, TrialFolder
-from benchmark.trials.states import State, readable_state, source_hashes
+from benchmark.trials.states import State, needed_stages, readable_state, source_hashes
 from methods import Registry
 
 LOGS = "slurm"
@@ -104,7 +104,7 @@ def submit_trials(
     with FileLock(runs / f".{LOGS}.lock"):
         queued, present = queue.jobs(), source_hashes(registry)
         states = {trial.key: _state(trial, runs, present) for trial in trials}
-        needed = _needed(trials, states)
+        needed = needed_stages(trials, lambda t: states[t.key].is_finished, lambda t: states[t.key].is_trusted)
         for trial in trials:
             state, job = states[trial.key], _last_job(trial, runs)
             finished = state.is_trusted or (state.is_finished and trial.key not in needed)
@@ -154,16 +154,6 @@ def with_prerequisites(trials: Sequence[Trial], *keys: str) -> list[Trial]:
         if trial.key in wanted:
             wanted |= {before.key for before in trial.prerequisites.values()}
     return [trial for trial in trials if trial.key in wanted]
-
-
-def _needed(trials: Sequence[Trial], states: Mapping[str, State]) -> set[str]:
-    """Keys of the trials from which trials start that are to run, or to run again for others."""
-    needed: set[str] = set()
-    for trial in reversed(trials):  # each stands after those that it starts from
-        state = states[trial.key]
-        if not state.is_finished or (trial.key in needed and not state.is_trusted):
-            needed |= {before.key for before in trial.prerequisites.values()}
-    return needed
 
 
 def _state(trial: Trial, runs: Path, present: dict[str, str]) -> State:

@@ -29,7 +29,6 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -433,7 +432,7 @@ class _Walker:
                         broken.setdefault((dataset, column), []).append(said)
         if not differences:
             raise UnknownError("there is no cell to compare")
-        cells, against = Counter(places), [said for of_cell in broken.values() for said in of_cell]
+        cells, against = set(places), [said for of_cell in broken.values() for said in of_cell]
         if of_all and len(cells) < len(places):
             held = f"{len(cells) - len(broken)} of {len(cells)} AUs"
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,9 +95,7 @@ class Model:
         made, profile = int(self.made.get("steps", 0)), self.trial.profile
         whole = 0
         if profile in profile_names():
-            train = load_profile(profile)[0].train
-            epoch = math.ceil(int(self.made.get("frames", {}).get("train", 0)) / train.batch_au)
-            whole = train.steps or (train.epochs or 0) * epoch
+            whole = load_profile(profile)[0].train.steps_over(int(self.made.get("frames", {}).get("train", 0)))
         short = f", barely trained: the profile {profile} has {whole:,}" if made < SHORT * whole else ""
         return f"{counted(made, 'step')}{short}"
 

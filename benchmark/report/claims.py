@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -267,9 +268,8 @@ def _worlds(groups: Iterable[Group]) -> dict[str, OurRuns]:
             continue
         overrides = f", {group.shared_overrides}" if group.shared_overrides else ""
         name = f"{group.origin_label}, profile {group.profile}{overrides}"
-        taken = [each for each, by_dataset in worlds.items() if each.startswith(name) and group.dataset in by_dataset]
-        if taken:
-            name += f", {group.paper.title} data {group.fingerprint}"
-            name += f" ({len(taken) + 1})" if name in taken else ""
-        worlds.setdefault(name, {})[group.dataset] = group
+        apart = f"{name}, {group.paper.title} data {group.fingerprint}"
+        names = chain([name, apart], (f"{apart} ({number})" for number in count(2)))
+        free = next(each for each in names if group.dataset not in worlds.get(each, {}))
+        worlds.setdefault(free, {})[group.dataset] = group
     return {name: OurRuns(list(by_dataset.values())) for name, by_dataset in worlds.items()}

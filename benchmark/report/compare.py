@@ -137,7 +137,7 @@ _ALIKE: tuple[Callable[[Group], object], ...] = (
     lambda group: (group.profile, group.shared_overrides, group.paper.aus),
     lambda group: group.paper.aus,
 )
-"""What two groups must have in common to be compared, the closest first."""
+"""Facts that two groups must share to be compared; the closest likeness comes first."""
 
 
 def _matched(

@@ -84,8 +84,7 @@ def budget_of(trial: Trial, split: Split) -> tuple[int, int]:
     subjects = split.data.au.faces.table["subject"].to_numpy()
     everyone, settings = np.arange(len(subjects)), trial.data
     kept = reserve(subjects, everyone, trial.seed, fraction=settings.val_fraction, minimum=settings.val_minimum)
-    epoch = math.ceil((len(everyone) - len(kept)) / trial.train.batch_au)
-    return trial.train.steps or (trial.train.epochs or 0) * epoch, len(kept)
+    return trial.train.steps_over(len(everyone) - len(kept)), len(kept)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from benchmark.trials.order import in_order
 from benchmark.trials.ownership import OWNER, OwnedError, Ownership, is_beating
 from benchmark.trials.prerequisites import FinishedTrial, read_finished, starting_from
 from benchmark.trials.provenance import peak_memory_mb, provenance, reset_peak_memory
-from benchmark.trials.states import OutcomeState, State, readable_state, sources, state_of
+from benchmark.trials.states import OutcomeState, State, needed_stages, readable_state, sources, state_of
 from benchmark.trials.trainer import RunOptions, train_trial
 from methods import Registry
 from methods.base import Method
@@ -108,7 +108,12 @@ def run_trials(
     for trial in trials:
         TrialFolder(trial.folder(runs)).announce(trial)
     done = {trial.key for trial in trials if TrialFolder(trial.folder(runs)).is_done}
-    needed = _needed(trials, done, registry, runs)
+
+    def is_current(trial: Trial) -> bool:
+        present = {trial.method: sources(registry.any(trial.method))}
+        return readable_state(TrialFolder(trial.folder(runs)), present).is_trusted
+
+    needed = needed_stages(trials, lambda trial: trial.key in done, is_current)
     places = {trial.dataset: elsewhere.get(trial.dataset, (protocol, data)) for trial in trials}
     places |= {trial.tested.dataset: elsewhere[trial.tested.dataset] for trial in trials if trial.tested is not None}
     by_key = {trial.key: trial for trial in trials}
@@ -129,21 +134,6 @@ def run_trials(
             queue.extend(deferred)
             deferred.clear()
     return [run.outcomes[trial.key] for trial in trials]
-
-
-def _needed(trials: Sequence[Trial], done: Set[str], registry: Registry, runs: Path) -> set[str]:
-    """Keys of the trials from which trials start that are to run, or to run again for others."""
-    needed: set[str] = set()
-    for trial in reversed(trials):  # each stands after those that it starts from
-        before = {stage.key for stage in trial.prerequisites.values()}
-        if before and (trial.key not in done or (trial.key in needed and not _is_current(trial, registry, runs))):
-            needed |= before
-    return needed
-
-
-def _is_current(trial: Trial, registry: Registry, runs: Path) -> bool:
-    present = {trial.method: sources(registry.any(trial.method))}
-    return readable_state(TrialFolder(trial.folder(runs)), present) == State.DONE
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from benchmark.trials.source_hash import source_hash
 from methods import Registry, all_source_files, source_files
 
 if TYPE_CHECKING:
+    from benchmark.config.trial import Trial
     from methods.base import Method
 
 
@@ -103,6 +104,24 @@ def readable_state(folder: TrialFolder, present: Mapping[str, str]) -> State:
         return state_of(folder, present)
     except UserError:
         return State.DAMAGED
+
+
+def needed_stages(
+    trials: Sequence[Trial], is_finished: Callable[[Trial], bool], is_current: Callable[[Trial], bool]
+) -> set[str]:
+    """Keys of the trials from which trials start that are to run, or to run again because others need them.
+
+    Args:
+        trials: The trials, each after those that it starts from.
+        is_finished: Whether a trial is done, by whatever sources.
+        is_current: Whether the present sources made or verified a trial; asked of few, since it may read all its files.
+    """
+    needed: set[str] = set()
+    for trial in reversed(trials):
+        before = {stage.key for stage in trial.prerequisites.values()}
+        if before and (not is_finished(trial) or (trial.key in needed and not is_current(trial))):
+            needed |= before
+    return needed
 
 
 def summary_state(seen: TrialSummary, present: Mapping[str, str]) -> State:

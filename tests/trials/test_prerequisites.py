@@ -25,8 +25,8 @@ from benchmark.store.folder import TrialFolder
 from benchmark.trials.collect import read_store
 from benchmark.trials.expand import AuSource
 from benchmark.trials.prepare import pack_faces, read_people
-from benchmark.trials.runner import _needed, run_trials
-from benchmark.trials.states import OutcomeState, State, source_hashes, state_of
+from benchmark.trials.runner import run_trials
+from benchmark.trials.states import OutcomeState, State, needed_stages, source_hashes, state_of
 from benchmark.trials.trainer import RunOptions, take_step
 from methods import discover, source_files
 from methods.base import Method
@@ -180,7 +180,7 @@ def test_a_chain_of_stages_is_made_anew_from_its_beginning(tmp_path: Path) -> No
         folder.write_json("provenance.json", {"source_hash": "other code"})
         folder.finish(trial.key)
     done = {people.key, start.key}
-    assert _needed(trials, done, REGISTRY, tmp_path) == done
+    assert needed_stages(trials, lambda trial: trial.key in done, lambda _: False) == done
     queue = Paper()
     submissions = submit_trials(trials, REGISTRY, tmp_path, SlurmSettings(), ["run", "disfa"], queue)
     assert [each.fresh for each in submissions] == [True] * 3
